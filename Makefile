@@ -1,0 +1,49 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find src -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml README.md LICENSE
+
+.PHONY: help install demo test check lint bench wheel clean
+
+help: ## what can be done here
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## create .venv with pinned, hashed requirements and healthprobe itself
+
+demo: install ## engines that crash, hang and recover, probed for real; make demo ARGS="--for 30s"
+	@$(BIN)/healthprobe demo $(ARGS)
+
+test: install ## the tests, against the installed wheel
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: install ## ruff, mypy and the import contracts
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+check: lint test ## everything that must hold before a commit
+
+bench: $(VENV)/.bench ## our cost beside wrk, HAProxy, blackbox_exporter, aiohttp and httpx
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+wheel: $(VENV)/.requirements ## build the wheel and the sdist into dist/
+	@rm -rf dist && $(BIN)/python -m hatchling build
+
+clean: ## remove what was built, and .venv
+	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/.requirements: requirements/develop.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the pinned requirements into $(VENV)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/develop.txt
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.requirements $(SOURCES)
+	@rm -rf dist && $(BIN)/python -m hatchling build >/dev/null 2>&1
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall dist/healthprobe-*.whl
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.installed requirements/bench.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
