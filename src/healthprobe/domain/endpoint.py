@@ -1,0 +1,150 @@
+"""The endpoint: where an engine is asked, checked once when a record first appears or changes."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from urllib.parse import quote, unquote, unquote_to_bytes
+
+HEALTHZ_PATH = "/healthz"
+"""The engine's probe path, below the endpoint's own prefix."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
+_HOST_NAME = re.compile(r"(?=.{1,253}\.?\Z)([A-Za-z0-9_]([A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_\-]{1,63}\.?")
+_MAX_HOST_LENGTH = 253
+_ZONE = re.compile(r"[A-Za-z0-9._~\-]+")
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ud800-\udfff]")
+_PATH_SAFE = "/%:@!$&'()*+,;=~-._"
+
+
+class InvalidEndpoint(ValueError):
+    """An endpoint that cannot be probed. The message says why, in plain words and without credentials."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A probeable address: `scheme` http or https, an ASCII `host` without brackets, a `port`, and a path `prefix`.
+
+    `prefix` has no trailing slash. `authorization` is the value of a Basic authorization header, or None.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    prefix: str = ""
+    authorization: str | None = field(default=None, repr=False)
+
+    @property
+    def authority(self) -> str:
+        """The Host header: brackets around IPv6, no zone (RFC 6874), the port only where it is not the scheme's own."""
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The endpoint as it may be shown: without credentials."""
+        return f"{self.scheme}://{self.authority}{self.prefix}"
+
+    @property
+    def healthz_path(self) -> str:
+        return self.prefix + HEALTHZ_PATH
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """The endpoint that `text` names. Raises InvalidEndpoint, and nothing else.
+
+    >>> parse_endpoint("http://game-7:8080/engine/").healthz_path
+    '/engine/healthz'
+    """
+    if not text:
+        raise InvalidEndpoint("it is empty")
+    if _FORBIDDEN.search(text):
+        raise InvalidEndpoint("it contains a space, a backslash or a control character")
+    scheme, separator, rest = text.partition("://")
+    if not separator or not _SCHEME.fullmatch(scheme):
+        raise InvalidEndpoint("it has no scheme; begin it with http:// or https://")
+    scheme = scheme.lower()
+    if scheme not in DEFAULT_PORTS:
+        raise InvalidEndpoint(f"the scheme {scheme} is neither http nor https")
+    if "#" in rest:
+        raise InvalidEndpoint("it has a fragment (#)")
+    if "?" in rest:
+        raise InvalidEndpoint("it has a query (?)")
+    authority, slash, path = rest.partition("/")
+    credentials, at, location = authority.rpartition("@")
+    host, port = _host_and_port(location, scheme)
+    return Endpoint(
+        scheme=scheme,
+        host=host,
+        port=port,
+        prefix=quote(slash + path, safe=_PATH_SAFE).rstrip("/"),
+        authorization=_basic_authorization(credentials) if at else None,
+    )
+
+
+def masked(text: str) -> str:
+    """`text`, which may be any endpoint or URL however broken, with its credentials replaced by three asterisks.
+
+    >>> masked("https://user:secret@game-7:8443/engine")
+    'https://***@game-7:8443/engine'
+    """
+    before, at, after = text.rpartition("@")
+    if not at:
+        return text
+    scheme, separator, _ = before.partition("://")
+    return f"{scheme}{separator}***@{after}" if separator else f"***@{after}"
+
+
+def _host_and_port(location: str, scheme: str) -> tuple[str, int]:
+    if location.startswith("["):
+        host, bracket, after = location[1:].partition("]")
+        if not bracket or (after and not after.startswith(":")):
+            raise InvalidEndpoint("its IPv6 address is not closed by a bracket")
+        return _ipv6(host), _port(after[1:]) if after else DEFAULT_PORTS[scheme]
+    host, colon, port = location.partition(":")
+    if ":" in port:
+        raise InvalidEndpoint("an IPv6 address stands in brackets, as in http://[::1]:8080")
+    return _ascii_host(host), _port(port) if colon else DEFAULT_PORTS[scheme]
+
+
+def _ipv6(host: str) -> str:
+    try:
+        address = IPv6Address(unquote(host))
+    except ValueError:
+        raise InvalidEndpoint("what stands in brackets is not an IPv6 address") from None
+    if address.scope_id is not None and not _ZONE.fullmatch(address.scope_id):
+        raise InvalidEndpoint("the zone of its IPv6 address is not an interface's name")
+    return str(address)
+
+
+def _ascii_host(host: str) -> str:
+    if not host:
+        raise InvalidEndpoint("it has no host")
+    if not host.isascii() and len(host) <= _MAX_HOST_LENGTH:
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError:
+            raise InvalidEndpoint("its host is not a valid international name") from None
+    if not _HOST_NAME.fullmatch(host):
+        raise InvalidEndpoint("its host is not a name or an address")
+    if host.rstrip(".").rpartition(".")[2].isdigit():
+        try:
+            return str(IPv4Address(host))
+        except ValueError:
+            raise InvalidEndpoint("its host is not an IPv4 address") from None
+    return host.lower()
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
+        raise InvalidEndpoint("its port is not a number from 1 to 65535")
+    return int(text)
+
+
+def _basic_authorization(credentials: str) -> str:
+    user, _, password = credentials.partition(":")
+    return "Basic " + b64encode(unquote_to_bytes(user) + b":" + unquote_to_bytes(password)).decode("ascii")

@@ -1,0 +1,73 @@
+"""The outcome: what one probe gave."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_ERROR_BYTES = 1024
+"""The longest `last_error`, in bytes of UTF-8: no engine may suppress its own alarm with too long a message."""
+
+OK = 200
+"""The one status that means healthy."""
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_CREDENTIALS = re.compile(r"(?<=://)(?:\S*@)?(\S*)")
+
+
+def plain_cause(text: str) -> str:
+    r"""`text` made fit for an event: one line, no control characters, no credentials, at most `MAX_ERROR_BYTES`.
+
+    >>> plain_cause("bad\r\nheader from http://user:secret@game-7:8080/")
+    'bad header from http://game-7:8080/'
+    """
+    if text.isprintable() and "://" not in text and len(text) * 4 <= MAX_ERROR_BYTES:
+        return text.strip()
+    line = _CREDENTIALS.sub(r"\1", _UNPRINTABLE.sub(" ", text[: 4 * MAX_ERROR_BYTES])).strip()
+    if len(line) * 4 <= MAX_ERROR_BYTES:
+        return line
+    encoded = line.encode()
+    if len(encoded) <= MAX_ERROR_BYTES:
+        return line
+    return encoded[: MAX_ERROR_BYTES - 3].decode(errors="ignore") + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Healthy:
+    """The engine answered 200. Probers return the one instance, `HEALTHY`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The engine did not answer 200.
+
+    `last_status` is the final status, or 0 where there was no response. `last_error` is the cause in plain words; it is
+    cleaned by `plain_cause` whoever builds it, so that no prober can let a bad one through.
+    """
+
+    last_status: int
+    last_error: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "last_error", plain_cause(self.last_error))
+
+
+@dataclass(frozen=True, slots=True)
+class Inconclusive:
+    """The prober could not tell, through a fault of its own (`cause`): neither success nor failure."""
+
+    cause: str
+
+
+ProbeOutcome = Healthy | Failed | Inconclusive
+
+HEALTHY = Healthy()
+
+
+def outcome_of_status(status: int) -> Healthy | Failed:
+    """The verdict on a final status: 200 is healthy, anything else failed.
+
+    >>> outcome_of_status(503)
+    Failed(last_status=503, last_error='unexpected status 503')
+    """
+    return HEALTHY if status == OK else Failed(status, f"unexpected status {status}")

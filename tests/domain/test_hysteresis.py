@@ -1,0 +1,127 @@
+"""The verdict, told as stories: each row of the reference's observed behaviour that is a matter of rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+
+from healthprobe.domain.event import Details, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
+from healthprobe.domain.hysteresis import GameState, after_failure, after_log, after_success
+from healthprobe.domain.outcome import Failed
+
+UNAVAILABLE = Failed(503, "unexpected status 503")
+REFUSED = Failed(0, "connection refused")
+
+
+@dataclass
+class Game:
+    """One game whose log takes every transition the moment it is decided."""
+
+    threshold: int = 3
+    container: str = "c1"
+    state: GameState | None = None
+    told: list[Details] = field(default_factory=list)
+
+    def fails(self, times: int = 1, *, with_: Failed = UNAVAILABLE) -> Game:
+        for _ in range(times):
+            self.state = after_failure(self.state, with_, self.container, self.threshold)
+            self._commit()
+        return self
+
+    def succeeds(self, times: int = 1) -> Game:
+        for _ in range(times):
+            self.state = after_success(self.state)
+            self._commit()
+        return self
+
+    def moves_to(self, container: str) -> Game:
+        self.container = container
+        return self
+
+    def _commit(self) -> None:
+        if self.state is not None and self.state.pending is not None:
+            self.told.append(self.state.pending)
+            instant = datetime(2026, 11, 23, 17, tzinfo=UTC)
+            event = HealthEvent(len(self.told), "game-7", self.container, instant, self.state.pending)
+            self.state = after_log(self.state, event)
+
+
+def failed(count: int, status: int = 503, error: str = "unexpected status 503") -> ProbeFailedDetails:
+    return ProbeFailedDetails(count, status, error)
+
+
+recovered = ProbeRecoveredDetails
+
+
+def test_an_engine_that_always_answers_200_is_never_spoken_of_and_holds_no_state() -> None:
+    game = Game().succeeds(5)
+    assert game.told == []
+    assert game.state is None
+
+
+def test_two_failures_and_a_success_are_forgotten_without_a_word() -> None:
+    game = Game().fails(2).succeeds()
+    assert game.told == []
+    assert game.state is None
+
+
+def test_two_failures_do_not_count_after_a_success_came_between() -> None:
+    assert Game().fails(2).succeeds().fails(2).told == []
+
+
+def test_the_third_failure_in_a_row_publishes_and_the_fourth_stays_silent() -> None:
+    game = Game().fails(2)
+    assert game.told == []
+    assert game.fails().told == [failed(3)]
+    assert game.fails().told == [failed(3)]
+
+
+def test_the_recovery_carries_the_whole_run_and_the_next_incident_begins_at_nothing() -> None:
+    assert Game().fails(7).succeeds(2).fails(3).told == [failed(3), recovered(7), failed(3)]
+
+
+def test_only_the_first_success_after_an_incident_is_a_recovery() -> None:
+    assert Game().fails(3).succeeds(4).told == [failed(3), recovered(3)]
+
+
+def test_a_recovered_game_holds_no_state() -> None:
+    assert Game().fails(3).succeeds().state is None
+
+
+def test_the_last_failure_of_the_run_is_the_one_that_is_told() -> None:
+    assert Game().fails(2).fails(with_=REFUSED).told == [failed(3, 0, "connection refused")]
+
+
+def test_a_threshold_of_one_turns_every_change_into_a_transition() -> None:
+    game = Game(threshold=1).fails().succeeds().fails().succeeds()
+    assert game.told == [failed(1), recovered(1), failed(1), recovered(1)]
+
+
+def test_two_failures_of_the_old_container_are_not_blamed_on_the_new_one() -> None:
+    game = Game().fails(2).moves_to("c2").fails()
+    assert game.told == []
+    assert game.fails(2).told == [failed(3)]
+
+
+def test_a_game_that_restarts_at_every_second_failure_never_reaches_the_threshold() -> None:
+    game = Game()
+    for start in range(10):
+        game.moves_to(f"c{start}").fails(2)
+    assert game.told == []
+
+
+def test_an_open_incident_stays_open_over_a_new_container_until_a_success() -> None:
+    game = Game().fails(3).moves_to("c2").fails(2)
+    assert game.told == [failed(3)]
+    assert game.succeeds().told == [failed(3), recovered(5)]
+
+
+@pytest.mark.parametrize("threshold", [1, 2, 3, 10])
+def test_one_failure_short_of_the_threshold_is_silence_however_often_it_comes(threshold: int) -> None:
+    game = Game(threshold)
+    for _ in range(5):
+        game.fails(threshold - 1).succeeds()
+    assert game.told == []
+    assert game.fails(threshold).told == [failed(threshold)]

@@ -1,0 +1,83 @@
+"""The outcome of a probe, and the plain cause that stands in an event: short, on one line, without secrets."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from healthprobe.domain.outcome import HEALTHY, MAX_ERROR_BYTES, Failed, outcome_of_status, plain_cause
+
+LINE_BREAKS = "\u2028\u2029"
+
+any_text = st.text(st.characters(codec=None)) | st.text("a@:/ \n\x00ü€😀\ud800", max_size=3000)
+
+
+def test_two_hundred_is_healthy() -> None:
+    assert outcome_of_status(200) is HEALTHY
+
+
+@pytest.mark.parametrize("status", [101, 201, 204, 301, 304, 404, 429, 500, 503, 599, 999])
+def test_any_other_final_status_is_a_failure_that_names_it(status: int) -> None:
+    assert outcome_of_status(status) == Failed(status, f"unexpected status {status}")
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("connection refused", "connection refused"),
+        ("  two\r\nlines\t\x00here  ", "two lines here"),
+        ("bell\x07 escape\x1b[31m delete\x7f next line\x85", "bell  escape [31m delete  next line"),
+        ("lone \ud800 surrogate", "lone   surrogate"),
+        ("a\u2028b\u2029c", "a b c"),
+        ("redirect to http://user:secret@game-8/ refused", "redirect to http://game-8/ refused"),
+        ("http://a:b@c and https://d:e@f@g", "http://c and https://g"),
+        ("mail ops@example.org", "mail ops@example.org"),
+        ("größer als erlaubt", "größer als erlaubt"),
+        ("", ""),
+    ],
+)
+def test_a_cause_is_one_plain_line_without_credentials(text: str, cause: str) -> None:
+    assert plain_cause(text) == cause
+
+
+@pytest.mark.parametrize("character", ["x", "ü", "€", "😀"])
+def test_a_cause_of_exactly_a_kibibyte_is_kept_whole_and_a_longer_one_is_cut_between_characters(character: str) -> None:
+    fitting = character * (MAX_ERROR_BYTES // len(character.encode()))
+    fitting += "x" * (MAX_ERROR_BYTES - len(fitting.encode()))
+
+    assert plain_cause(fitting) == fitting
+    cut = plain_cause(fitting + "x")
+    assert cut.endswith("…")
+    assert fitting.startswith(cut.removesuffix("…"))
+    assert MAX_ERROR_BYTES - 4 < len(cut.encode()) <= MAX_ERROR_BYTES
+
+
+@given(text=any_text)
+@example("x" * 5_000_000)
+@example("://" * 1_000_000)
+@example("http://" + "\n" * 4096 + "a@b")
+def test_a_cause_fits_an_event_whatever_the_text_was(text: str) -> None:
+    cause = plain_cause(text)
+
+    assert len(cause.encode()) <= MAX_ERROR_BYTES
+    assert not any(unicodedata.category(character) in {"Cc", "Cs"} or character in LINE_BREAKS for character in cause)
+    assert plain_cause(cause) == cause
+
+
+@given(
+    before=st.text("abc /:@", max_size=30),
+    password=st.text("stuvw:/@%", max_size=60).map("s{}w".format),
+    after=st.text("abc /:@", max_size=30),
+)
+def test_no_credentials_stand_in_a_cause_wherever_the_url_stands_in_the_text(
+    before: str, password: str, after: str
+) -> None:
+    assert password not in plain_cause(f"{before}http://user:{password}@game-7/{after}")
+
+
+@given(text=any_text)
+def test_a_failure_cleans_its_own_cause_whoever_builds_it(text: str) -> None:
+    assert Failed(0, text).last_error == plain_cause(text)
