@@ -1,0 +1,218 @@
+"""The connection: one engine's socket, and the answers that come back on it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol, cast
+
+from healthprobe.domain.outcome import HEALTHY, OK, Failed, Healthy, Inconclusive, outcome_of_status
+from healthprobe.domain.target import ProbeTarget
+from healthprobe.probing.causes import outcome_of_error
+from healthprobe.probing.redirect import REDIRECT_STATUSES
+from healthprobe.probing.response import MalformedResponse, ResponseReader
+from healthprobe.probing.sweep import Sweep, Sweepable
+
+_DRAIN_SECONDS = 1.0
+"""How long the rest of a body may take before its connection is given up."""
+
+
+class Silence(Enum):
+    """Why there is no answer."""
+
+    SO_FAR = auto()
+    """No whole head in the time that was given; it may still come."""
+
+    CLOSED = auto()
+    """The connection ended before a single byte of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """A redirect and where it points."""
+
+    status: int
+    location: str
+
+
+Answer = Healthy | Failed | Inconclusive | Redirect | Silence
+
+
+class ConnectionOwner(Protocol):
+    """Who is told when a connection can carry another request, and when it is gone."""
+
+    def keep(self, connection: EngineConnection) -> None:
+        """The answer was healthy, its body has ended, and the engine keeps the connection alive."""
+        ...
+
+    def closed(self, connection: EngineConnection) -> None:
+        """The connection has no socket any more."""
+        ...
+
+
+class EngineConnection(asyncio.Protocol):
+    """Carries one request at a time; an answer is known at the head of its response.
+
+    Only a healthy answer lets a connection live on: after any other it closes itself, so that an old process which
+    hangs or fails cannot hide a new one behind the same address.
+    """
+
+    __slots__ = (
+        "_asking",
+        "_bucket",
+        "_disowned",
+        "_early",
+        "_loop",
+        "_owner",
+        "_reader",
+        "_sweep",
+        "_transport",
+        "_waiter",
+        "closing_cause",
+        "target",
+    )
+
+    def __init__(
+        self, target: ProbeTarget, owner: ConnectionOwner, sweep: Sweep, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.target = target
+        self.closing_cause: Failed | Inconclusive = Failed(0, "connection closed before the response head")
+        """Why the connection ended, once it has."""
+        self._owner = owner
+        self._sweep = sweep
+        self._loop = loop
+        self._reader = ResponseReader()
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[Answer] | None = None
+        self._early: Answer | None = None
+        self._bucket: set[Sweepable] | None = None
+        self._asking = self._disowned = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None
+
+    def ask(self, request: bytes, patience: float | None = None) -> asyncio.Future[Answer]:
+        """Send `request`. The future gives the answer, or Silence.SO_FAR after `patience` seconds; it never raises."""
+        if self._transport is None:
+            self._early = Silence.CLOSED
+            return self.go_on()
+        self._asking = True
+        self._reader.expect_response()
+        if patience is not None:
+            self._bucket = self._sweep.watch(self, patience)
+        self._transport.write(request)
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
+
+    def go_on(self) -> asyncio.Future[Answer]:
+        """After Silence.SO_FAR: the answer to the same request, without a bound of time."""
+        self._waiter = waiter = self._loop.create_future()
+        if self._early is not None:
+            self._settle(self._early)
+        return waiter
+
+    def abort(self) -> None:
+        """Give the connection up; nothing that still comes on it has a meaning."""
+        if self._transport is not None:
+            self._asking = False
+            self._leave_sweep()
+            self._transport.abort()
+
+    def disown(self) -> None:
+        """Nobody waits for this connection to open any more.
+
+        The loop closes its socket, and may or may not say so with `connection_lost`.
+        """
+        self._disowned = True
+        if self._transport is not None:
+            self._transport.abort()
+        self._owner.closed(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if self._disowned:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._asking:
+            self._drain(data)
+            return
+        reader = self._reader
+        try:
+            reader.feed(data)
+        except MalformedResponse as malformed:
+            self._settle(Failed(0, str(malformed)))
+            self.abort()
+            return
+        if reader.status == OK and reader.keeps_alive:
+            self._asking = False
+            if reader.complete:
+                self._leave_sweep()
+                self._owner.keep(self)
+            elif self._bucket is None:
+                self._bucket = self._sweep.watch(self, _DRAIN_SECONDS)
+            self._settle(HEALTHY)
+        elif reader.status:
+            self._settle(self._answer_of(reader))
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._leave_sweep()
+        if self._asking:
+            self._asking = False
+            in_head = self._reader.began
+            self.closing_cause = _closing_cause(exc, in_head=in_head)
+            self._settle(self.closing_cause if in_head else Silence.CLOSED)
+        self._owner.closed(self)
+
+    def swept(self) -> None:
+        self._bucket = None
+        if not self._asking:
+            self.abort()
+        elif self._waiter is not None:
+            self._settle(Silence.SO_FAR)
+
+    def _drain(self, data: bytes) -> None:
+        """The rest of a body; anything else was not asked for, and would be taken for the next answer."""
+        reader = self._reader
+        if reader.complete or not reader.status:
+            self.abort()
+            return
+        try:
+            reader.feed(data)
+        except MalformedResponse:
+            self.abort()
+            return
+        if reader.complete:
+            self._leave_sweep()
+            self._owner.keep(self)
+
+    def _settle(self, answer: Answer) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is None:
+            self._early = answer
+        elif not waiter.done():
+            waiter.set_result(answer)
+
+    def _leave_sweep(self) -> None:
+        if self._bucket is not None:
+            self._bucket.discard(self)
+            self._bucket = None
+
+    @staticmethod
+    def _answer_of(reader: ResponseReader) -> Answer:
+        if reader.status in REDIRECT_STATUSES and (location := reader.location) is not None:
+            return Redirect(reader.status, location)
+        return outcome_of_status(reader.status)
+
+
+def _closing_cause(error: Exception | None, *, in_head: bool) -> Failed | Inconclusive:
+    """Why a connection ended that owed an answer."""
+    place = "in the middle of the response head" if in_head else "before the response head"
+    if error is None:
+        return Failed(0, f"connection closed {place}")
+    outcome = outcome_of_error(error)
+    return Failed(0, f"{outcome.last_error} {place}") if isinstance(outcome, Failed) else outcome

@@ -1,0 +1,111 @@
+"""The pool: every open connection against the budget of file descriptors, and the idle ones by their target."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+from collections import deque
+
+from healthprobe.domain.target import ProbeTarget
+from healthprobe.probing.connection import EngineConnection
+
+_HEADROOM = 64
+"""Descriptors left for databases, name servers, standard streams and connections that are just closing."""
+
+
+def descriptors_to_spend() -> int:
+    """How many connections this process may hold: its soft limit, less what it has open and some headroom."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        limit = 1 << 20
+    in_use = len(os.listdir("/dev/fd"))  # noqa: PTH208  once a process, before the loop has anything to do
+    return max(limit - in_use - _HEADROOM, limit // 4, 1)
+
+
+class ConnectionPool:
+    """At most `budget` connections are open at once; above it the idle one that was used least recently is closed.
+
+    Where none is idle, whoever wants one more waits for one to end: nothing fails for want of a descriptor.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self._open: set[EngineConnection] = set()
+        self._idle: dict[ProbeTarget, EngineConnection] = {}
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def take(self, target: ProbeTarget) -> EngineConnection | None:
+        """The idle connection of `target`, which is now in use, or None."""
+        return self._idle.pop(target, None)
+
+    async def admit(self, connection: EngineConnection) -> None:
+        """Count `connection` as open; returns when there is a descriptor for it."""
+        while len(self._open) >= self.budget:
+            place = asyncio.get_running_loop().create_future()
+            self._waiting.append(place)
+            self.close_oldest()
+            try:
+                await place
+            except asyncio.CancelledError:
+                self._pass_on(place)
+                raise
+        self._open.add(connection)
+
+    def keep(self, connection: EngineConnection) -> None:
+        """`connection` is idle: its target's next probe may take it, unless somebody waits for its descriptor."""
+        target = connection.target
+        before = self._idle.pop(target, None)
+        if before is not None:
+            before.abort()
+        if self._waiting:
+            connection.abort()
+        else:
+            self._idle[target] = connection
+
+    def closed(self, connection: EngineConnection) -> None:
+        """`connection` has no descriptor any more."""
+        self._open.discard(connection)
+        if self._idle.get(connection.target) is connection:
+            del self._idle[connection.target]
+        self._admit_next()
+
+    def close_oldest(self) -> bool:
+        """Close the idle connection that was used least recently; False where none is idle."""
+        if not self._idle:
+            return False
+        self._idle.pop(next(iter(self._idle))).abort()
+        return True
+
+    def forget(self, target: ProbeTarget) -> None:
+        connection = self._idle.pop(target, None)
+        if connection is not None:
+            connection.abort()
+
+    def close(self) -> None:
+        """Give every connection up."""
+        self._idle.clear()
+        for connection in list(self._open):
+            connection.abort()
+
+    async def all_closed(self) -> None:
+        """Returns when no connection is open."""
+        while self._open:  # noqa: ASYNC110  a socket is closed in the loop's next turn or the one after
+            await asyncio.sleep(0)
+
+    def _admit_next(self) -> None:
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+
+    def _pass_on(self, place: asyncio.Future[None]) -> None:
+        """A place that was given to somebody who left is the next one's."""
+        if place.done() and not place.cancelled():
+            self._admit_next()
+        elif place in self._waiting:
+            self._waiting.remove(place)

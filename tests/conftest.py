@@ -1,0 +1,26 @@
+"""Which event loop a test runs on is decided by its room; a test that is not a coroutine never meets a loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from healthprobe.testing.clock import VirtualTimeLoop
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+ON_UVLOOP: Mapping[str, LoopFactory] = {"uvloop": uvloop.new_event_loop}
+LOOPS_OF_ROOM: Mapping[str, Mapping[str, LoopFactory]] = {
+    "worker": {"virtual": VirtualTimeLoop},
+    "probing": {**ON_UVLOOP, "asyncio": asyncio.new_event_loop},
+}
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
+    """The worker is proven in virtual time, the prober on both loops that a user may bring, all else on uvloop."""
+    room = item.path.relative_to(Path(__file__).parent).parts[0]
+    return LOOPS_OF_ROOM.get(room, ON_UVLOOP)

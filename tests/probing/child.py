@@ -1,0 +1,108 @@
+"""A prober in a process of its own, whose limits are narrowed; prints how many probes ended with each outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import json
+import resource
+import socket
+import struct
+import sys
+from collections import Counter
+from pathlib import Path
+
+import uvloop
+
+from healthprobe.domain.outcome import Failed, Inconclusive, ProbeOutcome
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.domain.target import ProbeTarget, target_of
+from healthprobe.probing.http import HttpProber
+
+CANNOT_NARROW = 77
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+SIOCSIFFLAGS = 0x8914
+IFF_UP = 1
+FOUR_PORTS = "40000 40003"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+def targets_at(url: str, count: int) -> list[ProbeTarget]:
+    return [target_of(RuntimeRecord(f"game-{number}", "", url), timeout=5.0) for number in range(count)]
+
+
+def name_of(outcome: ProbeOutcome) -> str:
+    match outcome:
+        case Failed(_, cause):
+            return f"Failed: {cause}"
+        case Inconclusive(cause):
+            return f"Inconclusive: {cause}"
+    return "Healthy"
+
+
+def limit_descriptors(limit: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+
+def enter_a_network_of_our_own(*, with_loopback: bool) -> None:
+    """Leave the machine's network for an empty one, where loopback has four ports to connect from, or is down."""
+    if ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
+        sys.exit(CANNOT_NARROW)
+    if not with_loopback:
+        return
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP))
+    try:
+        Path("/proc/sys/net/ipv4/ip_local_port_range").write_text(FOUR_PORTS)
+    except OSError:
+        sys.exit(CANNOT_NARROW)
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.readuntil(b"\r\n\r\n"):
+        writer.write(OK)
+
+
+async def probe_at_once(prober: HttpProber, targets: list[ProbeTarget]) -> Counter[str]:
+    return Counter(map(name_of, await asyncio.gather(*map(prober.probe, targets))))
+
+
+async def descriptors(url: str) -> Counter[str]:
+    """Sixty at once where the budget promises room that the process has not."""
+    async with HttpProber(descriptor_budget=1000) as prober:
+        limit_descriptors(30)
+        return await probe_at_once(prober, targets_at(url, 60))
+
+
+async def budget(url: str) -> Counter[str]:
+    """Two hundred at once, twice, with sixty-four descriptors."""
+    limit_descriptors(64)
+    async with HttpProber() as prober:
+        targets = targets_at(url, 200)
+        return await probe_at_once(prober, targets) + await probe_at_once(prober, targets)
+
+
+async def ports() -> Counter[str]:
+    """Twenty at once where four ports are free to connect from."""
+    enter_a_network_of_our_own(with_loopback=True)
+    server = await asyncio.start_server(answer, "127.0.0.1", 50000)
+    async with HttpProber() as prober:
+        counts = await probe_at_once(prober, targets_at("http://127.0.0.1:50000", 20))
+    server.close()
+    return counts
+
+
+async def route() -> Counter[str]:
+    """Twenty at once without any network."""
+    enter_a_network_of_our_own(with_loopback=False)
+    async with HttpProber() as prober:
+        return await probe_at_once(prober, targets_at("http://127.0.0.1:50000", 20))
+
+
+if __name__ == "__main__":
+    chosen = {"descriptors": descriptors, "budget": budget, "ports": ports, "route": route}[sys.argv[2]]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if sys.argv[1] == "uvloop" else None) as runner:
+        counted = runner.run(chosen(*sys.argv[3:]))
+    sys.stdout.write(json.dumps(counted))

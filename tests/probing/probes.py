@@ -1,0 +1,58 @@
+"""Probes as the tests make them, and what is asserted of their outcomes."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from healthprobe.domain.outcome import Failed, ProbeOutcome
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.domain.target import ProbeTarget, target_of
+from healthprobe.probing.http import HttpProber
+
+PATIENT = 10.0
+"""A timeout, in seconds, for probes that end at once unless something is wrong."""
+
+IMPATIENT = 0.3
+"""A timeout, in seconds, for probes that run into it."""
+
+LATEST = 0.05 + 0.15
+"""How much later than its timeout, in seconds, a probe may be seen to end.
+
+50 ms are promised. The rest is for the machine: prober and peers share one loop here, and what runs beside them on two
+cores has been seen to take the processor away for 100 ms.
+"""
+
+
+def target_at(url: str, timeout: float = PATIENT) -> ProbeTarget:
+    """A target as the worker makes it of a record."""
+    return target_of(RuntimeRecord("game-7", "c0ffee", url), timeout)
+
+
+async def timed(prober: HttpProber, target: ProbeTarget) -> tuple[ProbeOutcome, float]:
+    """The outcome of a probe, and how many seconds it took."""
+    begun = time.monotonic()
+    return await prober.probe(target), time.monotonic() - begun
+
+
+async def probes(prober: HttpProber, target: ProbeTarget, times: int) -> list[ProbeOutcome]:
+    """The outcomes of as many probes, one after another."""
+    return [await prober.probe(target) for _ in range(times)]
+
+
+def assert_failed(outcome: ProbeOutcome, words: str, status: int = 0) -> None:
+    """`outcome` is a failure with `status`, and its cause has these words, a regular expression."""
+    assert isinstance(outcome, Failed), outcome
+    assert outcome.last_status == status, outcome
+    assert re.search(words, outcome.last_error), outcome
+
+
+def assert_on_time(seconds: float, timeout: float) -> None:
+    """A probe that ran into its timeout ended then: not later than promised, and not earlier than timers can tell."""
+    assert timeout - 0.005 <= seconds < timeout + LATEST
+
+
+def open_descriptors() -> int:
+    """How many files and sockets this process has open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())

@@ -1,0 +1,158 @@
+"""The prober's own faults are never an engine's: inconclusive, neither success nor failure, and no crash."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from tests.probing.conftest import StartPeer
+from tests.probing.peers import OK, Connection, answering, sending
+from tests.probing.probes import assert_failed, probes, target_at, timed
+
+from healthprobe.domain.outcome import HEALTHY, Inconclusive
+from healthprobe.probing.http import HttpProber
+
+CHILD = Path(__file__).with_name("child.py")
+"""A process of its own, whose limits and network can be narrowed without harm to anybody."""
+
+CANNOT_NARROW = 77
+"""How the child says that this machine does not let it have a network of its own."""
+
+
+class Raising:
+    """A resolver that has a fault."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        raise self._error
+
+    async def aclose(self) -> None: ...
+
+
+async def in_a_child(*arguments: str) -> dict[str, int]:
+    """What a process of its own counted: how many probes ended with each outcome."""
+    loop = "uvloop" if "uvloop" in type(asyncio.get_running_loop()).__module__ else "asyncio"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-W", "error", str(CHILD), loop, *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await child.communicate()
+    if child.returncode == CANNOT_NARROW:
+        pytest.skip("this machine lets nobody have a network of their own")
+    assert child.returncode == 0
+    counts: dict[str, int] = json.loads(output)
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (OSError(errno.EMFILE, "x"), "file descriptors"),
+        (OSError(errno.ENFILE, "x"), "file descriptors"),
+        (OSError(errno.EADDRNOTAVAIL, "x"), "local port"),
+        (OSError(errno.ENOBUFS, "x"), "buffers"),
+        (OSError(errno.ENOMEM, "x"), "memory"),
+        (OSError(errno.ENETUNREACH, "x"), "route"),
+        (OSError(errno.ENETDOWN, "x"), "network"),
+        (OSError(errno.EPERM, "x"), "firewall"),
+        (MemoryError(), "memory"),
+        (KeyError("bug"), "own.*KeyError"),
+        (RuntimeError("bug"), "own.*RuntimeError"),
+        (ValueError("http://user:secret@game-7"), "own.*ValueError"),
+    ],
+)
+async def test_a_fault_of_the_probers_own_is_inconclusive_and_named(error: Exception, cause: str) -> None:
+    async with HttpProber(resolver=Raising(error)) as prober:
+        outcome = await prober.probe(target_at("http://user:secret@game-7.example:8080"))
+
+    assert isinstance(outcome, Inconclusive)
+    assert re.search(cause, outcome.cause)
+    assert "secret" not in outcome.cause
+
+
+async def test_no_free_descriptor_is_inconclusive_for_whom_there_is_none(peer: StartPeer) -> None:
+    engine = await peer(answering(OK))
+
+    counts = await in_a_child("descriptors", engine.url())
+
+    assert counts.keys() == {"Healthy", "Inconclusive: out of file descriptors (this process's limit)"}
+    assert sum(counts.values()) == 60
+
+
+async def test_a_small_limit_of_descriptors_fails_no_engine_when_the_budget_follows_it(peer: StartPeer) -> None:
+    engine = await peer(answering(OK))
+
+    assert await in_a_child("budget", engine.url()) == {"Healthy": 400}
+    assert engine.connections > 200, "connections were closed to make room"
+
+
+async def test_no_free_local_port_is_inconclusive_for_whom_there_is_none() -> None:
+    counts = await in_a_child("ports")
+
+    assert counts == {"Healthy": 4, "Inconclusive: no free local port": 16}
+
+
+async def test_no_route_of_the_probers_own_is_inconclusive() -> None:
+    counts = await in_a_child("route")
+
+    assert counts == {"Inconclusive: the prober has no route to the engine's network": 20}
+
+
+async def test_a_descriptor_budget_is_never_exceeded_and_fails_nobody(peer: StartPeer) -> None:
+    most = 0
+
+    async def counting(connection: Connection) -> None:
+        nonlocal most
+        while True:
+            await connection.request()
+            most = max(most, established_to(engine.port))
+            await connection.send(OK)
+
+    engine = await peer(counting)
+    targets = [engine.target() for _ in range(60)]
+    async with HttpProber(descriptor_budget=20) as prober:
+        assert prober.capacity == 20
+        for _ in range(3):
+            assert await asyncio.gather(*map(prober.probe, targets)) == [HEALTHY] * 60
+
+    assert 10 < most <= 20
+
+
+async def test_the_connection_that_rested_longest_is_closed_first_when_the_budget_runs_short(peer: StartPeer) -> None:
+    engine = await peer(answering(OK))
+    first, second, third = (engine.target() for _ in range(3))
+    async with HttpProber(descriptor_budget=2) as prober:
+        for target in (first, second, first, third):
+            assert await prober.probe(target) == HEALTHY
+        assert engine.connections == 3
+
+        assert await probes(prober, first, 1) == await probes(prober, third, 1) == [HEALTHY]
+        assert engine.connections == 3
+        assert await prober.probe(second) == HEALTHY
+        assert engine.connections == 4
+
+
+async def test_a_probe_that_gets_no_descriptor_in_time_is_inconclusive(peer: StartPeer) -> None:
+    silent = await peer(sending(b""))
+    engine = await peer(answering(OK))
+    async with HttpProber(descriptor_budget=1) as prober:
+        hanging = asyncio.create_task(prober.probe(silent.target(timeout=0.5)))
+        await asyncio.sleep(0)
+        outcome, seconds = await timed(prober, engine.target(timeout=0.2))
+
+        assert isinstance(outcome, Inconclusive)
+        assert seconds < 0.4
+        assert_failed(await hanging, "timed out")
+        assert await prober.probe(engine.target()) == HEALTHY
+
+
+def established_to(port: int) -> int:
+    """How many connections to `port` the kernel holds open on their client's side."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(1 for fields in map(str.split, lines) if fields[3] == "01" and fields[2].endswith(f":{port:04X}"))

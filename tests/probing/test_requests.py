@@ -1,0 +1,168 @@
+"""What an engine is asked, and what is never asked of anybody."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+from tests.probing.conftest import StartPeer
+from tests.probing.peers import OK, answering, response, sending
+from tests.probing.probes import IMPATIENT, assert_failed, probes, target_at
+
+from healthprobe.domain.outcome import HEALTHY, Failed
+from healthprobe.probing.http import HttpProber
+
+PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
+SECRETS = ["hunter2", "dXNlcjpodW50ZXIy"]
+
+
+class Untouched:
+    """A resolver that must not be asked."""
+
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        raise AssertionError(host)
+
+    async def aclose(self) -> None: ...
+
+
+def headers_of(request: bytes) -> dict[str, str]:
+    lines = request.decode("ascii").split("\r\n")[1:]
+    return dict(line.split(": ", 1) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path"),
+    [("", "/healthz"), ("/", "/healthz"), ("/engine//", "/engine/healthz"), ("/größe", "/gr%C3%B6%C3%9Fe/healthz")],
+)
+async def test_an_engine_is_asked_for_healthz_below_its_prefix(
+    prefix: str, path: str, peer: StartPeer, prober: HttpProber
+) -> None:
+    engine = await peer(answering(OK))
+
+    assert await prober.probe(target_at(engine.url(prefix))) == HEALTHY
+    assert engine.requests[0].split(b"\r\n")[0] == f"GET {path} HTTP/1.1".encode()
+
+
+async def test_a_request_names_its_host_once_and_has_no_body(peer: StartPeer, prober: HttpProber) -> None:
+    engine = await peer(answering(OK))
+
+    await probes(prober, engine.target(), 2)
+
+    headers = headers_of(engine.requests[0])
+    assert headers["Host"] == f"127.0.0.1:{engine.port}"
+    assert headers["User-Agent"].startswith("healthprobe/")
+    assert not {"Content-Length", "Transfer-Encoding", "Authorization", "Connection", "Accept-Encoding"} & set(headers)
+    assert engine.requests[0].count(b"Host:") == 1
+    assert engine.requests[1] == engine.requests[0]
+
+
+async def test_the_host_of_an_ipv6_engine_stands_in_brackets(peer: StartPeer, prober: HttpProber) -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    engine = await peer(answering(OK), host="::1")
+
+    assert await prober.probe(engine.target()) == HEALTHY
+    assert headers_of(engine.requests[0])["Host"] == f"[::1]:{engine.port}"
+
+
+async def test_the_host_of_a_name_is_the_name_and_not_its_address(peer: StartPeer) -> None:
+    class ToLoopback(Untouched):
+        async def addresses(self, host: str) -> tuple[str, ...]:
+            return {"game-7.example": ("127.0.0.1",)}[host]
+
+    engine = await peer(answering(OK))
+    async with HttpProber(resolver=ToLoopback()) as prober:
+        assert await prober.probe(target_at(engine.url(host="Game-7.example"))) == HEALTHY
+    assert headers_of(engine.requests[0])["Host"] == f"game-7.example:{engine.port}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a port below 1024 needs root")
+async def test_a_schemes_own_port_is_not_named_in_the_host(peer: StartPeer, prober: HttpProber) -> None:
+    engine = await peer(answering(OK), host="127.83.7.80", port=80)
+
+    assert await prober.probe(target_at("http://127.83.7.80")) == HEALTHY
+    assert headers_of(engine.requests[0])["Host"] == "127.83.7.80"
+
+
+@pytest.mark.parametrize(
+    ("credentials", "authorization"),
+    [
+        ("user:hunter2@", "Basic dXNlcjpodW50ZXIy"),
+        ("user@", "Basic dXNlcjo="),
+        ("us%40er:p%3Aw@", "Basic dXNAZXI6cDp3"),
+        ("größe:ü@", "Basic Z3LDtsOfZTrDvA=="),
+    ],
+)
+async def test_credentials_are_sent_as_basic_authorization(
+    credentials: str, authorization: str, peer: StartPeer, prober: HttpProber
+) -> None:
+    engine = await peer(answering(OK))
+
+    assert await prober.probe(target_at(engine.url(credentials=credentials))) == HEALTHY
+    assert headers_of(engine.requests[0])["Authorization"] == authorization
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        response(401),
+        response(302, "Location: http://user:hunter2@elsewhere.example/"),
+        response(302, "Location: /healthz"),
+        b"HTTP/1.1 200 OK\r\nno colon http://user:hunter2@game-7/ here\r\n\r\n",
+        b"http://user:hunter2@game-7/\r\n\r\n",
+        b"",
+    ],
+)
+async def test_no_failure_tells_the_credentials(answer: bytes, peer: StartPeer, prober: HttpProber) -> None:
+    engine = await peer(sending(answer))
+
+    outcome = await prober.probe(target_at(engine.url(credentials="user:hunter2@"), IMPATIENT))
+    assert isinstance(outcome, Failed)
+    assert not any(secret in repr(outcome) for secret in SECRETS)
+
+
+async def test_proxies_of_the_environment_are_ignored(peer: StartPeer, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = await peer(answering(OK))
+    engine = await peer(answering(response(503)))
+    for name in PROXIES:
+        monkeypatch.setenv(name, proxy.url())
+        monkeypatch.setenv(name.lower(), proxy.url())
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    async with HttpProber() as prober:
+        assert await prober.probe(engine.target()) == Failed(503, "unexpected status 503")
+    assert proxy.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("rest", "reason"),
+    [
+        ("?x=1", "query"),
+        ("#f", "fragment"),
+        ("/a b", "space"),
+        ("/a\r\nX-Forged: 1", "control"),
+        ("0000", "port"),
+        (":1", "bracket"),
+    ],
+)
+async def test_an_invalid_endpoint_fails_every_time_and_touches_nothing(
+    rest: str, reason: str, peer: StartPeer
+) -> None:
+    engine = await peer(answering(OK))
+    targets = [target_at(engine.url() + rest), target_at(f"http://user:hunter2@game-7.example:{engine.port}{rest}")]
+
+    async with HttpProber(resolver=Untouched()) as prober:
+        for target in targets:
+            for outcome in await probes(prober, target, 3):
+                assert_failed(outcome, f"^invalid endpoint: .*{reason}")
+                assert not any(secret in repr(outcome) for secret in SECRETS)
+            prober.forget(target)
+    assert engine.connections == 0
+
+
+@pytest.mark.parametrize("text", ["", "game-7:8080", "ftp://game-7", "http://", "http://game-7:99999"])
+async def test_what_is_no_endpoint_at_all_is_a_failure_of_its_game_alone(text: str, prober: HttpProber) -> None:
+    for outcome in await probes(prober, target_at(text), 2):
+        assert_failed(outcome, "^invalid endpoint: ")

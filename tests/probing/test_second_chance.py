@@ -1,0 +1,129 @@
+"""Second chances: what a kept connection owes to its age alone is not held against the engine.
+
+A connection that the engine ended meanwhile is retried at once; one that is silent by half the timeout, beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.probing.conftest import StartPeer
+from tests.probing.peers import OK, Connection, Script, answering, first_then, once_then, response, sending
+from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probes, timed
+
+from healthprobe.domain.outcome import HEALTHY
+from healthprobe.probing.http import HttpProber
+
+BUSY = response(503)
+ON_ITS_WAY = 0.03
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+async def test_a_connection_that_ends_under_the_request_is_retried_on_a_fresh_one_silently(
+    end: str, peer: StartPeer, prober: HttpProber
+) -> None:
+    engine = await peer(first_then(once_then(None, end=end), answering(OK)))
+
+    assert await probes(prober, engine.target(), 4) == [HEALTHY] * 4
+    assert (engine.connections, len(engine.requests)) == (2, 5)
+
+
+async def test_the_retry_is_one_and_no_more(peer: StartPeer, prober: HttpProber) -> None:
+    async def hang_up(connection: Connection) -> None:
+        await connection.request()
+
+    engine = await peer(first_then(once_then(None, end="close"), hang_up))
+
+    healthy, failed = await probes(prober, engine.target(), 2)
+    assert healthy == HEALTHY
+    assert_failed(failed, "connection closed before the response head")
+    assert engine.connections == 2
+
+
+async def test_the_retry_happens_inside_the_same_deadline(peer: StartPeer, prober: HttpProber) -> None:
+    engine = await peer(first_then(once_then(None, after=0.1, end="reset"), sending(b"")))
+    target = engine.target(IMPATIENT)
+
+    assert await prober.probe(target) == HEALTHY
+    outcome, seconds = await timed(prober, target)
+    assert_failed(outcome, "timed out after 300ms waiting for the response head")
+    assert_on_time(seconds, IMPATIENT)
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+async def test_half_an_answer_on_a_kept_connection_is_an_answer_and_so_a_failure(
+    end: str, peer: StartPeer, prober: HttpProber
+) -> None:
+    engine = await peer(first_then(once_then(OK[:20], end=end), answering(OK)))
+
+    healthy, failed, again = await probes(prober, engine.target(), 3)
+    assert (healthy, again) == (HEALTHY, HEALTHY)
+    assert_failed(failed, f"connection {end}")
+    assert engine.connections == 2
+
+
+async def test_a_kept_connection_that_went_silent_is_no_failure_while_fresh_ones_answer(
+    peer: StartPeer, prober: HttpProber
+) -> None:
+    engine = await peer(once_then(None))
+    target = engine.target(IMPATIENT)
+
+    assert await prober.probe(target) == HEALTHY
+    for asked in range(2, 5):
+        outcome, seconds = await timed(prober, target)
+        assert outcome == HEALTHY
+        assert IMPATIENT / 2 - 0.005 <= seconds < IMPATIENT
+        assert engine.connections == asked
+        await asyncio.sleep(ON_ITS_WAY)
+        assert engine.open == 1, "the silent one is given up"
+
+
+@pytest.mark.parametrize(
+    "elsewhere", [sending(b""), sending(b"garbage\r\n\r\n"), once_then(OK), answering(b"HTTP/1.1 103 E\r\n\r\n")]
+)
+async def test_an_engine_that_is_only_slow_on_its_kept_connection_is_healthy(
+    elsewhere: Script, peer: StartPeer, prober: HttpProber
+) -> None:
+    timeout = 0.5
+    engine = await peer(first_then(once_then(OK, after=0.7 * timeout), elsewhere))
+
+    assert await probes(prober, engine.target(timeout), 2) == [HEALTHY] * 2
+
+
+async def test_an_engine_that_is_slow_everywhere_is_healthy_as_well(peer: StartPeer, prober: HttpProber) -> None:
+    async def slow(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            await asyncio.sleep(0.35)
+            await connection.send(OK)
+
+    engine = await peer(slow)
+
+    assert await probes(prober, engine.target(timeout=0.5), 3) == [HEALTHY] * 3
+
+
+async def test_the_first_response_of_the_two_chances_counts_be_it_good_or_bad(
+    peer: StartPeer, prober: HttpProber
+) -> None:
+    slowly_bad = await peer(first_then(once_then(BUSY, after=0.35), sending(b"")))
+    quickly_bad = await peer(first_then(once_then(OK, after=0.45), answering(BUSY)))
+
+    for engine in (slowly_bad, quickly_bad):
+        healthy, failed = await probes(prober, engine.target(timeout=0.5), 2)
+        assert healthy == HEALTHY
+        assert_failed(failed, "unexpected status 503", 503)
+
+
+async def test_silence_on_both_chances_fails_at_the_timeout_and_leaves_no_connection(
+    peer: StartPeer, prober: HttpProber
+) -> None:
+    engine = await peer(first_then(once_then(None), sending(b"")))
+    target = engine.target(IMPATIENT)
+
+    assert await prober.probe(target) == HEALTHY
+    outcome, seconds = await timed(prober, target)
+    assert_failed(outcome, "timed out after 300ms waiting for the response head")
+    assert_on_time(seconds, IMPATIENT)
+    assert engine.connections == 2
+    assert not await engine.settled()
