@@ -1,0 +1,157 @@
+"""What every log of health events promises, as a pytest suite."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from healthprobe.domain.event import HealthEvent
+from healthprobe.ports import HealthEventLog
+from healthprobe.testing.contracts.samples import ODD_GAME_IDS, failed, history, recovered
+
+
+async def events_in(log: HealthEventLog) -> list[HealthEvent]:
+    """All that is in the log, in its order."""
+    return [entry.event for entry in await log.read(0, 1_000_000)]
+
+
+@pytest.mark.asyncio
+class HealthEventLogContract:
+    """Subclass it as `class TestMyLog(HealthEventLogContract)` and give the fixture `log`: a log that is empty.
+
+    Where two processes can share the log, give `rival` too: a second way to the same log.
+    """
+
+    @pytest.fixture
+    def rival(self, log: HealthEventLog) -> HealthEventLog:
+        return log
+
+    async def test_an_empty_log_tells_nothing(self, log: HealthEventLog) -> None:
+        assert await log.read(0, 10) == []
+        assert await log.last_events(["game-7"]) == {}
+        assert await log.append([]) == []
+
+    async def test_a_game_s_events_enter_one_after_the_other(self, log: HealthEventLog) -> None:
+        for event in history("game-7", 4):
+            assert await log.append([event]) == [event]
+        assert await events_in(log) == history("game-7", 4)
+
+    async def test_several_events_of_one_game_enter_in_one_batch(self, log: HealthEventLog) -> None:
+        batch = [*history("game-7", 3), *history("game-8", 2)]
+        assert await log.append(batch) == batch
+        assert await events_in(log) == batch
+
+    async def test_an_event_that_would_leave_a_gap_stays_out(self, log: HealthEventLog) -> None:
+        assert await log.append([recovered("game-7", 2)]) == [None]
+        await log.append([failed("game-7", 1)])
+        assert await log.append([failed("game-7", 3)]) == [failed("game-7", 1)]
+        assert await events_in(log) == [failed("game-7", 1)]
+
+    async def test_a_stale_writer_gets_the_event_that_stands(self, log: HealthEventLog, rival: HealthEventLog) -> None:
+        theirs = failed("game-7", 1, container_id="theirs")
+        await rival.append([theirs])
+        assert await log.append([failed("game-7", 1, container_id="ours")]) == [theirs]
+        await rival.append([recovered("game-7", 2)])
+        assert await log.append([failed("game-7", 1, container_id="ours")]) == [recovered("game-7", 2)]
+        assert await events_in(log) == [theirs, recovered("game-7", 2)]
+
+    async def test_a_retry_after_a_lost_acknowledgement_is_accepted(self, log: HealthEventLog) -> None:
+        batch = [*history("game-7", 3), failed("game-8", 1)]
+        await log.append(batch)
+        assert await log.append(batch) == batch
+        assert await log.append(batch[:1]) == batch[:1]
+        assert await events_in(log) == batch
+
+    async def test_a_refused_event_keeps_no_other_of_its_batch_out(self, log: HealthEventLog) -> None:
+        await log.append(history("game-7", 2))
+        batch = [failed("game-6", 1), failed("game-7", 1, container_id="stale"), failed("game-8", 1)]
+        assert await log.append(batch) == [failed("game-6", 1), recovered("game-7", 2), failed("game-8", 1)]
+        assert await events_in(log) == [*history("game-7", 2), failed("game-6", 1), failed("game-8", 1)]
+
+    async def test_the_last_event_is_the_one_with_the_highest_sequence(self, log: HealthEventLog) -> None:
+        await log.append([*history("game-7", 11), *history("game-8", 2)])
+        last = await log.last_events(game_id for game_id in ("game-7", "game-8", "game-9", "game-7"))
+        assert last == {"game-7": failed("game-7", 11), "game-8": recovered("game-8", 2)}
+
+    async def test_ten_thousand_games_are_appended_and_told_at_once(self, log: HealthEventLog) -> None:
+        batch = [failed(f"game-{number}", 1) for number in range(10_000)]
+        assert await log.append(batch) == batch
+        last = await log.last_events([f"game-{number}" for number in range(10_001)])
+        assert last == {event.game_id: event for event in batch}
+
+    async def test_every_field_comes_back_as_it_was_to_the_microsecond(self, log: HealthEventLog) -> None:
+        for event in (failed("game-7", 1, last_error="ошибка 🎮 ' \" \\ " + "x" * 900), recovered("game-7", 2)):
+            await log.append([event])
+            (stands,) = (await log.last_events(["game-7"])).values()
+            assert stands.as_document() == event.as_document()
+            assert stands.occurred_at == event.occurred_at
+            assert stands.occurred_at.utcoffset() == event.occurred_at.utcoffset()
+
+    async def test_odd_game_ids_are_games_of_their_own(self, log: HealthEventLog) -> None:
+        batch = [failed(game_id, 1, container_id=game_id) for game_id in ODD_GAME_IDS]
+        assert await log.append(batch) == batch
+        assert await log.last_events(ODD_GAME_IDS) == {event.game_id: event for event in batch}
+        assert await events_in(log) == batch
+
+    async def test_a_reader_follows_the_log_page_by_page_and_misses_nothing(self, log: HealthEventLog) -> None:
+        told: list[HealthEvent] = []
+        cursor = 0
+        for length in (3, 5, 8):
+            await log.append(history("game-7", length))
+            while page := await log.read(cursor, 2):
+                assert len(page) <= 2
+                assert cursor < page[0].cursor < page[-1].cursor or len(page) == 1
+                told += [entry.event for entry in page]
+                cursor = page[-1].cursor
+        assert told == history("game-7", 8)
+
+    async def test_what_a_reader_passed_never_grows_behind_it(self, log: HealthEventLog, rival: HealthEventLog) -> None:
+        await log.append([failed("game-7", 1)])
+        (first,) = await log.read(0, 10)
+        await rival.append([failed("game-6", 1)])
+        await log.append([recovered("game-7", 2)])
+        assert [entry.event for entry in await log.read(first.cursor, 10)] == [
+            failed("game-6", 1),
+            recovered("game-7", 2),
+        ]
+
+    async def test_a_cursor_is_0_until_it_is_saved(self, log: HealthEventLog, rival: HealthEventLog) -> None:
+        assert await log.load_cursor("stdout") == 0
+        await log.save_cursor("stdout", 41)
+        await log.save_cursor("stdout", 42)
+        assert await rival.load_cursor("stdout") == 42
+
+    async def test_each_name_has_a_cursor_of_its_own(self, log: HealthEventLog) -> None:
+        for number, name in enumerate(ODD_GAME_IDS, 1):
+            await log.save_cursor(name, number)
+        assert [await log.load_cursor(name) for name in ODD_GAME_IDS] == list(range(1, len(ODD_GAME_IDS) + 1))
+
+    async def test_concurrent_writers_leave_no_gap_and_no_duplicate(
+        self, log: HealthEventLog, rival: HealthEventLog
+    ) -> None:
+        games = [f"game-{number}" for number in range(5)]
+
+        async def write(way: HealthEventLog, container_id: str) -> int:
+            won = 0
+            last: dict[str, HealthEvent | None] = dict.fromkeys(games)
+            for _ in range(20):
+                batch = [_following(game_id, last[game_id], container_id) for game_id in games]
+                standing = await way.append(batch)
+                won += sum(event is not None and event.container_id == container_id for event in standing)
+                last = dict(zip(games, standing, strict=True))
+            return won
+
+        wins = await asyncio.gather(*(write(way, f"writer-{i}") for i, way in enumerate([log, rival] * 3)))
+        entries = await log.read(0, 1_000_000)
+        assert len(entries) == sum(wins)
+        assert len({entry.cursor for entry in entries}) == len(entries)
+        for game_id, count in Counter(entry.event.game_id for entry in entries).items():
+            sequences = [entry.event.sequence for entry in entries if entry.event.game_id == game_id]
+            assert sequences == list(range(1, count + 1))
+
+
+def _following(game_id: str, last: HealthEvent | None, container_id: str) -> HealthEvent:
+    sequence = last.sequence + 1 if last else 1
+    return (failed if sequence % 2 else recovered)(game_id, sequence, container_id=container_id)

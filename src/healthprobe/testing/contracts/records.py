@@ -1,0 +1,82 @@
+"""What every store of runtime records promises, as a pytest suite."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+from healthprobe.domain.record import RUNNING, RuntimeRecord
+from healthprobe.ports import RuntimeRecordStore
+from healthprobe.testing.contracts.samples import ODD_GAME_IDS
+
+Edit = Callable[[Sequence[RuntimeRecord]], Awaitable[None]]
+"""Makes the platform hold exactly these records, as another program would."""
+
+
+async def running(store: RuntimeRecordStore) -> dict[str, RuntimeRecord]:
+    """The running records by game id; no game may be listed twice."""
+    records = await store.list_by_status(RUNNING)
+    by_game = {record.game_id: record for record in records}
+    assert len(by_game) == len(records)
+    return by_game
+
+
+@pytest.mark.asyncio
+class RecordStoreContract:
+    """Subclass it as `class TestMyStore(RecordStoreContract)` and give the fixtures `store` and `edit`."""
+
+    async def test_a_platform_without_games_lists_nothing(self, store: RuntimeRecordStore, edit: Edit) -> None:
+        await edit([])
+        assert await store.list_by_status(RUNNING) == []
+
+    async def test_only_records_of_the_status_asked_for_are_listed(self, store: RuntimeRecordStore, edit: Edit) -> None:
+        runs = RuntimeRecord("game-7", "c0ffee", "http://game-7:8080")
+        stopped = RuntimeRecord("game-8", "cafe", "http://game-8:8080", "stopped")
+        await edit([runs, stopped])
+        assert await store.list_by_status(RUNNING) == [runs]
+        assert await store.list_by_status("stopped") == [stopped]
+        assert await store.list_by_status("paused") == []
+
+    async def test_an_edit_shows_at_the_next_listing(self, store: RuntimeRecordStore, edit: Edit) -> None:
+        leaves = RuntimeRecord("leaves", "c1", "http://h:1")
+        stays = RuntimeRecord("stays", "c1", "http://h:2")
+        await edit([leaves, stays])
+        assert await running(store) == {"leaves": leaves, "stays": stays}
+        restarted = RuntimeRecord("stays", "c2", "http://h:3")
+        comes = RuntimeRecord("comes", "c1", "http://h:4")
+        await edit([restarted, comes])
+        assert await running(store) == {"stays": restarted, "comes": comes}
+        await edit([RuntimeRecord("comes", "c1", "http://h:4", "stopped")])
+        assert await running(store) == {}
+
+    async def test_a_listing_stays_as_it_was_told(self, store: RuntimeRecordStore, edit: Edit) -> None:
+        await edit([RuntimeRecord("game-7", "c1", "http://h:1")])
+        listing = await store.list_by_status(RUNNING)
+        await edit([])
+        assert await running(store) == {}
+        assert listing == [RuntimeRecord("game-7", "c1", "http://h:1")]
+
+    async def test_an_endpoint_is_told_as_it_was_written(self, store: RuntimeRecordStore, edit: Edit) -> None:
+        endpoints = [
+            "http://h:1/",
+            "HTTP://h",
+            "h:1",
+            "",
+            "http://user:pass@h:1/a b?c#d",
+            "http://[::1]:8080",
+            "http://ñ",
+        ]
+        records = [RuntimeRecord(f"game-{i}", "", endpoint) for i, endpoint in enumerate(endpoints)]
+        await edit(records)
+        assert await running(store) == {record.game_id: record for record in records}
+
+    async def test_odd_game_ids_are_games_of_their_own(self, store: RuntimeRecordStore, edit: Edit) -> None:
+        records = [RuntimeRecord(game_id, game_id, "http://h:1") for game_id in ODD_GAME_IDS]
+        await edit(records)
+        assert await running(store) == {record.game_id: record for record in records}
+
+    async def test_ten_thousand_records_are_listed_at_once(self, store: RuntimeRecordStore, edit: Edit) -> None:
+        records = [RuntimeRecord(f"game-{i}", f"c{i}", f"http://10.0.{i // 250}.{i % 250}:80") for i in range(10_000)]
+        await edit(records)
+        assert await running(store) == {record.game_id: record for record in records}

@@ -1,0 +1,50 @@
+"""Samples: game ids as platforms really write them, and events to tell stories with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
+
+ODD_GAME_IDS = (
+    "game-7",
+    "GAME-7",
+    " game-7 ",
+    "a:1",
+    "a:1:2",
+    "line\nbreak",
+    "tab\there",
+    'it\'s "quoted"; DROP TABLE health_events;--',
+    "back\\slash and 100% _ ?",
+    "juego-ñandú",
+    "игра-7",
+    "ゲーム",
+    "🎮👾",
+    "e\u0301 is not \u00e9",
+    "007",
+    "null",
+    "x" * 300,
+)
+"""Each is a game of its own."""
+
+FIRST_SECOND = datetime(2026, 11, 23, 17, 0, 0, 123456, UTC)
+
+
+def failed(game_id: str, sequence: int, *, container_id: str = "c0ffee", last_error: str = "") -> HealthEvent:
+    """A `probe_failed`, seen `sequence` minutes and as many microseconds after `FIRST_SECOND`."""
+    details = ProbeFailedDetails(3, 503, last_error or "unexpected status 503")
+    return HealthEvent(sequence, game_id, container_id, _instant(sequence), details)
+
+
+def recovered(game_id: str, sequence: int, *, container_id: str = "c0ffee") -> HealthEvent:
+    """A `probe_recovered`, seen likewise."""
+    return HealthEvent(sequence, game_id, container_id, _instant(sequence), ProbeRecoveredDetails(5))
+
+
+def history(game_id: str, length: int) -> list[HealthEvent]:
+    """A game's first `length` events: failed, recovered, failed, …"""
+    return [(failed if sequence % 2 else recovered)(game_id, sequence) for sequence in range(1, length + 1)]
+
+
+def _instant(sequence: int) -> datetime:
+    return FIRST_SECOND + timedelta(minutes=sequence, microseconds=sequence)

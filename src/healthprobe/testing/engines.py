@@ -1,0 +1,195 @@
+"""Scripted engines: real HTTP servers on loopback that answer, hang, crash and come back as their script says.
+
+    async with ScriptedEngine() as engine:
+        await engine.become(503)      # any status
+        await engine.become("hang")   # accepts, never answers
+        await engine.become("crash")  # refuses connections, and resets those it had
+
+A script is data, so that what an engine does at any time can be told beforehand: `Script.behaviour_at` is the oracle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import count
+from typing import Literal, Self, cast
+
+Behaviour = int | Literal["hang", "crash"]
+"""What an engine does with a probe: answers with this status, accepts and never answers, or is not there."""
+
+OK: Behaviour = HTTPStatus.OK.value
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What an engine does when: `steps` are (seconds since the start, behaviour), in ascending order, the first at 0.
+
+    With a `period` in seconds, longer than the last step's time, the steps repeat for ever.
+    """
+
+    steps: tuple[tuple[float, Behaviour], ...] = ((0.0, OK),)
+    period: float | None = None
+
+    def __post_init__(self) -> None:
+        times = [time for time, _ in self.steps]
+        if not times or times[0] != 0 or times != sorted(times):
+            raise ValueError("a script's steps are in ascending order of time and begin at 0")
+        if self.period is not None and self.period <= times[-1]:
+            raise ValueError("a script's period is longer than the time of its last step")
+
+    def behaviour_at(self, elapsed: float) -> Behaviour:
+        """What the engine does `elapsed` seconds after the start.
+
+        >>> Script(((0.0, 200), (3.0, "crash")), period=5.0).behaviour_at(9.0)
+        'crash'
+        """
+        within = elapsed if self.period is None else elapsed % self.period
+        return [behaviour for time, behaviour in self.steps if time <= within][-1]
+
+    def changes(self) -> Iterator[tuple[float, Behaviour]]:
+        """Each step with the seconds since the start at which it comes, without end where the script repeats."""
+        rounds = (0,) if self.period is None else count()
+        for number in rounds:
+            for time, behaviour in self.steps:
+                yield number * (self.period or 0.0) + time, behaviour
+
+
+class ScriptedEngine:
+    """One engine, healthy at first. Its port is its own for as long as the context lasts, also while it is crashed.
+
+    `requests` counts the probes that reached it, answered or not.
+    """
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
+        self.port = 0
+        self.requests = 0
+        self.connections: set[_Connection] = set()
+        self.response: bytes | None = None
+        self._reserved: socket.socket | None = None
+        self._server: asyncio.Server | None = None
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._reserved = self._bound_socket()
+        self.port = self._reserved.getsockname()[1]
+        await self.become(OK)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.become("crash")
+        if self._reserved is not None:
+            self._reserved.close()
+
+    async def become(self, behaviour: Behaviour) -> None:
+        """Behave so from now on. A hanging engine that comes to itself answers what it was asked meanwhile."""
+        if behaviour == "crash":
+            self._crash()
+            return
+        self.response = _response(behaviour) if isinstance(behaviour, int) else None
+        if self._server is None:
+            loop = asyncio.get_running_loop()
+            listener = self._bound_socket()
+            self._server = await loop.create_server(lambda: _Connection(self), sock=listener, backlog=1024)
+        for connection in self.connections:
+            connection.answer()
+
+    async def follow(self, script: Script) -> None:
+        """Do what `script` says, its start being now; returns after the last step, if there is one."""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        for time, behaviour in script.changes():
+            await asyncio.sleep(start + time - loop.time())
+            await self.become(behaviour)
+
+    def _crash(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for connection in list(self.connections):
+            connection.reset()
+
+    def _bound_socket(self) -> socket.socket:
+        """A socket bound to the engine's port: one that never listens keeps the port from everybody else."""
+        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.setblocking(False)
+        bound.bind((self.host, self.port))
+        return bound
+
+
+class ScriptedFleet:
+    """Engines by game id, each following its script from the moment the context is entered."""
+
+    def __init__(self, scripts: Mapping[str, Script]) -> None:
+        self.engines = {game_id: ScriptedEngine() for game_id in scripts}
+        self._scripts = scripts
+        self._stack = AsyncExitStack()
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        return {game_id: engine.endpoint for game_id, engine in self.engines.items()}
+
+    async def __aenter__(self) -> Self:
+        for engine in self.engines.values():
+            await self._stack.enter_async_context(engine)
+        for game_id, engine in self.engines.items():
+            following = asyncio.create_task(engine.follow(self._scripts[game_id]))
+            self._stack.callback(following.cancel)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection to an engine. Probes have no body, so an empty line ends a request."""
+
+    def __init__(self, engine: ScriptedEngine) -> None:
+        self._engine = engine
+        self._transport: asyncio.Transport | None = None
+        self._received = b""
+        self._unanswered = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
+        self._engine.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        *requests, self._received = (self._received + data).split(b"\r\n\r\n")
+        self._engine.requests += len(requests)
+        self._unanswered += len(requests)
+        self.answer()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._engine.connections.discard(self)
+
+    def answer(self) -> None:
+        """Answer what was asked, if the engine answers at all now."""
+        if self._engine.response is not None and self._transport is not None:
+            self._transport.write(self._engine.response * self._unanswered)
+            self._unanswered = 0
+
+    def reset(self) -> None:
+        """Close as the death of a process closes: with a reset, not a goodbye."""
+        if self._transport is not None:
+            peer = self._transport.get_extra_info("socket")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._transport.abort()
+
+
+def _response(status: int) -> bytes:
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Unknown"
+    return f"HTTP/1.1 {status} {phrase}\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n".encode()

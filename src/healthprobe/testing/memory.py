@@ -1,0 +1,165 @@
+"""Memory: the ports as plain lists and dicts, honest in what they promise, with switches that make them fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.ports import HealthprobeError, LogEntry, LogError, PublishError, StoreError
+
+
+class Switches:
+    """What can be wrong with a collaborator. Each switch may be turned at any time and holds until it is turned back.
+
+    `delay` is how long every call takes, in seconds. `unavailable` makes it raise the error its port allows, `broken`
+    one that its port forbids (a RuntimeError): a bug of the collaborator's own.
+    """
+
+    error: type[HealthprobeError] = HealthprobeError
+
+    def __init__(self) -> None:
+        self.delay = 0.0
+        self.unavailable = False
+        self.broken = False
+
+    async def pass_switches(self) -> None:
+        """Wait and raise as the switches say."""
+        if self.delay > 0:
+            await asyncio.sleep(self.delay)
+        if self.unavailable:
+            raise self.error("it was switched off; switch it on again")
+        if self.broken:
+            raise RuntimeError("a bug, switched on for this test")
+
+
+class MemoryRecords(Switches):
+    """A RuntimeRecordStore. `listed_at` tells when it was asked, in seconds of the loop's time."""
+
+    error = StoreError
+
+    def __init__(self, *records: RuntimeRecord) -> None:
+        super().__init__()
+        self.listed_at: list[float] = []
+        self._records = list(records)
+        self._listings: dict[str, list[RuntimeRecord]] = {}
+
+    def put(self, *records: RuntimeRecord) -> None:
+        """Insert each record, or replace the one of its game."""
+        for record in records:
+            others = [other for other in self._records if other.game_id != record.game_id]
+            self.replace_all([*others, record])
+
+    def remove(self, *game_ids: str) -> None:
+        self.replace_all([record for record in self._records if record.game_id not in game_ids])
+
+    def replace_all(self, records: Iterable[RuntimeRecord]) -> None:
+        """List exactly these from now on, in this order; a game may be among them twice, as in a badly kept store."""
+        self._records = list(records)
+        self._listings.clear()
+
+    async def list_by_status(self, status: str) -> list[RuntimeRecord]:
+        self.listed_at.append(asyncio.get_running_loop().time())
+        await self.pass_switches()
+        if status not in self._listings:
+            self._listings[status] = [record for record in self._records if record.status == status]
+        return self._listings[status]
+
+
+class MemoryLog(Switches):
+    """A HealthEventLog. `offered` keeps every batch that was ever offered to it, taken or not.
+
+    `lose_acknowledgement` makes `append` commit and then raise, as when a connection breaks just after the commit.
+    """
+
+    error = LogError
+
+    def __init__(self, *events: HealthEvent) -> None:
+        super().__init__()
+        self.lose_acknowledgement = False
+        self.offered: list[tuple[HealthEvent, ...]] = []
+        self.cursors: dict[str, int] = {}
+        self._entries: list[LogEntry] = []
+        self._of_game: dict[str, list[HealthEvent]] = {}
+        self.write(*events)
+
+    @property
+    def events(self) -> list[HealthEvent]:
+        """All that is in the log, in its order."""
+        return [entry.event for entry in self._entries]
+
+    def events_of(self, game_id: str) -> list[HealthEvent]:
+        """One game's events, in their order."""
+        return list(self._of_game.get(game_id, ()))
+
+    def write(self, *events: HealthEvent) -> None:
+        """Put these into the log at once, past all switches, as another instance would. ValueError for a gap."""
+        for event in events:
+            if self._compare_and_set(event) is not event:
+                raise ValueError(f"{event.id} does not follow the game's last event")
+
+    async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
+        await self.pass_switches()
+        return {game_id: self._of_game[game_id][-1] for game_id in game_ids if game_id in self._of_game}
+
+    async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
+        self.offered.append(tuple(events))
+        await self.pass_switches()
+        standing = [self._compare_and_set(event) for event in events]
+        if self.lose_acknowledgement:
+            raise LogError("the connection broke before the acknowledgement; try again")
+        return standing
+
+    async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
+        await self.pass_switches()
+        return self._entries[max(after, 0) :][:limit]
+
+    async def load_cursor(self, name: str) -> int:
+        await self.pass_switches()
+        return self.cursors.get(name, 0)
+
+    async def save_cursor(self, name: str, cursor: int) -> None:
+        await self.pass_switches()
+        self.cursors[name] = cursor
+
+    def _compare_and_set(self, event: HealthEvent) -> HealthEvent | None:
+        events = self._of_game.get(event.game_id, [])
+        if event.sequence == len(events) + 1:
+            self._of_game.setdefault(event.game_id, events).append(event)
+            self._entries.append(LogEntry(len(self._entries) + 1, event))
+            return event
+        if event in events:
+            return event
+        return events[-1] if events else None
+
+
+class MemoryPublisher(Switches):
+    """A HealthEventPublisher. `delivered` keeps what arrived, in order, again where it came again.
+
+    Events whose id is in `unacceptable` are refused for ever (a permanent PublishError); those before it in the same
+    batch have arrived. `lose_acknowledgement` makes it deliver all and then raise.
+    """
+
+    error = PublishError
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lose_acknowledgement = False
+        self.unacceptable: set[str] = set()
+        self.delivered: list[HealthEvent] = []
+        self.asked_at: list[float] = []
+
+    @property
+    def delivered_ids(self) -> list[str]:
+        return [event.id for event in self.delivered]
+
+    async def publish(self, events: Sequence[HealthEvent]) -> None:
+        self.asked_at.append(asyncio.get_running_loop().time())
+        await self.pass_switches()
+        for event in events:
+            if event.id in self.unacceptable:
+                raise PublishError(f"{event.id} will never be taken", permanent=True)
+            self.delivered.append(event)
+        if self.lose_acknowledgement:
+            raise PublishError("the connection broke before the acknowledgement; try again")

@@ -1,0 +1,61 @@
+"""Counting telemetry: what a worker reported, kept for tests to read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from healthprobe.domain.event import EventType
+from healthprobe.domain.outcome import ProbeOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One reported tick: over how many games, for how many seconds, and how many ticks were lost to it."""
+
+    games: int
+    duration: float
+    dropped: int
+
+
+class CountingTelemetry:
+    """A Telemetry. `broken` makes every report raise a RuntimeError, as a bug in a metrics library would."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        self.outcomes: list[ProbeOutcome] = []
+        self.durations: list[float] = []
+        self.lateness: list[float] = []
+        self.health_events: Counter[EventType] = Counter()
+        self.ticks: list[Tick] = []
+        self.listing_errors = 0
+
+    @property
+    def dropped_ticks(self) -> int:
+        return sum(tick.dropped for tick in self.ticks)
+
+    def outcomes_of(self, kind: type[ProbeOutcome]) -> int:
+        """How many probes gave an outcome of this kind."""
+        return sum(isinstance(outcome, kind) for outcome in self.outcomes)
+
+    def record_probe(self, outcome: ProbeOutcome, duration: float, lateness: float) -> None:
+        self._raise_if_broken()
+        self.outcomes.append(outcome)
+        self.durations.append(duration)
+        self.lateness.append(lateness)
+
+    def record_health_event(self, event_type: EventType) -> None:
+        self._raise_if_broken()
+        self.health_events[event_type] += 1
+
+    def record_tick(self, games: int, duration: float, dropped: int) -> None:
+        self._raise_if_broken()
+        self.ticks.append(Tick(games, duration, dropped))
+
+    def record_listing_error(self) -> None:
+        self._raise_if_broken()
+        self.listing_errors += 1
+
+    def _raise_if_broken(self) -> None:
+        if self.broken:
+            raise RuntimeError("a bug, switched on for this test")

@@ -1,0 +1,165 @@
+"""The committer: takes what the ledger decided to the log, in batches, off the probe path."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from itertools import islice
+from random import random
+
+from structlog.typing import FilteringBoundLogger
+
+from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.schedule import backoff
+from healthprobe.domain.transition import Transition
+from healthprobe.ports import HealthEventLog, LogError, Telemetry
+from healthprobe.worker.ledger import Ledger
+
+BATCH = 250
+"""The most transitions in one append: what follows it on the loop takes a few milliseconds, not more."""
+
+_LONGEST_WAIT = 5.0
+"""The longest pause, in seconds, between two tries while the log is away."""
+
+
+class Committer:
+    """State follows the log's acknowledgement and never precedes it.
+
+    While the log is away its transitions wait, unchanged and in order; probing does not notice. Everything is safe to
+    repeat: an event whose acknowledgement was lost is recognised, and one that another instance wrote first is adopted.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        log: HealthEventLog,
+        telemetry: Telemetry,
+        logger: FilteringBoundLogger,
+        on_commit: Callable[[], None] | None,
+    ) -> None:
+        self._ledger = ledger
+        self._log = log
+        self._telemetry = telemetry
+        self._logger = logger
+        self._on_commit = on_commit
+        self._wanted = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self._away = False
+        self._offering: asyncio.Task[bool] | None = None
+
+    def wake(self) -> None:
+        """There is something to take to the log, or to read from it."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Take things to the log as they come, until cancelled; first what an earlier run left behind."""
+        self.wake()
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            failures = 0
+            while not await self.offer():
+                await asyncio.sleep(backoff(failures, random(), _LONGEST_WAIT))
+                failures += 1
+
+    async def offer(self) -> bool:
+        """Read what is unread and append what waits, once; False where the log is away and some of it still waits."""
+        try:
+            await self._catch_up()
+        except Exception:  # noqa: BLE001  it was told by _catch_up, and everything still waits
+            return False
+        return True
+
+    async def offer_within(self, seconds: float) -> None:
+        """As `offer`, but without waiting longer than `seconds`: a log that hangs is a log that is away."""
+        if not self._away:
+            if self._offering is None or self._offering.done():
+                self._offering = asyncio.create_task(self.offer())
+            await asyncio.wait({self._offering}, timeout=seconds)
+            if not self._offering.done():
+                self._tell_that_it_is_away(LogError(f"the log has not answered for {seconds:g}s"))
+        if self._ledger.unread:
+            self.wake()
+
+    async def aclose(self, within: float) -> None:
+        """Offer what waits once more, for at most `within` seconds, and let go."""
+        offers = [asyncio.create_task(self.offer())]
+        await asyncio.wait(offers, timeout=within)
+        if self._offering is not None:
+            offers.append(self._offering)
+        for offer in offers:
+            offer.cancel()
+        await asyncio.gather(*offers, return_exceptions=True)
+
+    async def _catch_up(self) -> None:
+        async with self._one_at_a_time:
+            try:
+                await self._read_back()
+                while self._ledger.waiting:
+                    await self._append(list(islice(self._ledger.waiting.values(), BATCH)))
+            except Exception as error:
+                self._tell_that_it_is_away(error)
+                raise
+            self._tell_that_it_is_back()
+
+    async def _read_back(self) -> None:
+        unread = list(self._ledger.unread)
+        if not unread:
+            return
+        last_events = await self._log.last_events(unread)
+        for game_id in unread:
+            if game_id in self._ledger.unread:
+                self._ledger.settle(game_id, last_events.get(game_id))
+
+    async def _append(self, batch: list[Transition]) -> None:
+        last_events = await self._log.last_events([transition.game_id for transition in batch])
+        events: list[HealthEvent] = []
+        written: list[Transition] = []
+        for transition in batch:
+            event = transition.following(last_events.get(transition.game_id))
+            if event is None:
+                self._take(transition, last_events.get(transition.game_id))
+            else:
+                events.append(event)
+                written.append(transition)
+        if events:
+            for transition, stands in zip(written, await self._log.append(events), strict=True):
+                self._take(transition, stands)
+        if self._on_commit is not None:
+            self._on_commit()
+
+    def _take(self, transition: Transition, stands: HealthEvent | None) -> None:
+        """What stands in the log is the game's state, whoever wrote it."""
+        self._ledger.settle(transition.game_id, stands)
+        keys = _keys(transition)
+        if transition.stands_as(stands):
+            self._telemetry.record_health_event(transition.details.event_type)
+            self._logger.info("probe event published", **keys)
+        else:
+            self._logger.info("probe event left to the log", **keys, stands=None if stands is None else stands.id)
+
+    def _tell_that_it_is_away(self, error: Exception) -> None:
+        if self._away:
+            return
+        self._away = True
+        first = next(iter(self._ledger.waiting.values()), None)
+        self._logger.error(
+            "publish health event",
+            **({} if first is None else _keys(first)),
+            err=str(error) or type(error).__name__,
+            waiting=len(self._ledger.waiting),
+        )
+
+    def _tell_that_it_is_back(self) -> None:
+        if self._away:
+            self._away = False
+            self._logger.info("the log takes health events again")
+
+
+def _keys(transition: Transition) -> dict[str, str]:
+    """The reference's log keys."""
+    return {
+        "game_id": transition.game_id,
+        "container_id": transition.container_id,
+        "event_type": transition.details.event_type.value,
+    }

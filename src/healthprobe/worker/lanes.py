@@ -1,0 +1,140 @@
+"""Lanes: coroutines that each take the next due game, probe it, judge it, and take the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Self
+
+from healthprobe.domain.outcome import Failed, Inconclusive, ProbeOutcome
+from healthprobe.domain.schedule import DEADLINE_SLACK
+from healthprobe.ports import Prober
+from healthprobe.worker.roster import WatchedGame
+
+Judge = Callable[[WatchedGame, ProbeOutcome, float], None]
+"""What to do with an outcome: the game, what its probe gave, and when that began (monotonic seconds)."""
+
+_CHECKS_PER_TIMEOUT = 4
+
+
+class Lane:
+    """What one lane is doing: the game in flight, since when, and whether its prober broke its promise of an end."""
+
+    __slots__ = ("game", "overdue", "started", "task")
+
+    def __init__(self) -> None:
+        self.game: WatchedGame | None = None
+        self.started = 0.0
+        self.overdue = False
+        self.task: asyncio.Task[None] | None = None
+
+
+class Lanes:
+    """The lanes of one tick: at most `limit`, started only when a due game finds none idle.
+
+    A probe costs no task. A prober that raises gives an inconclusive outcome, one that does not answer in time a
+    failure; neither disturbs another game's probe. `judge` must not raise.
+    """
+
+    def __init__(
+        self, prober: Prober, judge: Judge, limit: int, probe_timeout: float, monotonic: Callable[[], float]
+    ) -> None:
+        self._prober = prober
+        self._judge = judge
+        self._limit = limit
+        self._probe_timeout = probe_timeout
+        self._monotonic = monotonic
+        self._loop = asyncio.get_running_loop()
+        self._due: deque[WatchedGame] = deque()
+        self._lanes: list[Lane] = []
+        self._idle: list[asyncio.Future[bool]] = []
+        self._busy = 0
+        self._quiet = asyncio.Event()
+        self._check = self._loop.call_later(probe_timeout / _CHECKS_PER_TIMEOUT, self._end_overdue)
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def put(self, games: Iterable[WatchedGame]) -> None:
+        """These games are due."""
+        for game in games:
+            self._due.append(game)
+            if self._idle:
+                self._busy += 1
+                self._idle.pop().set_result(True)
+            elif len(self._lanes) < self._limit:
+                self._start()
+
+    async def all_judged(self) -> None:
+        """Returns when every game that was put is judged."""
+        while self._busy:
+            self._quiet.clear()
+            await self._quiet.wait()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._end()
+
+    def _start(self) -> None:
+        lane = Lane()
+        lane.task = self._loop.create_task(self._run(lane))
+        self._lanes.append(lane)
+        self._busy += 1
+
+    async def _run(self, lane: Lane) -> None:
+        due, probe, judge, monotonic = self._due, self._prober.probe, self._judge, self._monotonic
+        while True:
+            while due:
+                lane.game = game = due.popleft()
+                lane.started = started = monotonic()
+                try:
+                    outcome = await probe(game.target)
+                except asyncio.CancelledError:
+                    if not self._was_overdue(lane):
+                        raise
+                    outcome = Failed(0, f"timed out after {self._probe_timeout:g}s without an answer of the prober")
+                except Exception as error:  # noqa: BLE001  a fault of one prober is contained
+                    outcome = Inconclusive(f"a fault of the prober's own: {type(error).__name__}: {error}")
+                lane.game = None
+                judge(game, outcome, started)
+            if not await self._rest():
+                return
+
+    async def _rest(self) -> bool:
+        """Wait for the next due game; False where there will be none."""
+        self._busy -= 1
+        if not self._busy:
+            self._quiet.set()
+        idle: asyncio.Future[bool] = self._loop.create_future()
+        self._idle.append(idle)
+        return await idle
+
+    def _was_overdue(self, lane: Lane) -> bool:
+        """Whether it was for its length that a probe was cut short, and for nothing else."""
+        overdue, lane.overdue = lane.overdue, False
+        return overdue and lane.task is not None and lane.task.uncancel() == 0
+
+    def _end_overdue(self) -> None:
+        latest = self._monotonic() - self._probe_timeout - 2 * DEADLINE_SLACK
+        for lane in self._lanes:
+            if lane.game is not None and lane.started < latest and not lane.overdue and lane.task is not None:
+                lane.overdue = True
+                lane.task.cancel()
+        self._check = self._loop.call_later(self._probe_timeout / _CHECKS_PER_TIMEOUT, self._end_overdue)
+
+    async def _end(self) -> None:
+        """End every lane. A probe that is cut short here has no outcome."""
+        self._check.cancel()
+        for idle in self._idle:
+            if not idle.done():
+                idle.set_result(False)
+        self._idle.clear()
+        tasks = [lane.task for lane in self._lanes if lane.task is not None]
+        for lane in self._lanes:
+            if lane.game is not None and lane.task is not None:
+                lane.task.cancel()
+        self._due.clear()
+        await asyncio.gather(*tasks, return_exceptions=True)

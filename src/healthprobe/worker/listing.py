@@ -1,0 +1,66 @@
+"""The listing: the running records, afresh at every tick, or the last good list where the store cannot tell."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from structlog.typing import FilteringBoundLogger
+
+from healthprobe.domain.record import RUNNING, RuntimeRecord
+from healthprobe.ports import RuntimeRecordStore, Telemetry
+
+
+class Listing:
+    """Asks the store for the running records, with patience but never for ever.
+
+    A store that fails or does not answer within `patience` seconds leaves the last good list in force: the prober must
+    not go blind because a database does. It says so once, and once when the store is back.
+    """
+
+    def __init__(
+        self, store: RuntimeRecordStore, telemetry: Telemetry, logger: FilteringBoundLogger, patience: float
+    ) -> None:
+        self._store = store
+        self._telemetry = telemetry
+        self._logger = logger
+        self._patience = patience
+        self._asked: asyncio.Task[list[RuntimeRecord]] | None = None
+        self._last_good: list[RuntimeRecord] = []
+        self._complaint: str | None = None
+
+    async def records(self) -> list[RuntimeRecord]:
+        """The running records; the very same list object where nothing has changed."""
+        if self._asked is None:
+            self._asked = asyncio.ensure_future(self._store.list_by_status(RUNNING))
+        await asyncio.wait({self._asked}, timeout=self._patience)
+        if not self._asked.done():
+            self._complain(f"the store has not answered for {self._patience:g}s")
+            return self._last_good
+        asked, self._asked = self._asked, None
+        try:
+            self._last_good = asked.result()
+        except Exception as error:  # noqa: BLE001  whatever a store raises, probing goes on
+            self._complain(str(error) or type(error).__name__)
+        else:
+            self._say_that_it_is_back()
+        return self._last_good
+
+    async def aclose(self) -> None:
+        """End a question that the store still owes an answer to."""
+        if self._asked is not None:
+            self._asked.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await self._asked
+            self._asked = None
+
+    def _complain(self, cause: str) -> None:
+        if cause != self._complaint:
+            self._complaint = cause
+            self._logger.warning("list running records", err=cause, games_in_force=len(self._last_good))
+        self._telemetry.record_listing_error()
+
+    def _say_that_it_is_back(self) -> None:
+        if self._complaint is not None:
+            self._complaint = None
+            self._logger.info("running records are listed again", games=len(self._last_good))

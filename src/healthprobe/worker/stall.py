@@ -1,0 +1,54 @@
+"""The stall watch: how long the loop stood still, so that its own pause is not taken for an engine's silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_TOLERATED_SHARE = 0.25
+"""The share of the probe timeout that the loop may lose before its probes cannot be judged any more."""
+
+_BEATS_PER_TOLERANCE = 2
+
+
+class StallWatch:
+    """Beats on the loop and notes each beat that came late.
+
+    A suspended machine, a SIGSTOP, a starved or blocked loop: whatever the cause, timeouts that ran out meanwhile say
+    nothing about an engine.
+    """
+
+    def __init__(self, probe_timeout: float, monotonic: Callable[[], float]) -> None:
+        tolerance = probe_timeout * _TOLERATED_SHARE
+        self._period = tolerance / _BEATS_PER_TOLERANCE
+        self._longest_gap = self._period + tolerance
+        self._monotonic = monotonic
+        self._last_beat = self._stalled_until = float("-inf")
+        self._next_beat: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch the running loop for the duration of a tick."""
+        self._last_beat = self._monotonic()
+        self._next_beat = asyncio.get_running_loop().call_later(self._period, self._beat)
+        try:
+            yield
+        finally:
+            if self._next_beat is not None:
+                self._next_beat.cancel()
+
+    def spans(self, started: float, now: float) -> bool:
+        """Whether the loop stalled between `started` and `now`, both monotonic seconds.
+
+        After a pause the loop may run what was due in any order, so that a probe can be judged before the beat that
+        measures the stall: a beat that is overdue counts as well.
+        """
+        return started < self._stalled_until or now - self._last_beat > self._longest_gap
+
+    def _beat(self) -> None:
+        now = self._monotonic()
+        if now - self._last_beat > self._longest_gap:
+            self._stalled_until = now
+        self._last_beat = now
+        self._next_beat = asyncio.get_running_loop().call_later(self._period, self._beat)

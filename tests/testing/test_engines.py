@@ -1,0 +1,151 @@
+"""Scripted engines do on real sockets what their script says, and what `behaviour_at` foretells."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from healthprobe.testing.engines import Script, ScriptedEngine, ScriptedFleet
+from healthprobe.testing.fleet import FleetProcess
+
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: engine\r\n\r\n"
+
+
+async def ask(engine: ScriptedEngine) -> bytes:
+    """The status line of one answer on a fresh connection."""
+    reader, writer = await asyncio.open_connection(engine.host, engine.port)
+    try:
+        writer.write(REQUEST)
+        async with asyncio.timeout(0.2):
+            return (await reader.readline()).strip()
+    finally:
+        await closed(writer)
+
+
+async def closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionResetError):
+        await writer.wait_closed()
+
+
+async def test_an_engine_answers_the_status_it_was_told_to() -> None:
+    async with ScriptedEngine() as engine:
+        assert await ask(engine) == b"HTTP/1.1 200 OK"
+        await engine.become(503)
+        assert await ask(engine) == b"HTTP/1.1 503 Service Unavailable"
+        await engine.become(599)
+        assert await ask(engine) == b"HTTP/1.1 599 Unknown"
+        assert engine.requests == 3
+
+
+async def test_a_kept_connection_serves_one_probe_after_another() -> None:
+    async with ScriptedEngine() as engine:
+        reader, writer = await asyncio.open_connection(engine.host, engine.port)
+        for _ in range(3):
+            writer.write(REQUEST)
+            assert await reader.readuntil(b"\r\n\r\n")
+        assert (engine.requests, len(engine.connections)) == (3, 1)
+        await closed(writer)
+
+
+async def test_a_hanging_engine_accepts_and_is_silent_until_it_comes_to_itself() -> None:
+    async with ScriptedEngine() as engine:
+        await engine.become("hang")
+        reader, writer = await asyncio.open_connection(engine.host, engine.port)
+        writer.write(REQUEST)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.readline(), 0.05)
+        await engine.become(200)
+        assert await asyncio.wait_for(reader.readline(), 1) == b"HTTP/1.1 200 OK\r\n"
+        await closed(writer)
+
+
+async def test_a_crashed_engine_resets_what_was_open_and_refuses_until_it_is_back_on_the_same_port() -> None:
+    async with ScriptedEngine() as engine:
+        port = engine.port
+        reader, writer = await asyncio.open_connection(engine.host, engine.port)
+        writer.write(REQUEST)
+        await reader.readuntil(b"\r\n\r\n")
+        await engine.become("crash")
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(reader.read(), 1)
+        with pytest.raises(ConnectionRefusedError):
+            await ask(engine)
+        await engine.become(200)
+        assert engine.port == port
+        assert await ask(engine) == b"HTTP/1.1 200 OK"
+        await closed(writer)
+
+
+def test_a_script_tells_beforehand_what_its_engine_does_when() -> None:
+    script = Script(((0.0, 200), (3.0, "crash"), (5.0, 503)), period=8.0)
+    assert [script.behaviour_at(time) for time in (0, 2.9, 3, 5, 7.9, 8, 11)] == [
+        200,
+        200,
+        "crash",
+        503,
+        503,
+        200,
+        "crash",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "period"),
+    [((), None), (((1.0, 200),), None), (((0.0, 200), (2.0, 503), (1.0, 200)), None), (((0.0, 200),), 0.0)],
+)
+def test_a_script_that_makes_no_sense_is_refused(steps: tuple[tuple[float, int], ...], period: float | None) -> None:
+    with pytest.raises(ValueError, match="a script's"):
+        Script(steps, period)
+
+
+async def test_a_fleet_follows_its_scripts_round_after_round() -> None:
+    async with ScriptedFleet({"game-7": Script(((0.0, 200), (0.1, 503)), period=0.2)}) as fleet:
+        seen: list[bytes] = []
+        for _ in range(4):
+            await asyncio.sleep(0.05 if not seen else 0.1)
+            seen.append(await ask(fleet.engines["game-7"]))
+    healthy, failing = b"HTTP/1.1 200 OK", b"HTTP/1.1 503 Service Unavailable"
+    assert seen == [healthy, failing, healthy, failing]
+
+
+def test_a_fleet_process_is_gone_when_its_context_ends() -> None:
+    with FleetProcess({"game-7": Script()}) as fleet:
+        pid = fleet.pid
+        assert fleet.endpoints["game-7"].startswith("http://127.0.0.1:")
+        assert time.monotonic() - fleet.began < 5
+        os.kill(pid, 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_fleet_process_does_not_outlive_a_parent_that_is_killed() -> None:
+    program = (
+        "from healthprobe.testing.engines import Script\n"
+        "from healthprobe.testing.fleet import FleetProcess\n"
+        "import json, os, signal\n"
+        "fleet = FleetProcess({'game-7': Script()}).__enter__()\n"
+        "print(json.dumps(fleet.pid), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False, timeout=20)
+    assert killed.returncode == -9
+    assert ends_soon(json.loads(killed.stdout))
+
+
+def ends_soon(pid: int) -> bool:
+    """Whether a process that is not our child is gone, or only waits to be buried, within five seconds."""
+    status = Path(f"/proc/{pid}/stat")
+    for _ in range(100):
+        if not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.05)
+    return False

@@ -1,0 +1,91 @@
+"""The store is away, slow or broken: the last good list stays in force, and the worker says so once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from healthprobe.domain.outcome import HEALTHY
+from healthprobe.testing.prober import UNAVAILABLE
+from healthprobe.testing.stage import Stage, game, run_for, ticks
+from healthprobe.worker.worker import Worker
+
+OUTAGES = pytest.mark.parametrize("switch", ["unavailable", "broken"])
+
+
+@OUTAGES
+async def test_a_list_error_does_not_blind_the_prober(switch: str) -> None:
+    stage = Stage(a=UNAVAILABLE, b=HEALTHY)
+    worker = Worker(**stage.arguments())
+    await worker.tick()
+    setattr(stage.records, switch, True)
+    await ticks(worker, 2)
+    assert sorted(stage.prober.probed) == ["a"] * 3 + ["b"] * 3
+    assert stage.story == [("a", "probe_failed", 3)]
+
+
+@OUTAGES
+async def test_it_says_so_once_and_once_when_the_store_is_back(switch: str) -> None:
+    stage = Stage(a=HEALTHY)
+    worker = Worker(**stage.arguments())
+    await worker.tick()
+    setattr(stage.records, switch, True)
+    await ticks(worker, 5)
+    setattr(stage.records, switch, False)
+    await ticks(worker, 5)
+    said = [(line["log_level"], line["event"]) for line in stage.lines]
+    assert said == [("warning", "list running records"), ("info", "running records are listed again")]
+    assert stage.lines[0]["err"] in {"it was switched off; switch it on again", "a bug, switched on for this test"}
+    assert stage.telemetry.listing_errors == 5
+
+
+async def test_a_store_that_fails_from_the_start_leaves_nothing_to_probe_until_it_is_there() -> None:
+    stage = Stage(a=HEALTHY)
+    stage.records.unavailable = True
+    worker = Worker(**stage.arguments())
+    await ticks(worker, 2)
+    assert stage.prober.probes == []
+    stage.records.unavailable = False
+    await worker.tick()
+    assert stage.prober.probed == ["a"]
+
+
+async def test_a_game_that_left_while_the_store_was_away_leaves_when_it_is_back() -> None:
+    stage = Stage(a=HEALTHY, b=HEALTHY)
+    worker = Worker(**stage.arguments())
+    await worker.tick()
+    stage.records.unavailable = True
+    stage.records.remove("a")
+    stage.records.put(game("c"))
+    await worker.tick()
+    stage.records.unavailable = False
+    await worker.tick()
+    assert [set(stage.prober.probed[at : at + 2]) for at in (0, 2, 4)] == [{"a", "b"}, {"a", "b"}, {"b", "c"}]
+
+
+async def test_an_empty_list_is_a_good_one() -> None:
+    stage = Stage(a=HEALTHY)
+    worker = Worker(**stage.arguments())
+    await worker.tick()
+    stage.records.replace_all([])
+    await worker.tick()
+    assert len(stage.prober.probes) == 1
+    assert stage.lines == []
+
+
+async def test_a_store_that_hangs_is_a_store_that_is_away_and_is_not_asked_twice_at_once() -> None:
+    stage = Stage(a=HEALTHY)
+    worker = Worker(**stage.arguments())
+    asyncio.get_running_loop().call_later(4.9, setattr, stage.records, "delay", 32.0)
+    await run_for(50.0, worker.run())
+    assert len(stage.prober.probes) == 10
+    assert len(stage.lines_of("list running records")) == 1
+    assert len(stage.records.listed_at) == 3  # at 0, at 5, and at 40, when the answer of 37 was used
+    assert stage.telemetry.dropped_ticks == 0
+
+
+async def test_running_records_are_listed_afresh_at_every_tick() -> None:
+    stage = Stage(a=HEALTHY)
+    await run_for(21.0, Worker(**stage.arguments()).run())
+    assert stage.records.listed_at == [0.0, 5.0, 10.0, 15.0, 20.0]
