@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import structlog
 import uvloop
 
 from healthprobe.testing.clock import VirtualTimeLoop
@@ -24,3 +25,10 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
     """The worker is proven in virtual time, the prober on both loops that a user may bring, all else on uvloop."""
     room = item.path.relative_to(Path(__file__).parent).parts[0]
     return LOOPS_OF_ROOM.get(room, ON_UVLOOP)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_comes() -> Iterator[None]:
+    """No test inherits how another one set up the log."""
+    yield
+    structlog.reset_defaults()

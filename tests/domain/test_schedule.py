@@ -97,6 +97,9 @@ class TestTheLanesATickNeeds:
     def test_games_further_apart_than_the_timeout_share_one(self) -> None:
         assert lanes_needed([0.0, 3.0, 6.0], timeout=2.0) == 1
 
+    def test_a_game_that_starts_just_as_another_may_end_at_the_latest_takes_over_its_lane(self) -> None:
+        assert lanes_needed([0.0, 2.0 + DEADLINE_SLACK], timeout=2.0) == 1
+
     def test_no_games_need_none(self) -> None:
         assert lanes_needed([], timeout=2.0) == 0
 

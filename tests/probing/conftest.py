@@ -5,8 +5,9 @@ Every test here proves one thing more: once its prober is closed, no connection 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack
+import socket
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AsyncExitStack, ExitStack
 from typing import Protocol
 
 import pytest
@@ -35,3 +36,15 @@ async def prober(peer: StartPeer) -> AsyncIterator[HttpProber]:
     prober = HttpProber()
     yield prober
     await prober.aclose()
+
+
+@pytest.fixture
+def without_syn_ack() -> Iterator[str]:
+    """The endpoint of a listener whose backlog is full: the kernel drops what asks for a connection."""
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"

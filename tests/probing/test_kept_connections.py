@@ -55,6 +55,26 @@ async def test_a_target_that_is_forgotten_holds_no_connection(peer: StartPeer, p
     assert engine.connections == 2
 
 
+async def test_a_target_that_is_forgotten_under_its_probe_holds_no_connection_either(
+    peer: StartPeer, prober: HttpProber
+) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await asyncio.sleep(ON_ITS_WAY)
+        await connection.send(OK)
+        await connection.silence()
+
+    engine = await peer(script)
+    target = engine.target()
+    probe = asyncio.ensure_future(prober.probe(target))
+    await asyncio.sleep(ON_ITS_WAY / 2)
+    prober.forget(target)
+
+    assert await probe == HEALTHY
+    assert not await engine.settled()
+    assert await prober.probe(target) == HEALTHY, "it may come back all the same"
+
+
 @pytest.mark.parametrize("end", ["close", "reset"])
 async def test_a_connection_that_the_engine_ended_between_probes_costs_one_more_and_no_failure(
     end: str, peer: StartPeer, prober: HttpProber

@@ -95,12 +95,12 @@ async def test_an_engine_that_is_slow_everywhere_is_healthy_as_well(peer: StartP
     async def slow(connection: Connection) -> None:
         while True:
             await connection.request()
-            await asyncio.sleep(0.35)
+            await asyncio.sleep(0.7 * IMPATIENT)
             await connection.send(OK)
 
     engine = await peer(slow)
 
-    assert await probes(prober, engine.target(timeout=0.5), 3) == [HEALTHY] * 3
+    assert await probes(prober, engine.target(IMPATIENT), 3) == [HEALTHY] * 3
 
 
 async def test_the_first_response_of_the_two_chances_counts_be_it_good_or_bad(

@@ -57,7 +57,7 @@ class TestAProber:
         assert details["last_status"] == 0
         assert details["last_error"].startswith("timed out after 2s")
         assert all(probe.cancelled for probe in stage.prober.probes if probe.game_id == "a")
-        longest = max((probe.ended or 1e9) - probe.began for probe in stage.prober.probes)
+        longest = max((1e9 if probe.ended is None else probe.ended) - probe.began for probe in stage.prober.probes)
         assert 2.0 <= longest < 3.0
 
     async def test_that_is_stuck_for_one_engine_holds_up_no_other_beyond_the_bound(self) -> None:

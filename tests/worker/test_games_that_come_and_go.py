@@ -172,3 +172,18 @@ async def test_a_game_that_left_and_came_back_while_its_failure_waited_is_told_o
     await ticks(worker, 2)
     assert stage.story == [FAILED, ("a", "probe_recovered", 3)]
     assert [event.container_id for event in stage.log.events] == ["c1", "c2"]
+
+
+async def test_failures_after_it_came_back_belong_to_the_incident_that_still_waits_for_the_log() -> None:
+    stage = Stage(a=[*[UNAVAILABLE] * 5, HEALTHY])
+    worker = Worker(**stage.arguments())
+    await ticks(worker, 2)
+    stage.log.unavailable = True
+    await worker.tick()
+    stage.records.remove("a")
+    await worker.tick()
+    stage.records.put(game("a"))
+    await ticks(worker, 3)
+    stage.log.unavailable = False
+    await ticks(worker, 2)
+    assert stage.story == [FAILED, ("a", "probe_recovered", 5)]

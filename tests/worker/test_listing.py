@@ -77,11 +77,12 @@ async def test_an_empty_list_is_a_good_one() -> None:
 async def test_a_store_that_hangs_is_a_store_that_is_away_and_is_not_asked_twice_at_once() -> None:
     stage = Stage(a=HEALTHY)
     worker = Worker(**stage.arguments())
-    asyncio.get_running_loop().call_later(4.9, setattr, stage.records, "delay", 32.0)
+    for at, delay in [(4.9, 32.0), (36.0, 0.0)]:
+        asyncio.get_running_loop().call_later(at, setattr, stage.records, "delay", delay)
     await run_for(50.0, worker.run())
     assert len(stage.prober.probes) == 10
     assert len(stage.lines_of("list running records")) == 1
-    assert len(stage.records.listed_at) == 3  # at 0, at 5, and at 40, when the answer of 37 was used
+    assert stage.records.listed_at == [0.0, 5.0, 45.0]  # what was asked at 5 came at 37 and served the tick at 40
     assert stage.telemetry.dropped_ticks == 0
 
 

@@ -11,6 +11,7 @@ import pytest
 from healthprobe.domain.event import EventType
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.testing.clock import FIRST_INSTANT
+from healthprobe.testing.memory import MemoryLog
 from healthprobe.testing.prober import UNAVAILABLE, Answer
 from healthprobe.testing.stage import Stage, run_for, ticks
 from healthprobe.worker.worker import Worker
@@ -173,6 +174,19 @@ async def test_a_log_that_hangs_when_a_game_appears_delays_the_ticks_probes_by_n
     await run_for(20.0, Worker(**stage.arguments()).run())
     assert len(stage.prober.probes) >= 6
     assert stage.telemetry.dropped_ticks == 0
+
+
+async def test_a_log_that_raises_cancelled_error_of_its_own_is_a_log_that_is_away() -> None:
+    class Cancelled(MemoryLog):
+        async def pass_switches(self) -> None:
+            if 4.0 < asyncio.get_running_loop().time() < 30.0:
+                raise asyncio.CancelledError
+
+    stage = Stage(a=UNAVAILABLE)
+    stage.log = Cancelled()
+    await run_for(50.0, Worker(**stage.arguments()).run())
+    assert len(stage.prober.probes) == 10
+    assert stage.story == [FAILED]
 
 
 async def test_on_commit_is_called_when_the_log_has_taken_events_and_not_before() -> None:

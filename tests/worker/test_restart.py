@@ -125,6 +125,16 @@ async def test_a_game_that_appears_later_is_read_back_as_it_appears() -> None:
     assert stage.story[-1] == ("a", "probe_recovered", 3)
 
 
+async def test_a_game_that_appears_among_others_in_a_run_is_read_back_while_it_is_probed() -> None:
+    stage = Stage(a=HEALTHY)
+    stage.log = MemoryLog(written("b", 1, DOWN))
+    running = asyncio.ensure_future(run_for(19.0, Worker(**stage.arguments()).run()))
+    await asyncio.sleep(7.0)
+    stage.records.put(game("b"))
+    await running
+    assert stage.story == [("b", "probe_failed", 3), ("b", "probe_recovered", 3)]
+
+
 async def test_a_failure_that_another_instance_wrote_first_is_adopted_and_ended_by_us() -> None:
     stage = Stage(a=UNAVAILABLE)
     ours, theirs = Worker(**stage.arguments()), Worker(**stage.arguments())
@@ -166,6 +176,8 @@ async def test_what_another_instance_writes_between_our_reading_and_our_appendin
     await ticks(worker, 2)
     assert stage.log.events == [written("a", 1, DOWN)]
     assert [event.id for batch in stage.log.offered for event in batch] == ["a:1"]
+    assert stage.telemetry.health_events == {}
+    assert [line["stands"] for line in stage.lines_of("probe event left to the log")] == ["a:1"]
     await worker.tick()
     assert stage.story == [("a", "probe_failed", 3), ("a", "probe_recovered", 4)]
 

@@ -10,12 +10,16 @@ from typing import Protocol, cast
 from healthprobe.domain.outcome import HEALTHY, OK, Failed, Healthy, Inconclusive, outcome_of_status
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.causes import outcome_of_error
+from healthprobe.probing.precedent import Precedent
 from healthprobe.probing.redirect import REDIRECT_STATUSES
 from healthprobe.probing.response import MalformedResponse, ResponseReader
 from healthprobe.probing.sweep import Sweep, Sweepable
 
 _DRAIN_SECONDS = 1.0
 """How long the rest of a body may take before its connection is given up."""
+
+PROBER_CLOSED = Inconclusive("the prober was closed")
+"""The outcome of a probe whose connection we gave up ourselves."""
 
 
 class Silence(Enum):
@@ -65,6 +69,7 @@ class EngineConnection(asyncio.Protocol):
         "_early",
         "_loop",
         "_owner",
+        "_precedent",
         "_reader",
         "_sweep",
         "_transport",
@@ -74,7 +79,12 @@ class EngineConnection(asyncio.Protocol):
     )
 
     def __init__(
-        self, target: ProbeTarget, owner: ConnectionOwner, sweep: Sweep, loop: asyncio.AbstractEventLoop
+        self,
+        target: ProbeTarget,
+        owner: ConnectionOwner,
+        sweep: Sweep,
+        precedent: Precedent,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.target = target
         self.closing_cause: Failed | Inconclusive = Failed(0, "connection closed before the response head")
@@ -82,7 +92,8 @@ class EngineConnection(asyncio.Protocol):
         self._owner = owner
         self._sweep = sweep
         self._loop = loop
-        self._reader = ResponseReader()
+        self._precedent = precedent
+        self._reader: ResponseReader | None = None
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Answer] | None = None
         self._early: Answer | None = None
@@ -99,7 +110,9 @@ class EngineConnection(asyncio.Protocol):
             self._early = Silence.CLOSED
             return self.go_on()
         self._asking = True
-        self._reader.expect_response()
+        self._early = None
+        if self._reader is not None:
+            self._reader.expect_response()
         if patience is not None:
             self._bucket = self._sweep.watch(self, patience)
         self._transport.write(request)
@@ -116,6 +129,8 @@ class EngineConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Give the connection up; nothing that still comes on it has a meaning."""
         if self._transport is not None:
+            if self._asking:
+                self._settle(PROBER_CLOSED)
             self._asking = False
             self._leave_sweep()
             self._transport.abort()
@@ -140,6 +155,18 @@ class EngineConnection(asyncio.Protocol):
             self._drain(data)
             return
         reader = self._reader
+        if data == self._precedent.response and (reader is None or not reader.began):
+            self._asking = False
+            self._leave_sweep()
+            self._owner.keep(self)
+            self._settle(HEALTHY)
+            return
+        if reader is None:
+            reader = self._reader = ResponseReader()
+        self._judge(reader, data)
+
+    def _judge(self, reader: ResponseReader, data: bytes) -> None:
+        in_one_piece = not reader.began
         try:
             reader.feed(data)
         except MalformedResponse as malformed:
@@ -149,6 +176,8 @@ class EngineConnection(asyncio.Protocol):
         if reader.status == OK and reader.keeps_alive:
             self._asking = False
             if reader.complete:
+                if in_one_piece:
+                    self._precedent.remember(data)
                 self._leave_sweep()
                 self._owner.keep(self)
             elif self._bucket is None:
@@ -163,7 +192,7 @@ class EngineConnection(asyncio.Protocol):
         self._leave_sweep()
         if self._asking:
             self._asking = False
-            in_head = self._reader.began
+            in_head = self._reader is not None and self._reader.began
             self.closing_cause = _closing_cause(exc, in_head=in_head)
             self._settle(self.closing_cause if in_head else Silence.CLOSED)
         self._owner.closed(self)
@@ -178,7 +207,7 @@ class EngineConnection(asyncio.Protocol):
     def _drain(self, data: bytes) -> None:
         """The rest of a body; anything else was not asked for, and would be taken for the next answer."""
         reader = self._reader
-        if reader.complete or not reader.status:
+        if reader is None or reader.complete or not reader.status:
             self.abort()
             return
         try:

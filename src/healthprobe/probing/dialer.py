@@ -13,6 +13,7 @@ from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.causes import in_words
 from healthprobe.probing.connection import EngineConnection
 from healthprobe.probing.pool import ConnectionPool
+from healthprobe.probing.precedent import Precedent
 from healthprobe.probing.resolver import Resolver
 from healthprobe.probing.sweep import Sweep
 
@@ -44,6 +45,7 @@ class Dialer:
         self._resolver = resolver
         self._tls = tls
         self._sweep = Sweep(self._loop)
+        self._precedent = Precedent()
 
     async def connect(
         self, target: ProbeTarget, endpoint: Endpoint, progress: Progress, deadline: float
@@ -79,7 +81,7 @@ class Dialer:
     async def _open_once(
         self, target: ProbeTarget, endpoint: Endpoint, address: str, progress: Progress
     ) -> EngineConnection:
-        connection = EngineConnection(target, self._pool, self._sweep, self._loop)
+        connection = EngineConnection(target, self._pool, self._sweep, self._precedent, self._loop)
         progress.enter("waiting for a free file descriptor", own_fault=True)
         await self._pool.admit(connection)
         try:

@@ -11,7 +11,7 @@ from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive, ProbeOutcome
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.causes import outcome_of_error
-from healthprobe.probing.connection import Answer, EngineConnection, Redirect, Silence
+from healthprobe.probing.connection import PROBER_CLOSED, Answer, EngineConnection, Redirect, Silence
 from healthprobe.probing.dialer import Dialer, Progress
 from healthprobe.probing.pool import ConnectionPool, descriptors_to_spend
 from healthprobe.probing.redirect import REDIRECT_LIMIT, RedirectRefused, redirected_path
@@ -40,10 +40,12 @@ class HttpProber:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._keeps = keep_connections
-        self._pool = ConnectionPool(descriptor_budget or descriptors_to_spend())
+        self._requests: dict[ProbeTarget, bytes] = {}
+        self._pool = ConnectionPool(descriptor_budget or descriptors_to_spend(), self._requests)
         self._resolver = resolver or CachingResolver()
         self._dialer = Dialer(self._pool, self._resolver, tls)
-        self._requests: dict[ProbeTarget, bytes] = {}
+        self._limits: set[asyncio.Timeout] = set()
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -83,7 +85,10 @@ class HttpProber:
         self._pool.forget(target)
 
     async def aclose(self) -> None:
-        """Close every connection and end every lookup."""
+        """Close every connection and end every lookup; a probe that is still under way ends inconclusive."""
+        self._closed = True
+        for limit in self._limits:
+            limit.reschedule(self._loop.time())
         self._pool.close()
         await self._resolver.aclose()
         await self._pool.all_closed()
@@ -133,13 +138,18 @@ class HttpProber:
         limit = asyncio.timeout_at(deadline)
         try:
             async with limit:
+                self._limits.add(limit)
                 if redirect is None:
                     return await self._exchange(target, endpoint, progress, deadline)
                 return await self._follow(target, endpoint, redirect, progress, deadline)
         except UnresolvableName as unresolvable:
             return Failed(0, str(unresolvable))
         except Exception as error:  # noqa: BLE001  whatever an engine or our own code raises, it is an outcome
+            if self._closed:
+                return PROBER_CLOSED
             return progress.timed_out(target.timeout) if limit.expired() else outcome_of_error(error)
+        finally:
+            self._limits.discard(limit)
 
     async def _exchange(
         self, target: ProbeTarget, endpoint: Endpoint, progress: Progress, deadline: float

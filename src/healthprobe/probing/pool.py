@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 from collections import deque
+from collections.abc import Container
 
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.connection import EngineConnection
@@ -26,11 +27,13 @@ def descriptors_to_spend() -> int:
 class ConnectionPool:
     """At most `budget` connections are open at once; above it the idle one that was used least recently is closed.
 
+    A connection is only kept for a target that is `wanted`: one may be forgotten while its probe is under way.
     Where none is idle, whoever wants one more waits for one to end: nothing fails for want of a descriptor.
     """
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, wanted: Container[ProbeTarget]) -> None:
         self.budget = budget
+        self._wanted = wanted
         self._open: set[EngineConnection] = set()
         self._idle: dict[ProbeTarget, EngineConnection] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -61,7 +64,7 @@ class ConnectionPool:
         before = self._idle.pop(target, None)
         if before is not None:
             before.abort()
-        if self._waiting:
+        if self._waiting or target not in self._wanted:
             connection.abort()
         else:
             self._idle[target] = connection

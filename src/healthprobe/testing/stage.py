@@ -38,13 +38,13 @@ class Stage:
         self.prober = ScriptedProber(**engines)
         self.telemetry = CountingTelemetry()
         self.clock = FakeClock()
-        self._capture = LogCapture()
-        self.logger: Any = structlog.wrap_logger(None, processors=[self._capture])
+        self.capture = LogCapture()
+        self.logger: Any = structlog.wrap_logger(None, processors=[self.capture])
 
     @property
     def lines(self) -> list[EventDict]:
         """The log lines that were written, each with its keys, its `log_level`, and its message as `event`."""
-        return self._capture.entries
+        return self.capture.entries
 
     @property
     def story(self) -> list[tuple[str, str, int]]:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from itertools import islice
 from random import random
 
-from structlog.typing import FilteringBoundLogger
-
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.schedule import backoff
 from healthprobe.domain.transition import Transition
 from healthprobe.ports import HealthEventLog, LogError, Telemetry
+from healthprobe.worker.bystanders import Voice
+from healthprobe.worker.fault import FAULTS, end_if_cancelled, plainly
 from healthprobe.worker.ledger import Ledger
 
 BATCH = 250
@@ -34,7 +34,7 @@ class Committer:
         ledger: Ledger,
         log: HealthEventLog,
         telemetry: Telemetry,
-        logger: FilteringBoundLogger,
+        logger: Voice,
         on_commit: Callable[[], None] | None,
     ) -> None:
         self._ledger = ledger
@@ -66,7 +66,9 @@ class Committer:
         """Read what is unread and append what waits, once; False where the log is away and some of it still waits."""
         try:
             await self._catch_up()
-        except Exception:  # noqa: BLE001  it was told by _catch_up, and everything still waits
+        except FAULTS as error:
+            end_if_cancelled()
+            self._tell_that_it_is_away(error)
             return False
         return True
 
@@ -93,13 +95,9 @@ class Committer:
 
     async def _catch_up(self) -> None:
         async with self._one_at_a_time:
-            try:
-                await self._read_back()
-                while self._ledger.waiting:
-                    await self._append(list(islice(self._ledger.waiting.values(), BATCH)))
-            except Exception as error:
-                self._tell_that_it_is_away(error)
-                raise
+            await self._read_back()
+            while self._ledger.waiting:
+                await self._append(list(islice(self._ledger.waiting.values(), BATCH)))
             self._tell_that_it_is_back()
 
     async def _read_back(self) -> None:
@@ -126,7 +124,7 @@ class Committer:
             for transition, stands in zip(written, await self._log.append(events), strict=True):
                 self._take(transition, stands)
         if self._on_commit is not None:
-            self._on_commit()
+            self._tell_of_the_commit(self._on_commit)
 
     def _take(self, transition: Transition, stands: HealthEvent | None) -> None:
         """What stands in the log is the game's state, whoever wrote it."""
@@ -138,7 +136,13 @@ class Committer:
         else:
             self._logger.info("probe event left to the log", **keys, stands=None if stands is None else stands.id)
 
-    def _tell_that_it_is_away(self, error: Exception) -> None:
+    def _tell_of_the_commit(self, on_commit: Callable[[], None]) -> None:
+        try:
+            on_commit()
+        except Exception as error:  # noqa: BLE001  it was only told: the events are in the log
+            self._logger.warning("on_commit failed", err=plainly(error))
+
+    def _tell_that_it_is_away(self, error: BaseException) -> None:
         if self._away:
             return
         self._away = True
@@ -146,7 +150,7 @@ class Committer:
         self._logger.error(
             "publish health event",
             **({} if first is None else _keys(first)),
-            err=str(error) or type(error).__name__,
+            err=plainly(error),
             waiting=len(self._ledger.waiting),
         )
 

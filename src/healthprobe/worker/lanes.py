@@ -10,6 +10,7 @@ from typing import Self
 from healthprobe.domain.outcome import Failed, Inconclusive, ProbeOutcome
 from healthprobe.domain.schedule import DEADLINE_SLACK
 from healthprobe.ports import Prober
+from healthprobe.worker.fault import end_if_cancelled
 from healthprobe.worker.roster import WatchedGame
 
 Judge = Callable[[WatchedGame, ProbeOutcome, float], None]
@@ -23,11 +24,12 @@ class Lane:
 
     __slots__ = ("game", "overdue", "started", "task")
 
+    task: asyncio.Task[None]
+
     def __init__(self) -> None:
         self.game: WatchedGame | None = None
         self.started = 0.0
         self.overdue = False
-        self.task: asyncio.Task[None] | None = None
 
 
 class Lanes:
@@ -50,6 +52,7 @@ class Lanes:
         self._lanes: list[Lane] = []
         self._idle: list[asyncio.Future[bool]] = []
         self._busy = 0
+        self._ended = False
         self._quiet = asyncio.Event()
         self._check = self._loop.call_later(probe_timeout / _CHECKS_PER_TIMEOUT, self._end_overdue)
 
@@ -93,12 +96,12 @@ class Lanes:
                 try:
                     outcome = await probe(game.target)
                 except asyncio.CancelledError:
-                    if not self._was_overdue(lane):
-                        raise
-                    outcome = Failed(0, f"timed out after {self._probe_timeout:g}s without an answer of the prober")
+                    outcome = self._cut_short(lane)
                 except Exception as error:  # noqa: BLE001  a fault of one prober is contained
                     outcome = Inconclusive(f"a fault of the prober's own: {type(error).__name__}: {error}")
                 lane.game = None
+                if self._ended:
+                    return
                 judge(game, outcome, started)
             if not await self._rest():
                 return
@@ -112,29 +115,35 @@ class Lanes:
         self._idle.append(idle)
         return await idle
 
-    def _was_overdue(self, lane: Lane) -> bool:
-        """Whether it was for its length that a probe was cut short, and for nothing else."""
+    def _cut_short(self, lane: Lane) -> ProbeOutcome:
+        """What a cancelled probe gave. Raises CancelledError where the lane itself is to end."""
         overdue, lane.overdue = lane.overdue, False
-        return overdue and lane.task is not None and lane.task.uncancel() == 0
+        if overdue:
+            lane.task.uncancel()
+        end_if_cancelled()
+        if overdue:
+            return Failed(0, f"timed out after {self._probe_timeout:g}s without an answer of the prober")
+        return Inconclusive("a fault of the prober's own: it cancelled itself")
 
     def _end_overdue(self) -> None:
         latest = self._monotonic() - self._probe_timeout - 2 * DEADLINE_SLACK
         for lane in self._lanes:
-            if lane.game is not None and lane.started < latest and not lane.overdue and lane.task is not None:
+            if lane.game is not None and lane.started < latest and not lane.overdue:
                 lane.overdue = True
                 lane.task.cancel()
         self._check = self._loop.call_later(self._probe_timeout / _CHECKS_PER_TIMEOUT, self._end_overdue)
 
     async def _end(self) -> None:
-        """End every lane. A probe that is cut short here has no outcome."""
+        """End every lane. A probe that is cut short here has no outcome, whatever its prober makes of that."""
+        self._ended = True
         self._check.cancel()
         for idle in self._idle:
             if not idle.done():
                 idle.set_result(False)
         self._idle.clear()
-        tasks = [lane.task for lane in self._lanes if lane.task is not None]
+        tasks = [lane.task for lane in self._lanes]
         for lane in self._lanes:
-            if lane.game is not None and lane.task is not None:
+            if lane.game is not None:
                 lane.task.cancel()
         self._due.clear()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from structlog.typing import FilteringBoundLogger
-
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.hysteresis import UNREAD, GameState, Standing, after_failure, after_log, after_success
 from healthprobe.domain.outcome import Failed, Healthy
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.transition import Transition
+from healthprobe.worker.bystanders import Voice
 
 
 class Ledger:
@@ -20,7 +19,7 @@ class Ledger:
     `waiting` has at most one transition a game, in the order in which they were decided.
     """
 
-    def __init__(self, threshold: int, clock: Callable[[], datetime], logger: FilteringBoundLogger) -> None:
+    def __init__(self, threshold: int, clock: Callable[[], datetime], logger: Voice) -> None:
         self._threshold = threshold
         self._clock = clock
         self._logger = logger

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-
-from structlog.typing import FilteringBoundLogger
 
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.ports import RuntimeRecordStore, Telemetry
+from healthprobe.worker.bystanders import Voice
+from healthprobe.worker.fault import FAULTS, plainly
 
 
 class Listing:
@@ -18,9 +17,7 @@ class Listing:
     not go blind because a database does. It says so once, and once when the store is back.
     """
 
-    def __init__(
-        self, store: RuntimeRecordStore, telemetry: Telemetry, logger: FilteringBoundLogger, patience: float
-    ) -> None:
+    def __init__(self, store: RuntimeRecordStore, telemetry: Telemetry, logger: Voice, patience: float) -> None:
         self._store = store
         self._telemetry = telemetry
         self._logger = logger
@@ -40,8 +37,8 @@ class Listing:
         asked, self._asked = self._asked, None
         try:
             self._last_good = asked.result()
-        except Exception as error:  # noqa: BLE001  whatever a store raises, probing goes on
-            self._complain(str(error) or type(error).__name__)
+        except FAULTS as error:
+            self._complain(plainly(error))
         else:
             self._say_that_it_is_back()
         return self._last_good
@@ -50,8 +47,7 @@ class Listing:
         """End a question that the store still owes an answer to."""
         if self._asked is not None:
             self._asked.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await self._asked
+            await asyncio.gather(self._asked, return_exceptions=True)
             self._asked = None
 
     def _complain(self, cause: str) -> None:

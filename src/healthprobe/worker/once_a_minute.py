@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from structlog.typing import FilteringBoundLogger
+from healthprobe.worker.bystanders import Voice
 
 _PERIOD = 60.0
 
@@ -12,7 +12,7 @@ _PERIOD = 60.0
 class OnceAMinute:
     """A warning that comes at once the first time, and then at most once a minute with how often it came since."""
 
-    def __init__(self, logger: FilteringBoundLogger, message: str, monotonic: Callable[[], float]) -> None:
+    def __init__(self, logger: Voice, message: str, monotonic: Callable[[], float]) -> None:
         self._logger = logger
         self._message = message
         self._monotonic = monotonic

@@ -7,11 +7,12 @@ import contextlib
 from collections.abc import Sequence
 from random import random
 
-import structlog
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import HealthEventLog, HealthEventPublisher, LogEntry, PublishError
+from healthprobe.worker.bystanders import Voice
+from healthprobe.worker.fault import FAULTS, end_if_cancelled, plainly
 
 BATCH = 500
 """The most events in one delivery."""
@@ -39,7 +40,7 @@ class Relay:
         self._log = log
         self._publisher = publisher
         self._name = name
-        self._logger = (logger or structlog.get_logger()).bind(worker="rtmanager.healthprobe", publisher=name)
+        self._logger = Voice(logger, publisher=name)
         self._poll_interval = poll_interval
         self._wanted = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -78,7 +79,8 @@ class Relay:
                     self._cursor = await self._log.load_cursor(self._name)
                 while entries := await self._log.read(self._cursor, BATCH):
                     await self._publish(entries)
-            except Exception as error:  # noqa: BLE001  whatever a publisher or a log raises, the events stay in the log
+            except FAULTS as error:
+                end_if_cancelled()
                 self._tell_that_it_is_stuck(error)
                 return False
             self._tell_that_it_is_through()
@@ -90,12 +92,12 @@ class Relay:
         await self._log.save_cursor(self._name, cursor)
         self._cursor = cursor
 
-    def _tell_that_it_is_stuck(self, error: Exception) -> None:
+    def _tell_that_it_is_stuck(self, error: BaseException) -> None:
         self._ended = isinstance(error, PublishError) and error.permanent
         if self._ended or not self._stuck:
             self._stuck = True
             tell = self._logger.error if self._ended else self._logger.warning
-            tell("relay ended" if self._ended else "relay is stuck", err=str(error) or type(error).__name__)
+            tell("relay ended" if self._ended else "relay is stuck", err=plainly(error))
 
     def _tell_that_it_is_through(self) -> None:
         if self._stuck:

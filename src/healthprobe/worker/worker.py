@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from bisect import bisect_right
 from collections.abc import Callable
 from datetime import UTC, datetime
 from math import isfinite
 
-import structlog
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.domain.outcome import Failed, Healthy, Inconclusive, ProbeOutcome
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import AutoLanes, next_tick, spread_window
+from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import ConfigurationError, HealthEventLog, Prober, RuntimeRecordStore, Telemetry
+from healthprobe.worker.bystanders import Onlooker, Voice
 from healthprobe.worker.commit import Committer
 from healthprobe.worker.lanes import Lanes
 from healthprobe.worker.ledger import Ledger
@@ -76,19 +76,19 @@ class Worker:
     ) -> None:
         _require(records=records, log=log, prober=prober, telemetry=telemetry)
         _require_positive(interval=interval, probe_timeout=probe_timeout, failures_threshold=failures_threshold)
-        self._logger = (logger or structlog.get_logger()).bind(worker="rtmanager.healthprobe")
+        self._logger = Voice(logger)
         self._prober = prober
-        self._telemetry = telemetry
+        self._telemetry = Onlooker(telemetry, self._logger)
         self._interval = interval
         self._probe_timeout = probe_timeout
         self._failures_threshold = failures_threshold
         self._max_concurrency = max_concurrency
         self._monotonic = monotonic
-        self._listing = Listing(records, telemetry, self._logger, patience=interval * _PATIENCE_SHARE)
+        self._listing = Listing(records, self._telemetry, self._logger, patience=interval * _PATIENCE_SHARE)
         self._patience = interval * _PATIENCE_SHARE
         self._roster = Roster(spread_window(interval, probe_timeout), probe_timeout)
         self._ledger = Ledger(failures_threshold, clock, self._logger)
-        self._committer = Committer(self._ledger, log, telemetry, self._logger, on_commit)
+        self._committer = Committer(self._ledger, log, self._telemetry, self._logger, on_commit)
         self._stall = StallWatch(probe_timeout, monotonic)
         self._inconclusive = OnceAMinute(self._logger, "probe inconclusive", monotonic)
         self._faults = OnceAMinute(self._logger, "judging an outcome failed", monotonic)
@@ -167,7 +167,7 @@ class Worker:
         first = not self._roster.games
         change = self._roster.update(records)
         for target in change.retired:
-            self._prober.forget(target)
+            self._forget(target)
         for game_id in sorted(change.repeated):
             self._logger.warning("game is listed more than once, only its first record counts", game_id=game_id)
         self._ledger.dismiss(change.left)
@@ -208,8 +208,13 @@ class Worker:
             due = self._tick_began + game.phase if self._spread else self._tick_began
             self._telemetry.record_probe(outcome, now - started, started - due)
         except Exception as error:  # noqa: BLE001  a collaborator's, or our own
-            with contextlib.suppress(Exception):
-                self._faults.tell(f"{type(error).__name__}: {error}")
+            self._faults.tell(f"{type(error).__name__}: {error}")
+
+    def _forget(self, target: ProbeTarget) -> None:
+        try:
+            self._prober.forget(target)
+        except Exception as error:  # noqa: BLE001  the prober's own; it keeps what it will not let go of
+            self._faults.tell(f"{type(error).__name__}: {error}")
 
     def _decide(self, record: RuntimeRecord, outcome: Healthy | Failed) -> None:
         if self._ledger.judge(record, outcome):

@@ -1,0 +1,1 @@
+"""Stores, logs and publishers: one technology each. Import domain and ports, and never each other."""

@@ -1,0 +1,92 @@
+"""The store: runtime records in a file, read again when it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+from healthprobe.adapters.file.content import Signature, Unreadable, read_content, signature_of
+from healthprobe.adapters.file.runtimes import parse_records
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.ports import ConfigurationError, StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the file said when it was last read: records, or the fault that keeps them from being known."""
+
+    signature: Signature | None = None
+    records: list[RuntimeRecord] = field(default_factory=list)
+    fault: str | None = None
+    listings: dict[str, list[RuntimeRecord]] = field(default_factory=dict)
+
+
+class FileRecords:
+    """Runtime records in a JSON or YAML file (`parse_records` tells which forms). Made by `open`.
+
+    Whoever writes the file should write another and rename it: a file that is half written may read as a shorter list.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._reading = _Reading()
+
+    @classmethod
+    async def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Read the file for the first time. Raises ConfigurationError with file, line and field."""
+        store = cls(path)
+        await store._refresh()
+        if store._reading.fault is not None:
+            raise ConfigurationError(store._reading.fault)
+        return store
+
+    async def list_by_status(self, status: str) -> list[RuntimeRecord]:
+        """The records that have `status`, in the order of the file: the very same list again until the file changes.
+
+        Raises StoreError, each time with the same message, as long as the file is missing or broken.
+        """
+        await self._refresh()
+        reading = self._reading
+        if reading.fault is not None:
+            raise StoreError(reading.fault)
+        if status not in reading.listings:
+            reading.listings[status] = [record for record in reading.records if record.status == status]
+        return reading.listings[status]
+
+    async def _refresh(self) -> None:
+        self._reading = await asyncio.to_thread(_read_if_changed, self._path, self._reading)
+
+
+def read_records(path: str | os.PathLike[str]) -> list[RuntimeRecord]:
+    """The records of a file that is read once, whatever their status. Raises ConfigurationError as `open` does."""
+    reading = _read_if_changed(Path(path), _Reading())
+    if reading.fault is not None:
+        raise ConfigurationError(reading.fault)
+    return reading.records
+
+
+def _read_if_changed(path: Path, known: _Reading) -> _Reading:
+    try:
+        if known.signature is not None and signature_of(path) == known.signature:
+            return known
+        signature, content = read_content(path)
+    except Unreadable as error:
+        return replace(known, signature=None, fault=f"{path}: {error}")
+    try:
+        records = parse_records(_text_of(content, path), str(path))
+    except ConfigurationError as error:
+        return replace(known, signature=signature, fault=str(error))
+    if records == known.records:
+        return replace(known, signature=signature, fault=None)
+    return _Reading(signature, records)
+
+
+def _text_of(content: bytes, path: Path) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{path}:{line}: not UTF-8 text: save the file as UTF-8") from error

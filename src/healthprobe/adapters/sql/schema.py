@@ -1,0 +1,129 @@
+"""The schema: the tables of the store and of the log, and the version that they have."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    DDL,
+    JSON,
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    event,
+    insert,
+    inspect,
+    select,
+    update,
+)
+
+from healthprobe.ports import ConfigurationError
+
+VERSION = 1
+"""The schema that this program writes. A greater one is refused; a lesser one would be migrated here."""
+
+metadata = MetaData()
+
+schema_versions = Table(
+    "healthprobe_schema",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+)
+"""One row. A database that has tables but not this one belongs to somebody else."""
+
+runtime_records = Table(
+    "runtime_records",
+    metadata,
+    Column("game_id", String, primary_key=True),
+    Column("current_container_id", String, nullable=False),
+    Column("engine_endpoint", String, nullable=False),
+    Column("status", String, nullable=False),
+)
+
+records_revisions = Table(
+    "runtime_records_revision",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+)
+"""One row, raised by triggers with every edit of `runtime_records`, whoever makes it and by whatever program."""
+
+health_events = Table(
+    "health_events",
+    metadata,
+    Column("game_id", String, primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("id", String, nullable=False),
+    Column("container_id", String, nullable=False),
+    Column("event_type", String, nullable=False),
+    Column("occurred_at", String(27), nullable=False),
+    Column("details", JSON, nullable=False),
+    Column("position", BigInteger, nullable=False, unique=True),
+)
+"""`occurred_at` is the event's own text, RFC 3339 in UTC; `position` is the place in the log, from 1 without gaps."""
+
+relay_cursors = Table(
+    "relay_cursors",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+
+_TRIGGER = """
+CREATE TRIGGER runtime_records_%(edit)s AFTER %(edit)s ON runtime_records
+BEGIN UPDATE runtime_records_revision SET revision = revision + 1; END
+"""
+for _edit in ("insert", "update", "delete"):
+    _ddl = DDL(_TRIGGER, context={"edit": _edit})  # type: ignore[no-untyped-call] # SQLAlchemy left this one untyped
+    event.listen(records_revisions, "after_create", _ddl.execute_if(dialect="sqlite"))
+
+
+def version_in(connection: Connection) -> int | None:
+    """The schema version of the database, or None where it has no schema of ours."""
+    if not inspect(connection).has_table(schema_versions.name):
+        return None
+    return connection.execute(select(schema_versions.c.version)).scalar()
+
+
+def prepare(connection: Connection, name: str) -> None:
+    """Create the schema where the database is empty, and prove that it can be written.
+
+    Runs in one transaction under the write lock, so that of two programs that come first one creates and the other
+    finds. Raises ConfigurationError, before anything is written, for a database of somebody else or of a newer program.
+    """
+    version = version_in(connection)
+    if version is None:
+        if inspect(connection).get_table_names():
+            raise ConfigurationError(not_ours(name))
+        metadata.create_all(connection, checkfirst=False)
+        connection.execute(insert(schema_versions).values(version=VERSION))
+        connection.execute(insert(records_revisions).values(revision=0))
+    elif version > VERSION:
+        raise ConfigurationError(newer(name, version))
+    else:
+        connection.execute(update(schema_versions).values(version=VERSION))
+
+
+def check(connection: Connection, name: str) -> None:
+    """Refuse what `prepare` would refuse, and an empty database too. Writes nothing."""
+    version = version_in(connection)
+    if version is None:
+        raise ConfigurationError(not_ours(name) if inspect(connection).get_table_names() else empty(name))
+    if version > VERSION:
+        raise ConfigurationError(newer(name, version))
+
+
+def not_ours(name: str) -> str:
+    return f"{name} is the database of another program: choose a path of its own for healthprobe"
+
+
+def newer(name: str, version: int) -> str:
+    return (
+        f"{name} has schema version {version} and this healthprobe knows version {VERSION}: "
+        "upgrade healthprobe, or choose another path"
+    )
+
+
+def empty(name: str) -> str:
+    return f"{name} holds nothing yet: 'healthprobe run' or 'healthprobe runtimes add' creates it"

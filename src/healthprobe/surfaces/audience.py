@@ -1,0 +1,94 @@
+"""The audience of a run: people at a terminal, or machines behind a pipe. What each is told, and in what form."""
+
+from __future__ import annotations
+
+import sys
+from typing import Protocol
+
+from rich.text import Text
+from structlog.typing import FilteringBoundLogger
+
+from healthprobe.domain.event import EventType
+from healthprobe.surfaces import terminal
+from healthprobe.surfaces.composition import EventLine, shown
+from healthprobe.surfaces.logs import LogLevel, configure_logs
+from healthprobe.surfaces.settings import Settings
+from healthprobe.surfaces.tally import Tally
+
+
+class Audience(Protocol):
+    """Who follows a run. `line` is how stdout: writes an event to them; None is the event's own JSON."""
+
+    logger: FilteringBoundLogger
+    line: EventLine | None
+
+    def started(self, settings: Settings, games: int) -> None:
+        """The run begins, over `games` running games."""
+        ...
+
+    def stopped(self, tally: Tally) -> None:
+        """The run has ended cleanly."""
+        ...
+
+
+class Machines:
+    """Events as JSON lines on standard output, everything else as log lines on standard error."""
+
+    line: EventLine | None = None
+
+    def __init__(self, log_level: LogLevel | None) -> None:
+        self.logger = configure_logs(log_level or "info")
+
+    def started(self, settings: Settings, games: int) -> None:
+        self.logger.info(
+            "started",
+            games=games,
+            records=shown(settings.records),
+            log=shown(settings.log),
+            publish=[shown(url) for url in settings.publish],
+            interval=str(settings.interval),
+            timeout=str(settings.timeout),
+            failures=settings.failures,
+        )
+
+    def stopped(self, tally: Tally) -> None:
+        self.logger.info("stopped", **tally.summary())
+
+
+class People:
+    """Transitions as lines in the terminal between one line of introduction and one of summary, on standard error."""
+
+    def __init__(self, log_level: LogLevel | None, introduction: str = "") -> None:
+        self.logger = configure_logs(log_level or "warning")
+        self.line: EventLine | None = terminal.TransitionLines(terminal.console_for())
+        self._console = terminal.console_for(stderr=True)
+        self._introduction = introduction
+
+    def started(self, settings: Settings, games: int) -> None:
+        opening = self._introduction or f"{terminal.counted(games, 'running game')}, probed every {settings.interval}"
+        in_a_row = "1 failure counts" if settings.failures == 1 else f"{settings.failures} failures in a row count"
+        self._say(f"{opening}; {in_a_row}. Ctrl-C ends it.")
+        if games == 0:
+            self._say("Add one: healthprobe runtimes add GAME http://HOST:PORT, now or at any time.")
+
+    def stopped(self, tally: Tally) -> None:
+        failed, recovered = tally.events[EventType.PROBE_FAILED], tally.events[EventType.PROBE_RECOVERED]
+        told = [
+            terminal.counted(tally.games, "engine"),
+            terminal.counted(tally.probes, "probe"),
+            terminal.counted(failed + recovered, "transition"),
+        ]
+        if self._introduction:  # a demo: its log began empty, so the difference is what is open
+            told.append(f"{terminal.counted(failed - recovered, 'incident')} open")
+        sys.stderr.write("\r")  # over the ^C that the terminal has left there
+        self._say(", ".join(told) + ".")
+
+    def _say(self, sentence: str) -> None:
+        self._console.print(Text(sentence, terminal.ASIDE))
+
+
+def audience_for(*, as_json: bool, log_level: LogLevel | None, introduction: str = "") -> Audience:
+    """People where standard output is a terminal and nobody asked for JSON, else machines."""
+    if terminal.people_watch(json_wanted=as_json):
+        return People(log_level, introduction)
+    return Machines(log_level)

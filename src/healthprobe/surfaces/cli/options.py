@@ -1,0 +1,151 @@
+"""Options that several commands share: their names, environment variables and help, said once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from healthprobe.surfaces.durations import Duration, parse_duration
+
+PROBING = "What is probed, and where transitions go"
+VERDICT = "When an engine has failed"
+COST = "What a probe may cost"
+OUTPUT = "Output"
+
+STORE_URLS = "[b]sqlite:[/b]PATH, the embedded store, or [b]file:[/b]PATH, JSON or YAML read again when it changes."
+
+
+def parse_concurrency(text: str) -> int | None:
+    """The number of probes that may be in flight, or None for `auto`. Raises ValueError."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r} is neither auto nor a number above zero: write auto, or a number such as 64")
+    return int(text)
+
+
+def parse_failures(text: str | int) -> int:
+    """A threshold. Raises ValueError."""
+    if isinstance(text, str) and not text.isdecimal():
+        raise ValueError(f"{text!r} is not a whole number: write one such as 3")
+    if int(text) < 1:
+        raise ValueError(f"{text!r} is below 1: write after how many failures in a row an engine has failed, such as 3")
+    return int(text)
+
+
+Records = Annotated[
+    str,
+    typer.Option(
+        "--records",
+        metavar="URL",
+        envvar="HEALTHPROBE_RECORDS",
+        help="Where the running games are listed: " + STORE_URLS,
+        rich_help_panel=PROBING,
+    ),
+]
+EmbeddedRecords = Annotated[
+    str,
+    typer.Option(
+        "--records", metavar="URL", envvar="HEALTHPROBE_RECORDS", help="The embedded store: [b]sqlite:[/b]PATH."
+    ),
+]
+Log = Annotated[
+    str,
+    typer.Option(
+        "--log",
+        metavar="URL",
+        envvar="HEALTHPROBE_LOG",
+        help="The durable log of transitions: [b]sqlite:[/b]PATH, made at first use; the records' own file will do.",
+        rich_help_panel=PROBING,
+    ),
+]
+ReadLog = Annotated[
+    str,
+    typer.Option("--log", metavar="URL", envvar="HEALTHPROBE_LOG", help="The log to read: [b]sqlite:[/b]PATH."),
+]
+Publish = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--publish",
+        metavar="URL",
+        envvar="HEALTHPROBE_PUBLISH",
+        show_default="stdout:",
+        help="Where transitions are delivered; may be given several times (in the variable: spaces between). "
+        "[b]stdout:[/b] writes one line an event.",
+        rich_help_panel=PROBING,
+    ),
+]
+Interval = Annotated[
+    Duration,
+    typer.Option(
+        "--interval",
+        metavar="DURATION",
+        envvar=["HEALTHPROBE_INTERVAL", "RTMANAGER_PROBE_INTERVAL"],
+        parser=parse_duration,
+        help="How often each engine is probed. Units: ms, s, m, h, as in 500ms or 1m30s.",
+        rich_help_panel=VERDICT,
+    ),
+]
+Timeout = Annotated[
+    Duration,
+    typer.Option(
+        "--timeout",
+        metavar="DURATION",
+        envvar=["HEALTHPROBE_TIMEOUT", "RTMANAGER_PROBE_TIMEOUT"],
+        parser=parse_duration,
+        help="How long an engine has to answer; shorter than the interval.",
+        rich_help_panel=VERDICT,
+    ),
+]
+Failures = Annotated[
+    int,
+    typer.Option(
+        "--failures",
+        metavar="N",
+        envvar=["HEALTHPROBE_FAILURES", "RTMANAGER_PROBE_FAILURES_THRESHOLD"],
+        parser=parse_failures,
+        help="How many failures in a row make a probe_failed.",
+        rich_help_panel=VERDICT,
+    ),
+]
+MaxConcurrency = Annotated[
+    int | None,
+    typer.Option(
+        "--max-concurrency",
+        metavar="N|auto",
+        envvar="HEALTHPROBE_MAX_CONCURRENCY",
+        parser=parse_concurrency,
+        show_default="auto",
+        help="Probes in flight at most. [b]auto[/b]: as many as a tick needs when every engine hangs.",
+        rich_help_panel=COST,
+    ),
+]
+Connections = Annotated[
+    Literal["reuse", "fresh"],
+    typer.Option(
+        "--connections",
+        envvar="HEALTHPROBE_CONNECTIONS",
+        help="[b]reuse[/b] keeps one connection an engine; [b]fresh[/b] opens one a probe, at several times the cost.",
+        rich_help_panel=COST,
+    ),
+]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"] | None,
+    typer.Option(
+        "--log-level",
+        envvar="HEALTHPROBE_LOG_LEVEL",
+        show_default="info; warning where transitions show in a terminal",
+        help="What is logged to standard error.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        envvar="HEALTHPROBE_JSON",
+        help="JSON lines, also in a terminal; it is what a pipe or a file always gets.",
+        rich_help_panel=OUTPUT,
+    ),
+]

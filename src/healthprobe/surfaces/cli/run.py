@@ -1,0 +1,53 @@
+"""`healthprobe run`: the job itself."""
+
+from __future__ import annotations
+
+from healthprobe.surfaces.cli import options
+from healthprobe.surfaces.settings import (
+    DEFAULT_DATABASE,
+    DEFAULT_FAILURES,
+    DEFAULT_INTERVAL,
+    DEFAULT_TIMEOUT,
+    Settings,
+)
+
+
+def run(
+    records: options.Records = DEFAULT_DATABASE,
+    log: options.Log = DEFAULT_DATABASE,
+    publish: options.Publish = None,
+    interval: options.Interval = DEFAULT_INTERVAL,
+    timeout: options.Timeout = DEFAULT_TIMEOUT,
+    failures: options.Failures = DEFAULT_FAILURES,
+    max_concurrency: options.MaxConcurrency = None,
+    connections: options.Connections = "reuse",
+    log_level: options.LogLevel = None,
+    as_json: options.Json = False,
+) -> None:
+    """Probe every running game, every interval, and tell each transition once.
+
+    An engine is asked GET {endpoint}/healthz; anything but a 200 within the
+    timeout is a failure. As many failures in a row as --failures says are a
+    probe_failed, the next success a probe_recovered. Each transition is in the
+    log before it is published; if this process is killed in between, the next
+    run publishes it.
+
+    Ctrl-C or SIGTERM: no new probes, what is decided is committed and
+    delivered, exit 0 within the timeout and 2s more. A second one ends at once.
+
+    Example: [b]healthprobe run --records file:engines.yaml --interval 10s[/b]
+    """
+    from healthprobe.surfaces.audience import audience_for
+    from healthprobe.surfaces.service import run_service
+
+    settings = Settings(
+        records=records,
+        log=log,
+        publish=tuple(publish or ("stdout:",)),
+        interval=interval,
+        timeout=timeout,
+        failures=failures,
+        max_concurrency=max_concurrency,
+        keep_connections=connections == "reuse",
+    )
+    run_service(settings, audience_for(as_json=as_json, log_level=log_level))

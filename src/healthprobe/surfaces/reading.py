@@ -1,0 +1,106 @@
+"""Reading the log: events and incidents, for people and for machines. Never makes a log that is not there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+import uvloop
+from rich.table import Table
+from rich.text import Text
+
+from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
+from healthprobe.domain.incident import Incident, incidents
+from healthprobe.ports import HealthEventLog
+from healthprobe.surfaces import terminal
+from healthprobe.surfaces.composition import Adapters
+from healthprobe.surfaces.signals import exit_cleanly_at_once, until_signal
+
+_PAGE = 1000
+_POLL_INTERVAL = 0.25
+
+
+def show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> None:
+    """Write the events of the log at `url`, of one `game` alone if given; with `follow` until SIGINT or SIGTERM."""
+    if not follow:
+        uvloop.run(_show_events(url, game=game, follow=False, as_json=as_json))
+        return
+    exit_cleanly_at_once()
+    uvloop.run(until_signal(_show_events(url, game=game, follow=True, as_json=as_json)))
+
+
+def show_incidents(url: str, *, as_json: bool) -> None:
+    """Write the incidents of the log at `url`, open ones first, the longest first."""
+    now = datetime.now(UTC)
+    found = uvloop.run(_incidents(url))
+    found.sort(key=lambda incident: (not incident.is_open, -incident.lasted(now)))
+    if not terminal.people_watch(json_wanted=as_json):
+        for incident in found:
+            terminal.write_json(incident.as_document(now))
+        return
+    terminal.console_for().print(_table(found, now) if found else "No incident in this log.")
+
+
+async def _show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> None:
+    people = terminal.people_watch(json_wanted=as_json)
+    console = terminal.console_for()
+    adapters = Adapters(existing=True)
+    try:
+        log = await adapters.log(url)
+        async with aclosing(_entries(log, follow=follow)) as entries:
+            async for event in entries:
+                if game is not None and event.game_id != game:
+                    continue
+                if people:
+                    terminal.print_line(console, terminal.transition_text(event, dated=True))
+                else:
+                    terminal.write_json(event.as_document())
+    finally:
+        await adapters.aclose()
+
+
+async def _entries(log: HealthEventLog, *, follow: bool) -> AsyncGenerator[HealthEvent]:
+    """The events of `log` in order; with `follow` without end, waiting for more."""
+    cursor = 0
+    while True:
+        page = await log.read(cursor, _PAGE)
+        for entry in page:
+            cursor = entry.cursor
+            yield entry.event
+        if not page:
+            if not follow:
+                return
+            await asyncio.sleep(_POLL_INTERVAL)
+
+
+async def _incidents(url: str) -> list[Incident]:
+    adapters = Adapters(existing=True)
+    try:
+        log = await adapters.log(url)
+        return incidents([event async for event in _entries(log, follow=False)])
+    finally:
+        await adapters.aclose()
+
+
+def _table(found: list[Incident], now: datetime) -> Table:
+    shown = terminal.table(
+        {
+            "game": {**terminal.FOLDS, "style": "bold"},
+            "failed": {},
+            "lasted": {"justify": "right"},
+            "state": {},
+            "why": terminal.GIVES_WAY,
+        }
+    )
+    for incident in found:
+        details = incident.failed.details
+        shown.add_row(
+            terminal.printable(incident.game_id),
+            incident.failed.occurred_at.astimezone().strftime(terminal.DATED),
+            terminal.lasted(incident.lasted(now)),
+            Text("open", terminal.FAILED) if incident.is_open else Text("recovered", terminal.RECOVERED),
+            terminal.cut_to_fit(details.last_error if isinstance(details, ProbeFailedDetails) else ""),
+        )
+    return shown

@@ -1,0 +1,44 @@
+"""Settings: what a run was asked to do, validated once, before anything is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from healthprobe.ports import ConfigurationError
+from healthprobe.surfaces.durations import Duration
+
+DEFAULT_DATABASE = "sqlite:healthprobe.db"
+"""The embedded store and log: one file in the working directory."""
+
+DEFAULT_INTERVAL = Duration(5)
+DEFAULT_TIMEOUT = Duration(2)
+DEFAULT_FAILURES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of `run` and `demo`. Raises ConfigurationError where they cannot work together.
+
+    `interval` and `timeout` are in seconds. `max_concurrency` None means automatic: as many probes in flight as a tick
+    needs when every engine hangs.
+    """
+
+    records: str = DEFAULT_DATABASE
+    log: str = DEFAULT_DATABASE
+    publish: tuple[str, ...] = ("stdout:",)
+    interval: Duration = DEFAULT_INTERVAL
+    timeout: Duration = DEFAULT_TIMEOUT
+    failures: int = DEFAULT_FAILURES
+    max_concurrency: int | None = None
+    keep_connections: bool = True
+
+    def __post_init__(self) -> None:
+        if self.timeout >= self.interval:
+            raise ConfigurationError(
+                f"--timeout {self.timeout} is not shorter than --interval {self.interval}: "
+                "a tick could not end before the next begins; shorten the one or lengthen the other"
+            )
+        if self.failures < 1:
+            raise ConfigurationError(f"--failures {self.failures} is below 1: say after how many an engine has failed")
+        if self.max_concurrency is not None and self.max_concurrency < 1:
+            raise ConfigurationError(f"--max-concurrency {self.max_concurrency} is below 1: write a number or auto")

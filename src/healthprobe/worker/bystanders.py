@@ -1,0 +1,68 @@
+"""The bystanders: logger and telemetry look on. What they raise must neither cost a verdict nor end the watch."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from healthprobe.domain.event import EventType
+from healthprobe.domain.outcome import ProbeOutcome
+from healthprobe.ports import Telemetry
+
+
+class Voice:
+    """Log lines that cannot fail, each with the reference's `worker` key: a full disk must not silence an alarm."""
+
+    def __init__(self, logger: FilteringBoundLogger | None, **keys: str) -> None:
+        self._logger: Any = (logger or structlog.get_logger()).bind(worker="rtmanager.healthprobe", **keys)
+
+    def debug(self, message: str, **keys: object) -> None:
+        with contextlib.suppress(Exception):
+            self._logger.debug(message, **keys)
+
+    def info(self, message: str, **keys: object) -> None:
+        with contextlib.suppress(Exception):
+            self._logger.info(message, **keys)
+
+    def warning(self, message: str, **keys: object) -> None:
+        with contextlib.suppress(Exception):
+            self._logger.warning(message, **keys)
+
+    def error(self, message: str, **keys: object) -> None:
+        with contextlib.suppress(Exception):
+            self._logger.error(message, **keys)
+
+
+class Onlooker:
+    """A Telemetry whose faults are its own: what a report raises is said, and its number is lost."""
+
+    def __init__(self, telemetry: Telemetry, voice: Voice) -> None:
+        self._telemetry = telemetry
+        self._voice = voice
+
+    def record_probe(self, outcome: ProbeOutcome, duration: float, lateness: float) -> None:
+        try:
+            self._telemetry.record_probe(outcome, duration, lateness)
+        except Exception as error:  # noqa: BLE001  a bystander's
+            self._voice.debug("telemetry failed", err=repr(error))
+
+    def record_health_event(self, event_type: EventType) -> None:
+        try:
+            self._telemetry.record_health_event(event_type)
+        except Exception as error:  # noqa: BLE001  a bystander's
+            self._voice.warning("telemetry failed", err=repr(error))
+
+    def record_tick(self, games: int, duration: float, dropped: int) -> None:
+        try:
+            self._telemetry.record_tick(games, duration, dropped)
+        except Exception as error:  # noqa: BLE001  a bystander's
+            self._voice.warning("telemetry failed", err=repr(error))
+
+    def record_listing_error(self) -> None:
+        try:
+            self._telemetry.record_listing_error()
+        except Exception as error:  # noqa: BLE001  a bystander's
+            self._voice.warning("telemetry failed", err=repr(error))

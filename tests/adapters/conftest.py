@@ -1,0 +1,46 @@
+"""Places for databases: a path of its own, a folder that ordinary users may enter, a disk that is soon full."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from healthprobe.adapters.sql import SqlDatabase
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a database may be made."""
+    return tmp_path / "healthprobe.db"
+
+
+@pytest.fixture
+async def database(path: Path) -> AsyncIterator[SqlDatabase]:
+    database = await SqlDatabase.open(f"sqlite:{path}")
+    yield database
+    await database.aclose()
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that users other than root may enter, too."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    yield folder
+    folder.chmod(0o777)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB, where we may mount one."""
+    mount_point = tmp_path / "disk"
+    mount_point.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount_point)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("a disk of our own cannot be mounted here; the limit on file sizes stands in for it")
+    yield mount_point
+    subprocess.run(["umount", "--lazy", mount_point], check=True)

@@ -1,0 +1,42 @@
+"""What a file says that cannot be taken, and how it is told: each fixture in bad_files/ with its message."""
+
+from pathlib import Path
+
+import pytest
+
+from healthprobe.adapters.file import FileRecords, parse_records
+from healthprobe.ports import ConfigurationError
+
+BAD_FILES = Path(__file__).parent / "bad_files"
+
+MESSAGES = dict(line.split(":", 1) for line in (BAD_FILES / "messages.txt").read_text().splitlines())
+"""By file name what follows it in the message: line, field and problem."""
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+async def test_a_bad_file_is_refused_with_line_and_field(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(BAD_FILES)
+    with pytest.raises(ConfigurationError) as refused:
+        await FileRecords.open(name)
+    assert str(refused.value) == f"{name}:{MESSAGES[name]}"
+
+
+def test_every_bad_file_has_its_message() -> None:
+    assert sorted([*MESSAGES, "messages.txt"]) == sorted(path.name for path in BAD_FILES.iterdir())
+
+
+@pytest.mark.parametrize("opening", ["[", "- ", "{a: "])
+def test_nesting_of_any_depth_is_refused_and_never_ends_the_process(opening: str) -> None:
+    with pytest.raises(ConfigurationError, match="nested too deeply"):
+        parse_records(opening * 100_000, "deep.yaml")
+
+
+def test_a_file_that_multiplies_itself_is_refused() -> None:
+    laughs = ["- &a0 [ha, ha]", *(f"- &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12))]
+    with pytest.raises(ConfigurationError, match=r"laughs.yaml:2: aliases are not taken"):
+        parse_records("\n".join(laughs), "laughs.yaml")
+
+
+def test_text_that_is_not_whole_is_refused_as_not_utf_8() -> None:
+    with pytest.raises(ConfigurationError, match=r"stdin:2: not UTF-8 text"):
+        parse_records("# one\n- game_id: \udce9", "stdin")

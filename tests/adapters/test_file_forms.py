@@ -1,0 +1,100 @@
+"""The forms in which a file may tell runtime records, and what is made of each."""
+
+import json
+
+import pytest
+
+from healthprobe.adapters.file import parse_records
+from healthprobe.domain.record import RuntimeRecord
+
+RECORDS = """
+# engines of the night shift
+- game_id: game-7
+  current_container_id: c0ffee
+  engine_endpoint: http://game-7:8080
+- {game_id: game-8, engine_endpoint: "https://[::1]:8443/engine", status: stopped}
+"""
+
+GROUPS = """
+- targets: ["10.0.0.1:8080", "[::1]:8081"]
+- targets: ["10.0.0.2:8080"]
+  labels:
+    game_id: game-7
+    container_id: c0ffee
+    __scheme__: https
+    shelf: 4
+- targets: []
+- targets: ["10.0.0.3:8080"]
+  labels:
+"""
+
+AS_RECORDS = [
+    RuntimeRecord("game-7", "c0ffee", "http://game-7:8080"),
+    RuntimeRecord("game-8", "", "https://[::1]:8443/engine", "stopped"),
+]
+AS_GROUPS = [
+    RuntimeRecord("10.0.0.1:8080", "", "http://10.0.0.1:8080"),
+    RuntimeRecord("[::1]:8081", "", "http://[::1]:8081"),
+    RuntimeRecord("game-7", "c0ffee", "https://10.0.0.2:8080"),
+    RuntimeRecord("10.0.0.3:8080", "", "http://10.0.0.3:8080"),
+]
+
+
+def test_a_list_of_records_runs_unless_it_says_otherwise() -> None:
+    assert parse_records(RECORDS, "engines.yaml") == AS_RECORDS
+
+
+def test_file_sd_groups_give_a_record_a_target() -> None:
+    assert parse_records(GROUPS, "targets.yml") == AS_GROUPS
+
+
+def test_records_and_groups_may_stand_in_one_list() -> None:
+    assert parse_records(GROUPS + RECORDS, "both.yaml") == [*AS_GROUPS, *AS_RECORDS]
+
+
+@pytest.mark.parametrize("name", ["engines.json", "engines.yaml", "engines", "/dev/stdin"])
+def test_json_is_told_by_its_name_or_its_content(name: str) -> None:
+    text = json.dumps(
+        [{"game_id": "game-7", "engine_endpoint": "http://h:1", "current_container_id": None}], indent="\t"
+    )
+    assert parse_records(text, name) == [RuntimeRecord("game-7", "", "http://h:1")]
+
+
+def test_yaml_in_flow_style_is_not_mistaken_for_json() -> None:
+    text = "[{game_id: game-7, engine_endpoint: 'http://h:1'}]"
+    assert parse_records(text, "engines") == [RuntimeRecord("game-7", "", "http://h:1")]
+
+
+@pytest.mark.parametrize("name", ["engines.json", "engines.yaml"])
+def test_an_empty_list_is_no_engines(name: str) -> None:
+    assert parse_records("[]\n", name) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "game_id"),
+    [
+        ("'7'", "7"),
+        ('"yes"', "yes"),
+        ("!!str 7", "7"),
+        ("2026-11-23", "2026-11-23"),
+        ("1.2.3", "1.2.3"),
+        ("game-7 # seven", "game-7"),
+        ("0x_", "0x_"),
+        ("<<", "<<"),
+        ("=", "="),
+        ("'é 🎮 \"x\"'", 'é 🎮 "x"'),
+        (r'"a\nb"', "a\nb"),
+        ("|-\n    a\n    b", "a\nb"),
+    ],
+)
+def test_a_game_id_is_taken_as_it_is_written(written: str, game_id: str) -> None:
+    text = f"- game_id: {written}\n  engine_endpoint: http://h:1\n"
+    assert [record.game_id for record in parse_records(text, "engines.yaml")] == [game_id]
+
+
+def test_line_ends_of_windows_are_line_ends() -> None:
+    assert parse_records(RECORDS.replace("\n", "\r\n"), "engines.yaml") == AS_RECORDS
+
+
+def test_a_game_that_stands_twice_is_told_twice_and_left_to_the_worker() -> None:
+    assert parse_records(RECORDS + RECORDS, "engines.yaml") == AS_RECORDS * 2

@@ -1,0 +1,144 @@
+"""The SQLite log when things go wrong around it: locks, cancellation, altered rows, a file that disappears."""
+
+import asyncio
+import sqlite3
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from healthprobe.adapters.sql import SqlDatabase, SqlLog, sqlite
+from healthprobe.ports import LogError
+from healthprobe.testing.contracts.samples import failed, history, recovered
+
+
+@pytest.fixture
+async def log(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqlLog]:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.05)
+    database = await SqlDatabase.open(f"sqlite:{path}")
+    yield SqlLog(database)
+    await database.aclose()
+
+
+@pytest.fixture
+async def other_program(log: SqlLog, path: Path) -> AsyncIterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+async def test_a_lock_that_is_not_released_is_told_and_worth_a_retry(
+    log: SqlLog, other_program: sqlite3.Connection
+) -> None:
+    other_program.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LogError, match=r"it is locked by another program: let that one finish\Z") as refused:
+        await log.append([failed("game-7", 1)])
+    assert not refused.value.permanent
+    assert await log.last_events(["game-7"]) == {}
+    other_program.execute("ROLLBACK")
+    assert await log.append([failed("game-7", 1)]) == [failed("game-7", 1)]
+
+
+async def test_a_batch_enters_whole_or_not_at_all(log: SqlLog, other_program: sqlite3.Connection) -> None:
+    other_program.execute(
+        "CREATE TRIGGER fault AFTER INSERT ON health_events WHEN NEW.game_id = 'game-2500' "
+        "BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    with pytest.raises(LogError):
+        await log.append([failed(f"game-{number}", 1) for number in range(3000)])
+    assert await log.read(0, 10) == []
+
+
+async def test_a_cancelled_append_leaves_the_log_complete(log: SqlLog, other_program: sqlite3.Connection) -> None:
+    other_program.execute("BEGIN IMMEDIATE")
+    appending = asyncio.create_task(log.append(history("game-7", 3)))
+    await asyncio.sleep(0)
+    appending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await appending
+    other_program.execute("ROLLBACK")
+    assert await log.append(history("game-7", 3)) == history("game-7", 3)
+    assert [entry.event for entry in await log.read(0, 10)] == history("game-7", 3)
+
+
+async def test_a_reader_never_waits_for_a_writer(log: SqlLog, other_program: sqlite3.Connection) -> None:
+    await log.append([failed("game-7", 1)])
+    other_program.execute("BEGIN EXCLUSIVE")
+    assert [entry.event for entry in await log.read(0, 10)] == [failed("game-7", 1)]
+    assert await log.last_events(["game-7"]) == {"game-7": failed("game-7", 1)}
+
+
+@pytest.mark.parametrize("alteration", ["details = 'not json'", "details = '[]'", "details = '{}'", "event_type = 'x'"])
+async def test_an_altered_event_is_told_by_its_id_and_no_retry_helps(
+    log: SqlLog, other_program: sqlite3.Connection, alteration: str
+) -> None:
+    await log.append(history("game-7", 2))
+    other_program.execute(f"UPDATE health_events SET {alteration} WHERE sequence = 2")
+    for reading in (log.read(0, 10), log.last_events(["game-7"])):
+        with pytest.raises(
+            LogError, match=r"healthprobe did not write|the event game-7:2 in the log was altered"
+        ) as told:
+            await reading
+        assert told.value.permanent
+    assert [entry.event for entry in await log.read(0, 1)] == history("game-7", 1)
+
+
+async def test_an_altered_instant_is_told(log: SqlLog, other_program: sqlite3.Connection) -> None:
+    await log.append([failed("game-7", 1)])
+    other_program.execute("UPDATE health_events SET occurred_at = 'yesterday'")
+    with pytest.raises(LogError, match=r"the event game-7:1 in the log was altered and cannot be read"):
+        await log.read(0, 10)
+
+
+async def test_text_that_no_database_takes_is_refused_for_good(log: SqlLog) -> None:
+    with pytest.raises(LogError, match=r"takes no text with lone surrogates") as refused:
+        await log.append([failed("\ud83d", 1)])
+    assert refused.value.permanent
+
+
+def move(path: Path, to: Path) -> None:
+    path.rename(to)
+
+
+async def test_a_file_that_was_removed_takes_nothing_that_would_be_lost(log: SqlLog, path: Path) -> None:
+    await log.append([failed("game-7", 1)])
+    elsewhere = path.with_name("elsewhere.db")
+    move(path, elsewhere)
+    for _ in range(2):
+        with pytest.raises(LogError, match=r"was removed or replaced while in use: restart healthprobe\Z"):
+            await log.append([recovered("game-7", 2)])
+    move(elsewhere, path)
+    assert await log.append([recovered("game-7", 2)]) == [recovered("game-7", 2)]
+
+
+async def test_writes_wait_for_their_turn_and_reads_go_on_meanwhile(log: SqlLog) -> None:
+    batches = [[failed(f"game-{batch}-{number}", 1) for number in range(200)] for batch in range(10)]
+    appending = [asyncio.create_task(log.append(batch)) for batch in batches]
+    sizes = {len(await log.read(0, 10_000)) % 200 for _ in range(20)}
+    assert await asyncio.gather(*appending) == batches
+    assert sizes == {0}
+    assert len(await log.read(0, 10_000)) == 2000
+
+
+LEFT_OPEN = """
+import asyncio, sys
+from healthprobe.adapters.sql import SqlDatabase, SqlLog
+from healthprobe.testing.contracts.samples import failed
+
+async def main():
+    log = SqlLog(await SqlDatabase.open(f"sqlite:{sys.argv[1]}"))
+    await log.append([failed("game-7", 1)])
+
+asyncio.run(main())
+"""
+
+
+async def test_a_process_that_forgets_to_close_ends_all_the_same(path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-W", "error", "-c", LEFT_OPEN, path, stderr=PIPE)
+    _, complaints = await process.communicate()
+    assert (process.returncode, complaints) == (0, b"")
+    database = await SqlDatabase.open(f"sqlite:{path}")
+    assert await SqlLog(database).last_events(["game-7"]) == {"game-7": failed("game-7", 1)}
+    await database.aclose()

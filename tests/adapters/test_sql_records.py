@@ -1,0 +1,118 @@
+"""The SQLite store: free while nothing changes, right as soon as something does, whoever changes it."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from healthprobe.adapters.sql import SqlDatabase, SqlLog, SqlRecords
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.ports import StoreError
+from healthprobe.testing.contracts.samples import failed
+
+GAME_7 = RuntimeRecord("game-7", "c0ffee", "http://game-7:8080")
+GAME_8 = RuntimeRecord("game-8", "cafe", "http://game-8:8080")
+
+
+def edit(path: Path, statement: str) -> None:
+    """What another program does with the file, for instance the sqlite3 shell."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+        connection.commit()
+
+
+@pytest.fixture
+async def store(database: SqlDatabase) -> SqlRecords:
+    store = SqlRecords(database)
+    await store.put([GAME_7, GAME_8])
+    return store
+
+
+async def test_an_unchanged_table_gives_the_very_same_list(store: SqlRecords) -> None:
+    listing = await store.list_by_status("running")
+    assert listing == [GAME_7, GAME_8]
+    assert await store.list_by_status("running") is listing
+    assert await store.list_by_status("stopped") == []
+    assert await store.list_by_status("running") is listing
+
+
+async def test_what_the_log_and_the_relay_write_does_not_disturb_the_listing(
+    store: SqlRecords, database: SqlDatabase
+) -> None:
+    listing = await store.list_by_status("running")
+    await SqlLog(database).append([failed("game-7", 1)])
+    await SqlLog(database).save_cursor("stdout", 1)
+    assert await store.list_by_status("running") is listing
+
+
+@pytest.mark.parametrize(
+    ("statement", "games"),
+    [
+        ("INSERT INTO runtime_records VALUES ('game-9', 'c', 'http://h:1', 'running')", ["game-7", "game-8", "game-9"]),
+        ("UPDATE runtime_records SET status = 'stopped' WHERE game_id = 'game-7'", ["game-8"]),
+        ("UPDATE runtime_records SET game_id = 'game-1' WHERE game_id = 'game-8'", ["game-1", "game-7"]),
+        ("DELETE FROM runtime_records WHERE game_id = 'game-7'", ["game-8"]),
+        ("DELETE FROM runtime_records", []),
+        ("REPLACE INTO runtime_records VALUES ('game-7', 'c', 'http://h:1', 'stopped')", ["game-8"]),
+    ],
+)
+async def test_an_edit_by_any_program_shows_at_the_next_listing(
+    store: SqlRecords, path: Path, statement: str, games: list[str]
+) -> None:
+    await store.list_by_status("running")
+    edit(path, statement)
+    assert [record.game_id for record in await store.list_by_status("running")] == games
+
+
+async def test_a_row_without_a_game_id_is_left_out(store: SqlRecords, path: Path) -> None:
+    edit(path, "INSERT INTO runtime_records VALUES ('', 'c', 'http://h:1', 'running')")
+    edit(path, "INSERT INTO runtime_records VALUES (x'ff00', 'c', 'http://h:1', 'running')")
+    assert await store.list_by_status("running") == [GAME_7, GAME_8]
+
+
+async def test_numbers_and_bytes_in_a_row_hide_no_other_row(store: SqlRecords, path: Path) -> None:
+    edit(path, "INSERT INTO runtime_records VALUES (9, 9, x'0000', 'running')")
+    oddity = RuntimeRecord("9", "9", "b'\\x00\\x00'")
+    assert await store.list_by_status("running") == [oddity, GAME_7, GAME_8]
+
+
+async def test_text_that_is_not_utf_8_is_told(store: SqlRecords, path: Path) -> None:
+    edit(path, "UPDATE runtime_records SET engine_endpoint = CAST(x'ff' AS TEXT) WHERE game_id = 'game-7'")
+    with pytest.raises(StoreError, match=r"Could not decode to UTF-8"):
+        await store.list_by_status("running")
+
+
+async def test_put_replaces_and_of_two_records_of_one_game_the_later_stands(store: SqlRecords) -> None:
+    moved = RuntimeRecord("game-7", "c2", "http://game-7:9090")
+    await store.put([GAME_7, moved])
+    await store.put([])
+    assert await store.list_all() == [moved, GAME_8]
+
+
+async def test_remove_tells_how_many_there_were(store: SqlRecords) -> None:
+    assert await store.remove(["game-7", "game-9", "game-7"]) == 1
+    assert await store.remove([]) == 0
+    assert await store.list_all() == [GAME_8]
+
+
+async def test_all_records_are_listed_whatever_their_status(store: SqlRecords) -> None:
+    stopped = RuntimeRecord("game-1", "", "", "stopped")
+    await store.put([stopped])
+    assert await store.list_all() == [stopped, GAME_7, GAME_8]
+
+
+async def test_text_that_no_database_takes_is_refused_for_good(store: SqlRecords) -> None:
+    with pytest.raises(StoreError, match=r"takes no text with lone surrogates") as refused:
+        await store.put([RuntimeRecord("\ud83d", "c", "http://h:1"), RuntimeRecord("game-9", "c", "http://h:1")])
+    assert refused.value.permanent
+    assert await store.list_all() == [GAME_7, GAME_8]
+
+
+async def test_a_listing_does_not_wait_for_another_program_s_write(store: SqlRecords, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("DELETE FROM runtime_records")
+        assert await store.list_by_status("running") == [GAME_7, GAME_8]
+        other.commit()
+    assert await store.list_by_status("running") == []

@@ -1,0 +1,51 @@
+"""The SQLite store and log keep their ports' promises."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from healthprobe.adapters.sql import SqlDatabase, SqlLog, SqlRecords
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.testing.contracts import HealthEventLogContract, RecordStoreContract
+from healthprobe.testing.contracts.records import Edit
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SqlDatabase]:
+    database = await SqlDatabase.open(f"sqlite:{tmp_path / 'healthprobe.db'}")
+    yield database
+    await database.aclose()
+
+
+@pytest.fixture
+async def other_program(database: SqlDatabase) -> AsyncIterator[SqlDatabase]:
+    other = await SqlDatabase.open(f"sqlite:{database.name}")
+    yield other
+    await other.aclose()
+
+
+class TestSqlLog(HealthEventLogContract):
+    @pytest.fixture
+    def log(self, database: SqlDatabase) -> SqlLog:
+        return SqlLog(database)
+
+    @pytest.fixture
+    def rival(self, other_program: SqlDatabase) -> SqlLog:
+        return SqlLog(other_program)
+
+
+class TestSqlRecords(RecordStoreContract):
+    @pytest.fixture
+    def store(self, database: SqlDatabase) -> SqlRecords:
+        return SqlRecords(database)
+
+    @pytest.fixture
+    def edit(self, other_program: SqlDatabase) -> Edit:
+        async def edit(records: Sequence[RuntimeRecord]) -> None:
+            store = SqlRecords(other_program)
+            kept = {record.game_id for record in records}
+            await store.remove(record.game_id for record in await store.list_all() if record.game_id not in kept)
+            await store.put(records)
+
+        return edit

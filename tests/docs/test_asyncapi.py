@@ -1,0 +1,47 @@
+"""The contract with the world: what docs/asyncapi.yaml says is what events look like."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from healthprobe.domain.event import Details, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
+
+CONTRACT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "asyncapi.yaml").read_text())
+SEEN = datetime(2026, 11, 23, 17, 0, 0, 123456, tzinfo=UTC)
+
+
+def validate(document: Any, message: str) -> None:
+    """Raises ValidationError unless `document` is the `message` of the contract."""
+    schema = {"$ref": f"#/components/schemas/{message}", "components": CONTRACT["components"]}
+    Draft202012Validator(schema).validate(document)
+
+
+def as_read_by_the_world(details: Details) -> Any:
+    event = HealthEvent(3, "game-7", "c0ffee", SEEN, details)
+    return msgspec.json.decode(msgspec.json.encode(event.as_document()))
+
+
+def test_a_probe_failed_is_as_the_contract_says() -> None:
+    validate(as_read_by_the_world(ProbeFailedDetails(3, 503, "unexpected status 503")), "probeFailed")
+
+
+def test_a_probe_recovered_is_as_the_contract_says() -> None:
+    validate(as_read_by_the_world(ProbeRecoveredDetails(5)), "probeRecovered")
+
+
+@pytest.mark.parametrize("field", CONTRACT["components"]["schemas"]["event"]["required"])
+def test_an_event_without_one_of_its_fields_breaks_the_contract(field: str) -> None:
+    document = as_read_by_the_world(ProbeRecoveredDetails(5))
+    del document[field]
+    with pytest.raises(ValidationError):
+        validate(document, "probeRecovered")
+
+
+def test_an_event_has_the_fields_of_the_contract_in_their_order_and_no_others() -> None:
+    properties = CONTRACT["components"]["schemas"]["event"]["properties"]
+    assert list(as_read_by_the_world(ProbeRecoveredDetails(5))) == list(properties)

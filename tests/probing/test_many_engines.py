@@ -1,0 +1,105 @@
+"""Many engines at once: nobody waits for another, whatever the others do."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+
+import pytest
+from tests.probing.conftest import StartPeer
+from tests.probing.peers import OK, answering, sending
+from tests.probing.probes import LATEST, assert_failed, assert_on_time, target_at, timed
+
+from healthprobe.domain.outcome import HEALTHY, ProbeOutcome
+from healthprobe.domain.target import ProbeTarget
+from healthprobe.probing.http import HttpProber
+
+ENGINES = 2_000
+LANES = 64
+HANGING = 500
+TIMEOUT = 0.5
+
+
+class NeverAnswering:
+    """A resolver whose name servers are all away."""
+
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError(host)
+
+    async def aclose(self) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def enough_descriptors() -> Iterator[None]:
+    """Engines and prober share one process here, so each connection costs two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 3 * ENGINES)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture
+async def prober(peer: StartPeer) -> AsyncIterator[HttpProber]:
+    async with HttpProber(resolver=NeverAnswering(), descriptor_budget=ENGINES + HANGING) as prober:
+        yield prober
+
+
+async def in_lanes(prober: HttpProber, targets: Iterable[ProbeTarget]) -> list[ProbeOutcome]:
+    """Probe all targets by lanes, as the worker does: each takes the next one that nobody has taken."""
+    following = iter(targets)
+    outcomes: list[ProbeOutcome] = []
+
+    async def lane() -> None:
+        for target in following:
+            outcomes.append(await prober.probe(target))  # noqa: PERF401  the lanes share one list
+
+    await asyncio.gather(*(lane() for _ in range(LANES)))
+    return outcomes
+
+
+async def test_two_thousand_engines_are_probed_by_lanes_each_on_its_own_kept_connection(
+    peer: StartPeer, prober: HttpProber
+) -> None:
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 3 * ENGINES:
+        pytest.skip("this machine's hard limit of descriptors is too low for as many sockets")
+    engine = await peer(answering(OK), host="0.0.0.0")
+    targets = [
+        target_at(f"http://127.{1 + number // 250}.7.{1 + number % 250}:{engine.port}") for number in range(ENGINES)
+    ]
+
+    for _ in range(3):
+        assert await in_lanes(prober, targets) == [HEALTHY] * ENGINES
+    assert engine.connections == ENGINES
+    assert len(engine.requests) == 3 * ENGINES
+    assert len({request for request in engine.requests if b"Host: 127." in request}) == ENGINES
+
+
+@pytest.mark.parametrize("trouble", ["engines that hang", "names that do not resolve"])
+async def test_five_hundred_dead_engines_delay_no_healthy_one_and_end_on_time(
+    trouble: str, peer: StartPeer, prober: HttpProber
+) -> None:
+    engine = await peer(answering(OK))
+    silent = await peer(sending(b""))
+    dead = [silent.target(TIMEOUT) for _ in range(HANGING)]
+    if trouble == "names that do not resolve":
+        dead = [target_at(f"http://game-{number}.example", TIMEOUT) for number in range(HANGING)]
+    target = engine.target(TIMEOUT)
+
+    under_way = asyncio.gather(*(timed(prober, target) for target in dead))
+    await asyncio.sleep(TIMEOUT / 2)  # their beginning all at once is this test's doing
+    slowest, probed = 0.0, 0
+    ends_at = time.monotonic() + TIMEOUT / 2
+    while time.monotonic() < ends_at:
+        outcome, seconds = await timed(prober, target)
+        assert outcome == HEALTHY
+        slowest, probed = max(slowest, seconds), probed + 1
+        await asyncio.sleep(0.005)
+
+    assert probed > 10
+    assert slowest < LATEST
+    for outcome, seconds in await under_way:
+        assert_failed(outcome, "timed out after 500ms (waiting for the response head|resolving the name)")
+        assert_on_time(seconds, TIMEOUT)

@@ -1,0 +1,32 @@
+"""The program and the command line, in a folder of their own and with nothing of our environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.surfaces.live_engine import LiveEngine
+from tests.surfaces.program import CommandLine, Program, clean_environment
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    running = Program(tmp_path)
+    yield running
+    running.end()
+
+
+@pytest.fixture
+def command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    monkeypatch.chdir(tmp_path)
+    for name in set(os.environ) - set(clean_environment({})):
+        monkeypatch.delenv(name)
+    return CommandLine(capsys)
+
+
+@pytest.fixture
+def engine() -> Iterator[LiveEngine]:
+    with LiveEngine() as live:
+        yield live

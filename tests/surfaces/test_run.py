@@ -1,0 +1,229 @@
+"""`run`: the whole job in a process of its own, on real engines, from its first probe to its last line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from tests.surfaces.live_engine import LiveEngine
+from tests.surfaces.program import (
+    PROGRAM,
+    CommandLine,
+    Document,
+    Program,
+    Started,
+    clean_environment,
+    documents,
+    next_document,
+)
+
+QUICK = ("run", "--interval", "150ms", "--timeout", "100ms", "--failures", "2")
+FIELDS = ["id", "sequence", "game_id", "container_id", "event_type", "occurred_at", "details"]
+
+MORE_THAN_A_PIPE_HOLDS = 400
+"""Events, of some 250 bytes each."""
+
+
+def written_games(folder: Path, game_ids: Iterable[str], endpoint: str) -> str:
+    """The records of these games in a file, and the URL of it."""
+    records = [
+        {"game_id": game_id, "current_container_id": f"{game_id}-a", "engine_endpoint": endpoint, "status": "running"}
+        for game_id in game_ids
+    ]
+    (folder / "games.json").write_text(json.dumps(records))
+    return f"file:{folder / 'games.json'}"
+
+
+def first_error_line(running: Started) -> Document:
+    assert running.stderr is not None
+    line: Document = json.loads(running.stderr.readline())
+    return line
+
+
+def wait_for_events(command_line: CommandLine, count: int) -> None:
+    """Wait until the log holds `count` events; the test's own time limit bounds the wait."""
+    while len(command_line("events").out) < count:
+        time.sleep(0.05)
+
+
+def test_an_outage_is_told_once_when_it_begins_and_once_when_it_ends(
+    program: Program, engine: LiveEngine, tmp_path: Path
+) -> None:
+    running = program.start(*QUICK, "--records", written_games(tmp_path, ["game-1"], engine.endpoint))
+    engine.wait_for_probes(2)
+    engine.become("crash")
+    failed = next_document(running)
+    engine.become(200)
+    recovered = next_document(running)
+    engine.wait_for_probes(2)
+    running.terminate()
+    rest, errors = running.communicate(timeout=5)
+    assert (running.returncode, rest) == (0, "")
+    assert (list(failed), list(recovered)) == (FIELDS, FIELDS)
+    assert (failed["id"], failed["container_id"], failed["event_type"]) == ("game-1:1", "game-1-a", "probe_failed")
+    assert failed["details"] == {"consecutive_failures": 2, "last_status": 0, "last_error": "connection refused"}
+    assert (recovered["id"], recovered["event_type"]) == ("game-1:2", "probe_recovered")
+    assert recovered["details"]["prior_failure_count"] >= 2
+    assert_told_in_the_log(documents(errors.splitlines()))
+
+
+def assert_told_in_the_log(lines: list[Document]) -> None:
+    """The log lines of that run: JSON with the reference's keys, ending with the figures of the whole run."""
+    assert all(list(line)[:3] == ["time", "level", "msg"] for line in lines)
+    published = [line for line in lines if line["msg"] == "probe event published"]
+    assert [(line["worker"], line["game_id"], line["event_type"]) for line in published] == [
+        ("rtmanager.healthprobe", "game-1", "probe_failed"),
+        ("rtmanager.healthprobe", "game-1", "probe_recovered"),
+    ]
+    stopped = lines[-1]
+    assert (stopped["msg"], stopped["level"]) == ("stopped", "INFO")
+    assert (stopped["probe_failed"], stopped["probe_recovered"]) == (1, 1)
+    assert stopped["probes"] == stopped["healthy"] + stopped["failed"] + stopped["inconclusive"]
+    assert stopped["healthy"] >= 4
+    assert stopped["failed"] >= 2
+    assert 0 < stopped["probe_ms_p50"] <= stopped["probe_ms_p99"]
+
+
+def test_the_store_is_edited_while_it_runs(program: Program, command_line: CommandLine, engine: LiveEngine) -> None:
+    engine.become(503)
+    running = program.start(*QUICK)
+    assert first_error_line(running)["games"] == 0
+    command_line("runtimes", "add", "game-1", engine.endpoint, "--container", "c0ffee")
+    first = next_document(running)
+    assert (first["id"], first["container_id"]) == ("game-1:1", "c0ffee")
+    assert command_line("runtimes", "remove", "game-1").code == 0
+    assert command_line("runtimes", "add", "game-2", engine.endpoint, "--status", "stopped").code == 0
+    assert command_line("runtimes", "add", "game-3", engine.endpoint).code == 0
+    assert next_document(running)["id"] == "game-3:1"
+    running.terminate()
+    rest, _ = running.communicate(timeout=5)
+    assert (running.returncode, rest) == (0, "")
+
+
+def test_a_restart_goes_on_from_the_log_and_tells_a_recovery_that_it_missed(
+    program: Program, command_line: CommandLine, engine: LiveEngine, tmp_path: Path
+) -> None:
+    engine.become(503)
+    command = (*QUICK, "--records", written_games(tmp_path, ["game-1"], engine.endpoint))
+    running = program.start(*command)
+    assert next_document(running)["id"] == "game-1:1"
+    running.kill()
+    running.wait()
+
+    running = program.start(*command)
+    engine.wait_for_probes(5)
+    running.terminate()
+    running.communicate(timeout=5)
+    [open_one] = documents(command_line("events").out)
+    assert open_one["id"] == "game-1:1", "an incident that is still open is not told again"
+
+    engine.become(200)
+    running = program.start(*command)
+    recovered = next_document(running)
+    assert (recovered["id"], recovered["event_type"]) == ("game-1:2", "probe_recovered")
+    assert recovered["details"]["prior_failure_count"] >= 2
+
+
+def test_an_event_that_was_committed_and_never_printed_is_printed_by_the_next_run(
+    program: Program, command_line: CommandLine, engine: LiveEngine, tmp_path: Path
+) -> None:
+    engine.become(503)
+    command = (*QUICK, "--records", written_games(tmp_path, ["game-1"], engine.endpoint))
+    with Path("/dev/full").open("w") as full:
+        running = subprocess.Popen(
+            [*PROGRAM, *command], cwd=tmp_path, env=clean_environment({}), stdout=full, stderr=subprocess.DEVNULL
+        )
+        wait_for_events(command_line, 1)
+        running.kill()
+        running.wait()
+    after = program.start(*command)
+    assert next_document(after)["id"] == "game-1:1"
+    after.terminate()
+    rest, _ = after.communicate(timeout=5)
+    assert rest == "", "what was printed and noted is not printed again by a clean stop"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_mid_tick_ends_in_time_with_0_and_makes_no_event(
+    program: Program, command_line: CommandLine, engine: LiveEngine, tmp_path: Path, number: signal.Signals
+) -> None:
+    engine.become("hang")
+    records = written_games(tmp_path, [f"game-{each}" for each in range(20)], engine.endpoint)
+    running = program.start("run", "--records", records, "--interval", "3s", "--timeout", "2s", "--failures", "1")
+    engine.wait_for_probes(3)
+    asked = time.monotonic()
+    running.send_signal(number)
+    out, _ = running.communicate(timeout=10)
+    assert (running.returncode, out) == (0, "")
+    assert time.monotonic() - asked < 2 + 2
+    assert command_line("events").out == []
+
+
+@pytest.fixture
+def stuck(program: Program, command_line: CommandLine, engine: LiveEngine, tmp_path: Path) -> Started:
+    """A run whose reader has gone to sleep: its pipe is full."""
+    engine.become(503)
+    records = written_games(tmp_path, [f"game-{each}" for each in range(MORE_THAN_A_PIPE_HOLDS)], engine.endpoint)
+    quick = ("--interval", "1s", "--timeout", "500ms", "--failures", "1", "--log-level", "error")
+    running = program.start("run", "--records", records, *quick)
+    wait_for_events(command_line, MORE_THAN_A_PIPE_HOLDS)
+    return running
+
+
+def test_a_reader_that_has_gone_to_sleep_holds_up_neither_probes_nor_the_stop(
+    stuck: Started, engine: LiveEngine
+) -> None:
+    engine.wait_for_probes(MORE_THAN_A_PIPE_HOLDS)
+    asked = time.monotonic()
+    stuck.terminate()
+    assert stuck.wait(timeout=10) == 0
+    assert time.monotonic() - asked < 0.5 + 2
+
+
+def test_a_second_signal_ends_at_once(stuck: Started) -> None:
+    stuck.terminate()
+    with pytest.raises(subprocess.TimeoutExpired):
+        stuck.wait(timeout=0.3)
+    asked = time.monotonic()
+    stuck.terminate()
+    assert stuck.wait(timeout=10) == 128 + signal.SIGTERM
+    assert time.monotonic() - asked < 0.5
+
+
+def test_a_reader_that_leaves_ends_the_run_with_a_line_and_not_a_traceback(
+    program: Program, engine: LiveEngine, tmp_path: Path
+) -> None:
+    engine.become(503)
+    records = written_games(tmp_path, ["game-1"], engine.endpoint)
+    running = program.start(*QUICK, "--records", records, "--log-level", "error")
+    next_document(running)
+    assert running.stdout is not None
+    assert running.stderr is not None
+    running.stdout.close()
+    engine.become(200)
+    assert running.wait(timeout=10) == 1
+    *_, last = running.stderr.read().splitlines()
+    assert last.startswith("healthprobe: stopped, for nobody takes health events any more")
+
+
+def test_variables_of_the_reference_are_heeded_and_file_descriptors_raised(program: Program) -> None:
+    running = program.start(
+        "run",
+        RTMANAGER_PROBE_INTERVAL="700ms",
+        RTMANAGER_PROBE_TIMEOUT="300ms",
+        HEALTHPROBE_TIMEOUT="200ms",
+        RTMANAGER_PROBE_FAILURES_THRESHOLD="7",
+    )
+    started = first_error_line(running)
+    assert (started["interval"], started["timeout"], started["failures"]) == ("700ms", "200ms", 7)
+    limits = Path(f"/proc/{running.pid}/limits").read_text()
+    [line] = [line for line in limits.splitlines() if line.startswith("Max open files")]
+    soft, hard = line.split()[3:5]
+    assert soft == hard
+    running.terminate()
+    assert running.wait(timeout=5) == 0

@@ -1,0 +1,98 @@
+"""Engines that are dead from the start: each is told once and in time, and none costs another its probe."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from tests.system.life import Lives, until
+
+from healthprobe.domain.event import EventType
+from healthprobe.domain.schedule import fraction_of, spread_window
+from healthprobe.testing.engines import Script
+from healthprobe.testing.fleet import FleetProcess
+
+INTERVAL, TIMEOUT = 0.5, 0.2
+TIMES = "--interval 500ms --timeout 200ms"
+
+HEALTHY, HANGING, REFUSING = Script(), Script(((0.0, "hang"),)), Script(((0.0, "crash"),))
+
+ON_TIME = 50
+"""At most so many milliseconds after its due time a probe begins, but for one in a hundred. Ten thousand engines on an
+idle machine are promised 20; the rest is for a machine that has other things to do."""
+
+
+async def test_thirty_silent_engines_in_three_hundred_are_each_told_at_their_third_due_time_and_delay_nobody(
+    lives: Lives,
+) -> None:
+    scripts = {f"game-{number}": HEALTHY if number % 10 else HANGING for number in range(300)}
+    silent = {game_id for game_id, script in scripts.items() if script is HANGING}
+    with FleetProcess(scripts) as fleet:
+        lives.watch(fleet.endpoints)
+        life = lives.begin(f"{TIMES} --failures 3")
+        began = await life.began()
+        await until(lambda: len(life.printed) == len(silent), "every silent engine is told")
+        await asyncio.sleep(3 * INTERVAL)
+        figures = await life.stopped()
+    events = await lives.events()
+    assert len(events) == len(silent)
+    assert {event.game_id for event in events} == silent
+    for event in events:
+        assert event.event_type is EventType.PROBE_FAILED
+        assert event.details.as_document() == {
+            "consecutive_failures": 3,
+            "last_status": 0,
+            "last_error": "timed out after 200ms waiting for the response head",
+        }
+        third_due_time = began + 2 * INTERVAL + spread_window(INTERVAL, TIMEOUT).phase(fraction_of(event.game_id))
+        late = event.occurred_at.timestamp() - third_due_time - TIMEOUT
+        assert -0.02 < late < INTERVAL / 2, "half an interval: it cannot be the probe before or after"
+    assert figures["dropped_ticks"] == figures["inconclusive"] == 0
+    assert figures["late_ms_p99"] < ON_TIME
+
+
+async def test_a_program_whose_engines_are_all_dead_stays_up_and_tells_each_once_with_its_cause(
+    lives_in: Callable[[str], Lives],
+) -> None:
+    async def told_once_each(name: str, endpoints: dict[str, str], cause: str) -> None:
+        lives = lives_in(name)
+        lives.watch(endpoints)
+        life = lives.begin(f"{TIMES} --failures 2")
+        await life.began()
+        await until(lambda: len(life.printed) == len(endpoints), "every engine is told")
+        await asyncio.sleep(3 * INTERVAL)
+        assert life.is_up
+        figures = await life.stopped()
+        events = await lives.events()
+        assert sorted(event.game_id for event in events) == sorted(endpoints)
+        for event in events:
+            assert event.details.as_document() == {"consecutive_failures": 2, "last_status": 0, "last_error": cause}
+        assert figures["healthy"] == figures["dropped_ticks"] == 0
+
+    games = [f"game-{number}" for number in range(100)]
+    with (
+        FleetProcess(dict.fromkeys(games, REFUSING)) as refusing,
+        FleetProcess(dict.fromkeys(games, HANGING)) as hanging,
+    ):
+        await asyncio.gather(
+            # a name that every resolver knows not to exist, without asking anybody (RFC 7686)
+            told_once_each(
+                "unresolvable",
+                dict.fromkeys(games, "http://engine.onion:8080"),
+                "cannot resolve the name engine.onion: no such name",
+            ),
+            told_once_each("refusing", refusing.endpoints, "connection refused"),
+            told_once_each("hanging", hanging.endpoints, "timed out after 200ms waiting for the response head"),
+        )
+
+
+async def test_twice_as_many_engines_as_file_descriptors_are_watched_without_a_single_failure(lives: Lives) -> None:
+    with FleetProcess({f"game-{number}": HEALTHY for number in range(400)}) as fleet:
+        lives.watch(fleet.endpoints)
+        life = lives.begin("--interval 1s --timeout 500ms --failures 1", prefix=("prlimit", "--nofile=200:200"))
+        await life.began()
+        await asyncio.sleep(3.5)
+        figures = await life.stopped()
+    assert await lives.events() == []
+    assert figures["failed"] == figures["inconclusive"] == figures["dropped_ticks"] == 0
+    assert figures["healthy"] >= 3 * 400

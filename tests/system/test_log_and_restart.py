@@ -1,0 +1,96 @@
+"""Promise 2 when the log is out of reach for a while, and when the program is away while engines change."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from tests.system.life import EMBEDDED, Lives, until
+
+from healthprobe.adapters.sql.sqlite import BUSY_TIMEOUT
+from healthprobe.testing.engines import Script, ScriptedEngine, ScriptedFleet
+
+INTERVAL = 0.3
+TIMES = "--interval 300ms --timeout 150ms"
+
+
+async def test_transitions_wait_unchanged_while_another_process_holds_the_log_and_no_probe_waits_with_them(
+    lives: Lives,
+) -> None:
+    failing, games = 10, 40
+    async with ScriptedFleet({f"game-{number}": Script() for number in range(games)}) as fleet:
+        engines = list(fleet.engines.values())
+        await lives.embed(fleet.endpoints)
+        life = lives.begin(f"{TIMES} --failures 2", records=EMBEDDED)
+        await life.began()
+        await asyncio.sleep(INTERVAL)
+        with held(lives):
+            await asyncio.gather(*(engine.become(503) for engine in engines[:failing]))
+            failed = time.time()
+            asked = [engine.requests for engine in engines]
+            await asyncio.sleep(BUSY_TIMEOUT + 1.0)
+            assert life.printed == []
+            freed = time.time()
+            assert all(
+                engine.requests >= before + (freed - failed) / INTERVAL - 2
+                for engine, before in zip(engines, asked, strict=True)
+            ), "a probe waited for the log"
+        await until(lambda: len(life.printed) == failing, "the failures are told once the log is back")
+        with held(lives):
+            await asyncio.gather(*(engine.become(200) for engine in engines[:failing]))
+            await asyncio.sleep(2 * INTERVAL)
+        await until(lambda: len(life.printed) == 2 * failing, "the recoveries are told once the log is back")
+        figures = await life.stopped()
+    events = await lives.events()
+    assert sorted(event.id for event in events) == sorted(f"game-{n}:{s}" for n in range(failing) for s in (1, 2))
+    for event in events[:failing]:
+        assert event.event_type == "probe_failed"
+        assert event.details.as_document()["consecutive_failures"] == 2
+        assert failed < event.occurred_at.timestamp() < failed + 4 * INTERVAL < freed
+    assert {event.event_type for event in events[failing:]} == {"probe_recovered"}
+    assert figures["dropped_ticks"] == figures["listing_errors"] == 0
+    assert [line["waiting"] for line in life.told("publish health event")] == [failing]
+
+
+async def test_an_incident_that_is_open_at_a_restart_is_not_told_again_and_its_end_is_told_even_if_nobody_was_there(
+    lives: Lives,
+) -> None:
+    async with ScriptedEngine() as ill, ScriptedEngine() as well:
+        lives.watch({"game-ill": ill.endpoint, "game-well": well.endpoint})
+        first = lives.begin(f"{TIMES} --failures 1")
+        await first.began()
+        await ill.become(503)
+        await until(lambda: first.printed, "the failure is told")
+        first.kill()
+
+        second = lives.begin(f"{TIMES} --failures 1")
+        await second.began()
+        asked = ill.requests
+        await until(lambda: ill.requests >= asked + 4, "the second life probes it")
+        figures = await second.stopped()
+        assert second.printed == []
+        assert figures["failed"] >= 3
+
+        await ill.become(200)
+        third = lives.begin(f"{TIMES} --failures 1")
+        began = await third.began()
+        await until(lambda: third.printed, "the recovery is told")
+        figures = await third.stopped()
+    failed, recovered = await lives.events()
+    assert [failed.id, recovered.id] == ["game-ill:1", "game-ill:2"]
+    assert recovered.event_type == "probe_recovered"
+    assert began < recovered.occurred_at.timestamp() < began + INTERVAL, "it was not seen at the first tick"
+    assert recovered.details.as_document() == {"prior_failure_count": 1}
+    assert figures["failed"] == 0
+
+
+@contextmanager
+def held(lives: Lives) -> Iterator[None]:
+    """Nobody else can write to the log meanwhile."""
+    with closing(sqlite3.connect(lives.log, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+        connection.execute("ROLLBACK")

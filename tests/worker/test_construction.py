@@ -1,0 +1,34 @@
+"""What a worker refuses to be made of, and how clearly it says so."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from healthprobe.ports import ConfigurationError
+from healthprobe.testing.stage import Stage
+from healthprobe.worker.worker import Worker
+
+
+@pytest.mark.parametrize("name", ["records", "log", "prober", "telemetry"])
+async def test_a_missing_collaborator_is_named(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=name) as refused:
+        Worker(**Stage().arguments(**{name: None}))
+    assert refused.value.permanent
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["interval", "probe_timeout", "failures_threshold"])
+@pytest.mark.parametrize("number", [0, -1, -0.5, math.nan, math.inf, -math.inf])
+async def test_a_number_that_is_not_positive_is_named_with_what_it_was(name: str, number: float) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} must be a positive.*{number}"):
+        Worker(**Stage().arguments(**{name: number}))
+
+
+async def test_whatever_is_not_given_has_a_default() -> None:
+    stage = Stage()
+    collaborators = {"records": stage.records, "log": stage.log, "prober": stage.prober, "telemetry": stage.telemetry}
+    worker = Worker(**collaborators, interval=5.0, probe_timeout=2.0, failures_threshold=3)  # type: ignore[arg-type]  # a mixed dict
+    await worker.tick()
+    assert len(stage.telemetry.ticks) == 1
