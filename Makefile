@@ -22,13 +22,14 @@ lint: install ## ruff, mypy and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-check: lint test ## everything that must hold before a commit
+check: lint wheel test ## everything that must hold before a commit
 
 bench: $(VENV)/.bench ## our cost beside wrk, HAProxy, blackbox_exporter, aiohttp and httpx
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 wheel: $(VENV)/.requirements ## build the wheel and the sdist into dist/
-	@rm -rf dist && $(BIN)/python -m hatchling build
+	@rm -rf dist && $(BIN)/python -m hatchling build >/dev/null
+	@ls dist
 
 clean: ## remove what was built, and .venv
 	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -40,8 +41,8 @@ $(VENV)/.requirements: requirements/develop.txt
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.requirements $(SOURCES)
-	@rm -rf dist && $(BIN)/python -m hatchling build >/dev/null 2>&1
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall dist/healthprobe-*.whl
+	@rm -rf $(VENV)/wheel && $(BIN)/python -m hatchling build --target wheel --directory $(VENV)/wheel >/dev/null
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall $(VENV)/wheel/*.whl
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.installed requirements/bench.txt

@@ -77,13 +77,26 @@ async def test_an_empty_list_is_a_good_one() -> None:
 async def test_a_store_that_hangs_is_a_store_that_is_away_and_is_not_asked_twice_at_once() -> None:
     stage = Stage(a=HEALTHY)
     worker = Worker(**stage.arguments())
-    for at, delay in [(4.9, 32.0), (36.0, 0.0)]:
+    for at, delay in [(4.9, 22.0), (26.0, 0.0)]:
         asyncio.get_running_loop().call_later(at, setattr, stage.records, "delay", delay)
-    await run_for(50.0, worker.run())
+    await run_for(49.0, worker.run())
     assert len(stage.prober.probes) == 10
     assert len(stage.lines_of("list running records")) == 1
-    assert stage.records.listed_at == [0.0, 5.0, 45.0]  # what was asked at 5 came at 37 and served the tick at 40
+    assert stage.records.listed_at == [0.0, 5.0, 35.0, 40.0, 45.0]  # the answer of 27 served the tick at 30
     assert stage.telemetry.dropped_ticks == 0
+
+
+async def test_a_question_that_is_never_answered_is_given_up_and_asked_again() -> None:
+    stage = Stage(a=HEALTHY)
+    for at, delay in [(4.9, 1e6), (7.0, 0.0)]:
+        asyncio.get_running_loop().call_later(at, setattr, stage.records, "delay", delay)
+    running = asyncio.ensure_future(run_for(59.0, Worker(**stage.arguments()).run()))
+    await asyncio.sleep(7.0)
+    stage.records.put(game("b"))
+    await running
+    assert stage.prober.probed.count("a") == 12
+    assert stage.prober.probed.count("b") >= 3
+    assert len(stage.lines_of("list running records")) == 1
 
 
 async def test_running_records_are_listed_afresh_at_every_tick() -> None:

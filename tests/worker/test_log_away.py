@@ -189,6 +189,16 @@ async def test_a_log_that_raises_cancelled_error_of_its_own_is_a_log_that_is_awa
     assert stage.story == [FAILED]
 
 
+async def test_a_call_of_the_log_that_never_returns_is_given_up_and_made_again() -> None:
+    stage = Stage(a=UNAVAILABLE)
+    for at, delay in [(4.9, 1e6), (20.0, 0.0)]:
+        asyncio.get_running_loop().call_later(at, setattr, stage.log, "delay", delay)
+    await run_for(60.0, Worker(**stage.arguments()).run())
+    assert stage.story == [FAILED]
+    seen_at = FIRST_INSTANT + timedelta(seconds=stage.prober.began("a")[2])
+    assert stage.log.events[0].occurred_at == seen_at
+
+
 async def test_on_commit_is_called_when_the_log_has_taken_events_and_not_before() -> None:
     commits: list[int] = []
     stage = Stage(a=[UNAVAILABLE] * 5 + [HEALTHY])

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from healthprobe.domain.outcome import HEALTHY, Failed
-from healthprobe.testing.prober import UNAVAILABLE
+from healthprobe.testing.prober import UNAVAILABLE, Answer
 from healthprobe.testing.stage import Stage, game, run_for, ticks
 from healthprobe.worker.worker import Worker
 
@@ -68,7 +68,8 @@ async def test_each_outage_of_the_log_is_told_and_so_is_its_end() -> None:
     stage = Stage(a=HEALTHY)
     worker = Worker(**stage.arguments(failures_threshold=1))
     await worker.tick()
-    for outage, answer in enumerate([UNAVAILABLE, HEALTHY, UNAVAILABLE], start=1):
+    answers: list[Answer] = [UNAVAILABLE, HEALTHY, UNAVAILABLE]
+    for outage, answer in enumerate(answers, start=1):
         stage.prober.script("a", answer)
         stage.log.unavailable = True
         await ticks(worker, 4)

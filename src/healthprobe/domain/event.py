@@ -111,4 +111,7 @@ def format_instant(instant: datetime) -> str:
 
 def parse_instant(text: str) -> datetime:
     """The instant that `format_instant` wrote. Raises ValueError for anything else."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    instant = datetime.fromisoformat(text)
+    if format_instant(instant) != text:
+        raise ValueError(f"not an instant of a health event: {text!r}")
+    return instant

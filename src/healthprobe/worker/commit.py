@@ -12,7 +12,7 @@ from healthprobe.domain.schedule import backoff
 from healthprobe.domain.transition import Transition
 from healthprobe.ports import HealthEventLog, LogError, Telemetry
 from healthprobe.worker.bystanders import Voice
-from healthprobe.worker.fault import FAULTS, end_if_cancelled, plainly
+from healthprobe.worker.fault import FAULTS, LONGEST_CALL, end_if_cancelled, plainly
 from healthprobe.worker.ledger import Ledger
 
 BATCH = 250
@@ -65,7 +65,8 @@ class Committer:
     async def offer(self) -> bool:
         """Read what is unread and append what waits, once; False where the log is away and some of it still waits."""
         try:
-            await self._catch_up()
+            async with asyncio.timeout(LONGEST_CALL):
+                await self._catch_up()
         except FAULTS as error:
             end_if_cancelled()
             self._tell_that_it_is_away(error)

@@ -7,6 +7,9 @@ import asyncio
 FAULTS = (Exception, asyncio.CancelledError)
 """What a collaborator may raise: CancelledError too, where an inner task of its own was cancelled and not we."""
 
+LONGEST_CALL = 30.0
+"""How long, in seconds, a call of a store or a log may hang before it is given up and made again."""
+
 
 def end_if_cancelled() -> None:
     """Raise CancelledError where the running task was asked to end; to be called first where FAULTS are caught."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from healthprobe.domain.record import RUNNING, RuntimeRecord
-from healthprobe.ports import RuntimeRecordStore, Telemetry
+from healthprobe.ports import RuntimeRecordStore, StoreError, Telemetry
 from healthprobe.worker.bystanders import Voice
-from healthprobe.worker.fault import FAULTS, plainly
+from healthprobe.worker.fault import FAULTS, LONGEST_CALL, plainly
 
 
 class Listing:
@@ -22,6 +22,7 @@ class Listing:
         self._telemetry = telemetry
         self._logger = logger
         self._patience = patience
+        self._no_answer = f"the store has not answered for {patience:g}s"
         self._asked: asyncio.Task[list[RuntimeRecord]] | None = None
         self._last_good: list[RuntimeRecord] = []
         self._complaint: str | None = None
@@ -29,10 +30,10 @@ class Listing:
     async def records(self) -> list[RuntimeRecord]:
         """The running records; the very same list object where nothing has changed."""
         if self._asked is None:
-            self._asked = asyncio.ensure_future(self._store.list_by_status(RUNNING))
+            self._asked = asyncio.create_task(self._ask())
         await asyncio.wait({self._asked}, timeout=self._patience)
         if not self._asked.done():
-            self._complain(f"the store has not answered for {self._patience:g}s")
+            self._complain(self._no_answer)
             return self._last_good
         asked, self._asked = self._asked, None
         try:
@@ -42,6 +43,13 @@ class Listing:
         else:
             self._say_that_it_is_back()
         return self._last_good
+
+    async def _ask(self) -> list[RuntimeRecord]:
+        try:
+            async with asyncio.timeout(LONGEST_CALL):
+                return await self._store.list_by_status(RUNNING)
+        except TimeoutError:
+            raise StoreError(self._no_answer) from None
 
     async def aclose(self) -> None:
         """End a question that the store still owes an answer to."""
