@@ -1,7 +1,7 @@
 """Any sequence of outcomes, containers and words from the log, against a second and naive statement of the rules.
 
-The rules keep a small state and move it on. The oracle keeps no state: it looks back over everything that happened, and
-says in prose turned into code what a person with the whole record on paper would decide.
+The rules keep a small state and move it on. The oracle keeps none: it looks back over everything that happened, as a
+person with the whole record on paper would.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from hypothesis import strategies as st
 from healthprobe.domain.event import Details, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
 from healthprobe.domain.hysteresis import UNREAD, GameState, after_failure, after_log, after_success
 from healthprobe.domain.outcome import Failed
-
-# What can happen to a game ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -178,7 +176,7 @@ class Play:
             self.offered = None
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(happenings, max_size=30), st.integers(1, 4))
 def test_the_rules_decide_what_the_oracle_decides_at_every_moment(script: list[Happening], threshold: int) -> None:
     play = Play(threshold)
@@ -215,7 +213,7 @@ def test_no_game_is_called_failed_unless_its_last_outcomes_all_failed_in_the_sam
             assert len({outcome.container for outcome in outcomes}) == 1
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.booleans(), max_size=60), st.integers(1, 4))
 def test_with_a_log_that_always_answers_the_events_are_the_long_runs_of_failures(
     outcomes: list[bool], threshold: int

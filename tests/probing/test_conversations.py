@@ -13,7 +13,7 @@ from tests.probing.probes import target_at
 from healthprobe.domain.outcome import HEALTHY, ProbeOutcome, outcome_of_status
 from healthprobe.probing.http import HttpProber
 
-UNASKED_PAUSE = 0.005
+UNASKED_PAUSE = 0.002
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,21 @@ turns = st.builds(
 @example(plan=[Turn(200, then="resets"), Turn(200, then="closes"), Turn(500), Turn(200)], keep_connections=True)
 @settings(max_examples=60, deadline=None)
 async def test_each_probe_gets_its_own_answer_whatever_came_before(*, plan: list[Turn], keep_connections: bool) -> None:
+    played = asyncio.Event()
+
     async def script(connection: Connection) -> None:
         goes_on = True
         while goes_on:
             await connection.request()
             goes_on = await plan[len(engine.requests) - 1].play(connection)
+            played.set()
 
     async with Peer(script) as engine, HttpProber(keep_connections=keep_connections) as prober:
         target = target_at(engine.url())
         for turn in plan:
             assert await prober.probe(target) == turn.verdict
-            if turn.then in {"answers twice", "answers again"}:  # as the worker does, let it arrive between two probes
-                await asyncio.sleep(3 * UNASKED_PAUSE)
+            if turn.then in {"answers twice", "answers again"}:  # as in the worker, it arrives between two probes
+                await played.wait()
+                await asyncio.sleep(UNASKED_PAUSE)
+            played.clear()
         assert len(engine.requests) == len(plan)

@@ -91,9 +91,8 @@ async def test_a_name_is_resolved_once_for_many_probes_of_many_engines(
 ) -> None:
     names.addresses["games.example"] = "127.0.0.1"
     engine = await peer(answering(OK))
-    targets = [target_at(engine.url(f"/{number}", host="games.example")) for number in range(50)]
-
-    for _ in range(2):
+    for turn in range(2):
+        targets = [target_at(engine.url(f"/{turn}/{number}", host="games.example")) for number in range(50)]
         assert await asyncio.gather(*map(prober.probe, targets)) == [HEALTHY] * 50
     assert names.asked == ["games.example"]
 

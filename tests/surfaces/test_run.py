@@ -82,7 +82,7 @@ def assert_told_in_the_log(lines: list[Document]) -> None:
     ]
     stopped = lines[-1]
     assert (stopped["msg"], stopped["level"]) == ("stopped", "INFO")
-    assert (stopped["probe_failed"], stopped["probe_recovered"]) == (1, 1)
+    assert (stopped["probe_failed"], stopped["probe_recovered"], stopped["open_incidents"]) == (1, 1, 0)
     assert stopped["probes"] == stopped["healthy"] + stopped["failed"] + stopped["inconclusive"]
     assert stopped["healthy"] >= 4
     assert stopped["failed"] >= 2

@@ -80,7 +80,7 @@ def test_a_run_says_what_it_watches_and_how_to_begin_where_it_watches_nothing(
     assert first == "0 running games, probed every 200ms; 1 failure counts. Ctrl-C ends it."
     assert second == "Add one: healthprobe runtimes add GAME http://HOST:PORT, now or at any time."
     assert transition.endswith("failed     game-7              1 failure: connection refused")
-    assert re.fullmatch(r"1 engine, \d+ probes?, 1 transition\.", summary)
+    assert re.fullmatch(r"1 engine, \d+ probes?, 1 transition, 1 incident open\.", summary)
 
     for command, expected in {"incidents": r"game-7 .+ open +connection", "runtimes": r"game-7 +running +http"}.items():
         listing = terminal(*{"incidents": ["incidents"], "runtimes": ["runtimes", "list"]}[command])

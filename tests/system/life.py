@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -138,6 +140,12 @@ class Lives:
     def printed(self) -> list[Document]:
         """What all lives have printed, one after the other."""
         return [event for life in self._lives for event in life.printed]
+
+    @property
+    def told_so_far(self) -> int:
+        """How many events the log holds now, while somebody may be writing to it."""
+        with closing(sqlite3.connect(f"{self.log.as_uri()}?mode=ro", uri=True)) as connection:
+            return int(connection.execute("SELECT count(*) FROM health_events").fetchone()[0])
 
     async def events(self) -> list[HealthEvent]:
         """What the log holds, in its order."""

@@ -37,6 +37,7 @@ async def test_thirty_silent_engines_in_three_hundred_are_each_told_at_their_thi
     events = await lives.events()
     assert len(events) == len(silent)
     assert {event.game_id for event in events} == silent
+    ticks_late = 0.0
     for event in events:
         assert event.event_type is EventType.PROBE_FAILED
         assert event.details.as_document() == {
@@ -46,8 +47,13 @@ async def test_thirty_silent_engines_in_three_hundred_are_each_told_at_their_thi
         }
         third_due_time = began + 2 * INTERVAL + spread_window(INTERVAL, TIMEOUT).phase(fraction_of(event.game_id))
         late = event.occurred_at.timestamp() - third_due_time - TIMEOUT
-        assert -0.02 < late < INTERVAL / 2, "half an interval: it cannot be the probe before or after"
-    assert figures["dropped_ticks"] == figures["inconclusive"] == 0
+        ticks, rest = divmod(late + 0.02, INTERVAL)
+        assert ticks >= 0, "it was told too early"
+        assert rest < INTERVAL / 2
+        ticks_late += ticks
+    # on a machine so busy that the program stood still, it waits for another probe and counts it; else it must not
+    assert ticks_late <= figures["inconclusive"]
+    assert figures["dropped_ticks"] == 0
     assert figures["late_ms_p99"] < ON_TIME
 
 

@@ -1,6 +1,6 @@
 """Promise 2 over the whole program: killed again and again, it tells each transition exactly once.
 
-About fifteen kills by default; two hundred with HEALTHPROBE_SYSTEM_TESTS=full, which takes three minutes.
+Eighteen kills by default; more than two hundred with HEALTHPROBE_SYSTEM_TESTS=full, which takes three minutes.
 """
 
 from __future__ import annotations
@@ -11,89 +11,76 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.system.life import EMBEDDED, IN_FILE, Life, Lives
-from tests.system.outages import expected_of, outages_of, script_of
+from tests.system.life import EMBEDDED, IN_FILE, Lives, until
+from tests.system.play import Play
 
-from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
-from healthprobe.testing.fleet import FleetProcess
-
-GAMES_WATCHED = 24
-INTERVAL = 0.2
 THRESHOLD = 2
 OPTIONS = f"--interval 200ms --timeout 120ms --failures {THRESHOLD}"
 
-LONGEST_SHORT_LIFE = 1.5
+SHORT_LIFE = 1.2
+"""The longest short life, in seconds: half as long again as a start on an idle machine."""
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_the_log_of_a_program_that_is_killed_all_the_time_equals_what_the_engines_script_says(
     lives_in: Callable[[str], Lives], *, full: bool
 ) -> None:
-    cycles, kills = (14, 100) if full else (1, 4)
-    outages = {f"game-{number}": outages_of(number, GAMES_WATCHED, cycles) for number in range(GAMES_WATCHED)}
-    with FleetProcess({game_id: script_of(each) for game_id, each in outages.items()}) as fleet:
-        began = fleet.began + time.time() - time.monotonic()
-        calm = began + max(each[-1].ends for each in outages.values())
-        with_file, embedded = lives_in("with-file"), lives_in("embedded")
-        with_file.watch(fleet.endpoints)
-        await embedded.embed(fleet.endpoints)
-        await asyncio.gather(
-            kill_until(calm, kills, with_file, records=IN_FILE),
-            kill_until(calm, kills, embedded, records=EMBEDDED),
-        )
-    for lives in (with_file, embedded):
-        events = await lives.events()
-        for game_id, its_outages in outages.items():
-            of_game = [event for event in events if event.game_id == game_id]
-            expected = list(expected_of(its_outages))
-            assert [event.event_type for event in of_game] == [each.event_type for each in expected], game_id
-            for each, event in zip(expected, of_game, strict=True):
-                assert each.is_told_by(event, began), (event, event.occurred_at.timestamp() - began, each)
-            assert [event.id for event in of_game] == [f"{game_id}:{number + 1}" for number in range(len(of_game))]
-            assert {event.container_id for event in of_game} == {f"container-of-{game_id}"}
-        assert {count_of(event) for event in events if isinstance(event.details, ProbeFailedDetails)} == {THRESHOLD}
-        assert len(events) == 2 * cycles * GAMES_WATCHED
-        printed = {event["id"]: event for event in lives.printed}
-        import sys
-
-        print("FIG", len(lives._lives) - 1, len(events), len(lives.printed) - len(printed), file=sys.stderr)
-        assert list(printed.values()) == [event.as_document() for event in events]
+    play = Play(acts=35 if full else 3)
+    async with play:
+        from_file, embedded = lives_in("from-file"), lives_in("embedded")
+        from_file.watch(play.endpoints)
+        await embedded.embed(play.endpoints)
+        audience = ((from_file, IN_FILE), (embedded, EMBEDDED))
+        for _ in range(play.acts):
+            await asyncio.gather(play.perform(), *(two_short_lives(lives, records) for lives, records in audience))
+            await asyncio.gather(*(a_life_that_sees_it_all(lives, records, play) for lives, records in audience))
+        await asyncio.gather(*(a_life_that_ends_well(lives, records) for lives, records in audience))
+    for lives, _ in audience:
+        await assert_it_told_exactly(play, lives)
 
 
-async def kill_until(calm: float, least: int, lives: Lives, *, records: str) -> None:
-    """Kill one life after the other until so late, and so many at least; then let one end well."""
-    kills = 0
-    while time.time() < calm or kills < least:
-        life = lives.begin(OPTIONS, records=records)
-        await DEATHS[kills % len(DEATHS)](life)
-        life.kill()
-        kills += 1
-    last = lives.begin(OPTIONS, records=records)
-    await last.began()
-    await asyncio.sleep(4 * INTERVAL)
-    await last.stopped()
+async def assert_it_told_exactly(play: Play, lives: Lives) -> None:
+    events = await lives.events()
+    for game_id in play.games:
+        of_game = [event for event in events if event.game_id == game_id]
+        expected = play.expected(game_id)
+        assert [event.event_type for event in of_game] == [each.event_type for each in expected], game_id
+        for each, event in zip(expected, of_game, strict=True):
+            assert each.is_told_by(event), f"{event} is not {each}"
+            if event.event_type == "probe_failed":
+                assert event.details.as_document()["consecutive_failures"] == THRESHOLD
+        assert [event.id for event in of_game] == [f"{game_id}:{number}" for number in range(1, len(of_game) + 1)]
+        assert {event.container_id for event in of_game} <= {f"container-of-{game_id}"}
+    assert len(events) == play.events_due > 0
+    printed = {event["id"]: event for event in lives.printed}
+    assert list(printed.values()) == [event.as_document() for event in events]
 
 
-async def at_any_moment(_: Life) -> None:
-    """Also while it starts."""
-    await asyncio.sleep(random.uniform(0.0, LONGEST_SHORT_LIFE))
+async def two_short_lives(lives: Lives, records: str) -> None:
+    """One is killed at any moment, also while it starts, and one as its first event leaves it."""
+    life = lives.begin(OPTIONS, records=records)
+    await asyncio.sleep(random.uniform(0.0, SHORT_LIFE))
+    life.kill()
 
-
-async def as_an_event_leaves(life: Life) -> None:
-    """Between the printing of its first event and the noting of that, or a little later."""
-    latest = time.monotonic() + LONGEST_SHORT_LIFE
+    life = lives.begin(OPTIONS, records=records)
+    latest = time.monotonic() + SHORT_LIFE
     while not life.has_printed and time.monotonic() < latest:  # noqa: ASYNC110  a file tells nobody that it has grown
         await asyncio.sleep(0.0005)
     await asyncio.sleep(random.choice((0.0, random.uniform(0.0, 0.02))))
+    life.kill()
 
 
-async def after_some_ticks(life: Life) -> None:
+async def a_life_that_sees_it_all(lives: Lives, records: str, play: Play) -> None:
+    """It is killed when the log has the last event of the act, at once or a little later."""
+    life = lives.begin(OPTIONS, records=records)
     await life.began()
-    await asyncio.sleep(random.uniform(3.5, 6.5) * INTERVAL)
+    await until(lambda: lives.told_so_far >= play.events_due, "the log has every event of this act")
+    await asyncio.sleep(random.choice((0.0, random.uniform(0.0, 0.6))))
+    life.kill()
 
 
-DEATHS = (at_any_moment, after_some_ticks, as_an_event_leaves, after_some_ticks)
-
-
-def count_of(event: HealthEvent) -> int:
-    return int(event.details.as_document()["consecutive_failures"])
+async def a_life_that_ends_well(lives: Lives, records: str) -> None:
+    life = lives.begin(OPTIONS, records=records)
+    await life.began()
+    await asyncio.sleep(0.6)
+    await life.stopped()

@@ -8,7 +8,6 @@ from typing import Protocol
 from rich.text import Text
 from structlog.typing import FilteringBoundLogger
 
-from healthprobe.domain.event import EventType
 from healthprobe.surfaces import terminal
 from healthprobe.surfaces.composition import EventLine, shown
 from healthprobe.surfaces.logs import LogLevel, configure_logs
@@ -26,8 +25,8 @@ class Audience(Protocol):
         """The run begins, over `games` running games."""
         ...
 
-    def stopped(self, tally: Tally) -> None:
-        """The run has ended cleanly."""
+    def stopped(self, tally: Tally, open_incidents: int | None) -> None:
+        """The run has ended cleanly; so many of its games are in an incident, if the log still tells."""
         ...
 
 
@@ -51,8 +50,8 @@ class Machines:
             failures=settings.failures,
         )
 
-    def stopped(self, tally: Tally) -> None:
-        self.logger.info("stopped", **tally.summary())
+    def stopped(self, tally: Tally, open_incidents: int | None) -> None:
+        self.logger.info("stopped", **tally.summary(), open_incidents=open_incidents)
 
 
 class People:
@@ -71,15 +70,14 @@ class People:
         if games == 0:
             self._say("Add one: healthprobe runtimes add GAME http://HOST:PORT, now or at any time.")
 
-    def stopped(self, tally: Tally) -> None:
-        failed, recovered = tally.events[EventType.PROBE_FAILED], tally.events[EventType.PROBE_RECOVERED]
+    def stopped(self, tally: Tally, open_incidents: int | None) -> None:
         told = [
             terminal.counted(tally.games, "engine"),
             terminal.counted(tally.probes, "probe"),
-            terminal.counted(failed + recovered, "transition"),
+            terminal.counted(sum(tally.events.values()), "transition"),
         ]
-        if self._introduction:  # a demo: its log began empty, so the difference is what is open
-            told.append(f"{terminal.counted(failed - recovered, 'incident')} open")
+        if open_incidents is not None:
+            told.append(f"{terminal.counted(open_incidents, 'incident')} open")
         sys.stderr.write("\r")  # over the ^C that the terminal has left there
         self._say(", ".join(told) + ".")
 

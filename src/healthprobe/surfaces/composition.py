@@ -29,6 +29,7 @@ EventLine = Callable[[HealthEvent], str]
 Part = TypeVar("Part")
 
 PLANNED = frozenset({"postgresql", "redis", "nats", "http", "https"})
+"""Schemes that later versions have, so that whoever tries one is not told that it is misspelled."""
 
 
 class Adapters:

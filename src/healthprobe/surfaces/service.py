@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextlib import suppress
 from typing import Any
 
 import uvloop
 from structlog.typing import FilteringBoundLogger
 
+from healthprobe.domain.event import EventType
 from healthprobe.domain.record import RUNNING
-from healthprobe.ports import PublishError
+from healthprobe.ports import HealthprobeError, PublishError
 from healthprobe.surfaces.audience import Audience
 from healthprobe.surfaces.composition import Parts, composed
 from healthprobe.surfaces.descriptors import raise_descriptor_limit
@@ -45,7 +47,8 @@ async def _serve(settings: Settings, audience: Audience, duration: float | None)
             if duration is not None:
                 asyncio.get_running_loop().call_later(duration, stop.request)
             await _serve_until(stop, parts, tally, audience.logger)
-        audience.stopped(tally)
+            open_incidents = await _open_incidents(parts, within=stop.remaining / 2)
+        audience.stopped(tally, open_incidents)
 
 
 async def _serve_until(stop: StopSignal, parts: Parts, tally: Tally, logger: FilteringBoundLogger) -> None:
@@ -86,6 +89,16 @@ async def _settle_memory(tally: Tally) -> None:
         gc.freeze()
     finally:
         gc.enable()
+
+
+async def _open_incidents(parts: Parts, within: float) -> int | None:
+    """How many of the running games are in an incident; None where store and log do not tell within so many seconds."""
+    with suppress(HealthprobeError, TimeoutError):
+        async with asyncio.timeout(within):
+            running = await parts.records.list_by_status(RUNNING)
+            last_events = await parts.log.last_events([record.game_id for record in running])
+            return sum(event.event_type is EventType.PROBE_FAILED for event in last_events.values())
+    return None
 
 
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Self
 
 from healthprobe.domain.outcome import Failed, Inconclusive, ProbeOutcome
 from healthprobe.domain.schedule import DEADLINE_SLACK
 from healthprobe.ports import Prober
+from healthprobe.worker.agenda import Agenda
 from healthprobe.worker.fault import end_if_cancelled
 from healthprobe.worker.roster import WatchedGame
 
@@ -35,22 +35,30 @@ class Lane:
 class Lanes:
     """The lanes of one tick: at most `limit`, started only when a due game finds none idle.
 
-    A probe costs no task. A prober that raises gives an inconclusive outcome, one that does not answer in time a
-    failure; neither disturbs another game's probe. `judge` must not raise.
+    A probe costs no task, and a lane that ends one goes straight on to the next that is due. A prober that raises gives
+    an inconclusive outcome, one that does not answer in time a failure; neither disturbs another game's probe. `judge`
+    must not raise.
     """
 
     def __init__(
-        self, prober: Prober, judge: Judge, limit: int, probe_timeout: float, monotonic: Callable[[], float]
+        self,
+        agenda: Agenda,
+        prober: Prober,
+        judge: Judge,
+        *,
+        limit: int,
+        probe_timeout: float,
+        monotonic: Callable[[], float],
     ) -> None:
+        self._agenda = agenda
         self._prober = prober
         self._judge = judge
         self._limit = limit
         self._probe_timeout = probe_timeout
         self._monotonic = monotonic
         self._loop = asyncio.get_running_loop()
-        self._due: deque[WatchedGame] = deque()
         self._lanes: list[Lane] = []
-        self._idle: list[asyncio.Future[bool]] = []
+        self._idle: list[asyncio.Future[None]] = []
         self._busy = 0
         self._ended = False
         self._quiet = asyncio.Event()
@@ -59,18 +67,20 @@ class Lanes:
     def __len__(self) -> int:
         return len(self._lanes)
 
-    def put(self, games: Iterable[WatchedGame]) -> None:
-        """These games are due."""
-        for game in games:
-            self._due.append(game)
+    def begin(self, wanted: int) -> int:
+        """Set so many lanes to work on what is due, idle ones first; returns how many could be."""
+        for begun in range(wanted):
             if self._idle:
                 self._busy += 1
-                self._idle.pop().set_result(True)
+                self._idle.pop().set_result(None)
             elif len(self._lanes) < self._limit:
                 self._start()
+            else:
+                return begun
+        return wanted
 
     async def all_judged(self) -> None:
-        """Returns when every game that was put is judged."""
+        """Returns when every game that was taken is judged."""
         while self._busy:
             self._quiet.clear()
             await self._quiet.wait()
@@ -88,32 +98,31 @@ class Lanes:
         self._busy += 1
 
     async def _run(self, lane: Lane) -> None:
-        due, probe, judge, monotonic = self._due, self._prober.probe, self._judge, self._monotonic
-        while True:
-            while due:
-                lane.game = game = due.popleft()
-                lane.started = started = monotonic()
-                try:
-                    outcome = await probe(game.target)
-                except asyncio.CancelledError:
-                    outcome = self._cut_short(lane)
-                except Exception as error:  # noqa: BLE001  a fault of one prober is contained
-                    outcome = Inconclusive(f"a fault of the prober's own: {type(error).__name__}: {error}")
-                lane.game = None
-                if self._ended:
-                    return
+        take, probe, judge, monotonic = self._agenda.take, self._prober.probe, self._judge, self._monotonic
+        while not self._ended:
+            lane.started = started = monotonic()
+            lane.game = game = take(started)
+            if game is None:
+                await self._rest()
+                continue
+            try:
+                outcome = await probe(game.target)
+            except asyncio.CancelledError:
+                outcome = self._cut_short(lane)
+            except Exception as error:  # noqa: BLE001  a fault of one prober is contained
+                outcome = Inconclusive(f"a fault of the prober's own: {type(error).__name__}: {error}")
+            lane.game = None
+            if not self._ended:
                 judge(game, outcome, started)
-            if not await self._rest():
-                return
 
-    async def _rest(self) -> bool:
-        """Wait for the next due game; False where there will be none."""
+    async def _rest(self) -> None:
+        """Wait until there is something due, or the end."""
         self._busy -= 1
         if not self._busy:
             self._quiet.set()
-        idle: asyncio.Future[bool] = self._loop.create_future()
+        idle: asyncio.Future[None] = self._loop.create_future()
         self._idle.append(idle)
-        return await idle
+        await idle
 
     def _cut_short(self, lane: Lane) -> ProbeOutcome:
         """What a cancelled probe gave. Raises CancelledError where the lane itself is to end."""
@@ -139,11 +148,10 @@ class Lanes:
         self._check.cancel()
         for idle in self._idle:
             if not idle.done():
-                idle.set_result(False)
+                idle.set_result(None)
         self._idle.clear()
         tasks = [lane.task for lane in self._lanes]
         for lane in self._lanes:
             if lane.game is not None:
                 lane.task.cancel()
-        self._due.clear()
         await asyncio.gather(*tasks, return_exceptions=True)

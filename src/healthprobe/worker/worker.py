@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from bisect import bisect_right
 from collections.abc import Callable
 from datetime import UTC, datetime
 from math import isfinite
@@ -16,6 +15,7 @@ from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import AutoLanes, next_tick, spread_window
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import ConfigurationError, HealthEventLog, Prober, RuntimeRecordStore, Telemetry
+from healthprobe.worker.agenda import Agenda
 from healthprobe.worker.bystanders import Onlooker, Voice
 from healthprobe.worker.commit import Committer
 from healthprobe.worker.lanes import Lanes
@@ -34,8 +34,6 @@ _PACE = 0.005
 _GROUP = 32
 """The most probes begun between two turns of the loop: when many are due at once, a turn must stay short, or the loop
 would stall and its stall make their outcomes inconclusive."""
-
-_FOR_EVER = float("inf")
 
 _PATIENCE_SHARE = 0.25
 """How much of an interval a tick waits for a store or a log that does not answer."""
@@ -78,6 +76,7 @@ class Worker:
         _require_positive(interval=interval, probe_timeout=probe_timeout, failures_threshold=failures_threshold)
         self._logger = Voice(logger)
         self._prober = prober
+        self._record_probe = telemetry.record_probe
         self._telemetry = Onlooker(telemetry, self._logger)
         self._interval = interval
         self._probe_timeout = probe_timeout
@@ -178,16 +177,25 @@ class Worker:
             self._committer.wake()
 
     async def _probe_all(self) -> None:
-        games, phases = self._roster.games, self._roster.phases
-        async with Lanes(self._prober, self._judge, self._lane_limit(), self._probe_timeout, self._monotonic) as lanes:
-            begun = 0
-            while begun < len(games):
-                elapsed = self._monotonic() - self._tick_began if self._spread else _FOR_EVER
-                due = bisect_right(phases, elapsed, lo=begun, hi=min(begun + _GROUP, len(games)))
-                lanes.put(games[begun:due])
-                begun, behind = due, due == begun + _GROUP
-                if begun < len(games):
-                    await asyncio.sleep(0 if behind else max(phases[begun] - elapsed, _PACE))
+        agenda = Agenda(self._roster.games, self._roster.phases, self._tick_began, spread=self._spread)
+        async with Lanes(
+            agenda,
+            self._prober,
+            self._judge,
+            limit=self._lane_limit(),
+            probe_timeout=self._probe_timeout,
+            monotonic=self._monotonic,
+        ) as lanes:
+            while not agenda.is_done:
+                now = self._monotonic()
+                waiting = agenda.waiting(now)
+                begun = lanes.begin(min(waiting, _GROUP))
+                if begun < waiting:
+                    await asyncio.sleep(0 if begun == _GROUP else _PACE)
+                elif not agenda.ends_with(waiting):
+                    await asyncio.sleep(max(agenda.until_next(now, beyond=waiting), _PACE))
+                else:
+                    break
             await lanes.all_judged()
 
     def _lane_limit(self) -> int:
@@ -206,7 +214,7 @@ class Worker:
             elif isinstance(outcome, Failed) or game.record.game_id in self._ledger.states:
                 self._decide(game.record, outcome)
             due = self._tick_began + game.phase if self._spread else self._tick_began
-            self._telemetry.record_probe(outcome, now - started, started - due)
+            self._record_probe(outcome, now - started, started - due)
         except Exception as error:  # noqa: BLE001  a collaborator's, or our own
             self._faults.tell(f"{type(error).__name__}: {error}")
 

@@ -33,6 +33,7 @@ def complain_of_usage(error: typer.TyperException) -> None:
     command = context.command_path if context is not None else "healthprobe"
     parameter = getattr(error, "param", None)
     if parameter is not None and error.message:
+        # Typer lets pydantic put its own words before those of a parser.
         message = f"{_where_it_was_set(parameter, context)}: {error.message.removeprefix('Value error, ')}"
     elif context is not None and error.message.startswith("Missing command"):
         message = f"no command given, choose from {', '.join(context.command.commands)}"

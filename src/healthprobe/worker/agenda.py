@@ -1,0 +1,47 @@
+"""The agenda: the games of one tick in the order in which they are due, each to be taken once."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from healthprobe.worker.roster import WatchedGame
+
+
+class Agenda:
+    """What is due when, in one tick.
+
+    `games` and their `phases`, seconds after `began`, are in ascending order of phase. Without `spread` every game is
+    due as the tick begins. All times are monotonic seconds.
+    """
+
+    def __init__(self, games: Sequence[WatchedGame], phases: Sequence[float], began: float, *, spread: bool) -> None:
+        self._games = games
+        self._phases = phases if spread else [0.0] * len(games)
+        self._began = began
+        self._next = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every game was taken."""
+        return self._next == len(self._games)
+
+    def take(self, now: float) -> WatchedGame | None:
+        """The next game, if it is due `now`."""
+        position = self._next
+        if position == len(self._games) or self._phases[position] > now - self._began:
+            return None
+        self._next = position + 1
+        return self._games[position]
+
+    def waiting(self, now: float) -> int:
+        """How many games are due `now` and were not taken yet."""
+        return bisect_right(self._phases, now - self._began, lo=self._next) - self._next
+
+    def ends_with(self, waiting: int) -> bool:
+        """Whether there is none beyond the next `waiting` games."""
+        return self._next + waiting == len(self._games)
+
+    def until_next(self, now: float, *, beyond: int) -> float:
+        """Seconds until the game is due that comes after the next `beyond`; there must be one."""
+        return self._phases[self._next + beyond] - (now - self._began)

@@ -1,0 +1,146 @@
+"""The relay when a publisher or the log is down, slow or broken: at least once, in order, and nobody else waits."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from healthprobe.domain.outcome import HEALTHY
+from healthprobe.testing.contracts.samples import history
+from healthprobe.testing.memory import MemoryLog, MemoryPublisher
+from healthprobe.testing.prober import UNAVAILABLE
+from healthprobe.testing.stage import Stage, run_for
+from healthprobe.worker.relay import Relay
+from healthprobe.worker.worker import Worker
+
+
+@pytest.mark.parametrize("switch", ["unavailable", "broken"])
+async def test_a_publisher_that_is_down_gets_everything_in_order_when_it_is_back(
+    log: MemoryLog, publisher: MemoryPublisher, switch: str
+) -> None:
+    setattr(publisher, switch, True)
+    running = asyncio.ensure_future(run_for(400.0, Relay(log=log, publisher=publisher, name="bus").run()))
+    await asyncio.sleep(300.0)
+    log.write(*history("a", 8)[4:])
+    assert publisher.delivered == []
+    setattr(publisher, switch, False)
+    await running
+    assert publisher.delivered == log.events
+
+
+async def test_a_publisher_that_is_down_is_asked_ever_more_seldom_but_at_least_every_half_minute(
+    log: MemoryLog, publisher: MemoryPublisher
+) -> None:
+    publisher.unavailable = True
+    await run_for(600.0, Relay(log=log, publisher=publisher, name="bus").run())
+    pauses = [later - earlier for earlier, later in zip(publisher.asked_at, publisher.asked_at[1:], strict=False)]
+    assert pauses[0] <= 0.1
+    assert max(pauses) <= 30.0
+    assert min(pauses[-5:]) >= 15.0
+    assert 20 < len(pauses) < 60
+
+
+async def test_it_says_once_that_it_is_stuck_and_once_that_it_is_through(publisher: MemoryPublisher) -> None:
+    stage = Stage()
+    stage.log = MemoryLog(*history("a", 2))
+    publisher.unavailable = True
+    relay = Relay(log=stage.log, publisher=publisher, name="bus", logger=stage.logger)
+    running = asyncio.ensure_future(run_for(400.0, relay.run()))
+    await asyncio.sleep(300.0)
+    publisher.unavailable = False
+    await running
+    assert [(line["log_level"], line["event"], line["publisher"]) for line in stage.lines] == [
+        ("warning", "relay is stuck", "bus"),
+        ("info", "relay is through again", "bus"),
+    ]
+    assert stage.lines[0]["err"] == "it was switched off; switch it on again"
+
+
+async def test_one_publisher_that_hangs_or_is_down_delays_nobody_else(log: MemoryLog) -> None:
+    hanging, dead, well = MemoryPublisher(), MemoryPublisher(), MemoryPublisher()
+    hanging.delay = 1e4
+    dead.unavailable = True
+    relays = [
+        Relay(log=log, publisher=publisher, name=name)
+        for name, publisher in {"hanging": hanging, "dead": dead, "well": well}.items()
+    ]
+    await asyncio.gather(*(run_for(5.0, relay.run()) for relay in relays))
+    assert well.delivered == log.events
+    assert log.cursors == {"well": 4}
+
+
+async def test_a_publisher_that_takes_its_time_delays_no_probe(publisher: MemoryPublisher) -> None:
+    publisher.delay = 30.0
+    stage = Stage(**{f"g{number}": [UNAVAILABLE] * 3 + [HEALTHY] for number in range(40)})
+    relay = Relay(log=stage.log, publisher=publisher, name="bus")
+    worker = Worker(**stage.arguments(on_commit=relay.wake))
+    await asyncio.gather(run_for(59.0, worker.run()), run_for(200.0, relay.run()))
+    assert len(stage.prober.probes) == 40 * 12
+    assert max(stage.telemetry.lateness) < 0.02
+    assert publisher.delivered == stage.log.events
+    assert len(publisher.delivered) == 80
+
+
+async def test_a_delivery_whose_acknowledgement_was_lost_comes_again_with_the_same_ids(
+    log: MemoryLog, publisher: MemoryPublisher
+) -> None:
+    publisher.lose_acknowledgement = True
+    running = asyncio.ensure_future(run_for(60.0, Relay(log=log, publisher=publisher, name="bus").run()))
+    await asyncio.sleep(0.01)
+    publisher.lose_acknowledgement = False
+    await running
+    assert publisher.delivered_ids == ["a:1", "a:2", "a:3", "a:4"] * 2
+    assert log.cursors == {"bus": 4}
+
+
+async def test_a_kill_between_delivery_and_cursor_makes_it_come_again_and_never_lost(
+    log: MemoryLog, publisher: MemoryPublisher
+) -> None:
+    class Killed(BaseException):
+        """As a kill: nothing catches it."""
+
+    async def killed(name: str, cursor: int) -> None:
+        raise Killed
+
+    log.save_cursor, save_cursor = killed, log.save_cursor  # type: ignore[method-assign]  # the process dies here
+    with pytest.raises(Killed):
+        await Relay(log=log, publisher=publisher, name="bus").run()
+    log.save_cursor = save_cursor  # type: ignore[method-assign]
+    log.write(*history("a", 5)[4:])
+    await run_for(1.0, Relay(log=log, publisher=publisher, name="bus").run())
+    assert publisher.delivered_ids == ["a:1", "a:2", "a:3", "a:4", "a:1", "a:2", "a:3", "a:4", "a:5"]
+    assert log.cursors == {"bus": 5}
+
+
+async def test_a_log_that_is_away_is_read_again_when_it_is_back(log: MemoryLog, publisher: MemoryPublisher) -> None:
+    log.unavailable = True
+    running = asyncio.ensure_future(run_for(200.0, Relay(log=log, publisher=publisher, name="bus").run()))
+    await asyncio.sleep(100.0)
+    assert publisher.asked_at == []
+    log.unavailable = False
+    await running
+    assert publisher.delivered == log.events
+
+
+async def test_a_publisher_that_raises_cancelled_error_of_its_own_does_not_end_the_relay(log: MemoryLog) -> None:
+    class Cancelled(MemoryPublisher):
+        async def pass_switches(self) -> None:
+            if len(self.asked_at) < 3:
+                raise asyncio.CancelledError
+
+    publisher = Cancelled()
+    await run_for(60.0, Relay(log=log, publisher=publisher, name="bus").run())
+    assert publisher.delivered == log.events
+
+
+async def test_an_event_that_will_never_be_taken_ends_the_relay_with_one_error_and_stays_in_the_log() -> None:
+    stage, publisher = Stage(), MemoryPublisher()
+    stage.log = MemoryLog(*history("a", 4))
+    publisher.unacceptable = {"a:3"}
+    relay = Relay(log=stage.log, publisher=publisher, name="bus", logger=stage.logger)
+    async with asyncio.timeout(10):
+        await relay.run()
+    assert [(line["log_level"], line["err"]) for line in stage.lines] == [("error", "a:3 will never be taken")]
+    assert len(stage.log.events) == 4
+    assert stage.log.cursors.get("bus", 0) < 3
