@@ -24,7 +24,7 @@ lint: install ## ruff, mypy and the import contracts
 
 check: lint wheel test ## everything that must hold before a commit
 
-bench: $(VENV)/.bench ## our cost beside wrk, HAProxy, blackbox_exporter, aiohttp and httpx
+bench: $(VENV)/.bench ## our cost beside wrk, HAProxy, blackbox_exporter, aiohttp and httpx; ARGS="--write", ARGS="lateness"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 wheel: $(VENV)/.requirements ## build the wheel and the sdist into dist/

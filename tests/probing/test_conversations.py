@@ -61,21 +61,23 @@ turns = st.builds(
 @example(plan=[Turn(200, then="resets"), Turn(200, then="closes"), Turn(500), Turn(200)], keep_connections=True)
 @settings(max_examples=60, deadline=None)
 async def test_each_probe_gets_its_own_answer_whatever_came_before(*, plan: list[Turn], keep_connections: bool) -> None:
-    played = asyncio.Event()
+    played = [asyncio.Event() for _ in plan]
 
     async def script(connection: Connection) -> None:
         goes_on = True
         while goes_on:
             await connection.request()
-            goes_on = await plan[len(engine.requests) - 1].play(connection)
-            played.set()
+            number = len(engine.requests) - 1
+            try:
+                goes_on = await plan[number].play(connection)
+            finally:
+                played[number].set()
 
     async with Peer(script) as engine, HttpProber(keep_connections=keep_connections) as prober:
         target = target_at(engine.url())
-        for turn in plan:
+        for turn, ended in zip(plan, played, strict=True):
             assert await prober.probe(target) == turn.verdict
             if turn.then in {"answers twice", "answers again"}:  # as in the worker, it arrives between two probes
-                await played.wait()
+                await ended.wait()
                 await asyncio.sleep(UNASKED_PAUSE)
-            played.clear()
         assert len(engine.requests) == len(plan)

@@ -29,10 +29,6 @@ IN_FILE, EMBEDDED = f"file:{GAMES}", f"sqlite:{LOG}"
 _PATIENCE = 30.0
 """How long to wait for what must come, in seconds: so long that only a hang, never a busy machine, is a failure."""
 
-ENGINES_COME_FIRST = ("nice", "-n", "5")
-"""A prefix for lives that report a single failure: an engine that gets no processor is silent, and rightly called so.
-What is judged here is the program, so that on a busy machine the program waits, not the engines."""
-
 
 class Life:
     """One `healthprobe run`, from its start to its end. What it says goes to files, so that it never waits for us."""

@@ -75,6 +75,9 @@ class EngineConnection(asyncio.Protocol):
         "_transport",
         "_waiter",
         "closing_cause",
+        "is_idle",
+        "is_kept",
+        "request",
         "target",
     )
 
@@ -89,6 +92,10 @@ class EngineConnection(asyncio.Protocol):
         self.target = target
         self.closing_cause: Failed | Inconclusive = Failed(0, "connection closed before the response head")
         """Why the connection ended, once it has."""
+        self.request = b""
+        """What each probe asks on this connection once it is kept."""
+        self.is_kept = self.is_idle = False
+        """The owner's: whether it keeps this connection for its target, and whether no probe is using it."""
         self._owner = owner
         self._sweep = sweep
         self._loop = loop
@@ -104,8 +111,11 @@ class EngineConnection(asyncio.Protocol):
     def is_open(self) -> bool:
         return self._transport is not None
 
-    def ask(self, request: bytes, patience: float | None = None) -> asyncio.Future[Answer]:
-        """Send `request`. The future gives the answer, or Silence.SO_FAR after `patience` seconds; it never raises."""
+    def ask(self, request: bytes, until: float | None = None) -> asyncio.Future[Answer]:
+        """Send `request`. The future gives the answer, or Silence.SO_FAR when the loop's time is `until`.
+
+        It never raises.
+        """
         if self._transport is None:
             self._early = Silence.CLOSED
             return self.go_on()
@@ -113,8 +123,8 @@ class EngineConnection(asyncio.Protocol):
         self._early = None
         if self._reader is not None:
             self._reader.expect_response()
-        if patience is not None:
-            self._bucket = self._sweep.watch(self, patience)
+        if until is not None:
+            self._bucket = self._sweep.watch(self, until)
         self._transport.write(request)
         self._waiter = waiter = self._loop.create_future()
         return waiter
@@ -181,7 +191,7 @@ class EngineConnection(asyncio.Protocol):
                 self._leave_sweep()
                 self._owner.keep(self)
             elif self._bucket is None:
-                self._bucket = self._sweep.watch(self, _DRAIN_SECONDS)
+                self._bucket = self._sweep.watch(self, self._loop.time() + _DRAIN_SECONDS)
             self._settle(HEALTHY)
         elif reader.status:
             self._settle(self._answer_of(reader))

@@ -42,6 +42,7 @@ class HttpProber:
         self._keeps = keep_connections
         self._requests: dict[ProbeTarget, bytes] = {}
         self._pool = ConnectionPool(descriptor_budget or descriptors_to_spend(), self._requests)
+        self._take = self._pool.take
         self._resolver = resolver or CachingResolver()
         self._dialer = Dialer(self._pool, self._resolver, tls)
         self._limits: set[asyncio.Timeout] = set()
@@ -66,12 +67,13 @@ class HttpProber:
 
     async def probe(self, target: ProbeTarget) -> ProbeOutcome:
         """One probe of `target`, which ends at most 50 ms after its timeout, whatever the engine does."""
-        deadline = self._loop.time() + target.timeout
-        connection = self._pool.take(target)
+        now, timeout = self._loop.time(), target.timeout
+        deadline = now + timeout
+        connection = self._take(target)
         if connection is None:
             return await self._probe_afresh(target, deadline)
         try:
-            answer = await connection.ask(self._requests[target], target.timeout * _HALF)
+            answer = await connection.ask(connection.request, now + timeout * _HALF)
             if answer is HEALTHY:
                 return HEALTHY
             return await self._unless_healthy(target, connection, answer, deadline)
@@ -184,6 +186,7 @@ class HttpProber:
         self, target: ProbeTarget, endpoint: Endpoint, request: bytes, progress: Progress, deadline: float
     ) -> ProbeOutcome | Redirect:
         connection = await self._dialer.connect(target, endpoint, progress, deadline)
+        connection.request = self._requests.get(target, request)
         try:
             answer = await connection.ask(request)
         except asyncio.CancelledError:

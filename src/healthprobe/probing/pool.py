@@ -15,6 +15,10 @@ _HEADROOM = 64
 """Descriptors left for databases, name servers, standard streams and connections that are just closing."""
 
 
+_TIGHT_SHARE = 0.9
+"""The share of the budget above which connections are ordered by their use."""
+
+
 def descriptors_to_spend() -> int:
     """How many connections this process may hold: its soft limit, less what it has open and some headroom."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -33,9 +37,10 @@ class ConnectionPool:
 
     def __init__(self, budget: int, wanted: Container[ProbeTarget]) -> None:
         self.budget = budget
+        self._tight = budget * _TIGHT_SHARE
         self._wanted = wanted
         self._open: set[EngineConnection] = set()
-        self._idle: dict[ProbeTarget, EngineConnection] = {}
+        self._kept: dict[ProbeTarget, EngineConnection] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def __len__(self) -> int:
@@ -43,7 +48,11 @@ class ConnectionPool:
 
     def take(self, target: ProbeTarget) -> EngineConnection | None:
         """The idle connection of `target`, which is now in use, or None."""
-        return self._idle.pop(target, None)
+        connection = self._kept.get(target)
+        if connection is None or not connection.is_idle:
+            return None
+        connection.is_idle = False
+        return connection
 
     async def admit(self, connection: EngineConnection) -> None:
         """Count `connection` as open; returns when there is a descriptor for it."""
@@ -60,37 +69,40 @@ class ConnectionPool:
 
     def keep(self, connection: EngineConnection) -> None:
         """`connection` is idle: its target's next probe may take it, unless somebody waits for its descriptor."""
-        target = connection.target
-        before = self._idle.pop(target, None)
-        if before is not None:
-            before.abort()
-        if self._waiting or target not in self._wanted:
+        if self._waiting or not (connection.is_kept or self._take_in(connection)):
             connection.abort()
-        else:
-            self._idle[target] = connection
+            return
+        connection.is_idle = True
+        if len(self._open) >= self._tight:
+            # Only then does anybody ask for the order of use, and keeping it costs every probe.
+            self._kept[connection.target] = self._kept.pop(connection.target)
 
     def closed(self, connection: EngineConnection) -> None:
         """`connection` has no descriptor any more."""
         self._open.discard(connection)
-        if self._idle.get(connection.target) is connection:
-            del self._idle[connection.target]
+        if connection.is_kept:
+            self._let_go(connection)
         self._admit_next()
 
     def close_oldest(self) -> bool:
         """Close the idle connection that was used least recently; False where none is idle."""
-        if not self._idle:
-            return False
-        self._idle.pop(next(iter(self._idle))).abort()
-        return True
+        for connection in self._kept.values():
+            if connection.is_idle:
+                self._let_go(connection)
+                connection.abort()
+                return True
+        return False
 
     def forget(self, target: ProbeTarget) -> None:
-        connection = self._idle.pop(target, None)
+        connection = self._kept.get(target)
         if connection is not None:
-            connection.abort()
+            is_idle = connection.is_idle
+            self._let_go(connection)
+            if is_idle:
+                connection.abort()
 
     def close(self) -> None:
         """Give every connection up."""
-        self._idle.clear()
         for connection in list(self._open):
             connection.abort()
 
@@ -98,6 +110,19 @@ class ConnectionPool:
         """Returns when no connection is open."""
         while self._open:  # noqa: ASYNC110  a socket is closed in the loop's next turn or the one after
             await asyncio.sleep(0)
+
+    def _take_in(self, connection: EngineConnection) -> bool:
+        """Make `connection` the one that is kept for its target, if that is still wanted."""
+        if connection.target not in self._wanted:
+            return False
+        self.forget(connection.target)
+        self._kept[connection.target] = connection
+        connection.is_kept = True
+        return True
+
+    def _let_go(self, connection: EngineConnection) -> None:
+        del self._kept[connection.target]
+        connection.is_kept = connection.is_idle = False
 
     def _admit_next(self) -> None:
         while self._waiting:

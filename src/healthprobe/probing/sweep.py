@@ -27,9 +27,9 @@ class Sweep:
         self._buckets: dict[int, set[Sweepable]] = {}
         self._armed = False
 
-    def watch(self, waiting: Sweepable, seconds: float) -> set[Sweepable]:
-        """Sweep `waiting` in `seconds`, unless it is discarded from the returned bucket before."""
-        index = int((self._loop.time() + seconds) / PERIOD) + 1
+    def watch(self, waiting: Sweepable, until: float) -> set[Sweepable]:
+        """Sweep `waiting` at `until` of the loop's time, unless it is discarded from the returned bucket before."""
+        index = int(until / PERIOD) + 1
         bucket = self._buckets.get(index)
         if bucket is None:
             bucket = self._buckets[index] = set()
