@@ -9,20 +9,11 @@ import pytest
 from tests.probing.conftest import StartPeer
 from tests.probing.peers import OK, Peer, answering, first_then, once_then, sending
 from tests.probing.probes import open_descriptors, probes, target_at
+from tests.probing.resolvers import NeverAnswering
 
 from healthprobe.domain.outcome import HEALTHY, Failed
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.http import HttpProber
-
-
-class NeverAnswering:
-    """A resolver that knows nothing yet."""
-
-    async def addresses(self, host: str) -> tuple[str, ...]:
-        await asyncio.get_running_loop().create_future()
-        raise AssertionError(host)
-
-    async def aclose(self) -> None: ...
 
 
 async def cancelled_after(seconds: float, prober: HttpProber, target: ProbeTarget) -> asyncio.Task[object]:

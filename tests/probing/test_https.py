@@ -15,6 +15,7 @@ import trustme
 from tests.probing.conftest import StartPeer
 from tests.probing.peers import OK, Connection, answering, response
 from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probes, target_at, timed
+from tests.probing.resolvers import Told
 
 from healthprobe.domain.outcome import HEALTHY, Failed
 from healthprobe.probing.http import HttpProber
@@ -111,17 +112,13 @@ async def test_a_trusted_engine_is_judged_as_over_http_and_its_connection_is_kep
 
 
 async def test_a_certificate_may_be_made_out_to_a_name(authority: trustme.CA, tls_engine: StartTls) -> None:
-    class ToLoopback:
-        async def addresses(self, host: str) -> tuple[str, ...]:
-            return ("127.0.0.1",)
-
-        async def aclose(self) -> None: ...
-
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
-    engine = await tls_engine(authority.issue_cert("game-7.example", "xn--mnchen-3ya.example"))
+    names = ["game-7.example", "xn--mnchen-3ya.example"]
+    engine = await tls_engine(authority.issue_cert(*names))
+    resolver = Told(dict.fromkeys([*names, "game-8.example"], ("127.0.0.1",)))
 
-    async with HttpProber(tls=trust, resolver=ToLoopback()) as prober:
+    async with HttpProber(tls=trust, resolver=resolver) as prober:
         for host in ("game-7.example", "münchen.example"):
             assert await prober.probe(target_at(engine.url(host))) == HEALTHY
         assert_failed(await prober.probe(target_at(engine.url("game-8.example"))), "certificate.*game-8.example")

@@ -11,6 +11,7 @@ import pytest
 from tests.probing.conftest import StartPeer
 from tests.probing.peers import OK, answering, sending
 from tests.probing.probes import LATEST, assert_failed, assert_on_time, target_at, timed
+from tests.probing.resolvers import NeverAnswering
 
 from healthprobe.domain.outcome import HEALTHY, ProbeOutcome
 from healthprobe.domain.target import ProbeTarget
@@ -20,16 +21,6 @@ ENGINES = 2_000
 LANES = 64
 HANGING = 500
 TIMEOUT = 0.5
-
-
-class NeverAnswering:
-    """A resolver whose name servers are all away."""
-
-    async def addresses(self, host: str) -> tuple[str, ...]:
-        await asyncio.get_running_loop().create_future()
-        raise AssertionError(host)
-
-    async def aclose(self) -> None: ...
 
 
 @pytest.fixture(autouse=True)

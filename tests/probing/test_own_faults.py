@@ -14,6 +14,7 @@ import pytest
 from tests.probing.conftest import StartPeer
 from tests.probing.peers import OK, answering, sending
 from tests.probing.probes import assert_failed, probes, target_at, timed
+from tests.probing.resolvers import Faulty
 
 from healthprobe.domain.outcome import HEALTHY, Inconclusive
 from healthprobe.probing.http import HttpProber
@@ -23,18 +24,6 @@ CHILD = Path(__file__).with_name("child.py")
 
 CANNOT_NARROW = 77
 """How the child says that this machine does not let it have a network of its own."""
-
-
-class Raising:
-    """A resolver that has a fault."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    async def addresses(self, host: str) -> tuple[str, ...]:
-        raise self._error
-
-    async def aclose(self) -> None: ...
 
 
 async def in_a_child(*arguments: str) -> dict[str, int]:
@@ -69,7 +58,7 @@ async def in_a_child(*arguments: str) -> dict[str, int]:
     ],
 )
 async def test_a_fault_of_the_probers_own_is_inconclusive_and_named(error: Exception, cause: str) -> None:
-    async with HttpProber(resolver=Raising(error)) as prober:
+    async with HttpProber(resolver=Faulty(error)) as prober:
         outcome = await prober.probe(target_at("http://user:secret@game-7.example:8080"))
 
     assert isinstance(outcome, Inconclusive)

@@ -9,21 +9,13 @@ import pytest
 from tests.probing.conftest import StartPeer
 from tests.probing.peers import OK, answering, response, sending
 from tests.probing.probes import IMPATIENT, assert_failed, probes, target_at
+from tests.probing.resolvers import Told
 
 from healthprobe.domain.outcome import HEALTHY, Failed
 from healthprobe.probing.http import HttpProber
 
 PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
 SECRETS = ["hunter2", "dXNlcjpodW50ZXIy"]
-
-
-class Untouched:
-    """A resolver that must not be asked."""
-
-    async def addresses(self, host: str) -> tuple[str, ...]:
-        raise AssertionError(host)
-
-    async def aclose(self) -> None: ...
 
 
 def headers_of(request: bytes) -> dict[str, str]:
@@ -67,12 +59,8 @@ async def test_the_host_of_an_ipv6_engine_stands_in_brackets(peer: StartPeer, pr
 
 
 async def test_the_host_of_a_name_is_the_name_and_not_its_address(peer: StartPeer) -> None:
-    class ToLoopback(Untouched):
-        async def addresses(self, host: str) -> tuple[str, ...]:
-            return {"game-7.example": ("127.0.0.1",)}[host]
-
     engine = await peer(answering(OK))
-    async with HttpProber(resolver=ToLoopback()) as prober:
+    async with HttpProber(resolver=Told({"game-7.example": ("127.0.0.1",)})) as prober:
         assert await prober.probe(target_at(engine.url(host="Game-7.example"))) == HEALTHY
     assert headers_of(engine.requests[0])["Host"] == f"game-7.example:{engine.port}"
 
@@ -153,7 +141,7 @@ async def test_an_invalid_endpoint_fails_every_time_and_touches_nothing(
     engine = await peer(answering(OK))
     targets = [target_at(engine.url() + rest), target_at(f"http://user:hunter2@game-7.example:{engine.port}{rest}")]
 
-    async with HttpProber(resolver=Untouched()) as prober:
+    async with HttpProber(resolver=Told({})) as prober:
         for target in targets:
             for outcome in await probes(prober, target, 3):
                 assert_failed(outcome, f"^invalid endpoint: .*{reason}")

@@ -102,11 +102,6 @@ class Lives:
     def log(self) -> Path:
         return self.folder / LOG
 
-    @property
-    def so_far(self) -> int:
-        """How many lives there have been."""
-        return len(self._lives)
-
     def watch(self, endpoints: Mapping[str, str]) -> None:
         """These are the running games from now on."""
         self.write(json.dumps([asdict(record) for record in records_of(endpoints)]))
