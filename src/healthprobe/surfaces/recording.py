@@ -29,13 +29,9 @@ def add_record(url: str, game_id: str, endpoint: str, *, container: str, status:
 
 def import_records(url: str, file: Path) -> None:
     """Put all records of a JSON or YAML file into the store at `url`, or none."""
-    from healthprobe.adapters.file import parse_records
+    from healthprobe.adapters.file import read_records
 
-    try:
-        records = parse_records(file.read_text("utf-8"), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigurationError(f"{file} cannot be read: {reason}") from error
+    records = read_records(file)
     _refuse_unprobeable(records)
     put_records(url, records)
     terminal.tell(f"imported {terminal.counted(len(records), 'game')} into {url}")

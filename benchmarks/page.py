@@ -1,0 +1,49 @@
+"""The page: docs/benchmarks.md, whose sections are each written by the command that they show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PAGE = Path("docs/benchmarks.md")
+
+_OPENING = """\
+# What a probe costs
+
+Measured, not promised: each section below was written by the command that it shows, with `--write`. Figures of one
+section come from one run on one machine and are to be compared with each other only; figures of another machine, or of
+another day, are another section.
+"""
+
+SECTIONS = ("costs", "lateness")
+
+
+def write_section(name: str, text: str, page: Path = PAGE) -> None:
+    """Put `text` in place of the section `name`, one of SECTIONS; the others stay as they are."""
+    present = {section: _section_of(page, section) for section in SECTIONS}
+    present[name] = text.strip()
+    parts = [_OPENING, *(_marked(section, present[section]) for section in SECTIONS if present[section])]
+    page.parent.mkdir(exist_ok=True)
+    page.write_text("\n".join(parts))
+
+
+def preamble(command: str, facts: dict[str, str]) -> str:
+    """How a section tells where its figures come from."""
+    told = "\n".join(f"- {name}: {value}" for name, value in facts.items())
+    return f"    {command}\n\n{told}"
+
+
+def _section_of(page: Path, name: str) -> str:
+    if not page.exists():
+        return ""
+    begin, end = _marks(name)
+    _, _, after = page.read_text().partition(begin)
+    return after.partition(end)[0].strip()
+
+
+def _marked(name: str, text: str) -> str:
+    begin, end = _marks(name)
+    return f"{begin}\n\n{text}\n\n{end}\n"
+
+
+def _marks(name: str) -> tuple[str, str]:
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
