@@ -15,6 +15,8 @@ class Agenda:
     due as the tick begins. All times are monotonic seconds.
     """
 
+    __slots__ = ("_began", "_games", "_next", "_phases")
+
     def __init__(self, games: Sequence[WatchedGame], phases: Sequence[float], began: float, *, spread: bool) -> None:
         self._games = games
         self._phases = phases if spread else [0.0] * len(games)

@@ -14,9 +14,10 @@ from healthprobe.domain.target import ProbeTarget, target_of
 class WatchedGame:
     """One running game: its record, its target, and its phase in seconds after the start of a tick."""
 
-    __slots__ = ("phase", "record", "target")
+    __slots__ = ("game_id", "phase", "record", "target")
 
     def __init__(self, record: RuntimeRecord, target: ProbeTarget, phase: float) -> None:
+        self.game_id = record.game_id
         self.record = record
         self.target = target
         self.phase = phase

@@ -10,7 +10,7 @@ from math import isfinite
 
 from structlog.typing import FilteringBoundLogger
 
-from healthprobe.domain.outcome import Failed, Healthy, Inconclusive, ProbeOutcome
+from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive, ProbeOutcome
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import AutoLanes, next_tick, spread_window
 from healthprobe.domain.target import ProbeTarget
@@ -209,10 +209,8 @@ class Worker:
             now = self._monotonic()
             if self._stall.spans(started, now):
                 outcome = _STOOD_STILL
-            if isinstance(outcome, Inconclusive):
-                self._inconclusive.tell(outcome.cause)
-            elif isinstance(outcome, Failed) or game.record.game_id in self._ledger.states:
-                self._decide(game.record, outcome)
+            if outcome is not HEALTHY or self._ledger.states:
+                self._decide(game, outcome)
             due = self._tick_began + game.phase if self._spread else self._tick_began
             self._record_probe(outcome, now - started, started - due)
         except Exception as error:  # noqa: BLE001  a collaborator's, or our own
@@ -224,8 +222,12 @@ class Worker:
         except Exception as error:  # noqa: BLE001  the prober's own; it keeps what it will not let go of
             self._faults.tell(f"{type(error).__name__}: {error}")
 
-    def _decide(self, record: RuntimeRecord, outcome: Healthy | Failed) -> None:
-        if self._ledger.judge(record, outcome):
+    def _decide(self, game: WatchedGame, outcome: ProbeOutcome) -> None:
+        if isinstance(outcome, Inconclusive):
+            self._inconclusive.tell(outcome.cause)
+            return
+        concerned = isinstance(outcome, Failed) or game.game_id in self._ledger.states
+        if concerned and self._ledger.judge(game.record, outcome):
             self._committer.wake()
 
 
