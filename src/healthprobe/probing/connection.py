@@ -18,6 +18,8 @@ from healthprobe.probing.sweep import Sweep, Sweepable
 _DRAIN_SECONDS = 1.0
 """How long the rest of a body may take before its connection is given up."""
 
+_CLOSED_EARLY = Failed(0, "connection closed before the response head")
+
 PROBER_CLOSED = Inconclusive("the prober was closed")
 """The outcome of a probe whose connection we gave up ourselves."""
 
@@ -90,7 +92,7 @@ class EngineConnection(asyncio.Protocol):
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.target = target
-        self.closing_cause: Failed | Inconclusive = Failed(0, "connection closed before the response head")
+        self.closing_cause: Failed | Inconclusive = _CLOSED_EARLY
         """Why the connection ended, once it has."""
         self.request = b""
         """What each probe asks on this connection once it is kept."""
