@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.contenders.contender import INTERVAL, Contender, Course, Missing, Probing
+from benchmarks.machine import Others
 from benchmarks.processes import ChildFailed, CpuTime, cpu_time, peak_memory, resident_memory
 
 _LONGEST_WARM_UP = 90.0
+_DISTURBED = 0.1
+"""How much of a core others may use before a figure is marked as disturbed."""
 _ON_PACE = 0.98
 """The share of its pace below which a paced contender is said to fall behind."""
 
@@ -77,10 +80,13 @@ def _warm_up(probing: Probing) -> None:
 def _sample(probing: Probing, seconds: float) -> tuple[int, float, CpuTime, int, float | None]:
     """Probes, seconds and CPU of a window of about `seconds`; then the peak and what a kept connection takes."""
     pid = probing.child.pid
+    others = Others()
     cpu_before, asked_before, began = cpu_time(pid), probing.engines.requests(), time.monotonic()
     time.sleep(seconds)
     probing.child.require_alive()
     cpu_after, asked_after, ended = cpu_time(pid), probing.engines.requests(), time.monotonic()
+    if (share := others.share()) > _DISTURBED:
+        probing.notes.append(f"**disturbed**: others used {share:.0%} of a core meanwhile")
     per_connection = None
     if probing.memory_before is not None:
         per_connection = (resident_memory(pid) - probing.memory_before) / probing.engine_count

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _GRACE = 5.0
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+"""The unit in which /proc counts CPU."""
 
 
 class ChildFailed(Exception):
@@ -106,7 +107,7 @@ def running(command: Sequence[str], workspace: Path, *, talking: bool = False) -
 def cpu_time(pid: int) -> CpuTime:
     """What the process has used so far, in hundredths of a second (proc(5), fields 14 and 15 of /proc/PID/stat)."""
     after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return CpuTime(int(after_name[11]) / _TICKS_PER_SECOND, int(after_name[12]) / _TICKS_PER_SECOND)
+    return CpuTime(int(after_name[11]) / TICKS_PER_SECOND, int(after_name[12]) / TICKS_PER_SECOND)
 
 
 def resident_memory(pid: int) -> int:

@@ -84,7 +84,7 @@ def _summary(output: str) -> dict[str, Any]:
 
 def _told(summary: dict[str, Any]) -> list[str]:
     notes = [
-        f"{summary['healthy']:,} healthy of {summary['probes']:,} probes",
+        f"{summary['healthy']:,} healthy and {summary['inconclusive']:,} inconclusive of {summary['probes']:,} probes",
         f"start late p50 {summary['late_ms_p50']:g} ms, p99 {summary['late_ms_p99']:g} ms, with the first tick",
     ]
     if summary["dropped_ticks"]:

@@ -192,7 +192,7 @@ def test_a_second_signal_ends_at_once(stuck: Started) -> None:
     asked = time.monotonic()
     stuck.terminate()
     assert stuck.wait(timeout=10) == 128 + signal.SIGTERM
-    assert time.monotonic() - asked < 0.5
+    assert time.monotonic() - asked < 1.2
 
 
 def test_a_reader_that_leaves_ends_the_run_with_a_line_and_not_a_traceback(

@@ -13,7 +13,7 @@ from healthprobe.testing.engines import ScriptedEngine
 INTERVAL = 0.4
 AT_ONCE = "--interval 400ms --timeout 150ms --failures 1"
 
-NEXT_TICK = 2 * INTERVAL + 0.3
+NEXT_TICK = 2 * INTERVAL + 1.0
 """How soon an edit shows, in seconds: the next tick is an interval away at most, the game's place in it less than
 another; the rest is for a busy machine."""
 
