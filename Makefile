@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find src -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml README.md LICENSE
 
-.PHONY: help install demo test check lint bench wheel clean
+.PHONY: help install demo test check lint bench chaos wheel clean
 
 help: ## what can be done here
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,8 +13,13 @@ install: $(VENV)/.installed ## create .venv with pinned, hashed requirements and
 demo: install ## engines that crash, hang and recover, probed for real; make demo ARGS="--for 30s"
 	@$(BIN)/healthprobe demo $(ARGS)
 
-test: install ## the tests, against the installed wheel
+test: install ## the tests, against the installed wheel; ARGS="tests/worker" for some of them
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest --numprocesses=2 --ignore=tests/system
+	@$(BIN)/python -m pytest tests/system
+endif
 
 lint: install ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check
@@ -24,7 +29,10 @@ lint: install ## ruff, mypy and the import contracts
 
 check: lint wheel test ## everything that must hold before a commit
 
-bench: $(VENV)/.bench ## our cost beside wrk, HAProxy, blackbox_exporter, aiohttp and httpx; ARGS="--write", ARGS="lateness"
+chaos: install ## every fault done to the whole program while engines fail, and the table of what was lost; ARGS="--short"
+	@$(BIN)/python -m chaos $(ARGS)
+
+bench: $(VENV)/.bench ## our cost beside wrk, HAProxy, blackbox_exporter, aiohttp and httpx; ARGS="--write", ARGS=lateness, mass-failure, listing
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 wheel: $(VENV)/.requirements ## build the wheel and the sdist into dist/

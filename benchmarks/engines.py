@@ -69,15 +69,26 @@ class Engines:
 
     def requests(self) -> int:
         """How many requests they were sent so far; asking counts as one with nginx. Raises OSError."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=_ANSWER_SECONDS)
-        try:
-            connection.request("GET", "/requests")
-            found = _REQUESTS.search(connection.getresponse().read().decode())
-        finally:
-            connection.close()
+        found = _REQUESTS.search(self._asked("/requests"))
         if found is None:
             raise OSError("the engines do not tell how many requests they had")
         return int(found[3])
+
+    def fail(self) -> None:
+        """All of them answer 503 from now on; plain engines alone can. Raises OSError."""
+        self._asked("/fail")
+
+    def heal(self) -> None:
+        """All of them answer 200 again."""
+        self._asked("/heal")
+
+    def _asked(self, path: str) -> str:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=_ANSWER_SECONDS)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
 
 
 @contextmanager

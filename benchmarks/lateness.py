@@ -78,6 +78,12 @@ class LatenessByTick:
 
     def record_listing_error(self) -> None: ...
 
+    def record_skipped_records(self, count: int) -> None: ...
+
+    def record_lag(self, publisher: str, events: int) -> None: ...
+
+    def record_parked(self, publisher: str) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:
@@ -140,7 +146,7 @@ async def _watched(pace: Pace, records: Sequence[RuntimeRecord], dead_count: int
             failures_threshold=THRESHOLD,
             max_concurrency=AutoLanes(prober.capacity),
             clock=lambda: _EPOCH + timedelta(seconds=time.monotonic()),
-            logger=_warnings(),
+            logger=warnings_logger(),
         )
         origin = time.monotonic()
         running = asyncio.create_task(worker.run())
@@ -221,7 +227,7 @@ def _collect_garbage_as_run_does() -> None:
     gc.enable()
 
 
-def _warnings() -> Any:
+def warnings_logger() -> Any:
     """A logger for what should not happen, on standard error."""
     wrapper = structlog.make_filtering_bound_logger(logging.WARNING)
     return structlog.wrap_logger(structlog.PrintLogger(sys.stderr), wrapper_class=wrapper)

@@ -3,7 +3,8 @@
     python -m benchmarks.plain_engines PORT [--answer-after SECONDS | --silent]
 
 Answers 200 to anything, at once, after a while, or (`--silent`) never: a connection is accepted and nothing is said.
-`GET /requests` gives the number of all other requests so far, in the words of nginx's stub_status.
+`GET /requests` gives the number of all other requests so far, in the words of nginx's stub_status; after `GET /fail`
+everything is answered 503, until `GET /heal`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import uvloop
 BACKLOG = 16384
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+_UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+_COMMANDS = {b"GET /fail ": _UNAVAILABLE, b"GET /heal ": _OK}
 
 
 class PlainEngines:
@@ -28,6 +31,7 @@ class PlainEngines:
     def __init__(self, *, answer_after: float, silent: bool) -> None:
         self.answer_after = answer_after
         self.silent = silent
+        self.answer = _OK
         self.requests = 0
         self.loop = asyncio.get_running_loop()
 
@@ -54,11 +58,15 @@ class _Connection(asyncio.Protocol):
         if data.startswith(b"GET /requests "):
             self._write(engines.status())
             return
+        if data[:10] in _COMMANDS:
+            engines.answer = _COMMANDS[data[:10]]
+            self._write(_OK)
+            return
         engines.requests += 1
         if engines.answer_after:
-            engines.loop.call_later(engines.answer_after, self._write, _OK)
+            engines.loop.call_later(engines.answer_after, self._write, engines.answer)
         elif not engines.silent:
-            self._write(_OK)
+            self._write(engines.answer)
 
     def _write(self, answer: bytes) -> None:
         if self._transport is not None:

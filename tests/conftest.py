@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 
 import pytest
 import structlog
 import uvloop
+from tests.servers.postgres import PostgresServer
 
 from healthprobe.testing.clock import VirtualTimeLoop
 
@@ -32,3 +34,29 @@ def _logging_as_it_comes() -> Iterator[None]:
     """No test inherits how another one set up the log."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server, started once, by the first test that wants it."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _database_numbers() -> Iterator[int]:
+    return count(1)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer, _database_numbers: Iterator[int]) -> str:
+    """A new, empty database on it."""
+    return postgres_server.url(f"test_{next(_database_numbers)}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new, empty database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path / 'healthprobe.db'}"
+    return str(request.getfixturevalue("postgres_url"))

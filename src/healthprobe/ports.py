@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from healthprobe.domain.event import EventType, HealthEvent
@@ -39,7 +40,26 @@ class LogError(HealthprobeError):
 
 
 class PublishError(HealthprobeError):
-    """A publisher could not deliver. `permanent` means that this event will never be taken."""
+    """A publisher could not deliver.
+
+    `delivered` is how many of the events, from the first on, were acknowledged before. `permanent` means that the event
+    after those will never be taken: it is parked, and the others go on. `retry_after` is how long, in seconds, the bus
+    asked us to wait.
+    """
+
+    def __init__(
+        self, message: str, *, permanent: bool = False, delivered: int = 0, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, permanent=permanent)
+        self.delivered = delivered
+        self.retry_after = retry_after
+
+
+class PublisherGone(PublishError):
+    """Nobody will ever take an event here again, whichever it is: its relay ends, and the log keeps the events."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, permanent=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +68,20 @@ class LogEntry:
 
     cursor: int
     event: HealthEvent
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that `publisher` (the name of its relay) refuses for good, and why.
+
+    `parked_at` is wall time in UTC. `due` tells that it was asked for again: the relay sends it once more.
+    """
+
+    publisher: str
+    event: HealthEvent
+    reason: str
+    parked_at: datetime
+    due: bool = False
 
 
 class RuntimeRecordStore(Protocol):
@@ -63,7 +97,7 @@ class RuntimeRecordStore(Protocol):
 
 
 class HealthEventLog(Protocol):
-    """The durable, ordered record of health events. Every method raises LogError."""
+    """The durable, ordered record of health events, and what the relays must remember. Every method raises LogError."""
 
     async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
         """The last event of each of these games; games without events are left out."""
@@ -82,12 +116,50 @@ class HealthEventLog(Protocol):
         """At most `limit` entries whose cursor is greater than `after`, in order."""
         ...
 
-    async def load_cursor(self, name: str) -> int:
-        """The cursor saved under `name`, or 0."""
+    async def end(self) -> int:
+        """The cursor of the last entry, or 0 where there is none."""
+        ...
+
+    async def prune(self, before: datetime, through: int) -> int:
+        """Remove events seen before `before` whose cursor is at most `through`, and never a game's last one.
+
+        Returns how many there were.
+        """
+        ...
+
+    async def load_cursor(self, name: str) -> int | None:
+        """The cursor saved under `name`, or None."""
         ...
 
     async def save_cursor(self, name: str, cursor: int) -> None:
-        """Remember `cursor` under `name`, durably."""
+        """Remember `cursor` under `name`, durably, unless a greater one is remembered already."""
+        ...
+
+    async def all_cursors(self) -> Mapping[str, int]:
+        """All the cursors that are remembered, by name."""
+        ...
+
+    async def forget_cursor(self, name: str) -> bool:
+        """Forget the cursor saved under `name`; whether there was one."""
+        ...
+
+    async def park(self, letter: DeadLetter) -> None:
+        """Keep `letter`, durably, in the place of an earlier one about the same event and publisher."""
+        ...
+
+    async def dead_letters(self, limit: int, *, due_at: str | None = None) -> Sequence[DeadLetter]:
+        """At most `limit` letters in the order in which their events were parked first.
+
+        With `due_at`, those alone that the publisher of this name is to be sent again.
+        """
+        ...
+
+    async def ask_again(self) -> int:
+        """Make every dead letter due: its relay sends it once more. Returns how many there are."""
+        ...
+
+    async def release(self, letter: DeadLetter) -> None:
+        """Forget `letter`: its event was delivered after all."""
         ...
 
 
@@ -97,7 +169,7 @@ class HealthEventPublisher(Protocol):
     async def publish(self, events: Sequence[HealthEvent]) -> None:
         """Deliver `events` in order; returns when all are acknowledged. Raises PublishError.
 
-        After an error some of them may have been delivered: they come again, with the same ids.
+        After an error more of them may have arrived than it tells: those come again, with the same ids.
         """
         ...
 
@@ -131,4 +203,16 @@ class Telemetry(Protocol):
 
     def record_listing_error(self) -> None:
         """The store could not list its records; the last good list stays in force."""
+        ...
+
+    def record_skipped_records(self, count: int) -> None:
+        """The store's last listing left out `count` records that it could not read."""
+        ...
+
+    def record_lag(self, publisher: str, events: int) -> None:
+        """So many events of the log have not reached `publisher` yet."""
+        ...
+
+    def record_parked(self, publisher: str) -> None:
+        """One event was parked: `publisher` refuses it for good."""
         ...

@@ -17,7 +17,7 @@ from healthprobe.testing.contracts.samples import failed, history, recovered
 
 @pytest.fixture
 async def log(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqlLog]:
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(sqlite, "LOCK_TIMEOUT", 0.05)
     database = await SqlDatabase.open(f"sqlite:{path}")
     yield SqlLog(database)
     await database.aclose()

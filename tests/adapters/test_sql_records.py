@@ -65,6 +65,14 @@ async def test_an_edit_by_any_program_shows_at_the_next_listing(
     assert [record.game_id for record in await store.list_by_status("running")] == games
 
 
+@pytest.mark.parametrize(("game_id", "container_id"), [("game\0-9", "c1"), ("game-9", "c\0")])
+async def test_a_row_with_a_nul_character_is_left_out_for_it_would_hold_up_all_events(
+    store: SqlRecords, game_id: str, container_id: str
+) -> None:
+    await store.put([RuntimeRecord(game_id, container_id, "http://h:1")])
+    assert await store.list_by_status("running") == [GAME_7, GAME_8]
+
+
 async def test_a_row_without_a_game_id_is_left_out(store: SqlRecords, path: Path) -> None:
     edit(path, "INSERT INTO runtime_records VALUES ('', 'c', 'http://h:1', 'running')")
     edit(path, "INSERT INTO runtime_records VALUES (x'ff00', 'c', 'http://h:1', 'running')")

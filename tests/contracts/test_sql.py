@@ -1,7 +1,6 @@
-"""The SQLite store and log keep their ports' promises."""
+"""The SQL store and log keep their ports' promises, on SQLite and on a real PostgreSQL server alike."""
 
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -12,15 +11,16 @@ from healthprobe.testing.contracts.records import Edit
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[SqlDatabase]:
-    database = await SqlDatabase.open(f"sqlite:{tmp_path / 'healthprobe.db'}")
+async def database(url: str) -> AsyncIterator[SqlDatabase]:
+    database = await SqlDatabase.open(url)
     yield database
     await database.aclose()
 
 
 @pytest.fixture
-async def other_program(database: SqlDatabase) -> AsyncIterator[SqlDatabase]:
-    other = await SqlDatabase.open(f"sqlite:{database.name}")
+async def other_program(database: SqlDatabase, url: str) -> AsyncIterator[SqlDatabase]:
+    assert database.name
+    other = await SqlDatabase.open(url)
     yield other
     await other.aclose()
 

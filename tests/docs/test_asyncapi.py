@@ -21,6 +21,23 @@ def validate(document: Any, message: str) -> None:
     Draft202012Validator(schema).validate(document)
 
 
+def test_every_channel_has_an_operation_and_every_reference_leads_somewhere() -> None:
+    channels = {operation["channel"]["$ref"].rpartition("/")[2] for operation in CONTRACT["operations"].values()}
+    assert channels == set(CONTRACT["channels"])
+    for channel in CONTRACT["channels"].values():
+        for message in channel["messages"].values():
+            payload = referred(message["$ref"])["payload"]
+            Draft202012Validator.check_schema(referred(payload["$ref"]))
+
+
+def referred(reference: str) -> Any:
+    """What stands in the contract where `reference` points to."""
+    place: Any = CONTRACT
+    for step in reference.removeprefix("#/").split("/"):
+        place = place[step]
+    return place
+
+
 def as_read_by_the_world(details: Details) -> Any:
     event = HealthEvent(3, "game-7", "c0ffee", SEEN, details)
     return msgspec.json.decode(msgspec.json.encode(event.as_document()))

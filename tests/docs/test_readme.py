@@ -44,7 +44,7 @@ def test_a_row_tells_the_options_default_and_its_variables(name: str) -> None:
     placeholder = signature.strip("`").removeprefix(name).strip().replace("\\", "")
     assert placeholder in {option.metavar, "reuse|fresh", "LEVEL", ""}
     shown = option.show_default if isinstance(option.show_default, str) else option.default
-    assert default.strip("`") == ("" if shown is False else str(shown).partition(";")[0])
+    assert default.strip("`") == ("" if shown in {False, None} else str(shown).partition(";")[0])
     named = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar)
     assert variables == ", ".join(f"`{variable}`" for variable in named)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.surfaces.live_engine import LiveEngine
 from tests.surfaces.program import CommandLine, Program, clean_environment
+from tests.surfaces.terminal_session import OpenTerminal, TerminalSession
 
 
 @pytest.fixture
@@ -30,3 +31,16 @@ def command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch
 def engine() -> Iterator[LiveEngine]:
     with LiveEngine() as live:
         yield live
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[OpenTerminal]:
+    opened: list[TerminalSession] = []
+
+    def open_terminal(*arguments: str, **environment: str) -> TerminalSession:
+        opened.append(TerminalSession(tmp_path, *arguments, **environment))
+        return opened[-1]
+
+    yield open_terminal
+    for session in opened:
+        session.kill()

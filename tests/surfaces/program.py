@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ Document = dict[str, Any]
 Started = subprocess.Popen[str]
 
 PROGRAM = (sys.executable, "-m", "healthprobe")
+QUICK = ("run", "--interval", "150ms", "--timeout", "100ms", "--failures", "2")
 
 
 class Program:
@@ -85,6 +86,16 @@ class CommandLine:
         return self
 
 
+def written_games(folder: Path, game_ids: Iterable[str], endpoint: str) -> str:
+    """The records of these games in a file, and the URL of it."""
+    records = [
+        {"game_id": game_id, "current_container_id": f"{game_id}-a", "engine_endpoint": endpoint, "status": "running"}
+        for game_id in game_ids
+    ]
+    (folder / "games.json").write_text(json.dumps(records))
+    return f"file:{folder / 'games.json'}"
+
+
 def documents(lines: list[str]) -> list[Document]:
     """JSON lines, read."""
     return [json.loads(line) for line in lines]
@@ -99,3 +110,10 @@ def next_document(started: Started) -> Document:
         pytest.fail(f"the program ended with {started.wait()}: {started.stderr.read()}")
     document: Document = json.loads(line)
     return document
+
+
+def next_log_line(started: Started) -> Document:
+    """The next line that a running program logs; the test's own time limit bounds the wait."""
+    assert started.stderr is not None
+    line: Document = json.loads(started.stderr.readline())
+    return line

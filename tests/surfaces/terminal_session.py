@@ -11,11 +11,15 @@ import struct
 import subprocess
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.surfaces.program import PROGRAM, clean_environment
 
 COLUMNS = 80
+
+PLAIN_STYLES = {"0", "1", "2", "1;31", "1;32", "1;33"}
+"""Bold, dim, and the terminal's own red, green and yellow: no colour of ours, no background."""
 
 _STYLES = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -78,3 +82,12 @@ class TerminalSession:
             return False
         self.screen += written.decode()
         return bool(written)
+
+
+OpenTerminal = Callable[..., TerminalSession]
+"""Opens one with a command and its environment."""
+
+
+def assert_readable(session: TerminalSession) -> None:
+    assert max(map(len, session.lines)) <= COLUMNS
+    assert set(re.findall(r"\x1b\[([0-9;]*)m", session.screen)) <= PLAIN_STYLES

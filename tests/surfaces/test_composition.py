@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 from structlog.testing import LogCapture
+from tests.surfaces.program import CommandLine, clean_environment
 
 from healthprobe.ports import ConfigurationError
-from healthprobe.surfaces.composition import LOGS, PLANNED, PUBLISHERS, RECORDS, Adapters, composed, shown
+from healthprobe.surfaces.adapters import LOGS, PLANNED, PUBLISHERS, RECORDS, Adapters
+from healthprobe.surfaces.composition import composed
 from healthprobe.surfaces.durations import Duration
 from healthprobe.surfaces.settings import Settings
 from healthprobe.surfaces.tally import Tally
@@ -39,9 +44,44 @@ async def test_what_is_planned_is_not_here_yet_and_what_is_here_is_not_planned()
     assert not PLANNED & {*RECORDS, *LOGS, *PUBLISHERS}
 
 
-def test_credentials_of_a_url_are_not_shown() -> None:
-    assert shown("postgresql://user:secret@db/games") == "postgresql://***@db/games"
-    assert shown("sqlite:folder@home/games.db") == "sqlite:folder@home/games.db"
+WITHOUT = "import sys; sys.modules[sys.argv.pop(1)] = None; from healthprobe.surfaces.cli.main import main; main()"
+"""The program on a machine where the library that is its first argument is not installed."""
+
+
+@pytest.mark.parametrize(
+    ("library", "extra", "arguments"),
+    [
+        ("psycopg", "postgres", ("run", "--log", "postgresql://user:secret@127.0.0.1:1/games")),
+        ("redis", "redis", ("run", "--publish", "redis://:secret@127.0.0.1:1/0")),
+        ("aiohttp", "http", ("run", "--publish", "https://user:secret@127.0.0.1:1/")),
+        ("aiohttp", "http", ("run", "--records", "http://127.0.0.1:1/games?token=secret")),
+        ("apprise", "notify", ("run", "--notify", "slack://secret/secret/secret")),
+    ],
+)
+def test_a_library_that_is_missing_is_named_with_the_line_that_installs_it(
+    tmp_path: Path, library: str, extra: str, arguments: Sequence[str]
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT, library, *arguments],
+        cwd=tmp_path,
+        env=clean_environment({}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    [told] = ended.stderr.splitlines()
+    assert told.startswith("healthprobe: ")
+    assert told.endswith(f"not installed: pip install 'healthprobe[{extra}]'")
+    assert "secret" not in told
+
+
+def test_two_urls_of_one_bus_are_refused_for_they_would_share_its_relay(command_line: CommandLine) -> None:
+    bus = "redis://:secret@127.0.0.1:1/0?stream=health"
+    told = command_line("run", "--publish", bus, "--publish", f"{bus}&maxlen=7")
+    assert (told.code, told.out, len(told.err)) == (2, [], 1)
+    assert "--publish redis://127.0.0.1:1?stream=health is named by two URLs" in told.err[0]
 
 
 @pytest.mark.parametrize(("wanted", "warnings"), [(10**9, 1), (4, 0), (None, 0)])

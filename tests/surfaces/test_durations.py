@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.surfaces.durations import Duration, parse_duration
+from healthprobe.surfaces.durations import Duration, parse_duration, parse_retention
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,41 @@ def test_anything_else_is_refused_with_what_to_write(text: str, advice: str) -> 
 def test_a_duration_reads_back_from_its_own_text(milliseconds: int) -> None:
     duration = Duration(milliseconds / 1000)
     assert parse_duration(str(duration)) == pytest.approx(float(duration), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90d", 7_776_000.0), ("1d", 86_400.0), ("36h", 129_600.0), ("1m30s", 90.0), ("forever", None)],
+)
+def test_a_retention_may_be_told_in_days_too_or_be_for_ever(text: str, seconds: float | None) -> None:
+    assert parse_retention(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("0d", "keeps nothing: write a number of days above zero, or forever"),
+        ("0000d", "keeps nothing"),
+        ("0s", "is zero"),
+        ("90", "has no unit: .*; days are written as in 90d, no end as forever"),
+        ("-1d", "is negative"),
+        ("1.5d", "is not a duration: .*; days are written as in 90d"),
+        ("1d12h", "is not a duration"),
+        ("36526d", "is longer than a hundred years: write forever"),
+        ("876601h", "is longer than a hundred years"),
+        ("9999999999d", "is not a duration"),
+        ("", "is not a duration"),
+        ("never", "no end as forever"),
+    ],
+)
+def test_any_other_retention_is_refused_with_what_to_write(text: str, advice: str) -> None:
+    with pytest.raises(ValueError, match=advice):
+        parse_retention(text)
+
+
+@given(st.integers(min_value=1, max_value=36_525))
+def test_a_retention_reads_back_from_its_own_text(days: int) -> None:
+    retention = parse_retention(f"{days}d")
+    assert retention is not None
+    assert float(retention) == days * 86_400
+    assert parse_retention(str(retention)) == retention

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tests.servers.postgres import PostgresServer
 from tests.surfaces.live_engine import LiveEngine
 from tests.surfaces.program import (
     PROGRAM,
+    QUICK,
     CommandLine,
     Document,
     Program,
@@ -20,29 +23,14 @@ from tests.surfaces.program import (
     clean_environment,
     documents,
     next_document,
+    next_log_line,
+    written_games,
 )
 
-QUICK = ("run", "--interval", "150ms", "--timeout", "100ms", "--failures", "2")
 FIELDS = ["id", "sequence", "game_id", "container_id", "event_type", "occurred_at", "details"]
 
 MORE_THAN_A_PIPE_HOLDS = 400
 """Events, of some 250 bytes each."""
-
-
-def written_games(folder: Path, game_ids: Iterable[str], endpoint: str) -> str:
-    """The records of these games in a file, and the URL of it."""
-    records = [
-        {"game_id": game_id, "current_container_id": f"{game_id}-a", "engine_endpoint": endpoint, "status": "running"}
-        for game_id in game_ids
-    ]
-    (folder / "games.json").write_text(json.dumps(records))
-    return f"file:{folder / 'games.json'}"
-
-
-def first_error_line(running: Started) -> Document:
-    assert running.stderr is not None
-    line: Document = json.loads(running.stderr.readline())
-    return line
 
 
 def wait_for_events(command_line: CommandLine, count: int) -> None:
@@ -92,7 +80,7 @@ def assert_told_in_the_log(lines: list[Document]) -> None:
 def test_the_store_is_edited_while_it_runs(program: Program, command_line: CommandLine, engine: LiveEngine) -> None:
     engine.become(503)
     running = program.start(*QUICK)
-    assert first_error_line(running)["games"] == 0
+    assert next_log_line(running)["games"] == 0
     command_line("runtimes", "add", "game-1", engine.endpoint, "--container", "c0ffee")
     first = next_document(running)
     assert (first["id"], first["container_id"]) == ("game-1:1", "c0ffee")
@@ -219,7 +207,7 @@ def test_variables_of_the_reference_are_heeded_and_file_descriptors_raised(progr
         HEALTHPROBE_TIMEOUT="200ms",
         RTMANAGER_PROBE_FAILURES_THRESHOLD="7",
     )
-    started = first_error_line(running)
+    started = next_log_line(running)
     assert (started["interval"], started["timeout"], started["failures"]) == ("700ms", "200ms", 7)
     limits = Path(f"/proc/{running.pid}/limits").read_text()
     [line] = [line for line in limits.splitlines() if line.startswith("Max open files")]
@@ -227,3 +215,91 @@ def test_variables_of_the_reference_are_heeded_and_file_descriptors_raised(progr
     assert soft == hard
     running.terminate()
     assert running.wait(timeout=5) == 0
+
+
+def test_every_publisher_gets_every_event_and_one_that_is_away_delays_no_other(
+    program: Program, engine: LiveEngine, tmp_path: Path
+) -> None:
+    records = ("--records", written_games(tmp_path, ["game-1"], engine.endpoint))
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        away = f"http://127.0.0.1:{nobody.getsockname()[1]}/hook"
+        publishers = ("stdout:", "file:one.jsonl", away, "file:two.jsonl", "stdout:")
+        running = program.start(*QUICK, *records, *(part for url in publishers for part in ("--publish", url)))
+        engine.become(503)
+        failed = next_document(running)
+        engine.become(200)
+        recovered = next_document(running)
+        running.terminate()
+        rest, errors = running.communicate(timeout=10)
+    assert (running.returncode, rest) == (0, ""), "standard output was named twice, and is one publisher"
+    for name in ("one.jsonl", "two.jsonl"):
+        assert documents((tmp_path / name).read_text().splitlines()) == [failed, recovered]
+    stuck = [line for line in documents(errors.splitlines()) if line["msg"] == "relay is stuck"]
+    assert [line["publisher"] for line in stuck] == [away]
+
+
+def test_a_file_of_events_goes_on_where_the_run_before_left_it(
+    program: Program, command_line: CommandLine, engine: LiveEngine, tmp_path: Path
+) -> None:
+    command = (*QUICK, "--records", written_games(tmp_path, ["game-1"], engine.endpoint))
+    for count, behaviour in enumerate((503, 200), 1):
+        engine.become(behaviour)
+        running = program.start(*command, HEALTHPROBE_PUBLISH="file:events.jsonl")
+        wait_for_events(command_line, count)
+        running.terminate()
+        out, _ = running.communicate(timeout=10)
+        assert (running.returncode, out) == (0, "")
+    assert (tmp_path / "events.jsonl").read_text().splitlines() == command_line("events").out
+
+
+@pytest.fixture
+def late_server() -> Iterator[PostgresServer]:
+    """A server that is not started yet, on a port that is known already."""
+    server = PostgresServer()
+    with ExitStack() as stack:
+        stack.push(server)
+        yield server
+
+
+@pytest.fixture(params=["--log", "--records"])
+def needs_server(
+    request: pytest.FixtureRequest, late_server: PostgresServer, engine: LiveEngine, tmp_path: Path
+) -> tuple[str, ...]:
+    """A run that has its log there, or one that finds its games there."""
+    address = late_server.address(late_server.port, "postgres")
+    if request.param == "--log":
+        return (*QUICK, "--records", written_games(tmp_path, ["game-1"], engine.endpoint), "--log", address)
+    query = f"SELECT 'game-1' AS game_id, '' AS current_container_id, '{engine.endpoint}' AS engine_endpoint"
+    return (*QUICK, "--records", address, "--records-query", query)
+
+
+def test_a_database_that_comes_up_later_is_waited_for_and_then_the_run_begins(
+    program: Program, engine: LiveEngine, late_server: PostgresServer, needs_server: tuple[str, ...]
+) -> None:
+    engine.become(503)
+    running = program.start(*needs_server)
+    waiting = [next_log_line(running)]
+    with late_server:
+        while (line := next_log_line(running))["msg"] == waiting[0]["msg"]:
+            waiting.append(line)
+        assert (line["level"], line["msg"]) == ("WARNING", "it is there: the run begins")
+        assert next_document(running)["id"] == "game-1:1"
+        running.terminate()
+        assert running.wait(timeout=10) == 0
+    assert (waiting[0]["level"], waiting[0]["msg"]) == ("WARNING", "waiting for what this run needs")
+    assert f"127.0.0.1:{late_server.port}" in waiting[0]["err"]
+    assert "it is away" in waiting[0]["err"]
+    assert len({each["err"] for each in waiting}) == len(waiting), "each reason is said once"
+
+
+def test_a_run_that_waits_for_its_database_ends_cleanly_when_it_is_told_to(
+    program: Program, needs_server: tuple[str, ...]
+) -> None:
+    running = program.start(*needs_server)
+    assert next_log_line(running)["msg"] == "waiting for what this run needs"
+    asked = time.monotonic()
+    running.terminate()
+    out, errors = running.communicate(timeout=10)
+    assert (running.returncode, out, errors) == (0, "", "")
+    assert time.monotonic() - asked < 0.1 + 2

@@ -120,3 +120,21 @@ def test_a_store_that_is_not_there_is_not_made_by_looking(
     told = command_line("runtimes", *arguments)
     assert (told.code, len(told.err)) == (2, 1)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_store_on_postgresql_is_edited_the_same_way_and_its_password_is_never_shown(
+    command_line: CommandLine, postgres_url: str, tmp_path: Path
+) -> None:
+    url = postgres_url.replace("postgres@", "postgres:SECRET@")
+    games = tmp_path / "games.json"
+    games.write_text('[{"game_id": "game-7", "engine_endpoint": "http://10.0.0.7:8080"}]')
+    imported = command_line("runtimes", "import", str(games), "--records", url)
+    assert (imported.code, imported.err[0].partition("@")[0]) == (
+        0,
+        "healthprobe: imported 1 game into postgresql://***",
+    )
+    assert documents(command_line("runtimes", "list", "--records", url).out)[0]["game_id"] == "game-7"
+    missing = command_line("runtimes", "remove", "game-7", "game-8", "--records", url)
+    assert missing.code == 1
+    assert "SECRET" not in "".join(missing.err)
+    assert command_line("runtimes", "list", "--records", url).out == []

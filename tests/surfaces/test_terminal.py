@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from tests.surfaces.program import Program
-from tests.surfaces.terminal_session import COLUMNS, TerminalSession
+from tests.surfaces.terminal_session import OpenTerminal, assert_readable
 
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
 from healthprobe.surfaces.terminal import lasted, printable, transition_text
 from healthprobe.testing.engines import Script
 from healthprobe.testing.fleet import FleetProcess
-
-OpenTerminal = Callable[..., TerminalSession]
-
-PLAIN_STYLES = {"0", "1", "2", "1;31", "1;32", "1;33"}
-"""Bold, dim, and the terminal's own red, green and yellow: no colour of ours, no background."""
-
-
-@pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[OpenTerminal]:
-    opened: list[TerminalSession] = []
-
-    def open_terminal(*arguments: str, **environment: str) -> TerminalSession:
-        opened.append(TerminalSession(tmp_path, *arguments, **environment))
-        return opened[-1]
-
-    yield open_terminal
-    for session in opened:
-        session.kill()
-
-
-def assert_readable(session: TerminalSession) -> None:
-    assert max(map(len, session.lines)) <= COLUMNS
-    assert set(re.findall(r"\x1b\[([0-9;]*)m", session.screen)) <= PLAIN_STYLES
 
 
 def test_the_demo_is_an_introduction_a_line_a_transition_and_a_summary(terminal: OpenTerminal) -> None:
@@ -48,9 +23,8 @@ def test_the_demo_is_an_introduction_a_line_a_transition_and_a_summary(terminal:
     assert_readable(session)
     introduction, *transitions, summary = session.lines
     assert introduction == "12 engines crash, hang and recover; 3 failures in a row count. Ctrl-C ends it."
-    assert re.fullmatch(
-        r"\d\d:\d\d:\d\d  failed     chess-1             3 failures: connection refused", transitions[0]
-    )
+    refused = r"\d\d:\d\d:\d\d  failed     chess-1             3 failures: connection refused"
+    assert any(re.fullmatch(refused, line) for line in transitions)
     assert all(re.match(r"\d\d:\d\d:\d\d  (failed|recovered)  ", line) for line in transitions)
     assert re.fullmatch(rf"12 engines, \d+ probes, {len(transitions)} transitions, \d+ incidents? open\.", summary)
 

@@ -1,6 +1,6 @@
 """Promise 2 over the whole program: killed again and again, it tells each transition exactly once.
 
-Eighteen kills by default; more than two hundred with HEALTHPROBE_SYSTEM_TESTS=full, which takes three minutes.
+Twelve kills by default; more than two hundred with HEALTHPROBE_SYSTEM_TESTS=full, which takes three minutes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SHORT_LIFE = 1.2
 async def test_the_log_of_a_program_that_is_killed_all_the_time_equals_what_the_engines_script_says(
     lives_in: Callable[[str], Lives], *, full: bool
 ) -> None:
-    play = Play(acts=35 if full else 3)
+    play = Play(acts=35 if full else 2)
     async with play:
         from_file, embedded = lives_in("from-file"), lives_in("embedded")
         from_file.watch(play.endpoints)

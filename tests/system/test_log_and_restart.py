@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 
 from tests.system.life import EMBEDDED, Lives, until
 
-from healthprobe.adapters.sql.sqlite import BUSY_TIMEOUT
+from healthprobe.adapters.sql.place import LOCK_TIMEOUT
 from healthprobe.testing.engines import Script, ScriptedEngine, ScriptedFleet
 
 INTERVAL = 0.4
@@ -31,7 +31,7 @@ async def test_transitions_wait_unchanged_while_another_process_holds_the_log_an
             await asyncio.gather(*(engine.become(503) for engine in engines[:failing]))
             failed = time.time()
             asked = [engine.requests for engine in engines]
-            await asyncio.sleep(BUSY_TIMEOUT + 1.0)
+            await asyncio.sleep(LOCK_TIMEOUT + 1.0)
             assert life.printed == []
             freed = time.time()
             probes = [engine.requests - before for engine, before in zip(engines, asked, strict=True)]

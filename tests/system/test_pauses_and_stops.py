@@ -54,7 +54,7 @@ async def test_a_program_that_is_paused_for_longer_than_its_interval_blames_no_e
 async def test_a_program_that_is_told_to_stop_in_mid_tick_blames_no_engine_and_is_gone_in_time(
     lives_in: Callable[[str], Lives], *, full: bool
 ) -> None:
-    stops, beside = (100, 4) if full else (10, 5)
+    stops, beside = (100, 4) if full else (5, 5)
 
     async def stop_in_mid_tick(number: int) -> None:
         lives = lives_in(f"life-{number}")

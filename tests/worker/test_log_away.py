@@ -210,3 +210,17 @@ async def test_on_commit_is_called_when_the_log_has_taken_events_and_not_before(
     stage.log.unavailable = False
     await ticks(worker, 2)
     assert commits == [1, 2]
+
+
+async def test_a_transition_that_the_log_will_never_take_keeps_no_other_out_and_is_told_of_once() -> None:
+    stage = Stage(**{f"game_{number}": [UNAVAILABLE] * 20 for number in range(5)})
+    stage.log.unacceptable = {"game_2"}
+    worker = Worker(**stage.arguments())
+    await ticks(worker, 6)
+    assert sorted(event.game_id for event in stage.log.events) == ["game_0", "game_1", "game_3", "game_4"]
+    (line,) = stage.lines_of("publish health event")
+    assert (line["log_level"], line["err"]) == ("error", "game_2:1 will never be taken")
+    stage.log.unacceptable = set()
+    await ticks(worker, 1)
+    assert stage.log.events[-1].game_id == "game_2"
+    assert stage.log.events[-1].details.as_document()["consecutive_failures"] == 3

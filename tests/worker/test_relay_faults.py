@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
+from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.outcome import HEALTHY
+from healthprobe.ports import PublisherGone, PublishError
 from healthprobe.testing.contracts.samples import history
 from healthprobe.testing.memory import MemoryLog, MemoryPublisher
 from healthprobe.testing.prober import UNAVAILABLE
 from healthprobe.testing.stage import Stage, run_for
-from healthprobe.worker.relay import Relay
+from healthprobe.worker.relay import BATCH, LONGEST_WAIT, Relay
 from healthprobe.worker.worker import Worker
 
 
@@ -29,16 +32,16 @@ async def test_a_publisher_that_is_down_gets_everything_in_order_when_it_is_back
     assert publisher.delivered == log.events
 
 
-async def test_a_publisher_that_is_down_is_asked_ever_more_seldom_but_at_least_every_half_minute(
+async def test_a_publisher_that_is_down_is_asked_ever_more_seldom_but_at_least_every_six_seconds(
     log: MemoryLog, publisher: MemoryPublisher
 ) -> None:
     publisher.unavailable = True
     await run_for(600.0, Relay(log=log, publisher=publisher, name="bus").run())
     pauses = [later - earlier for earlier, later in zip(publisher.asked_at, publisher.asked_at[1:], strict=False)]
     assert pauses[0] <= 0.1
-    assert max(pauses) <= 30.0
-    assert min(pauses[-5:]) >= 15.0
-    assert 20 < len(pauses) < 60
+    assert max(pauses) <= LONGEST_WAIT == 6.0
+    assert min(pauses[-5:]) >= LONGEST_WAIT / 2
+    assert 100 < len(pauses) < 210
 
 
 async def test_it_says_once_that_it_is_stuck_and_once_that_it_is_through(publisher: MemoryPublisher) -> None:
@@ -67,7 +70,7 @@ async def test_one_publisher_that_hangs_or_is_down_delays_nobody_else(log: Memor
     ]
     await asyncio.gather(*(run_for(5.0, relay.run()) for relay in relays))
     assert well.delivered == log.events
-    assert log.cursors == {"well": 4}
+    assert log.cursors == {"hanging": 0, "dead": 0, "well": 4}
 
 
 async def test_a_publisher_that_takes_its_time_delays_no_probe(publisher: MemoryPublisher) -> None:
@@ -101,7 +104,8 @@ async def test_a_kill_between_delivery_and_cursor_makes_it_come_again_and_never_
         """As a kill: nothing catches it."""
 
     async def killed(name: str, cursor: int) -> None:
-        raise Killed
+        if cursor > 0:
+            raise Killed
 
     log.save_cursor, save_cursor = killed, log.save_cursor  # type: ignore[method-assign]  # the process dies here
     with pytest.raises(Killed):
@@ -134,13 +138,106 @@ async def test_a_publisher_that_raises_cancelled_error_of_its_own_does_not_end_t
     assert publisher.delivered == log.events
 
 
-async def test_an_event_that_will_never_be_taken_ends_the_relay_with_one_error_and_stays_in_the_log() -> None:
-    stage, publisher = Stage(), MemoryPublisher()
+async def test_a_publisher_that_is_gone_for_good_ends_its_relay_with_one_error_and_the_events_stay_in_the_log() -> None:
+    class Gone(MemoryPublisher):
+        async def pass_switches(self) -> None:
+            raise PublisherGone("its reader has left")
+
+    stage = Stage()
     stage.log = MemoryLog(*history("a", 4))
-    publisher.unacceptable = {"a:3"}
-    relay = Relay(log=stage.log, publisher=publisher, name="bus", logger=stage.logger)
+    relay = Relay(log=stage.log, publisher=Gone(), name="bus", logger=stage.logger)
     async with asyncio.timeout(10):
         await relay.run()
-    assert [(line["log_level"], line["err"]) for line in stage.lines] == [("error", "a:3 will never be taken")]
+        await relay.drain(within=1.0)
+    assert [(line["log_level"], line["err"]) for line in stage.lines] == [("error", "its reader has left")]
     assert len(stage.log.events) == 4
-    assert stage.log.cursors.get("bus", 0) < 3
+    assert stage.log.cursors == {"bus": 0}
+    assert stage.log.letters == {}
+
+
+async def test_what_was_acknowledged_before_a_fault_does_not_come_again(log: MemoryLog) -> None:
+    class BreaksHalfWay(MemoryPublisher):
+        async def publish(self, events: Sequence[HealthEvent]) -> None:
+            if len(events) > 1:
+                await super().publish(events[:2])
+                raise PublishError("the connection broke", delivered=2)
+            await super().publish(events)
+
+    log.write(*history("a", 5)[4:])
+    publisher = BreaksHalfWay()
+    await run_for(10.0, Relay(log=log, publisher=publisher, name="bus").run())
+    assert publisher.delivered == log.events
+    assert log.cursors == {"bus": 5}
+
+
+async def test_a_bus_that_asks_for_patience_is_left_alone_for_so_long(log: MemoryLog) -> None:
+    class AsksForPatience(MemoryPublisher):
+        async def pass_switches(self) -> None:
+            if len(self.asked_at) == 1:
+                raise PublishError("answered 429", retry_after=120.0)
+
+    publisher = AsksForPatience()
+    await run_for(200.0, Relay(log=log, publisher=publisher, name="bus").run())
+    first, second = publisher.asked_at
+    assert second - first == pytest.approx(120.0)
+    assert publisher.delivered == log.events
+
+
+async def test_a_bus_that_asks_for_a_day_is_asked_again_after_an_hour(log: MemoryLog) -> None:
+    class AsksForADay(MemoryPublisher):
+        async def pass_switches(self) -> None:
+            raise PublishError("answered 503", retry_after=86_400.0)
+
+    publisher = AsksForADay()
+    await run_for(3700.0, Relay(log=log, publisher=publisher, name="bus").run())
+    assert len(publisher.asked_at) == 2
+
+
+async def test_one_that_does_not_answer_is_said_to_be_stuck_and_waited_for_all_the_same(log: MemoryLog) -> None:
+    stage, publisher = Stage(), MemoryPublisher()
+    publisher.delay = 300.0
+    relay = Relay(log=log, publisher=publisher, name="bus", logger=stage.logger, telemetry=stage.telemetry)
+    running = asyncio.ensure_future(run_for(400.0, relay.run()))
+    await asyncio.sleep(299.0)
+    assert [line["event"] for line in stage.lines] == ["relay is stuck"]
+    assert stage.lines[0]["err"] == "no answer for 30s"
+    assert stage.telemetry.lag == {"bus": 4}
+    await running
+    assert [line["event"] for line in stage.lines][1:] == ["relay is through again"]
+    assert publisher.delivered == log.events
+    assert len(publisher.asked_at) == 1
+
+
+class TestLag:
+    async def test_is_how_many_events_wait_while_a_publisher_is_down(self, publisher: MemoryPublisher) -> None:
+        stage = Stage()
+        stage.log = MemoryLog(*history("a", 7))
+        publisher.unavailable = True
+        relay = Relay(log=stage.log, publisher=publisher, name="bus", logger=stage.logger, telemetry=stage.telemetry)
+        running = asyncio.ensure_future(run_for(100.0, relay.run()))
+        await asyncio.sleep(1.0)
+        assert (relay.lag, stage.telemetry.lag) == (7, {"bus": 7})
+        assert stage.lines_of("relay is stuck")[0]["lag"] == 7
+        stage.log.write(*history("b", 3))
+        await asyncio.sleep(LONGEST_WAIT)
+        assert stage.telemetry.lag == {"bus": 10}
+        publisher.unavailable = False
+        await running
+        assert (relay.lag, stage.telemetry.lag) == (0, {"bus": 0})
+
+    async def test_is_known_before_a_long_delivery_ends(self, publisher: MemoryPublisher) -> None:
+        log, stage = MemoryLog(*history("a", BATCH + 300)), Stage()
+        publisher.delay = 10.0
+        relay = Relay(log=log, publisher=publisher, name="bus", telemetry=stage.telemetry)
+        running = asyncio.ensure_future(run_for(100.0, relay.run()))
+        await asyncio.sleep(5.0)
+        assert relay.lag == BATCH + 300
+        await running
+
+    async def test_telemetry_that_raises_costs_no_delivery(self, log: MemoryLog, publisher: MemoryPublisher) -> None:
+        stage = Stage()
+        stage.telemetry.broken = True
+        publisher.unacceptable = {"a:2"}
+        relay = Relay(log=log, publisher=publisher, name="bus", logger=stage.logger, telemetry=stage.telemetry)
+        await run_for(1.0, relay.run())
+        assert publisher.delivered_ids == ["a:1", "a:3", "a:4"]

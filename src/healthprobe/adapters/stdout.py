@@ -13,7 +13,7 @@ from concurrent.futures import Future
 import msgspec
 
 from healthprobe.domain.event import HealthEvent
-from healthprobe.ports import PublishError
+from healthprobe.ports import PublisherGone, PublishError
 
 _STANDARD_OUTPUT = 1
 _READER_GONE = {errno.EPIPE, errno.EBADF, errno.EIO}
@@ -23,8 +23,8 @@ class StdoutPublisher:
     """Writes events to standard output as JSON lines, each flushed, with exactly the event's fields.
 
     `write` takes a line with its end, instead of standard output; `render` makes an event such a line, instead of JSON.
-    Both are called on a thread. A reader that is slow holds
-    up `publish` and nothing else: neither the event loop nor the end of the process waits for it.
+    Both are called on a thread. A reader that is slow holds up `publish` and nothing else: neither the event loop nor
+    the end of the process waits for it.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class StdoutPublisher:
     async def publish(self, events: Sequence[HealthEvent]) -> None:
         """Write `events` in order; returns when the last of them is out of our hands.
 
-        Raises PublishError, permanent where the reader is gone. A call that is cancelled ends with the line it is at.
+        Raises PublishError; PublisherGone where the reader is. A call that is cancelled ends with the line it is at.
         """
         given_up = threading.Event()
         outcome: Future[None] = Future()
@@ -50,14 +50,16 @@ class StdoutPublisher:
             given_up.set()
 
     def _deliver(self, events: Sequence[HealthEvent], given_up: threading.Event, outcome: Future[None]) -> None:
+        written = 0
         try:
             with self._turn:
                 for event in events:
                     if given_up.is_set():
                         break
                     self._write(self._render(event))
+                    written += 1
         except (OSError, ValueError) as error:
-            outcome.set_exception(_plain_error(error))
+            outcome.set_exception(_plain_error(error, written))
         except Exception as error:  # noqa: BLE001 -- a fault of `write`, which is the caller's: handed over as it is
             outcome.set_exception(error)
         else:
@@ -79,9 +81,9 @@ def _write_past_buffers(line: str) -> None:
             select.select([], [_STANDARD_OUTPUT], [])
 
 
-def _plain_error(error: OSError | ValueError) -> PublishError:
+def _plain_error(error: OSError | ValueError, written: int) -> PublishError:
     if isinstance(error, OSError) and error.errno not in _READER_GONE:
-        return PublishError(f"standard output takes no more: {error.strerror or error}")
+        return PublishError(f"standard output takes no more: {error.strerror or error}", delivered=written)
     if isinstance(error, UnicodeError):
-        return PublishError(f"an event cannot be written as text: {error}", permanent=True)
-    return PublishError("standard output was closed by its reader", permanent=True)
+        return PublishError(f"an event cannot be written as text: {error}", permanent=True, delivered=written)
+    return PublisherGone("standard output was closed by its reader")

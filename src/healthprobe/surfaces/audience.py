@@ -9,8 +9,9 @@ from rich.text import Text
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.surfaces import terminal
-from healthprobe.surfaces.composition import EventLine, shown
+from healthprobe.surfaces.adapters import EventLine
 from healthprobe.surfaces.logs import LogLevel, configure_logs
+from healthprobe.surfaces.naming import notification_name, publisher_name, shown
 from healthprobe.surfaces.settings import Settings
 from healthprobe.surfaces.tally import Tally
 
@@ -44,7 +45,8 @@ class Machines:
             games=games,
             records=shown(settings.records),
             log=shown(settings.log),
-            publish=[shown(url) for url in settings.publish],
+            publish=[publisher_name(url) for url in settings.publish],
+            notify=[notification_name(url) for url in settings.notify],
             interval=str(settings.interval),
             timeout=str(settings.timeout),
             failures=settings.failures,

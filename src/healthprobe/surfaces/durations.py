@@ -10,6 +10,7 @@ import durationpy
 _GO_SYNTAX = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _NUMBER = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
 _SMALLEST = 1e-6
+_LONGEST_RETENTION = 36_525 * 86_400.0
 
 
 class Duration(float):
@@ -47,3 +48,25 @@ def parse_duration(text: str | Duration) -> Duration:
     if seconds < _SMALLEST:
         raise ValueError(f"{text!r} is zero: write a duration above zero, such as 5s")
     return Duration(seconds)
+
+
+def parse_retention(text: str | Duration) -> Duration | None:
+    """How long to keep something: a duration, a number of days, or None for `forever`. Raises ValueError.
+
+    >>> str(parse_retention("90d"))
+    '2160h'
+    """
+    if text == "forever":
+        return None
+    if isinstance(text, str) and (days := re.fullmatch(r"([0-9]{1,9})d", text)):
+        retention = Duration(int(days[1]) * 86_400)
+        if not retention:
+            raise ValueError(f"{text!r} keeps nothing: write a number of days above zero, or forever")
+    else:
+        try:
+            retention = parse_duration(text)
+        except ValueError as error:
+            raise ValueError(f"{error}; days are written as in 90d, no end as forever") from None
+    if retention > _LONGEST_RETENTION:
+        raise ValueError(f"{text!r} is longer than a hundred years: write forever")
+    return retention

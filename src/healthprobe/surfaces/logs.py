@@ -13,12 +13,17 @@ import structlog
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 
+_SPEAKS_FOR_ITSELF = ("psycopg", "sqlalchemy")
+"""Libraries that would write their own lines to standard error about what we tell in ours."""
+
 
 def configure_logs(level: LogLevel) -> structlog.typing.FilteringBoundLogger:
     """Send every log line of `level` and above to standard error, and return the logger to bind from.
 
     Lines carry the reference's keys: time, level, msg, and what the caller bound.
     """
+    for library in _SPEAKS_FOR_ITSELF:
+        logging.getLogger(library).addHandler(logging.NullHandler())
     structlog.configure(
         processors=_for_people() if sys.stderr.isatty() else _for_machines(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

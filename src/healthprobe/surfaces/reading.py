@@ -15,7 +15,7 @@ from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 from healthprobe.domain.incident import Incident, incidents
 from healthprobe.ports import HealthEventLog
 from healthprobe.surfaces import terminal
-from healthprobe.surfaces.composition import Adapters
+from healthprobe.surfaces.adapters import Adapters
 from healthprobe.surfaces.signals import exit_cleanly_at_once, until_signal
 
 _PAGE = 1000

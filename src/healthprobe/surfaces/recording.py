@@ -14,7 +14,8 @@ from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ConfigurationError
 from healthprobe.surfaces import terminal
-from healthprobe.surfaces.composition import Adapters
+from healthprobe.surfaces.adapters import Adapters
+from healthprobe.surfaces.naming import shown
 
 if TYPE_CHECKING:
     from healthprobe.adapters.sql import SqlRecords
@@ -34,7 +35,7 @@ def import_records(url: str, file: Path) -> None:
     records = read_records(file)
     _refuse_unprobeable(records)
     put_records(url, records)
-    terminal.tell(f"imported {terminal.counted(len(records), 'game')} into {url}")
+    terminal.tell(f"imported {terminal.counted(len(records), 'game')} into {shown(url)}")
 
 
 def remove_records(url: str, game_ids: Sequence[str]) -> bool:
@@ -42,7 +43,7 @@ def remove_records(url: str, game_ids: Sequence[str]) -> bool:
     known = drop_records(url, game_ids)
     unknown = [game_id for game_id in dict.fromkeys(game_ids) if game_id not in known]
     if unknown:
-        terminal.tell(f"not in {url}: {', '.join(unknown)}")
+        terminal.tell(f"not in {shown(url)}: {', '.join(unknown)}")
     return not unknown
 
 
@@ -63,7 +64,7 @@ def show_records(url: str, *, as_json: bool) -> None:
         for record in records:
             terminal.write_json(asdict(record))
         return
-    shown = terminal.table(
+    table = terminal.table(
         {
             "game": {**terminal.FOLDS, "style": "bold"},
             "status": {},
@@ -73,8 +74,8 @@ def show_records(url: str, *, as_json: bool) -> None:
     )
     for record in records:
         cells = (record.game_id, record.status, record.current_container_id, record.engine_endpoint)
-        shown.add_row(*map(terminal.printable, cells))
-    terminal.console_for().print(shown if records else f"No game in {url}.")
+        table.add_row(*map(terminal.printable, cells))
+    terminal.console_for().print(table if records else f"No game in {shown(url)}.")
 
 
 def _refuse_unprobeable(records: Sequence[RuntimeRecord]) -> None:
@@ -92,7 +93,7 @@ def _refuse_unprobeable(records: Sequence[RuntimeRecord]) -> None:
 async def _store(url: str, *, existing: bool) -> AsyncIterator[SqlRecords]:
     adapters = Adapters(existing=existing)
     try:
-        yield await adapters.embedded_records(url)
+        yield await adapters.editable_records(url)
     finally:
         await adapters.aclose()
 

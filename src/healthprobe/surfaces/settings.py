@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from healthprobe.ports import ConfigurationError
 from healthprobe.surfaces.durations import Duration
 
 DEFAULT_DATABASE = "sqlite:healthprobe.db"
 """The embedded store and log: one file in the working directory."""
+
+WEBHOOK_SECRET = "HEALTHPROBE_WEBHOOK_SECRET"  # noqa: S105 - the variable's name
+"""The environment variable with the secret that webhooks are signed with: command lines are seen by everybody."""
 
 DEFAULT_INTERVAL = Duration(5)
 DEFAULT_TIMEOUT = Duration(2)
@@ -19,13 +22,17 @@ DEFAULT_FAILURES = 3
 class Settings:
     """The settings of `run` and `demo`. Raises ConfigurationError where they cannot work together.
 
-    `interval` and `timeout` are in seconds. `max_concurrency` None means automatic: as many probes in flight as a tick
-    needs when every engine hangs.
+    `interval`, `timeout` and `retain` are in seconds. `max_concurrency` None means automatic: as many probes in flight
+    as a tick needs when every engine hangs. `retain` None keeps events for ever.
     """
 
     records: str = DEFAULT_DATABASE
     log: str = DEFAULT_DATABASE
+    records_query: str | None = None
     publish: tuple[str, ...] = ("stdout:",)
+    notify: tuple[str, ...] = ()
+    webhook_secret: str | None = field(default=None, repr=False)
+    retain: Duration | None = None
     interval: Duration = DEFAULT_INTERVAL
     timeout: Duration = DEFAULT_TIMEOUT
     failures: int = DEFAULT_FAILURES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from typing import Any
 
 from healthprobe.domain.event import EventType
@@ -53,6 +54,9 @@ class Tally:
         self.ticks = 0
         self.dropped_ticks = 0
         self.listing_errors = 0
+        self.skipped_records = 0
+        self.lag: dict[str, int] = {}
+        self.parked: Counter[str] = Counter()
         self.durations = Histogram()
         self.lateness = Histogram()
         self._duration_counts = self.durations.counts
@@ -81,6 +85,15 @@ class Tally:
     def record_listing_error(self) -> None:
         self.listing_errors += 1
 
+    def record_skipped_records(self, count: int) -> None:
+        self.skipped_records = count
+
+    def record_lag(self, publisher: str, events: int) -> None:
+        self.lag[publisher] = events
+
+    def record_parked(self, publisher: str) -> None:
+        self.parked[publisher] += 1
+
     def summary(self) -> dict[str, Any]:
         """The figures of the run so far, as the keys and values of one log line; times in milliseconds."""
         return {
@@ -88,12 +101,15 @@ class Tally:
             "ticks": self.ticks,
             "dropped_ticks": self.dropped_ticks,
             "listing_errors": self.listing_errors,
+            "skipped_records": self.skipped_records,
             "probes": self.probes,
             "healthy": self.healthy,
             "failed": self.failed,
             "inconclusive": sum(self.inconclusive.values()),
             **{f"inconclusive[{cause}]": count for cause, count in self.inconclusive.items()},
             **{event_type.value: count for event_type, count in self.events.items()},
+            **{f"lag[{publisher}]": events for publisher, events in self.lag.items()},
+            **{f"parked[{publisher}]": events for publisher, events in self.parked.items()},
             "probe_ms_p50": _milliseconds(self.durations.quantile(0.50)),
             "probe_ms_p99": _milliseconds(self.durations.quantile(0.99)),
             "late_ms_p50": _milliseconds(self.lateness.quantile(0.50)),

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
+from healthprobe.domain.event import EventType, HealthEvent, ProbeFailedDetails
 
 FAILED = "bold red"
 RECOVERED = "bold green"
@@ -66,20 +66,24 @@ def transition_text(event: HealthEvent, *, dated: bool = False) -> Text:
     instant = event.occurred_at.astimezone()
     details = event.details
     if isinstance(details, ProbeFailedDetails):
-        verdict, style = "failed", FAILED
         why = f"{counted(details.consecutive_failures, 'failure')}: {details.last_error}"
     else:
-        verdict, style = "recovered", RECOVERED
         why = f"after {counted(details.prior_failure_count, 'failure')}"
     return Text.assemble(
         (instant.strftime(DATED if dated else "%H:%M:%S"), ASIDE),
         "  ",
-        (verdict, style),
-        " " * (_VERDICT_WIDTH - len(verdict) + 2),
+        verdict_text(event.event_type),
         (f"{printable(event.game_id):<{_GAME_WIDTH}}", "bold"),
         "  ",
         printable(why),
     )
+
+
+def verdict_text(event_type: EventType) -> Text:
+    """What happened, in one coloured word and the room after it."""
+    word = event_type.value.removeprefix("probe_")
+    style = FAILED if event_type is EventType.PROBE_FAILED else RECOVERED
+    return Text.assemble((word, style), " " * (_VERDICT_WIDTH - len(word) + 2))
 
 
 class TransitionLines:

@@ -4,6 +4,7 @@
         await engine.become(503)      # any status
         await engine.become("hang")   # accepts, never answers
         await engine.become("crash")  # refuses connections, and resets those it had
+        await engine.become("falter")  # answers one probe of four with 503, the others with 200
 
 A script is data, so that what an engine does at any time can be told beforehand: `Script.behaviour_at` is the oracle.
 """
@@ -16,14 +17,19 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from itertools import count
 from typing import Literal, Self, cast
 
-Behaviour = int | Literal["hang", "crash"]
-"""What an engine does with a probe: answers with this status, accepts and never answers, or is not there."""
+Behaviour = int | Literal["hang", "crash", "falter"]
+"""What an engine does with a probe: answers with this status, accepts and never answers, is not there, or answers well
+but for every fourth probe. One that falters never fails twice in a row, whatever the pace at which it is asked."""
 
-OK: Behaviour = HTTPStatus.OK.value
+OK = HTTPStatus.OK.value
+FALTERING_STATUS = HTTPStatus.SERVICE_UNAVAILABLE.value
+
+_FALTERS_EVERY = 4
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -73,7 +79,8 @@ class ScriptedEngine:
         self.port = 0
         self.requests = 0
         self.connections: set[_Connection] = set()
-        self.response: bytes | None = None
+        self._behaviour: Behaviour = OK
+        self._answered = 0
         self._reserved: socket.socket | None = None
         self._server: asyncio.Server | None = None
 
@@ -97,13 +104,20 @@ class ScriptedEngine:
         if behaviour == "crash":
             self._crash()
             return
-        self.response = _response(behaviour) if isinstance(behaviour, int) else None
+        self._behaviour = behaviour
         if self._server is None:
             loop = asyncio.get_running_loop()
             listener = self._bound_socket()
             self._server = await loop.create_server(lambda: _Connection(self), sock=listener, backlog=1024)
         for connection in self.connections:
             connection.answer()
+
+    def next_response(self) -> bytes | None:
+        """The answer to one more probe, or None while it hangs."""
+        if self._behaviour == "falter":
+            self._answered += 1
+            return _response(OK if self._answered % _FALTERS_EVERY else FALTERING_STATUS)
+        return _response(self._behaviour) if isinstance(self._behaviour, int) else None
 
     async def follow(self, script: Script) -> None:
         """Do what `script` says, its start being now; returns after the last step, if there is one."""
@@ -178,9 +192,12 @@ class _Connection(asyncio.Protocol):
 
     def answer(self) -> None:
         """Answer what was asked, if the engine answers at all now."""
-        if self._engine.response is not None and self._transport is not None:
-            self._transport.write(self._engine.response * self._unanswered)
-            self._unanswered = 0
+        while self._unanswered and self._transport is not None:
+            response = self._engine.next_response()
+            if response is None:
+                break
+            self._transport.write(response)
+            self._unanswered -= 1
 
     def reset(self) -> None:
         """Close as the death of a process closes: with a reset, not a goodbye."""
@@ -190,6 +207,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
 
+@cache
 def _response(status: int) -> bytes:
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Unknown"
     return f"HTTP/1.1 {status} {phrase}\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n".encode()

@@ -1,7 +1,8 @@
 """A fleet in a process of its own, so that engines never share an event loop with the prober that asks them.
 
-with FleetProcess({"game-7": Script(((0.0, 200), (3.0, "crash"), (9.0, 200)))}) as fleet:
+with FleetProcess({"game-7": Script(((0.0, 200), (3.0, "crash"), (9.0, 200))), "game-8": Script()}) as fleet:
     fleet.endpoints["game-7"]
+    fleet.become({"game-8": 503})
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Self
 
-from healthprobe.testing.engines import Script, ScriptedFleet
+import uvloop
+
+from healthprobe.testing.engines import Behaviour, Script, ScriptedFleet
 
 _GRACE = 5.0
 
@@ -25,7 +29,7 @@ class FleetProcess:
 
     `endpoints` are the engines' addresses by game id. `began` is when the scripts began, as `time.monotonic()` tells it
     in every process of this machine: `scripts[game_id].behaviour_at(time.monotonic() - fleet.began)` is the oracle.
-    Raises RuntimeError where the child cannot begin; its standard error says why.
+    Raises RuntimeError where the child cannot begin, or has ended; its standard error says why.
     """
 
     def __init__(self, scripts: Mapping[str, Script]) -> None:
@@ -46,7 +50,7 @@ class FleetProcess:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
         )
         try:
-            self._begin(self._child)
+            self._begin()
         except BaseException:
             self.__exit__()
             raise
@@ -56,34 +60,60 @@ class FleetProcess:
         if self._child is None:
             return
         for pipe in (self._child.stdin, self._child.stdout):
-            if pipe is not None and not pipe.closed:
-                pipe.close()
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
         try:
             self._child.wait(_GRACE)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
 
-    def _begin(self, child: subprocess.Popen[str]) -> None:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        scripts = {game_id: {"steps": each.steps, "period": each.period} for game_id, each in self.scripts.items()}
-        child.stdin.write(json.dumps(scripts) + "\n")
-        child.stdin.flush()
-        reply = child.stdout.readline()
-        if not reply:
-            raise RuntimeError("the engines' process ended before it began")
-        begun = json.loads(reply)
+    def become(self, behaviours: Mapping[str, Behaviour]) -> None:
+        """Let these engines behave so from now on, beside what their scripts have in store; returns when they do.
+
+        Raises KeyError, and changes nothing, for a game that is not of this fleet.
+        """
+        for game_id in behaviours:
+            if game_id not in self.scripts:
+                raise KeyError(game_id)
+        self._told(behaviours)
+
+    def _begin(self) -> None:
+        begun = self._told(
+            {game_id: {"steps": each.steps, "period": each.period} for game_id, each in self.scripts.items()}
+        )
         self.began = begun["began"]
         self.endpoints = begun["endpoints"]
+
+    def _told(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """What the child replies when it is told this."""
+        assert self._child is not None
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        with suppress(BrokenPipeError):
+            self._child.stdin.write(json.dumps(document) + "\n")
+            self._child.stdin.flush()
+        reply = self._child.stdout.readline()
+        if not reply:
+            raise RuntimeError("the engines' process has ended")
+        told: dict[str, Any] = json.loads(reply)
+        return told
 
 
 async def _serve(scripts: Mapping[str, Script]) -> None:
     async with ScriptedFleet(scripts) as fleet:
-        sys.stdout.write(json.dumps({"began": time.monotonic(), "endpoints": fleet.endpoints}) + "\n")
-        sys.stdout.flush()
+        _reply({"began": time.monotonic(), "endpoints": fleet.endpoints})
         # The pipe from the parent ends with the parent, whatever ends it.
-        await asyncio.to_thread(sys.stdin.read)
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            for game_id, behaviour in json.loads(line).items():
+                await fleet.engines[game_id].become(behaviour)
+            _reply({})
+
+
+def _reply(document: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
 
 
 def _script_from(document: dict[str, Any]) -> Script:
@@ -95,7 +125,7 @@ def _main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     line = sys.stdin.readline()
     if line:
-        asyncio.run(_serve({game_id: _script_from(document) for game_id, document in json.loads(line).items()}))
+        uvloop.run(_serve({game_id: _script_from(document) for game_id, document in json.loads(line).items()}))
 
 
 if __name__ == "__main__":

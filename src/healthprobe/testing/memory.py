@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from operator import attrgetter
 
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.ports import HealthprobeError, LogEntry, LogError, PublishError, StoreError
+from healthprobe.ports import DeadLetter, HealthprobeError, LogEntry, LogError, PublishError, StoreError
 
 
 class Switches:
@@ -70,7 +74,8 @@ class MemoryRecords(Switches):
 class MemoryLog(Switches):
     """A HealthEventLog. `offered` keeps every batch that was ever offered to it, taken or not.
 
-    `lose_acknowledgement` makes `append` commit and then raise, as when a connection breaks just after the commit.
+    `lose_acknowledgement` makes `append` commit and then raise, as when a connection breaks just after the commit. A
+    batch with an event of a game in `unacceptable` is refused whole and for ever, as by a database that cannot hold it.
     """
 
     error = LogError
@@ -78,8 +83,10 @@ class MemoryLog(Switches):
     def __init__(self, *events: HealthEvent) -> None:
         super().__init__()
         self.lose_acknowledgement = False
+        self.unacceptable: set[str] = set()
         self.offered: list[tuple[HealthEvent, ...]] = []
         self.cursors: dict[str, int] = {}
+        self.letters: dict[tuple[str, str], DeadLetter] = {}
         self._entries: list[LogEntry] = []
         self._of_game: dict[str, list[HealthEvent]] = {}
         self.write(*events)
@@ -106,6 +113,8 @@ class MemoryLog(Switches):
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
         self.offered.append(tuple(events))
         await self.pass_switches()
+        if refused := [event.id for event in events if event.game_id in self.unacceptable]:
+            raise LogError(f"{refused[0]} will never be taken", permanent=True)
         standing = [self._compare_and_set(event) for event in events]
         if self.lose_acknowledgement:
             raise LogError("the connection broke before the acknowledgement; try again")
@@ -113,21 +122,63 @@ class MemoryLog(Switches):
 
     async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
         await self.pass_switches()
-        return self._entries[max(after, 0) :][:limit]
+        return self._entries[bisect_right(self._entries, after, key=attrgetter("cursor")) :][:limit]
 
-    async def load_cursor(self, name: str) -> int:
+    async def end(self) -> int:
         await self.pass_switches()
-        return self.cursors.get(name, 0)
+        return self._entries[-1].cursor if self._entries else 0
+
+    async def prune(self, before: datetime, through: int) -> int:
+        await self.pass_switches()
+        pruned = [entry for entry in self._entries if self._may_go(entry, before, through)]
+        for entry in pruned:
+            self._entries.remove(entry)
+            self._of_game[entry.event.game_id].remove(entry.event)
+        return len(pruned)
+
+    async def load_cursor(self, name: str) -> int | None:
+        await self.pass_switches()
+        return self.cursors.get(name)
 
     async def save_cursor(self, name: str, cursor: int) -> None:
         await self.pass_switches()
-        self.cursors[name] = cursor
+        self.cursors[name] = max(cursor, self.cursors.get(name, 0))
+
+    async def all_cursors(self) -> Mapping[str, int]:
+        await self.pass_switches()
+        return dict(self.cursors)
+
+    async def forget_cursor(self, name: str) -> bool:
+        await self.pass_switches()
+        return self.cursors.pop(name, None) is not None
+
+    async def park(self, letter: DeadLetter) -> None:
+        await self.pass_switches()
+        self.letters[letter.publisher, letter.event.id] = letter
+
+    async def dead_letters(self, limit: int, *, due_at: str | None = None) -> Sequence[DeadLetter]:
+        await self.pass_switches()
+        letters = self.letters.values()
+        return [each for each in letters if due_at is None or (each.due and each.publisher == due_at)][:limit]
+
+    async def ask_again(self) -> int:
+        await self.pass_switches()
+        self.letters = {key: replace(letter, due=True) for key, letter in self.letters.items()}
+        return len(self.letters)
+
+    async def release(self, letter: DeadLetter) -> None:
+        await self.pass_switches()
+        self.letters.pop((letter.publisher, letter.event.id), None)
+
+    def _may_go(self, entry: LogEntry, before: datetime, through: int) -> bool:
+        is_last = entry.event == self._of_game[entry.event.game_id][-1]
+        return entry.cursor <= through and entry.event.occurred_at < before and not is_last
 
     def _compare_and_set(self, event: HealthEvent) -> HealthEvent | None:
         events = self._of_game.get(event.game_id, [])
-        if event.sequence == len(events) + 1:
+        if event.sequence == (events[-1].sequence if events else 0) + 1:
             self._of_game.setdefault(event.game_id, events).append(event)
-            self._entries.append(LogEntry(len(self._entries) + 1, event))
+            self._entries.append(LogEntry(self._entries[-1].cursor + 1 if self._entries else 1, event))
             return event
         if event in events:
             return event
@@ -157,9 +208,9 @@ class MemoryPublisher(Switches):
     async def publish(self, events: Sequence[HealthEvent]) -> None:
         self.asked_at.append(asyncio.get_running_loop().time())
         await self.pass_switches()
-        for event in events:
+        for number, event in enumerate(events):
             if event.id in self.unacceptable:
-                raise PublishError(f"{event.id} will never be taken", permanent=True)
+                raise PublishError(f"{event.id} will never be taken", permanent=True, delivered=number)
             self.delivered.append(event)
         if self.lose_acknowledgement:
             raise PublishError("the connection broke before the acknowledgement; try again")

@@ -29,6 +29,9 @@ class CountingTelemetry:
         self.health_events: Counter[EventType] = Counter()
         self.ticks: list[Tick] = []
         self.listing_errors = 0
+        self.skipped_records = 0
+        self.lag: dict[str, int] = {}
+        self.parked: Counter[str] = Counter()
 
     @property
     def dropped_ticks(self) -> int:
@@ -55,6 +58,18 @@ class CountingTelemetry:
     def record_listing_error(self) -> None:
         self._raise_if_broken()
         self.listing_errors += 1
+
+    def record_skipped_records(self, count: int) -> None:
+        self._raise_if_broken()
+        self.skipped_records = count
+
+    def record_lag(self, publisher: str, events: int) -> None:
+        self._raise_if_broken()
+        self.lag[publisher] = events
+
+    def record_parked(self, publisher: str) -> None:
+        self._raise_if_broken()
+        self.parked[publisher] += 1
 
     def _raise_if_broken(self) -> None:
         if self.broken:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -50,19 +51,25 @@ class Onlooker:
             self._voice.debug("telemetry failed", err=repr(error))
 
     def record_health_event(self, event_type: EventType) -> None:
-        try:
-            self._telemetry.record_health_event(event_type)
-        except Exception as error:  # noqa: BLE001  a bystander's
-            self._voice.warning("telemetry failed", err=repr(error))
+        self._report(self._telemetry.record_health_event, event_type)
 
     def record_tick(self, games: int, duration: float, dropped: int) -> None:
-        try:
-            self._telemetry.record_tick(games, duration, dropped)
-        except Exception as error:  # noqa: BLE001  a bystander's
-            self._voice.warning("telemetry failed", err=repr(error))
+        self._report(self._telemetry.record_tick, games, duration, dropped)
 
     def record_listing_error(self) -> None:
+        self._report(self._telemetry.record_listing_error)
+
+    def record_skipped_records(self, count: int) -> None:
+        self._report(self._telemetry.record_skipped_records, count)
+
+    def record_lag(self, publisher: str, events: int) -> None:
+        self._report(self._telemetry.record_lag, publisher, events)
+
+    def record_parked(self, publisher: str) -> None:
+        self._report(self._telemetry.record_parked, publisher)
+
+    def _report(self, record: Callable[..., None], *figures: object) -> None:
         try:
-            self._telemetry.record_listing_error()
+            record(*figures)
         except Exception as error:  # noqa: BLE001  a bystander's
             self._voice.warning("telemetry failed", err=repr(error))

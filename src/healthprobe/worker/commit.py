@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from itertools import islice
 from random import random
 
@@ -14,9 +14,16 @@ from healthprobe.ports import HealthEventLog, LogError, Telemetry
 from healthprobe.worker.bystanders import Voice
 from healthprobe.worker.fault import FAULTS, LONGEST_CALL, end_if_cancelled, plainly
 from healthprobe.worker.ledger import Ledger
+from healthprobe.worker.portions import in_portions
 
-BATCH = 250
-"""The most transitions in one append: what follows it on the loop takes a few milliseconds, not more."""
+BATCH = 1_000
+"""The most transitions in one append: when all engines fail at once, each commit costs about as much as many."""
+
+_PORTION = 50
+"""The most transitions that are taken over between two turns of the loop: each has its log line."""
+
+_QUESTION = 1_000
+"""The most games that the log is asked about at once, for the same reason: 100,000 may appear together."""
 
 _LONGEST_WAIT = 5.0
 """The longest pause, in seconds, between two tries while the log is away."""
@@ -97,18 +104,43 @@ class Committer:
     async def _catch_up(self) -> None:
         async with self._one_at_a_time:
             await self._read_back()
-            while self._ledger.waiting:
-                await self._append(list(islice(self._ledger.waiting.values(), BATCH)))
+            refused: dict[str, LogError] = {}
+            while batch := list(islice(self._waiting_beside(refused), BATCH)):
+                refused.update(await self._append_or_refuse(batch))
+            for refusal in refused.values():
+                raise refusal
             self._tell_that_it_is_back()
 
     async def _read_back(self) -> None:
-        unread = list(self._ledger.unread)
-        if not unread:
-            return
-        last_events = await self._log.last_events(unread)
-        for game_id in unread:
-            if game_id in self._ledger.unread:
-                self._ledger.settle(game_id, last_events.get(game_id))
+        while unread := list(islice(self._ledger.unread, _QUESTION)):
+            last_events = await self._log.last_events(unread)
+            for game_id in unread:
+                if game_id in self._ledger.unread:
+                    self._ledger.settle(game_id, last_events.get(game_id))
+            await asyncio.sleep(0)
+
+    def _waiting_beside(self, refused: Container[str]) -> Iterator[Transition]:
+        return (transition for game_id, transition in self._ledger.waiting.items() if game_id not in refused)
+
+    async def _append_or_refuse(self, batch: list[Transition]) -> dict[str, LogError]:
+        """Append `batch`; where the log will never take it, each alone, so that one does not keep the others out.
+
+        Returns, by game, what was refused and why. Raises what is worth a retry.
+        """
+        refused: dict[str, LogError] = {}
+        try:
+            await self._append(batch)
+        except LogError as refusal:
+            if not refusal.permanent:
+                raise
+            for transition in batch:
+                try:
+                    await self._append([transition])
+                except LogError as error:
+                    if not error.permanent:
+                        raise
+                    refused[transition.game_id] = error
+        return refused
 
     async def _append(self, batch: list[Transition]) -> None:
         last_events = await self._log.last_events([transition.game_id for transition in batch])
@@ -122,7 +154,8 @@ class Committer:
                 events.append(event)
                 written.append(transition)
         if events:
-            for transition, stands in zip(written, await self._log.append(events), strict=True):
+            standing = await self._log.append(events)
+            async for transition, stands in in_portions(zip(written, standing, strict=True), _PORTION):
                 self._take(transition, stands)
         if self._on_commit is not None:
             self._tell_of_the_commit(self._on_commit)

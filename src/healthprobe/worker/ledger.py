@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 
 from healthprobe.domain.event import HealthEvent
@@ -27,21 +27,19 @@ class Ledger:
         self.unread: dict[str, None] = {}
         self.waiting: dict[str, Transition] = {}
 
-    def admit(self, game_ids: Iterable[str]) -> None:
-        """These games appeared: until the log was read, nothing about them is decided."""
-        for game_id in game_ids:
-            waiting = self.waiting.get(game_id)
-            if waiting is None:
-                self.states[game_id] = UNREAD
-                self.unread[game_id] = None
-            else:
-                self.states[game_id] = GameState(Standing.UNREAD, pending=waiting.details)
+    def admit(self, game_id: str) -> None:
+        """A game appeared: until the log was read, nothing about it is decided."""
+        waiting = self.waiting.get(game_id)
+        if waiting is None:
+            self.states[game_id] = UNREAD
+            self.unread[game_id] = None
+        else:
+            self.states[game_id] = GameState(Standing.UNREAD, pending=waiting.details)
 
-    def dismiss(self, game_ids: Iterable[str]) -> None:
-        """These games are no longer listed: their counts are dropped. What was decided is kept for the log."""
-        for game_id in game_ids:
-            self.states.pop(game_id, None)
-            self.unread.pop(game_id, None)
+    def dismiss(self, game_id: str) -> None:
+        """A game is no longer listed: its count is dropped. What was decided is kept for the log."""
+        self.states.pop(game_id, None)
+        self.unread.pop(game_id, None)
 
     def judge(self, record: RuntimeRecord, outcome: Healthy | Failed) -> bool:
         """Take one outcome into account; True where it decided a transition, which is now waiting for the log."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from bisect import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
-from healthprobe.domain.record import RuntimeRecord, distinct_games
+from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import Window, fraction_of, lanes_needed
 from healthprobe.domain.target import ProbeTarget, target_of
+from healthprobe.worker.portions import in_portions
+
+_SLICES = 64
+"""Into how many slices of the window games are put to be sorted: the longest sort is then one of a few thousand."""
 
 
 class WatchedGame:
@@ -25,63 +30,82 @@ class WatchedGame:
 
 @dataclass(frozen=True, slots=True)
 class RosterChange:
-    """What a new list changed."""
+    """What a new list changed: `repeated` are the ids that are newly listed more than once."""
 
     appeared: Sequence[str] = ()
     left: Sequence[str] = ()
     retired: Sequence[ProbeTarget] = ()
-    repeated: frozenset[str] = field(default_factory=frozenset)
+    repeated: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
 class Roster:
-    """All that depends on the list of records, computed when the list changes and at no other time."""
+    """All that depends on one list of records. It is never changed: another list makes another roster.
 
-    def __init__(self, window: Window, probe_timeout: float) -> None:
-        self._window = window
-        self._probe_timeout = probe_timeout
-        self._records: Sequence[RuntimeRecord] = ()
-        self._by_id: dict[str, WatchedGame] = {}
-        self._repeated: frozenset[str] = frozenset()
-        self.games: list[WatchedGame] = []
-        self.phases: list[float] = []
-        self.most_in_flight = 0
-        """How many probes are in flight at once where every engine hangs."""
+    `games` and their `phases` are in ascending order of phase. `most_in_flight` is how many probes are in flight at
+    once where every engine hangs, `repeated` the ids that are listed more than once.
+    """
+
+    window: Window
+    probe_timeout: float
+    records: Sequence[RuntimeRecord] = ()
+    by_id: Mapping[str, WatchedGame] = field(default_factory=dict)
+    repeated: frozenset[str] = frozenset()
+    games: Sequence[WatchedGame] = ()
+    phases: Sequence[float] = ()
+    most_in_flight: int = 0
 
     def __len__(self) -> int:
         return len(self.games)
 
-    def update(self, records: list[RuntimeRecord]) -> RosterChange:
-        """Take over a new list. A record that changed gets a new target; `repeated` are ids newly listed twice."""
-        if records is self._records:
-            return RosterChange()
-        distinct, repeated = distinct_games(records)
-        before = self._by_id
-        retired: list[ProbeTarget] = []
+    async def updated(self, records: Sequence[RuntimeRecord]) -> tuple[Roster, RosterChange]:
+        """The roster of a new list, and what that changes; made in portions, however long the list is.
+
+        A record that changed gets a new target. Of a game that is listed more than once the first record counts: it
+        would count twice a tick, and one healthy and one failing endpoint would flap for ever.
+        """
+        if records is self.records:
+            return self, RosterChange()
+        by_id: dict[str, WatchedGame] = {}
         appeared: list[str] = []
-        games: dict[str, WatchedGame] = {}
-        for game_id, record in distinct.items():
-            known = before.get(game_id)
+        retired: list[ProbeTarget] = []
+        repeated: set[str] = set()
+        left = dict(self.by_id)
+        async for record in in_portions(records):
+            game_id = record.game_id
+            if game_id in by_id:
+                repeated.add(game_id)
+                continue
+            known = left.pop(game_id, None)
+            if known is not None and (known.record is record or known.record == record):
+                by_id[game_id] = known
+                continue
+            by_id[game_id] = self._watch(record)
             if known is None:
                 appeared.append(game_id)
-            elif known.record == record:
-                games[game_id] = known
-                continue
             else:
                 retired.append(known.target)
-            games[game_id] = self._watch(record)
-        left = [game_id for game_id in before if game_id not in games]
-        retired.extend(before[game_id].target for game_id in left)
-        change = RosterChange(appeared, left, retired, repeated - self._repeated)
-        self._records, self._by_id, self._repeated = records, games, repeated
-        if appeared or retired:
-            self._order()
-        return change
+        retired.extend(game.target for game in left.values())
+        change = RosterChange(appeared, list(left), retired, frozenset(repeated - self.repeated))
+        roster = replace(self, records=records, by_id=by_id, repeated=frozenset(repeated))
+        return (await _in_order(roster) if appeared or retired else roster), change
 
     def _watch(self, record: RuntimeRecord) -> WatchedGame:
-        phase = self._window.phase(fraction_of(record.game_id))
-        return WatchedGame(record, target_of(record, self._probe_timeout), phase)
+        phase = self.window.phase(fraction_of(record.game_id))
+        return WatchedGame(record, target_of(record, self.probe_timeout), phase)
 
-    def _order(self) -> None:
-        self.games = sorted(self._by_id.values(), key=attrgetter("phase"))
-        self.phases = [game.phase for game in self.games]
-        self.most_in_flight = lanes_needed(self.phases, self._probe_timeout)
+
+async def _in_order(roster: Roster) -> Roster:
+    bounds = [roster.window.phase(number / _SLICES) for number in range(1, _SLICES)]
+    slices: list[list[WatchedGame]] = [[] for _ in range(_SLICES)]
+    async for game in in_portions(roster.by_id.values()):
+        slices[bisect(bounds, game.phase)].append(game)
+    games: list[WatchedGame] = []
+    phases: list[float] = []
+    most_in_flight = 0
+    async for each in in_portions(slices, size=1):
+        counted = len(games)
+        games.extend(sorted(each, key=attrgetter("phase")))
+        phases.extend(game.phase for game in games[counted:])
+        most_in_flight = lanes_needed(phases, roster.probe_timeout, counted=counted, most=most_in_flight)
+    return replace(roster, games=games, phases=phases, most_in_flight=most_in_flight)

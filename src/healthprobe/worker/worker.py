@@ -22,6 +22,7 @@ from healthprobe.worker.lanes import Lanes
 from healthprobe.worker.ledger import Ledger
 from healthprobe.worker.listing import Listing
 from healthprobe.worker.once_a_minute import OnceAMinute
+from healthprobe.worker.portions import in_portions
 from healthprobe.worker.roster import Roster, WatchedGame
 from healthprobe.worker.stall import StallWatch
 
@@ -161,16 +162,20 @@ class Worker:
         """Prune what is gone, prepare what is new, and learn from the log how it stands with the new.
 
         The first games wait for that; games that appear among others are probed meanwhile, and nothing about them is
-        decided before the log has told.
+        decided before the log has told: the ledger has admitted them when the roster names them, and not after. All of
+        it is done in portions, and a tick that is cancelled in the middle leaves one roster or the other in force.
         """
         first = not self._roster.games
-        change = self._roster.update(records)
-        for target in change.retired:
+        roster, change = await self._roster.updated(records)
+        async for game_id in in_portions(change.appeared):
+            self._ledger.admit(game_id)
+        self._roster = roster
+        async for target in in_portions(change.retired):
             self._forget(target)
-        for game_id in sorted(change.repeated):
+        async for game_id in in_portions(change.left):
+            self._ledger.dismiss(game_id)
+        async for game_id in in_portions(sorted(change.repeated)):
             self._logger.warning("game is listed more than once, only its first record counts", game_id=game_id)
-        self._ledger.dismiss(change.left)
-        self._ledger.admit(change.appeared)
         if change.appeared and (first or not self._spread):
             await self._committer.offer_within(self._patience)
         elif change.appeared:

@@ -1,6 +1,7 @@
-"""Runtime records in a JSON or YAML file that somebody else writes. Imports domain and ports."""
+"""Files: runtime records in JSON or YAML that somebody else writes, events as lines. Imports domain and ports."""
 
+from healthprobe.adapters.file.publisher import FilePublisher
 from healthprobe.adapters.file.records import FileRecords, read_records
 from healthprobe.adapters.file.runtimes import parse_records
 
-__all__ = ["FileRecords", "parse_records", "read_records"]
+__all__ = ["FilePublisher", "FileRecords", "parse_records", "read_records"]

@@ -17,19 +17,20 @@ MAX_RECORDS = 1_000_000
 """The most records that one text may tell."""
 
 _GameId = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00]+\Z")]
+_ContainerId = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00]*\Z")]
 _HostAndPort = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00/@]+\Z")]
 
 
 class _Record(msgspec.Struct, forbid_unknown_fields=True):
     game_id: _GameId
     engine_endpoint: str
-    current_container_id: str | None = None
+    current_container_id: _ContainerId | None = None
     status: str = RUNNING
 
 
 class _Labels(msgspec.Struct, rename={"scheme": "__scheme__"}):
     game_id: _GameId | None = None
-    container_id: str = ""
+    container_id: _ContainerId = ""
     scheme: str = "http"
 
 

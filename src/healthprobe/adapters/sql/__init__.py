@@ -1,7 +1,8 @@
-"""SQL databases as store and log, through SQLAlchemy Core; SQLite is the embedded one. Imports domain and ports."""
+"""SQL databases as store and log, through SQLAlchemy Core: the embedded SQLite, and PostgreSQL. Imports ports."""
 
-from healthprobe.adapters.sql.database import SqlDatabase
+from healthprobe.adapters.sql.database import SqlDatabase, place_of
 from healthprobe.adapters.sql.log import SqlLog
+from healthprobe.adapters.sql.query import SqlQuery
 from healthprobe.adapters.sql.records import SqlRecords
 
-__all__ = ["SqlDatabase", "SqlLog", "SqlRecords"]
+__all__ = ["SqlDatabase", "SqlLog", "SqlQuery", "SqlRecords", "place_of"]

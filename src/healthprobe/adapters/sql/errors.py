@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from healthprobe.ports import LogError, StoreError
+from healthprobe.adapters.sql.place import Judgement, Place
+from healthprobe.ports import ConfigurationError, LogError, StoreError
 
 Raised = TypeVar("Raised", StoreError, LogError)
 
-_ADVICE = {
-    "SQLITE_FULL": "its disk is full: free some space",
-    "SQLITE_IOERR": "its disk refuses to read or write: look for a full, failing or unmounted disk",
-    "SQLITE_BUSY": "it is locked by another program: let that one finish",
-    "SQLITE_LOCKED": "it is locked by another program: let that one finish",
-    "SQLITE_READONLY": "it cannot be written: change the permissions of the file and its folder",
-    "SQLITE_PERM": "it cannot be opened: change the permissions of the file and its folder",
-    "SQLITE_CANTOPEN": "it cannot be opened: look at its folder and the permissions there",
-    "SQLITE_CORRUPT": "it is damaged: restore it from a backup, or move it away to begin afresh",
-    "SQLITE_NOTADB": "it is not an SQLite database: choose another path",
-}
-_PERMANENT = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_TOOBIG", "SQLITE_MISMATCH", "SQLITE_CONSTRAINT"}
 
+def plain_error(error: Exception, kind: type[Raised], place: Place, *, reading: bool = False) -> Raised:
+    """`error`, raised by a transaction on the database at `place`, as a StoreError or a LogError.
 
-def sqlite_advice(error: sqlite3.Error) -> tuple[str, bool]:
-    """What is wrong and what to change, and whether trying again is useless."""
-    code = "_".join((getattr(error, "sqlite_errorname", None) or "").split("_")[:2])
-    return _ADVICE.get(code, str(error)), code in _PERMANENT
-
-
-def plain_error(error: Exception, kind: type[Raised], name: str) -> Raised:
-    """`error`, raised by a transaction on the database called `name`, as a StoreError or a LogError."""
+    Where the transaction was `reading`, only a query that is not ours can have tried to write.
+    """
     if isinstance(error, UnicodeEncodeError):
-        return kind(f"{name} takes no text with lone surrogates, as in {error.object[:80]!r}", permanent=True)
+        return kind(f"{place.name} takes no text with lone surrogates, as in {error.object[:80]!r}", permanent=True)
     if isinstance(error, ValueError):
-        return kind(f"{name} holds what healthprobe did not write: {error}", permanent=True)
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(cause, sqlite3.Error):
-        advice, permanent = sqlite_advice(cause)
-        return kind(f"{name}: {' '.join(advice.split())}", permanent=permanent)
-    return kind(f"{name}: {' '.join(str(cause).split())}")
+        return kind(f"{place.name} holds what healthprobe did not write: {error}", permanent=True)
+    judged = _judged(error, place)
+    if reading and judged.read_only:
+        return kind(f"{place.name}: the query writes: write a SELECT that changes nothing", permanent=True)
+    return kind(f"{place.name}: {judged.advice}", permanent=judged.permanent)
+
+
+def at_opening(error: SQLAlchemyError, place: Place) -> ConfigurationError | LogError:
+    """`error`, raised as the database at `place` was opened: what must be changed, or what may pass by itself."""
+    judged = _judged(error, place)
+    message = f"{place.name}: {judged.advice}"
+    return LogError(message) if judged.passes else ConfigurationError(message)
+
+
+def _judged(error: Exception, place: Place) -> Judgement:
+    cause = error.orig if isinstance(error, DBAPIError) and isinstance(error.orig, Exception) else error
+    return place.judge(cause) or Judgement(" ".join(str(cause).split()))

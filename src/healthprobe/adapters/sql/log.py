@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select
+from sqlalchemy import ARRAY, Connection, String, bindparam, delete, func, insert, select
 
 from healthprobe.adapters.sql.database import SqlDatabase
+from healthprobe.adapters.sql.event_rows import event_columns, event_of
+from healthprobe.adapters.sql.letters import SqlLetters
 from healthprobe.adapters.sql.schema import health_events, relay_cursors
-from healthprobe.adapters.sql.sqlite import upsert
-from healthprobe.domain.event import HealthEvent, details_from_document, format_instant, parse_instant
+from healthprobe.adapters.sql.statements import Row, chunks, raise_to
+from healthprobe.domain.event import HealthEvent, format_instant
 from healthprobe.ports import LogEntry, LogError
 
-_CHUNK = 1000
-"""Parameters in one statement: databases limit their number."""
-
-Item = TypeVar("Item")
+_PRUNED_AT_ONCE = 5000
+"""The most events removed in one transaction: appends wait for it."""
 
 
-class SqlLog:
-    """Health events and relay cursors in a `SqlDatabase`. Every method raises LogError."""
+class SqlLog(SqlLetters):
+    """Health events, relay cursors and dead letters in a `SqlDatabase`. Every method raises LogError."""
 
     def __init__(self, database: SqlDatabase) -> None:
+        super().__init__(database)
         self._database = database
 
     async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
@@ -40,26 +42,45 @@ class SqlLog:
         """At most `limit` entries whose cursor is greater than `after`, in the order in which they were appended."""
         return await self._database.read(partial(_read, after, limit), LogError)
 
-    async def load_cursor(self, name: str) -> int:
-        """The cursor saved under `name`, or 0."""
+    async def end(self) -> int:
+        """The cursor of the last entry, or 0 where there is none."""
+        return await self._database.read(lambda connection: connection.execute(_END).scalar_one(), LogError)
+
+    async def prune(self, before: datetime, through: int) -> int:
+        """Remove events seen before `before` whose cursor is at most `through`, and never a game's last one.
+
+        In portions, between which appends have their turn. Returns how many there were.
+        """
+        bounds = {"before": format_instant(before), "through": through}
+        pruned = 0
+        while portion := await self._database.write(lambda connection: _prune(bounds, connection), LogError):
+            pruned += portion
+        return pruned
+
+    async def load_cursor(self, name: str) -> int | None:
+        """The cursor saved under `name`, or None."""
         return await self._database.read(partial(_load_cursor, name), LogError)
 
     async def save_cursor(self, name: str, cursor: int) -> None:
-        """Remember `cursor` under `name`: it is on the disk when this returns."""
+        """Remember `cursor` under `name`, unless a greater one is: it is on the disk when this returns."""
         row = {"name": name, "position": cursor}
-        await self._database.write(lambda connection: connection.execute(_SAVE_CURSOR, row), LogError)
+        await self._database.write(lambda connection: raise_to(connection, relay_cursors, "position", row), LogError)
+
+    async def all_cursors(self) -> Mapping[str, int]:
+        """All the cursors that are remembered, by name."""
+        return await self._database.read(_cursors, LogError)
+
+    async def forget_cursor(self, name: str) -> bool:
+        """Forget the cursor saved under `name`; whether there was one."""
+        row = {"forgotten": name}
+        forgotten = await self._database.write(
+            lambda connection: connection.execute(_FORGET_CURSOR, row).rowcount, LogError
+        )
+        return forgotten > 0
 
 
 _table = health_events.c
-_EVENTS = select(
-    _table.game_id,
-    _table.sequence,
-    _table.container_id,
-    _table.event_type,
-    _table.occurred_at,
-    _table.details,
-    _table.position,
-)
+_EVENTS = select(*event_columns(health_events), _table.position)
 _READ = _EVENTS.where(_table.position > bindparam("after")).order_by(_table.position).limit(bindparam("limit"))
 _EVENTS_AT = _EVENTS.where(
     _table.game_id.in_(bindparam("game_ids", expanding=True)),
@@ -67,45 +88,70 @@ _EVENTS_AT = _EVENTS.where(
 )
 
 _LOAD_CURSOR = select(relay_cursors.c.position).where(relay_cursors.c.name == bindparam("name"))
-_SAVE_CURSOR = upsert(relay_cursors)
+_CURSORS = select(relay_cursors.c.name, relay_cursors.c.position).order_by(relay_cursors.c.name)
+_FORGET_CURSOR = delete(relay_cursors).where(relay_cursors.c.name == bindparam("forgotten"))
+_END = select(func.coalesce(func.max(_table.position), 0))
 
-_last_sequences = (
+_INSERT = insert(health_events)
+_asked_for = func.unnest(bindparam("game_ids", type_=ARRAY(String)))
+_wanted = _asked_for.table_valued("game_id", name="wanted").render_derived()
+_of_wanted = health_events.alias("of_wanted")
+_newest = select(func.max(_of_wanted.c.sequence)).where(_of_wanted.c.game_id == _wanted.c.game_id).scalar_subquery()
+_sequences_of_games = (
     select(_table.game_id, func.max(_table.sequence).label("sequence"))
     .where(_table.game_id.in_(bindparam("game_ids", expanding=True)))
     .group_by(_table.game_id)
-    .subquery()
 )
-_LAST_EVENTS = _EVENTS.join(
-    _last_sequences,
-    (_table.game_id == _last_sequences.c.game_id) & (_table.sequence == _last_sequences.c.sequence),
-)
+_grouped = _sequences_of_games.subquery()
 
-_last_sequence = select(func.coalesce(func.max(_table.sequence), 0)).where(_table.game_id == bindparam("game"))
-_next_position = select(func.coalesce(func.max(_table.position), 0) + 1)
-_APPEND = insert(health_events).from_select(
-    ["game_id", "sequence", "id", "container_id", "event_type", "occurred_at", "details", "position"],
-    select(
-        bindparam("game", type_=_table.game_id.type),
-        bindparam("number", type_=_table.sequence.type),
-        bindparam("event_id", type_=_table.id.type),
-        bindparam("container", type_=_table.container_id.type),
-        bindparam("type", type_=_table.event_type.type),
-        bindparam("instant", type_=_table.occurred_at.type),
-        bindparam("document", type_=_table.details.type),
-        _next_position.scalar_subquery(),
-    ).where(_last_sequence.scalar_subquery() == bindparam("number") - 1),
+_LAST_SEQUENCES: Mapping[str, Any] = {
+    "sqlite": _sequences_of_games,
+    "postgresql": select(_wanted.c.game_id, func.coalesce(_newest, 0).label("sequence")),
+}
+_LAST_EVENTS: Mapping[str, Any] = {
+    "sqlite": _EVENTS.join(_grouped, (_table.game_id == _grouped.c.game_id) & (_table.sequence == _grouped.c.sequence)),
+    "postgresql": _EVENTS.join_from(
+        _wanted, health_events, (_table.game_id == _wanted.c.game_id) & (_table.sequence == _newest)
+    ),
+}
+"""PostgreSQL would read the whole history of the games; asked game by game it looks at the end of each alone."""
+
+_later = health_events.alias("later")
+_PRUNABLE = (
+    select(_table.position)
+    .where(
+        _table.position <= bindparam("through"),
+        _table.occurred_at < bindparam("before"),
+        select(_later.c.sequence)
+        .where(_later.c.game_id == _table.game_id, _later.c.sequence > _table.sequence)
+        .exists(),
+    )
+    .order_by(_table.position)
+    .limit(_PRUNED_AT_ONCE)
 )
-"""Inserts one event if its sequence is its game's last + 1, and nothing otherwise."""
+_PRUNE = delete(health_events).where(_table.position.in_(bindparam("positions", expanding=True)))
 
 
 def _append(events: Sequence[HealthEvent], connection: Connection) -> Sequence[HealthEvent | None]:
-    entered = 0
-    for chunk in _chunks(events):
-        rows = [_row_of(event) for event in chunk]
-        entered += connection.execute(_APPEND, rows, execution_options={"preserve_rowcount": True}).rowcount
-    if entered == len(events):
-        return events
-    return _standing(events, connection)
+    """Under the write lock nobody else comes between what is read here and what is written."""
+    last_sequences = _last_sequences_of({event.game_id for event in events}, connection)
+    position = connection.execute(_END).scalar_one()
+    rows: list[Row] = []
+    for event in events:
+        if event.sequence == last_sequences.get(event.game_id, 0) + 1:
+            last_sequences[event.game_id] = event.sequence
+            rows.append(_row_of(event, position + len(rows) + 1))
+    for chunk in chunks(rows):
+        connection.execute(_INSERT, chunk)
+    return events if len(rows) == len(events) else _standing(events, connection)
+
+
+def _last_sequences_of(game_ids: Collection[str], connection: Connection) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for chunk in chunks(list(game_ids)):
+        rows = connection.execute(_LAST_SEQUENCES[connection.dialect.name], {"game_ids": chunk})
+        found.update((row.game_id, row.sequence) for row in rows)
+    return found
 
 
 def _standing(events: Sequence[HealthEvent], connection: Connection) -> Sequence[HealthEvent | None]:
@@ -113,55 +159,52 @@ def _standing(events: Sequence[HealthEvent], connection: Connection) -> Sequence
     last_events = _last_events([event.game_id for event in events], connection)
     older = [event for event in events if event.sequence < getattr(last_events.get(event.game_id), "sequence", 0)]
     there = set(last_events.values())
-    for chunk in _chunks(older):
+    for chunk in chunks(older):
         places = {
             "game_ids": [event.game_id for event in chunk],
             "sequences": list({event.sequence for event in chunk}),
         }
-        there.update(_event_of(row) for row in connection.execute(_EVENTS_AT, places))
+        there.update(event_of(row) for row in connection.execute(_EVENTS_AT, places))
     return [event if event in there else last_events.get(event.game_id) for event in events]
 
 
 def _last_events(game_ids: Sequence[str], connection: Connection) -> dict[str, HealthEvent]:
     events: dict[str, HealthEvent] = {}
-    for chunk in _chunks(game_ids):
-        for row in connection.execute(_LAST_EVENTS, {"game_ids": chunk}):
-            event = _event_of(row)
+    for chunk in chunks(game_ids):
+        for row in connection.execute(_LAST_EVENTS[connection.dialect.name], {"game_ids": chunk}):
+            event = event_of(row)
             events[event.game_id] = event
     return events
 
 
 def _read(after: int, limit: int, connection: Connection) -> list[LogEntry]:
     rows = connection.execute(_READ, {"after": after, "limit": limit})
-    return [LogEntry(row.position, _event_of(row)) for row in rows]
+    return [LogEntry(row.position, event_of(row)) for row in rows]
 
 
-def _load_cursor(name: str, connection: Connection) -> int:
-    return connection.execute(_LOAD_CURSOR, {"name": name}).scalar() or 0
+def _load_cursor(name: str, connection: Connection) -> int | None:
+    return connection.execute(_LOAD_CURSOR, {"name": name}).scalar()
 
 
-def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]
+def _cursors(connection: Connection) -> dict[str, int]:
+    return {row.name: row.position for row in connection.execute(_CURSORS)}
 
 
-def _row_of(event: HealthEvent) -> dict[str, Any]:
+def _prune(bounds: Mapping[str, object], connection: Connection) -> int:
+    positions = connection.execute(_PRUNABLE, bounds).scalars().all()
+    for chunk in chunks(positions):
+        connection.execute(_PRUNE, {"positions": chunk})
+    return len(positions)
+
+
+def _row_of(event: HealthEvent, position: int) -> Row:
     return {
-        "game": event.game_id,
-        "number": event.sequence,
-        "event_id": event.id,
-        "container": event.container_id,
-        "type": event.event_type.value,
-        "instant": format_instant(event.occurred_at),
-        "document": event.details.as_document(),
+        "game_id": event.game_id,
+        "sequence": event.sequence,
+        "id": event.id,
+        "container_id": event.container_id,
+        "event_type": event.event_type.value,
+        "occurred_at": format_instant(event.occurred_at),
+        "details": event.details.as_document(),
+        "position": position,
     }
-
-
-def _event_of(row: Row[*tuple[Any, ...]]) -> HealthEvent:
-    game_id, sequence, container_id, event_type, occurred_at, document, _ = row
-    try:
-        details = details_from_document(event_type, document)
-        return HealthEvent(sequence, game_id, container_id, parse_instant(occurred_at), details)
-    except (ValueError, TypeError, KeyError) as error:
-        event_id = f"{game_id}:{sequence}"
-        raise LogError(f"the event {event_id} in the log was altered and cannot be read", permanent=True) from error

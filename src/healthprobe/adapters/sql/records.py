@@ -6,19 +6,14 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from healthprobe.adapters.sql.database import SqlDatabase
+from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, Unusable
 from healthprobe.adapters.sql.schema import records_revisions, runtime_records
-from healthprobe.adapters.sql.sqlite import upsert
+from healthprobe.adapters.sql.statements import chunks, upsert
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import StoreError
-
-_CHUNK = 500
-"""Rows at a time: about a millisecond's work, after which the event loop may have its turn."""
-
-Listing = tuple[int, list[RuntimeRecord]]
-"""The revision of the table, and the records that it had."""
 
 
 class SqlRecords:
@@ -27,20 +22,21 @@ class SqlRecords:
     def __init__(self, database: SqlDatabase) -> None:
         self._database = database
         self._listings: dict[str, Listing] = {}
+        self._revisions: dict[str, int] = {}
 
     async def list_by_status(self, status: str) -> list[RuntimeRecord]:
-        """The records that have `status`, by game id: the very same list again as long as nobody edited the table.
+        """The records that have `status`: the very same list again as long as nobody edited the table.
 
-        Rows without a game id are left out.
+        Rows without a game id are left out, and those with a NUL character in what an event would tell.
         """
-        work = partial(_list_unless_known, status, self._listings.get(status))
-        listing = await self._database.read(work, StoreError)
-        self._listings[status] = listing
-        return listing[1]
+        listing = self._listings.setdefault(status, Listing(_record_of))
+        work = partial(_list_unless_known, status, listing, self._revisions.get(status))
+        self._revisions[status], records = await self._database.read(work, StoreError)
+        return records
 
     async def list_all(self) -> list[RuntimeRecord]:
         """Every record, whatever its status, by game id."""
-        return await self._database.read(partial(_list, _ALL), StoreError)
+        return await self._database.read(partial(_list_all, Listing(_record_of)), StoreError)
 
     async def put(self, records: Sequence[RuntimeRecord]) -> None:
         """Insert these records, or replace those of the same games; of two for one game the later one. All or none."""
@@ -60,14 +56,14 @@ _ALL = select(
     runtime_records.c.status,
 ).order_by(runtime_records.c.game_id)
 
+_OF_STATUS = _ALL.where(runtime_records.c.status == bindparam("status"))
 _REVISION = select(records_revisions.c.revision)
-_PUT = upsert(runtime_records)
 _REMOVE = delete(runtime_records).where(runtime_records.c.game_id == bindparam("game"))
 
 
 def _put(records: Sequence[RuntimeRecord], connection: Connection) -> None:
-    for start in range(0, len(records), _CHUNK):
-        connection.execute(_PUT, [_row_of(record) for record in records[start : start + _CHUNK]])
+    for chunk in chunks(records):
+        upsert(connection, runtime_records, [_row_of(record) for record in chunk])
 
 
 def _row_of(record: RuntimeRecord) -> dict[str, str]:
@@ -83,21 +79,33 @@ def _remove(game_ids: Sequence[str], connection: Connection) -> int:
     return connection.execute(_REMOVE, [{"game": game_id} for game_id in game_ids]).rowcount
 
 
-def _list_unless_known(status: str, known: Listing | None, connection: Connection) -> Listing:
-    revision = connection.execute(_REVISION).scalar_one()
-    if known is not None and known[0] == revision:
-        return known
-    return revision, _list(_ALL.where(runtime_records.c.status == status), connection)
+def _list_unless_known(
+    status: str, listing: Listing, known: int | None, connection: Connection
+) -> tuple[int, list[RuntimeRecord]]:
+    revision = _revision(connection)
+    if revision and revision == known:
+        return revision, listing.records
+    return revision, listing.read(connection.execute(_OF_STATUS, {"status": status}, execution_options=IN_PORTIONS))
 
 
-def _list(statement: Select[*tuple[Any, ...]], connection: Connection) -> list[RuntimeRecord]:
-    records: list[RuntimeRecord] = []
-    for rows in connection.execute(statement).partitions(_CHUNK):
-        records.extend(_record_of(row) for row in rows if isinstance(row[0], str) and row[0])
-    return records
+def _revision(connection: Connection) -> int:
+    """Which edit the table has seen last, or 0 where nobody counts them.
+
+    Only SQLite's triggers do: elsewhere every edit would have to wait for the end of the one before it.
+    """
+    return connection.execute(_REVISION).scalar_one() if connection.dialect.name == "sqlite" else 0
 
 
-def _record_of(row: Row[*tuple[Any, ...]]) -> RuntimeRecord:
+def _list_all(listing: Listing, connection: Connection) -> list[RuntimeRecord]:
+    return listing.read(connection.execute(_ALL, execution_options=IN_PORTIONS))
+
+
+def _record_of(row: tuple[Any, ...]) -> RuntimeRecord:
     """The record of a row. Other programs may have put anything there: SQLite does not hold columns to their types."""
     game_id, container_id, endpoint, status = row
-    return RuntimeRecord(game_id, str(container_id), str(endpoint), status)
+    if not isinstance(game_id, str) or not game_id:
+        raise Unusable("game_id is empty or no text")
+    record = RuntimeRecord(game_id, str(container_id), str(endpoint), status)
+    if "\0" in record.game_id or "\0" in record.current_container_id:
+        raise Unusable("a NUL character is in the row: other databases and buses take none")
+    return record

@@ -6,6 +6,7 @@ from sqlalchemy import (
     DDL,
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Integer,
@@ -19,10 +20,12 @@ from sqlalchemy import (
     update,
 )
 
+from healthprobe.adapters.sql.migrations import migrate
+from healthprobe.adapters.sql.place import Place
 from healthprobe.ports import ConfigurationError
 
-VERSION = 1
-"""The schema that this program writes. A greater one is refused; a lesser one would be migrated here."""
+VERSION = 2
+"""The schema that this program writes. A greater one is refused, a lesser one migrated (`migrations`)."""
 
 metadata = MetaData()
 
@@ -70,6 +73,23 @@ relay_cursors = Table(
     Column("position", BigInteger, nullable=False),
 )
 
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("publisher", String, primary_key=True),
+    Column("game_id", String, primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("container_id", String, nullable=False),
+    Column("event_type", String, nullable=False),
+    Column("occurred_at", String(27), nullable=False),
+    Column("details", JSON, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("parked_at", String(27), nullable=False),
+    Column("due", Boolean, nullable=False),
+    Column("number", BigInteger, nullable=False, unique=True),
+)
+"""Each with its event, which the log may have pruned meanwhile; `number` is the order in which they were parked."""
+
 _TRIGGER = """
 CREATE TRIGGER runtime_records_%(edit)s AFTER %(edit)s ON runtime_records
 BEGIN UPDATE runtime_records_revision SET revision = revision + 1; END
@@ -86,32 +106,35 @@ def version_in(connection: Connection) -> int | None:
     return connection.execute(select(schema_versions.c.version)).scalar()
 
 
-def prepare(connection: Connection, name: str) -> None:
-    """Create the schema where the database is empty, and prove that it can be written.
+def prepare(connection: Connection, place: Place) -> None:
+    """Create the schema where there is none, migrate an older one, and prove that the database can be written.
 
-    Runs in one transaction under the write lock, so that of two programs that come first one creates and the other
-    finds. Raises ConfigurationError, before anything is written, for a database of somebody else or of a newer program.
+    Runs in one transaction under the write lock, so that of two programs that come first one creates or migrates and
+    the other finds it done. Raises ConfigurationError, before anything is written, for a database of somebody else or
+    of a newer program.
     """
     version = version_in(connection)
     if version is None:
-        if inspect(connection).get_table_names():
-            raise ConfigurationError(not_ours(name))
+        if (stranger := place.strangers(connection)) is not None:
+            raise ConfigurationError(stranger)
         metadata.create_all(connection, checkfirst=False)
         connection.execute(insert(schema_versions).values(version=VERSION))
         connection.execute(insert(records_revisions).values(revision=0))
-    elif version > VERSION:
-        raise ConfigurationError(newer(name, version))
-    else:
-        connection.execute(update(schema_versions).values(version=VERSION))
+        return
+    if version > VERSION:
+        raise ConfigurationError(newer(place.name, version))
+    migrate(connection, version)
+    connection.execute(update(schema_versions).values(version=VERSION))
 
 
-def check(connection: Connection, name: str) -> None:
-    """Refuse what `prepare` would refuse, and an empty database too. Writes nothing."""
+def check(connection: Connection, place: Place) -> bool:
+    """Refuse what `prepare` would refuse, and an empty database too. Writes nothing; False for an older schema."""
     version = version_in(connection)
     if version is None:
-        raise ConfigurationError(not_ours(name) if inspect(connection).get_table_names() else empty(name))
+        raise ConfigurationError(place.strangers(connection) or empty(place.name))
     if version > VERSION:
-        raise ConfigurationError(newer(name, version))
+        raise ConfigurationError(newer(place.name, version))
+    return version == VERSION
 
 
 def not_ours(name: str) -> str:
@@ -121,7 +144,7 @@ def not_ours(name: str) -> str:
 def newer(name: str, version: int) -> str:
     return (
         f"{name} has schema version {version} and this healthprobe knows version {VERSION}: "
-        "upgrade healthprobe, or choose another path"
+        "upgrade healthprobe, or choose another database"
     )
 
 

@@ -11,20 +11,38 @@ from stat import S_ISREG
 from typing import Any, Self
 
 import msgspec
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
-from sqlalchemy.dialects import sqlite as dialect
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect
 from sqlalchemy.pool import QueuePool
 
 from healthprobe.adapters.sql import schema
-from healthprobe.adapters.sql.errors import sqlite_advice
+from healthprobe.adapters.sql.place import LOCK_TIMEOUT, READ_TIMEOUT, WRITES, Judgement
+from healthprobe.domain.endpoint import masked
 from healthprobe.ports import ConfigurationError
 
-BUSY_TIMEOUT = 2.0
-"""How long a writer waits for another program's lock, in seconds: shorter than the time a shutdown may take."""
+_ADVICE = {
+    "SQLITE_FULL": "its disk is full: free some space",
+    "SQLITE_IOERR": "its disk refuses to read or write: look for a full, failing or unmounted disk",
+    "SQLITE_BUSY": "it is locked by another program: let that one finish",
+    "SQLITE_LOCKED": "it is locked by another program: let that one finish",
+    "SQLITE_READONLY": "it cannot be written: change the permissions of the file and its folder",
+    "SQLITE_PERM": "it cannot be opened: change the permissions of the file and its folder",
+    "SQLITE_CANTOPEN": "it cannot be opened: look at its folder and the permissions there",
+    "SQLITE_CORRUPT": "it is damaged: restore it from a backup, or move it away to begin afresh",
+    "SQLITE_NOTADB": "it is not an SQLite database: choose another path",
+    "SQLITE_INTERRUPT": f"a query took longer than {READ_TIMEOUT:g}s and was given up",
+}
+_PERMANENT = {
+    "SQLITE_CORRUPT",
+    "SQLITE_NOTADB",
+    "SQLITE_TOOBIG",
+    "SQLITE_MISMATCH",
+    "SQLITE_CONSTRAINT",
+    "SQLITE_ERROR",
+}
 
-WRITES = "healthprobe_writes"
-"""The execution option of transactions that write: they take the write lock as they begin, never half-way."""
+_PASSING = {"SQLITE_BUSY", "SQLITE_LOCKED"}
 
+_STEPS_BETWEEN_LOOKS_AT_THE_CLOCK = 10_000
 _ROOM = 64 * 1024
 """What SQLite needs beside the file before it can so much as read: an index of 32 KiB and a few pages, in bytes."""
 
@@ -36,13 +54,19 @@ class SqliteFile:
         self.path = path
         self.name = str(path)
         self._inode: int | None = None
+        self._is_new = False
+
+    @property
+    def identity(self) -> str:
+        """One file, however its path is written."""
+        return str(self.path.resolve())
 
     @classmethod
     def of_url(cls, url: str) -> Self:
         """The file that `sqlite:PATH` names. Raises ConfigurationError."""
         scheme, _, path = url.partition(":")
         if scheme != "sqlite" or not path or path.startswith(("//", ":")):
-            raise ConfigurationError(f"{url} is not a database: write sqlite:PATH, as in sqlite:healthprobe.db")
+            raise ConfigurationError(f"{masked(url)} is not a database: write sqlite:PATH, as in sqlite:healthprobe.db")
         return cls(Path(os.path.expanduser(path)))  # noqa: PTH111 -- leaves an unknown home as it is, Path raises
 
     def look(self, *, create: bool) -> None:
@@ -50,6 +74,7 @@ class SqliteFile:
 
         Raises ConfigurationError. What this lets pass is judged again under the write lock (`schema.prepare`).
         """
+        self._is_new = not self.path.exists()
         try:
             status = self.path.stat() if self._is_usable_place(create=create) else None
         except (OSError, ValueError) as error:
@@ -78,6 +103,10 @@ class SqliteFile:
             raise ConfigurationError(f"{self.name}: its disk is full: free some space")
         return exists
 
+    def _advice_on(self, error: sqlite3.Error) -> str:
+        judged = self.judge(error)
+        return judged.advice if judged else str(error)
+
     def _look_inside(self) -> None:
         """Read the file as it lies on the disk, without a lock, a journal or a -wal file.
 
@@ -93,9 +122,8 @@ class SqliteFile:
                 rows = connection.execute("SELECT version FROM healthprobe_schema") if tables else ()
                 version = max((row[0] for row in rows), default=0)
         except sqlite3.DatabaseError as error:
-            advice, _ = sqlite_advice(error)
             if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
-                raise ConfigurationError(f"{self.name}: {advice}") from error
+                raise ConfigurationError(f"{self.name}: {self._advice_on(error)}") from error
             return
         if version > schema.VERSION:
             raise ConfigurationError(schema.newer(self.name, version))
@@ -107,12 +135,30 @@ class SqliteFile:
             poolclass=QueuePool,
             pool_size=2,
             max_overflow=0,
-            connect_args={"timeout": BUSY_TIMEOUT, "isolation_level": None},
+            connect_args={"timeout": LOCK_TIMEOUT, "isolation_level": None},
             json_serializer=lambda value: msgspec.json.encode(value).decode(),
         )
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)
         return engine
+
+    def reading_engine(self) -> Engine:
+        """An engine with one connection that cannot write, and whose queries end in time."""
+        address = f"{self.path.absolute().as_uri()}?mode=ro"
+        engine = create_engine(
+            "sqlite://",
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            creator=lambda: _reading_connection(address),
+        )
+        event.listen(engine, "begin", _begin_within_time)
+        return engine
+
+    def find(self) -> None:
+        """Refuse a path where no file is. What it holds shows at the first query."""
+        if not self.path.is_file():
+            raise ConfigurationError(f"{self.name} is not there: choose the path of the database that holds the games")
 
     def settle(self, engine: Engine) -> None:
         """Switch the file to write-ahead logging, so that readers and the writer never wait for each other.
@@ -123,7 +169,7 @@ class SqliteFile:
             try:
                 mode = _switch_to_wal(_driver(connection))
             except sqlite3.Error as error:
-                raise ConfigurationError(f"{self.name}: {sqlite_advice(error)[0]}") from error
+                raise ConfigurationError(f"{self.name}: {self._advice_on(error)}") from error
         if mode != "wal":
             raise ConfigurationError(f"{self.name}: SQLite cannot share memory here: choose a path on a local disk")
         self._inode = self.path.stat().st_ino
@@ -135,17 +181,29 @@ class SqliteFile:
         except OSError:
             return False
 
-    def remove_if_empty(self) -> None:
+    def abandon(self) -> None:
+        """Remove the file where we have made it and nothing is in it."""
         with suppress(OSError):
-            if self.path.stat().st_size == 0:
+            if self._is_new and self.path.stat().st_size == 0:
                 self.path.unlink()
 
+    def strangers(self, connection: Connection) -> str | None:
+        """Any table at all: the file belongs to another program."""
+        return schema.not_ours(self.name) if inspect(connection).get_table_names() else None
 
-def upsert(table: Table) -> dialect.Insert:
-    """Insert or replace by primary key."""
-    statement = dialect.insert(table)
-    replaced = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=replaced)
+    def judge(self, error: Exception) -> Judgement | None:
+        """What an error of sqlite3 means; None for one that is not sqlite3's."""
+        if not isinstance(error, sqlite3.Error):
+            return None
+        code = "_".join((getattr(error, "sqlite_errorname", None) or "").split("_")[:2])
+        advice = " ".join(_ADVICE.get(code, str(error)).split())
+        is_useless = code in _PERMANENT or isinstance(error, sqlite3.ProgrammingError)
+        return Judgement(advice, permanent=is_useless, passes=code in _PASSING, read_only=code == "SQLITE_READONLY")
+
+
+def _reading_connection(address: str) -> sqlite3.Connection:
+    """It is opened on one thread, and used on another."""
+    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT, check_same_thread=False)
 
 
 def _configure(connection: Any, _record: object) -> None:
@@ -157,9 +215,15 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _begin_within_time(connection: Connection) -> None:
+    latest = time.monotonic() + READ_TIMEOUT
+    _driver(connection).set_progress_handler(lambda: time.monotonic() > latest, _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK)
+    connection.exec_driver_sql("BEGIN")
+
+
 def _switch_to_wal(connection: sqlite3.Connection) -> str:
     """Two programs that open a new file at once meet here, and SQLite makes neither wait for the other."""
-    deadline = time.monotonic() + BUSY_TIMEOUT
+    deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
             return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
 from healthprobe.surfaces.cli import options
 from healthprobe.surfaces.durations import Duration, parse_duration
-from healthprobe.surfaces.settings import DEFAULT_FAILURES, Settings
+from healthprobe.surfaces.settings import DEFAULT_FAILURES, WEBHOOK_SECRET, Settings
 
 DEMO_INTERVAL = Duration(1)
 DEMO_TIMEOUT = Duration(0.4)
@@ -53,6 +54,7 @@ def demo(
     records: DemoRecords = None,
     log: DemoLog = None,
     publish: options.Publish = None,
+    notify: options.Notify = None,
     interval: options.Interval = DEMO_INTERVAL,
     timeout: options.Timeout = DEMO_TIMEOUT,
     failures: options.Failures = DEFAULT_FAILURES,
@@ -74,6 +76,8 @@ def demo(
         records=records or "",
         log=log or "",
         publish=tuple(publish or ("stdout:",)),
+        notify=tuple(notify or ()),
+        webhook_secret=os.environ.get(WEBHOOK_SECRET) or None,
         interval=interval,
         timeout=timeout,
         failures=failures,

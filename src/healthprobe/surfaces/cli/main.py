@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from healthprobe import __version__
 from healthprobe.ports import ConfigurationError, HealthprobeError
-from healthprobe.surfaces.cli import check, demo, errors, events, incidents, run, runtimes
+from healthprobe.surfaces.cli import check, demo, errors, events, incidents, relays, run, runtimes
 
 app = typer.Typer(
     name="healthprobe",
@@ -45,6 +45,7 @@ app.command("demo", rich_help_panel="Watch")(demo.demo)
 app.add_typer(runtimes.app, name="runtimes", rich_help_panel="Manage")
 app.command("events", rich_help_panel="Look back")(events.events)
 app.command("incidents", rich_help_panel="Look back")(incidents.incidents)
+app.command("relays", rich_help_panel="Look back")(relays.relays)
 
 
 def main() -> None:

@@ -6,14 +6,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from healthprobe.surfaces.durations import Duration, parse_duration
+from healthprobe.surfaces.durations import Duration, parse_duration, parse_retention
 
 PROBING = "What is probed, and where transitions go"
 VERDICT = "When an engine has failed"
 COST = "What a probe may cost"
 OUTPUT = "Output"
 
-STORE_URLS = "[b]sqlite:[/b]PATH, the embedded store, or [b]file:[/b]PATH, JSON or YAML read again when it changes."
+STORE_URLS = (
+    "[b]sqlite:[/b]PATH, the embedded store; [b]postgresql:[/b]//…; [b]file:[/b]PATH, JSON or YAML read again when it "
+    "changes; [b]https:[/b]//…, Prometheus' http_sd."
+)
+LOG_URLS = "[b]sqlite:[/b]PATH or [b]postgresql:[/b]//USER:PASSWORD@HOST/DATABASE"
 
 
 def parse_concurrency(text: str) -> int | None:
@@ -44,10 +48,24 @@ Records = Annotated[
         rich_help_panel=PROBING,
     ),
 ]
-EmbeddedRecords = Annotated[
+RecordsQuery = Annotated[
+    str | None,
+    typer.Option(
+        "--records-query",
+        metavar="SELECT",
+        envvar="HEALTHPROBE_RECORDS_QUERY",
+        help="Read the games out of your own tables in the database that --records names: a SELECT with the columns "
+        "[b]game_id[/b], [b]current_container_id[/b], [b]engine_endpoint[/b] and, if you like, [b]status[/b].",
+        rich_help_panel=PROBING,
+    ),
+]
+EditableRecords = Annotated[
     str,
     typer.Option(
-        "--records", metavar="URL", envvar="HEALTHPROBE_RECORDS", help="The embedded store: [b]sqlite:[/b]PATH."
+        "--records",
+        metavar="URL",
+        envvar="HEALTHPROBE_RECORDS",
+        help="The store: [b]sqlite:[/b]PATH, the embedded one, or [b]postgresql:[/b]//….",
     ),
 ]
 Log = Annotated[
@@ -56,13 +74,13 @@ Log = Annotated[
         "--log",
         metavar="URL",
         envvar="HEALTHPROBE_LOG",
-        help="The durable log of transitions: [b]sqlite:[/b]PATH, made at first use; the records' own file will do.",
+        help=f"The durable log of transitions: {LOG_URLS}, made at first use; the records' own database will do.",
         rich_help_panel=PROBING,
     ),
 ]
 ReadLog = Annotated[
     str,
-    typer.Option("--log", metavar="URL", envvar="HEALTHPROBE_LOG", help="The log to read: [b]sqlite:[/b]PATH."),
+    typer.Option("--log", metavar="URL", envvar="HEALTHPROBE_LOG", help=f"The log to read: {LOG_URLS}."),
 ]
 Publish = Annotated[
     list[str] | None,
@@ -72,7 +90,32 @@ Publish = Annotated[
         envvar="HEALTHPROBE_PUBLISH",
         show_default="stdout:",
         help="Where transitions are delivered; may be given several times (in the variable: spaces between). "
-        "[b]stdout:[/b] writes one line an event.",
+        "[b]stdout:[/b] and [b]file:[/b]PATH take a line an event, [b]redis:[/b]//HOST/0?stream=NAME&maxlen=N a stream "
+        "entry, [b]https:[/b]//… a CloudEvent, signed with $HEALTHPROBE_WEBHOOK_SECRET.",
+        rich_help_panel=PROBING,
+    ),
+]
+Notify = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--notify",
+        metavar="URL",
+        envvar="HEALTHPROBE_NOTIFY",
+        help="Whom to tell in a readable sentence, from now on; may be given several times. Any URL of apprise's: "
+        "[b]slack:[/b]//…, [b]mailto:[/b]//…, [b]pagerduty:[/b]//….",
+        rich_help_panel=PROBING,
+    ),
+]
+Retain = Annotated[
+    Duration | None,
+    typer.Option(
+        "--retain",
+        metavar="DURATION|forever",
+        envvar="HEALTHPROBE_RETAIN",
+        parser=parse_retention,
+        show_default="forever",
+        help="How long the log keeps events, as in 90d. A game's last one stays, and so does what a publisher still "
+        "waits for.",
         rich_help_panel=PROBING,
     ),
 ]

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
+
 from healthprobe.surfaces.cli import options
 from healthprobe.surfaces.settings import (
     DEFAULT_DATABASE,
     DEFAULT_FAILURES,
     DEFAULT_INTERVAL,
     DEFAULT_TIMEOUT,
+    WEBHOOK_SECRET,
     Settings,
 )
 
 
 def run(
     records: options.Records = DEFAULT_DATABASE,
+    records_query: options.RecordsQuery = None,
     log: options.Log = DEFAULT_DATABASE,
+    retain: options.Retain = None,
     publish: options.Publish = None,
+    notify: options.Notify = None,
     interval: options.Interval = DEFAULT_INTERVAL,
     timeout: options.Timeout = DEFAULT_TIMEOUT,
     failures: options.Failures = DEFAULT_FAILURES,
@@ -43,7 +49,11 @@ def run(
     settings = Settings(
         records=records,
         log=log,
+        records_query=records_query,
+        retain=retain,
         publish=tuple(publish or ("stdout:",)),
+        notify=tuple(notify or ()),
+        webhook_secret=os.environ.get(WEBHOOK_SECRET) or None,
         interval=interval,
         timeout=timeout,
         failures=failures,

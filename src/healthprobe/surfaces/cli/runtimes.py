@@ -36,7 +36,7 @@ def add(
             "--status", metavar="WORD", envvar="HEALTHPROBE_STATUS", help="Only [b]running[/b] games are probed."
         ),
     ] = RUNNING,
-    records: options.EmbeddedRecords = DEFAULT_DATABASE,
+    records: options.EditableRecords = DEFAULT_DATABASE,
 ) -> None:
     """Add a game, or replace what is known of it. An endpoint that cannot be probed is refused with the reason."""
     from healthprobe.surfaces.recording import add_record
@@ -45,7 +45,7 @@ def add(
 
 
 @app.command("remove")
-def remove(games: Games, records: options.EmbeddedRecords = DEFAULT_DATABASE) -> None:
+def remove(games: Games, records: options.EditableRecords = DEFAULT_DATABASE) -> None:
     """Remove games; exit 1 if one of them was not there. Their events stay in the log."""
     from healthprobe.surfaces.recording import remove_records
 
@@ -54,7 +54,7 @@ def remove(games: Games, records: options.EmbeddedRecords = DEFAULT_DATABASE) ->
 
 
 @app.command("list")
-def list_(records: options.EmbeddedRecords = DEFAULT_DATABASE, as_json: options.Json = False) -> None:
+def list_(records: options.EditableRecords = DEFAULT_DATABASE, as_json: options.Json = False) -> None:
     """Show every record, of whatever status. Credentials in endpoints show as ***.
 
     With --json, or where standard output is not a terminal: one object a line,
@@ -71,7 +71,7 @@ def import_(
         Path,
         typer.Argument(metavar="FILE", help="JSON or YAML: a list of runtime records, or Prometheus file_sd groups."),
     ],
-    records: options.EmbeddedRecords = DEFAULT_DATABASE,
+    records: options.EditableRecords = DEFAULT_DATABASE,
 ) -> None:
     """Add or replace all games of a file, or none of them where one endpoint cannot be probed."""
     from healthprobe.surfaces.recording import import_records

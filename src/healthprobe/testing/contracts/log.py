@@ -1,15 +1,16 @@
-"""What every log of health events promises, as a pytest suite."""
+"""What every log of health events promises, as a pytest suite: events, cursors, retention and dead letters."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from healthprobe.domain.event import HealthEvent
-from healthprobe.ports import HealthEventLog
-from healthprobe.testing.contracts.samples import ODD_GAME_IDS, failed, history, recovered
+from healthprobe.ports import DeadLetter, HealthEventLog
+from healthprobe.testing.contracts.samples import AFTER_ALL_SAMPLES, ODD_GAME_IDS, failed, history, recovered
 
 
 async def events_in(log: HealthEventLog) -> list[HealthEvent]:
@@ -117,11 +118,36 @@ class HealthEventLogContract:
             recovered("game-7", 2),
         ]
 
-    async def test_a_cursor_is_0_until_it_is_saved(self, log: HealthEventLog, rival: HealthEventLog) -> None:
-        assert await log.load_cursor("stdout") == 0
+    async def test_the_end_is_the_cursor_of_the_last_entry(self, log: HealthEventLog) -> None:
+        assert await log.end() == 0
+        await log.append([*history("game-7", 3), failed("game-8", 1)])
+        assert await log.end() == (await log.read(0, 10))[-1].cursor
+
+    async def test_a_cursor_is_none_until_it_is_saved(self, log: HealthEventLog, rival: HealthEventLog) -> None:
+        assert await log.load_cursor("stdout") is None
         await log.save_cursor("stdout", 41)
         await log.save_cursor("stdout", 42)
         assert await rival.load_cursor("stdout") == 42
+
+    async def test_a_cursor_never_goes_back(self, log: HealthEventLog, rival: HealthEventLog) -> None:
+        await log.save_cursor("stdout", 0)
+        assert await log.load_cursor("stdout") == 0
+        await log.save_cursor("stdout", 42)
+        await rival.save_cursor("stdout", 41)
+        assert await log.load_cursor("stdout") == 42
+
+    async def test_all_cursors_are_told_and_one_can_be_forgotten(
+        self, log: HealthEventLog, rival: HealthEventLog
+    ) -> None:
+        assert await log.all_cursors() == {}
+        await log.save_cursor("stdout", 42)
+        await rival.save_cursor("bus", 7)
+        assert await log.all_cursors() == {"bus": 7, "stdout": 42}
+        assert await rival.forget_cursor("stdout")
+        assert not await log.forget_cursor("stdout")
+        assert await log.load_cursor("stdout") is None
+        await log.save_cursor("stdout", 3)
+        assert await rival.all_cursors() == {"bus": 7, "stdout": 3}
 
     async def test_each_name_has_a_cursor_of_its_own(self, log: HealthEventLog) -> None:
         for number, name in enumerate(ODD_GAME_IDS, 1):
@@ -150,6 +176,80 @@ class HealthEventLogContract:
         for game_id, count in Counter(entry.event.game_id for entry in entries).items():
             sequences = [entry.event.sequence for entry in entries if entry.event.game_id == game_id]
             assert sequences == list(range(1, count + 1))
+
+    async def test_old_events_are_pruned_but_never_a_game_s_last_one(self, log: HealthEventLog) -> None:
+        await log.append([*history("game-7", 4), failed("game-8", 1)])
+        end = await log.end()
+        assert await log.prune(before=AFTER_ALL_SAMPLES, through=end) == 3
+        assert await events_in(log) == [recovered("game-7", 4), failed("game-8", 1)]
+        assert await log.end() == end
+        assert await log.prune(before=AFTER_ALL_SAMPLES, through=end) == 0
+
+    async def test_younger_events_and_those_that_a_relay_still_wants_are_kept(self, log: HealthEventLog) -> None:
+        await log.append(history("game-7", 6))
+        third, fourth = (await log.read(0, 10))[2:4]
+        assert await log.prune(before=fourth.event.occurred_at, through=third.cursor - 1) == 2
+        assert await log.prune(before=third.event.occurred_at, through=fourth.cursor) == 0
+        assert await events_in(log) == history("game-7", 6)[2:]
+
+    async def test_a_game_whose_history_was_pruned_goes_on_where_it_stood(self, log: HealthEventLog) -> None:
+        await log.append(history("game-7", 3))
+        await log.prune(before=AFTER_ALL_SAMPLES, through=await log.end())
+        assert await log.last_events(["game-7"]) == {"game-7": failed("game-7", 3)}
+        assert await log.append([failed("game-7", 1)]) == [failed("game-7", 3)]
+        assert await log.append([recovered("game-7", 4)]) == [recovered("game-7", 4)]
+        assert await events_in(log) == history("game-7", 4)[2:]
+
+    async def test_pruning_ten_thousand_events_takes_them_all(self, log: HealthEventLog) -> None:
+        games = [f"game-{number}" for number in range(6_000)]
+        await log.append([failed(game_id, 1) for game_id in games])
+        await log.append([recovered(game_id, 2) for game_id in games])
+        assert await log.prune(before=AFTER_ALL_SAMPLES, through=await log.end()) == 6_000
+        assert await events_in(log) == [recovered(game_id, 2) for game_id in games]
+
+    async def test_a_parked_event_is_kept_with_its_reason(self, log: HealthEventLog, rival: HealthEventLog) -> None:
+        assert await log.dead_letters(10) == []
+        letters = [_letter("webhook", event) for event in (*history("game-7", 2), failed("game-8", 1))]
+        for letter in letters:
+            await log.park(letter)
+        assert await rival.dead_letters(10) == letters
+        assert await rival.dead_letters(2) == letters[:2]
+
+    async def test_a_letter_takes_the_place_of_an_earlier_one_about_the_same_event(self, log: HealthEventLog) -> None:
+        first, second = (_letter("webhook", failed(game_id, 1)) for game_id in ("game-7", "game-8"))
+        elsewhere = replace(first, publisher="bus")
+        for letter in (first, second, elsewhere, replace(first, reason="answered 410")):
+            await log.park(letter)
+        assert await log.dead_letters(10) == [replace(first, reason="answered 410"), second, elsewhere]
+
+    async def test_what_is_asked_for_again_is_due_at_its_own_publisher(self, log: HealthEventLog) -> None:
+        ours, theirs = _letter("webhook", failed("game-7", 1)), _letter("bus", failed("game-7", 1))
+        await log.park(ours)
+        await log.park(theirs)
+        assert await log.dead_letters(10, due_at="webhook") == []
+        assert await log.ask_again() == 2
+        assert await log.dead_letters(10, due_at="webhook") == [replace(ours, due=True)]
+        assert await log.dead_letters(10) == [replace(ours, due=True), replace(theirs, due=True)]
+        await log.park(ours)
+        assert await log.dead_letters(10, due_at="webhook") == []
+
+    async def test_a_letter_that_was_delivered_is_forgotten(self, log: HealthEventLog) -> None:
+        letters = [_letter("webhook", event) for event in history("game-7", 2)]
+        for letter in letters:
+            await log.park(letter)
+        await log.release(letters[0])
+        await log.release(letters[0])
+        assert await log.dead_letters(10) == letters[1:]
+
+    async def test_a_letter_outlives_the_event_in_the_log(self, log: HealthEventLog) -> None:
+        await log.append(history("game-7", 2))
+        await log.park(_letter("webhook", failed("game-7", 1)))
+        await log.prune(before=AFTER_ALL_SAMPLES, through=await log.end())
+        assert await log.dead_letters(10) == [_letter("webhook", failed("game-7", 1))]
+
+
+def _letter(publisher: str, event: HealthEvent) -> DeadLetter:
+    return DeadLetter(publisher, event, "answered 400: ошибка", event.occurred_at)
 
 
 def _following(game_id: str, last: HealthEvent | None, container_id: str) -> HealthEvent:

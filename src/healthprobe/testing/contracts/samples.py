@@ -28,6 +28,7 @@ ODD_GAME_IDS = (
 """Each is a game of its own."""
 
 FIRST_SECOND = datetime(2026, 11, 23, 17, 0, 0, 123456, UTC)
+AFTER_ALL_SAMPLES = datetime(2027, 11, 23, tzinfo=UTC)
 
 
 def failed(game_id: str, sequence: int, *, container_id: str = "c0ffee", last_error: str = "") -> HealthEvent:

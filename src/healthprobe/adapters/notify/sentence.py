@@ -1,0 +1,43 @@
+"""The sentence: one health event as the person on call wants to read it."""
+
+from __future__ import annotations
+
+from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
+from healthprobe.domain.outcome import plain_cause
+
+_LONGEST_NAME = 100
+_LONGEST_CAUSE = 200
+
+_HARMLESS = str.maketrans(
+    {"@": "@\u200b", "<": "‹", ">": "›", "&": "＆", "`": "'", "[": "(", "]": ")", "*": "∗", '"': "'"}  # noqa: RUF001
+)
+"""A game or an engine must not be able to call everybody, to link, or to format: these characters begin all of that."""
+
+
+def sentence_of(event: HealthEvent) -> str:
+    """The event in one line of plain text, whose ids and error can neither mention, link nor format.
+
+    >>> from datetime import UTC, datetime
+    >>> from healthprobe.domain.event import ProbeRecoveredDetails
+    >>> instant = datetime(2026, 11, 23, 17, 0, 15, tzinfo=UTC)
+    >>> sentence_of(HealthEvent(2, "game-7", "c0ffee", instant, ProbeRecoveredDetails(5)))
+    'game-7 answers again after 5 failures in a row (container c0ffee, at 17:00:15 UTC)'
+    """
+    details = event.details
+    place = f"container {_harmless(event.container_id, _LONGEST_NAME)}, " if event.container_id else ""
+    instant = f"{event.occurred_at:%H:%M:%S} UTC"
+    game = _harmless(event.game_id, _LONGEST_NAME)
+    if isinstance(details, ProbeFailedDetails):
+        cause = _harmless(details.last_error, _LONGEST_CAUSE)
+        count = _failures(details.consecutive_failures)
+        return f'{game} has stopped answering: {count}, last one "{cause}" ({place}since {instant})'
+    return f"{game} answers again after {_failures(details.prior_failure_count)} ({place}at {instant})"
+
+
+def _failures(count: int) -> str:
+    return "1 failure" if count == 1 else f"{count} failures in a row"
+
+
+def _harmless(text: str, longest: int) -> str:
+    line = plain_cause(text)
+    return (line if len(line) <= longest else line[: longest - 1] + "…").translate(_HARMLESS)

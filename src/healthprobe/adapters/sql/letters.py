@@ -1,0 +1,87 @@
+"""Dead letters: the events that a publisher refuses for good, kept until somebody asks for them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from sqlalchemy import Connection, bindparam, delete, func, select, update
+
+from healthprobe.adapters.sql.database import SqlDatabase
+from healthprobe.adapters.sql.event_rows import event_columns, event_of
+from healthprobe.adapters.sql.schema import dead_letters
+from healthprobe.adapters.sql.statements import upsert
+from healthprobe.domain.event import format_instant, parse_instant
+from healthprobe.ports import DeadLetter, LogError
+
+
+class SqlLetters:
+    """The dead letters of a `SqlDatabase`. Every method raises LogError."""
+
+    def __init__(self, database: SqlDatabase) -> None:
+        self._database = database
+
+    async def park(self, letter: DeadLetter) -> None:
+        """Keep `letter` in the place of an earlier one about the same event and publisher."""
+        await self._database.write(partial(_park, letter), LogError)
+
+    async def dead_letters(self, limit: int, *, due_at: str | None = None) -> Sequence[DeadLetter]:
+        """At most `limit` letters, in the order in which their events were parked first.
+
+        With `due_at`, those alone that the publisher of this name is to be sent again.
+        """
+        return await self._database.read(partial(_dead_letters, limit, due_at), LogError)
+
+    async def ask_again(self) -> int:
+        """Make every dead letter due. Returns how many there are."""
+        return await self._database.write(lambda connection: connection.execute(_ASK_AGAIN).rowcount, LogError)
+
+    async def release(self, letter: DeadLetter) -> None:
+        """Forget `letter`: its event was delivered after all."""
+        key = {"name": letter.publisher, "game": letter.event.game_id, "of_game": letter.event.sequence}
+        await self._database.write(lambda connection: connection.execute(_RELEASE, key), LogError)
+
+
+_table = dead_letters.c
+_LETTERS = select(*event_columns(dead_letters), _table.publisher, _table.reason, _table.parked_at, _table.due).order_by(
+    _table.number
+)
+_ASK_AGAIN = update(dead_letters).values(due=True)
+_is_the_letter = (
+    (_table.publisher == bindparam("name"))
+    & (_table.game_id == bindparam("game"))
+    & (_table.sequence == bindparam("of_game"))
+)
+_RELEASE = delete(dead_letters).where(_is_the_letter)
+_NUMBER_OF = select(_table.number).where(_is_the_letter)
+_NEXT_NUMBER = select(func.coalesce(func.max(_table.number), 0) + 1)
+
+
+def _park(letter: DeadLetter, connection: Connection) -> None:
+    event = letter.event
+    key = {"name": letter.publisher, "game": event.game_id, "of_game": event.sequence}
+    number = connection.execute(_NUMBER_OF, key).scalar() or connection.execute(_NEXT_NUMBER).scalar_one()
+    row = {
+        "publisher": letter.publisher,
+        "game_id": event.game_id,
+        "sequence": event.sequence,
+        "container_id": event.container_id,
+        "event_type": event.event_type.value,
+        "occurred_at": format_instant(event.occurred_at),
+        "details": event.details.as_document(),
+        "reason": letter.reason,
+        "parked_at": format_instant(letter.parked_at),
+        "due": letter.due,
+        "number": number,
+    }
+    upsert(connection, dead_letters, [row])
+
+
+def _dead_letters(limit: int, due_at: str | None, connection: Connection) -> list[DeadLetter]:
+    query = _LETTERS.limit(limit)
+    if due_at is not None:
+        query = query.where(_table.due, _table.publisher == due_at)
+    return [
+        DeadLetter(row.publisher, event_of(row), row.reason, parse_instant(row.parked_at), due=row.due)
+        for row in connection.execute(query)
+    ]

@@ -1,0 +1,37 @@
+"""Migrations: the steps from each older schema to the next, in statements that no later change of a table touches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+_DEAD_LETTERS = """
+CREATE TABLE dead_letters (
+    publisher VARCHAR NOT NULL,
+    game_id VARCHAR NOT NULL,
+    sequence INTEGER NOT NULL,
+    container_id VARCHAR NOT NULL,
+    event_type VARCHAR NOT NULL,
+    occurred_at VARCHAR(27) NOT NULL,
+    details JSON NOT NULL,
+    reason VARCHAR NOT NULL,
+    parked_at VARCHAR(27) NOT NULL,
+    due BOOLEAN NOT NULL,
+    number BIGINT NOT NULL,
+    PRIMARY KEY (publisher, game_id, sequence),
+    UNIQUE (number)
+)
+"""
+
+STEPS: Mapping[int, Sequence[str]] = {
+    1: (_DEAD_LETTERS,),
+}
+"""What leads from each version to the one after it."""
+
+
+def migrate(connection: Connection, version: int) -> None:
+    """Take the schema from `version` to the newest, inside the caller's transaction."""
+    for step in range(version, max(STEPS) + 1):
+        for statement in STEPS[step]:
+            connection.exec_driver_sql(statement)

@@ -1,0 +1,231 @@
+"""The adapters: which one a URL names. Nobody else makes them.
+
+A new adapter is one line in a table here, or an entry point of another package (`plugins`). Adapters are imported when
+a URL asks for them, so that nobody waits for, or has to install, what they do not use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from healthprobe.domain.event import HealthEvent
+from healthprobe.ports import ConfigurationError, HealthEventLog, HealthEventPublisher, RuntimeRecordStore, Telemetry
+from healthprobe.surfaces import plugins
+from healthprobe.surfaces.naming import scheme_of, shown
+from healthprobe.surfaces.skipping import SkippedRecords
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from healthprobe.adapters.sql import SqlDatabase, SqlRecords
+
+EventLine = Callable[[HealthEvent], str]
+Made = TypeVar("Made")
+
+Maker = Callable[["Adapters", str], Awaitable[Made]]
+
+PLANNED = frozenset({"nats"})
+"""Schemes that later versions have, so that whoever tries one is not told that it is misspelled."""
+
+
+class Adapters:
+    """The adapters that URLs name: each database opened once, whoever names it, and all closed by `aclose`.
+
+    `existing` refuses databases that are not there yet, for commands that only read. `line` is how stdout: writes an
+    event, `webhook_secret` what webhooks are signed with. Every method raises ConfigurationError where a URL names
+    nothing that can be used, and another HealthprobeError where it names what is away for now.
+    """
+
+    def __init__(
+        self,
+        *,
+        existing: bool = False,
+        logger: FilteringBoundLogger | None = None,
+        telemetry: Telemetry | None = None,
+        line: EventLine | None = None,
+        webhook_secret: str | None = None,
+    ) -> None:
+        self.line = line
+        self.webhook_secret = webhook_secret
+        self.logger: FilteringBoundLogger = logger or structlog.get_logger()
+        self.skipped = SkippedRecords(telemetry, self.logger)
+        self._existing = existing
+        self._stack = AsyncExitStack()
+        self._databases: dict[str, SqlDatabase] = {}
+
+    async def records(self, url: str, query: str | None = None) -> RuntimeRecordStore:
+        """The store that `url` names, read by a `query` of the user's own where one is given."""
+        if query is not None:
+            return await self._queried(url, query)
+        return await self._made(RECORDS, plugins.RECORDS, "--records", url)
+
+    async def log(self, url: str) -> HealthEventLog:
+        return await self._made(LOGS, plugins.LOGS, "--log", url)
+
+    async def publisher(self, url: str) -> HealthEventPublisher:
+        return await self._made(PUBLISHERS, plugins.PUBLISHERS, "--publish", url)
+
+    async def notifier(self, url: str) -> HealthEventPublisher:
+        """What tells people of events, through the service that `url` names."""
+        with extra("notify", "--notify"):
+            from healthprobe.adapters.notify import NotifyPublisher
+        return NotifyPublisher.of_url(url)
+
+    async def editable_records(self, url: str) -> SqlRecords:
+        """The store that can be edited."""
+        if scheme_of(url) == "file":
+            raise ConfigurationError(f"--records {shown(url)} is edited in the file itself; sqlite:PATH is edited here")
+        if scheme_of(url) not in _DATABASES:
+            raise ConfigurationError(_unknown("--records", url, _DATABASES))
+        return await _sql_records(self, url)
+
+    async def database(self, url: str) -> SqlDatabase:
+        from healthprobe.adapters.sql import SqlDatabase, place_of
+
+        identity = place_of(url).identity
+        if identity not in self._databases:
+            self._databases[identity] = await SqlDatabase.open(url, create=not self._existing)
+            self.close_later(self._databases[identity].aclose)
+        return self._databases[identity]
+
+    def close_later(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Call `close` as all this ends."""
+        self._stack.push_async_callback(close)
+
+    async def aclose(self) -> None:
+        await self._stack.aclose()
+
+    async def _queried(self, url: str, query: str) -> RuntimeRecordStore:
+        from healthprobe.adapters.sql import SqlQuery
+
+        if scheme_of(url) not in _DATABASES:
+            raise ConfigurationError(
+                f"--records-query asks a database, and --records {shown(url)} is none; {_use(_DATABASES)}"
+            )
+        store = await SqlQuery.open(url, query, self.skipped.tell)
+        self.close_later(store.aclose)
+        return store
+
+    async def _made(self, table: Mapping[str, Maker[Made]], group: str, option: str, url: str) -> Made:
+        scheme, colon, _ = url.partition(":")
+        if colon and scheme in table:
+            return await table[scheme](self, url)
+        if colon and (opener := plugins.opener(group, scheme)) is not None:
+            made: Made = await self._stack.enter_async_context(plugins.opened(opener, url))
+            return made
+        raise ConfigurationError(_unknown(option, url, [*table, *plugins.installed(group)]))
+
+
+@contextmanager
+def extra(name: str, wanted: str) -> Iterator[None]:
+    """Tell which extra brings the library that `wanted` needs, where it is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.startswith("healthprobe"):
+            raise
+        raise ConfigurationError(
+            f"{wanted} needs {error.name}, which is not installed: pip install 'healthprobe[{name}]'"
+        ) from error
+
+
+async def _sql_records(adapters: Adapters, url: str) -> SqlRecords:
+    from healthprobe.adapters.sql import SqlRecords
+
+    return SqlRecords(await adapters.database(url))
+
+
+async def _file_records(_: Adapters, url: str) -> RuntimeRecordStore:
+    from healthprobe.adapters.file import FileRecords
+
+    return await FileRecords.open(_path_of(url))
+
+
+async def _http_records(adapters: Adapters, url: str) -> RuntimeRecordStore:
+    from healthprobe.adapters.file import parse_records
+
+    with extra("http", f"--records {scheme_of(url)}:"):
+        from healthprobe.adapters.http import HttpRecords
+    store = await HttpRecords.open(url, parse_records)
+    adapters.close_later(store.aclose)
+    return store
+
+
+async def _sql_log(adapters: Adapters, url: str) -> HealthEventLog:
+    from healthprobe.adapters.sql import SqlLog
+
+    return SqlLog(await adapters.database(url))
+
+
+async def _stdout_publisher(adapters: Adapters, _: str) -> HealthEventPublisher:
+    from healthprobe.adapters.stdout import StdoutPublisher
+
+    return StdoutPublisher(render=adapters.line)
+
+
+async def _file_publisher(adapters: Adapters, url: str) -> HealthEventPublisher:
+    from healthprobe.adapters.file import FilePublisher
+    from healthprobe.adapters.stdout import line_of
+
+    publisher = await FilePublisher.open(Path(_path_of(url)), line_of)
+    adapters.close_later(publisher.aclose)
+    return publisher
+
+
+async def _redis_publisher(adapters: Adapters, url: str) -> HealthEventPublisher:
+    with extra("redis", f"--publish {scheme_of(url)}:"):
+        from healthprobe.adapters.redis import RedisPublisher
+    publisher = RedisPublisher.of_url(url, logger=adapters.logger)
+    adapters.close_later(publisher.aclose)
+    return publisher
+
+
+async def _webhook_publisher(adapters: Adapters, url: str) -> HealthEventPublisher:
+    with extra("http", f"--publish {scheme_of(url)}:"):
+        from healthprobe.adapters.http import WebhookPublisher
+    location, _, _own_word = url.partition("#")
+    publisher = WebhookPublisher.of_url(location, secret=adapters.webhook_secret)
+    adapters.close_later(publisher.aclose)
+    return publisher
+
+
+_DATABASES = ("sqlite", "postgresql", "postgres")
+
+RECORDS: Mapping[str, Maker[RuntimeRecordStore]] = {
+    **dict.fromkeys(_DATABASES, _sql_records),
+    "file": _file_records,
+    **dict.fromkeys(("http", "https"), _http_records),
+}
+LOGS: Mapping[str, Maker[HealthEventLog]] = dict.fromkeys(_DATABASES, _sql_log)
+PUBLISHERS: Mapping[str, Maker[HealthEventPublisher]] = {
+    "stdout": _stdout_publisher,
+    "file": _file_publisher,
+    **dict.fromkeys(("redis", "rediss", "unix"), _redis_publisher),
+    **dict.fromkeys(("http", "https"), _webhook_publisher),
+}
+
+
+def _unknown(option: str, url: str, known: Iterable[str]) -> str:
+    """What nobody knows may hold a secret anywhere: its scheme alone is told."""
+    scheme = scheme_of(url)
+    told = f"{option} {scheme}:…" if ":" in url else f"{option} {url}"
+    if scheme in PLANNED:
+        return f"{told}: {scheme} is not supported by this version; {_use(known)}"
+    hint = "; the services that apprise knows are for --notify" if option == "--publish" and "://" in url else ""
+    return f"{told}: not a URL that is known here; {_use(known)}{hint}"
+
+
+def _use(schemes: Iterable[str]) -> str:
+    return "use " + " or ".join(f"{each}:" for each in dict.fromkeys(schemes) if each != "postgres")
+
+
+def _path_of(url: str) -> str:
+    scheme, _, path = url.partition(":")
+    if not path:
+        raise ConfigurationError(f"{url} names no file; write {scheme}:PATH")
+    return path

@@ -1,0 +1,75 @@
+"""Naming: how messages, logs and cursors call what a URL names, without anything that only its owner may know."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from urllib.parse import parse_qs, urlencode
+
+from healthprobe.domain.endpoint import masked
+
+_REDIS = ("redis", "rediss", "unix")
+_HTTP = ("http", "https")
+_PORTS = {"redis": 6379, "rediss": 6379, "http": 80, "https": 443}
+_PASSWORD = re.compile(r"(://[^/@:]*):[^/]*@")
+_PART_OF_THE_NAME = ("stream", "db")
+"""The parameters of a Redis URL that tell where events go; the others tell how, and may change or be secret."""
+
+
+def scheme_of(url: str) -> str:
+    """What stands before the first colon."""
+    return url.partition(":")[0]
+
+
+def shown(url: str) -> str:
+    """`url` as messages and logs call it: without credentials and without its query, where tokens are kept."""
+    return masked(url.partition("?")[0]) if "://" in url else url
+
+
+def publisher_name(url: str) -> str:
+    """The name of the relay that delivers to `url`, under which the log keeps its cursor and its dead letters.
+
+    It stays the same when credentials, tokens or limits change, and when what goes without saying is said: the same bus
+    must go on where it was. Two webhooks that differ in their query alone are told apart by a word of the user's own
+    after a #, two buses of a plugin's by a digest of their query.
+
+    >>> publisher_name("rediss://user:secret@bus:6379/0?stream=health&maxlen=1000")
+    'rediss://bus?stream=health'
+    >>> publisher_name("https://hook:443/health?token=secret#on-call")
+    'https://hook/health#on-call'
+    """
+    if "://" not in url:
+        return url
+    scheme = scheme_of(url)
+    location, _, rest = url.partition("?")
+    bare = _plain(location.partition("#")[0], scheme)
+    if scheme in _REDIS:
+        named = {name: values for name, values in parse_qs(rest).items() if name in _PART_OF_THE_NAME}
+        return f"{bare}?{urlencode(named, doseq=True, safe=':')}" if named else bare
+    if scheme in _HTTP:
+        word = url.partition("#")[2]
+        return f"{bare}#{word}" if word else bare
+    return f"{bare}?{_digest(rest)}" if rest else bare
+
+
+def notification_name(url: str) -> str:
+    """The name of the relay that notifies through `url`: such URLs are secrets from end to end.
+
+    It stays the same when a password changes.
+
+    >>> notification_name("slack://TokenA/TokenB/TokenC/#on-call")
+    'slack:eaec8877'
+    """
+    without_password = _PASSWORD.sub(r"\1@", url)
+    return f"{scheme_of(url)}:{_digest(without_password)}"
+
+
+def _plain(location: str, scheme: str) -> str:
+    """Scheme, host, port and path, without what is there by default."""
+    without_credentials = masked(location).replace("***@", "", 1)
+    without_port = re.sub(rf"^([^/]*//[^/]*):{_PORTS.get(scheme, 0)}(?=/|$)", r"\1", without_credentials)
+    return re.sub(r"/0?$", "", without_port) if scheme in {"redis", "rediss"} else without_port
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,69 @@
+"""Relays as people and machines see them: how far each publisher got, and how to forget one that is no more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+import uvloop
+
+from healthprobe.surfaces import terminal
+from healthprobe.surfaces.adapters import Adapters
+from healthprobe.surfaces.dead_letters import ALL
+
+
+@dataclass(frozen=True, slots=True)
+class RelayState:
+    """One publisher: `lag` is how many events it has not had yet, `dead_letters` how many it refused for good."""
+
+    publisher: str
+    lag: int
+    dead_letters: int
+
+
+def show_relays(url: str, *, as_json: bool) -> None:
+    """Write how far each publisher of the log at `url` got, those that are behind first."""
+    states = sorted(uvloop.run(_states(url)), key=lambda state: (-state.lag, state.publisher))
+    if not terminal.people_watch(json_wanted=as_json):
+        for state in states:
+            terminal.write_json(asdict(state))
+        return
+    table = terminal.table(
+        {
+            "publisher": {**terminal.FOLDS, "style": "bold"},
+            "behind": {"justify": "right"},
+            "dead letters": {"justify": "right"},
+        }
+    )
+    for state in states:
+        table.add_row(terminal.printable(state.publisher), f"{state.lag:,}", f"{state.dead_letters:,}")
+    terminal.console_for().print(table if states else "No publisher has had anything of this log.")
+
+
+def forget_relay(url: str, name: str) -> bool:
+    """Forget the publisher `name`: nothing is kept for it any longer. False, and a line, where none has the name."""
+    forgotten = uvloop.run(_forget(url, name))
+    if not forgotten:
+        terminal.tell(f"no publisher of this log is called {name}: healthprobe relays lists them")
+    return forgotten
+
+
+async def _states(url: str) -> list[RelayState]:
+    adapters = Adapters(existing=True)
+    try:
+        log = await adapters.log(url)
+        cursors = await log.all_cursors()
+        end = await log.end()
+        letters = Counter(letter.publisher for letter in await log.dead_letters(ALL))
+    finally:
+        await adapters.aclose()
+    names = sorted({*cursors, *letters})
+    return [RelayState(name, max(end - cursors.get(name, end), 0), letters[name]) for name in names]
+
+
+async def _forget(url: str, name: str) -> bool:
+    adapters = Adapters(existing=True)
+    try:
+        return await (await adapters.log(url)).forget_cursor(name)
+    finally:
+        await adapters.aclose()

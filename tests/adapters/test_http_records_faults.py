@@ -1,0 +1,143 @@
+"""A server that fails while we run: told each time alike, always worth a retry, in force again when it is back."""
+
+import asyncio
+import gzip
+import tracemalloc
+
+import pytest
+from tests.adapters.targets import Versioned, fault_of, games, json_answer, store_of, told
+from tests.servers.web import Answer, Script, raw, resetting, silent, trickling
+
+from healthprobe.adapters.http import document
+from healthprobe.ports import ConfigurationError
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+BROKEN = b'[\n {"targets": ["h:1"]},\n {"targets": ["http://h:2"]}\n]'
+
+
+async def test_a_server_that_goes_away_is_told_each_time_alike_and_the_very_same_list_is_in_force_again() -> None:
+    async with store_of(told(1)) as (server, store):
+        listing = await store.list_by_status("running")
+        await server.go_away()
+        assert await fault_of(store, times=3) == f"{server.url('/targets')}: connection refused"
+        await server.come_back()
+        assert await store.list_by_status("running") is listing
+
+
+@pytest.mark.parametrize(
+    ("answer", "told_of_it"),
+    [
+        (Answer(500), "it answered 500"),
+        (Answer(503, b"later"), "it answered 503"),
+        (Answer(429), "it answered 429"),
+        (Answer(401), "it answered 401"),
+        (Answer(404), "it answered 404"),
+        (Answer(204), "it answered 204"),
+        (Answer(206), "it answered 206"),
+        (Answer(200, b"<html>log in</html>", {"Content-Type": "text/html"}), "it answered text/html, and http_sd is "),
+        (resetting, "connection closed before the answer"),
+        (raw(b"garbage\r\n\r\n"), "the answer is not HTTP"),
+        (raw(HEAD + b"Content-Length: 100\r\n\r\n[]"), "the answer ends too early"),
+        (raw(HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n"), "the answer ends too early"),
+        (json_answer(gzip.compress(b"[]")[:-9], Content_Encoding="gzip"), " the answer is not valid gzip"),
+        (json_answer(b"[]", Content_Encoding="gzip"), " the answer is not valid gzip"),
+        (json_answer(b"[]", Content_Encoding="br"), "its answer is compressed in a way that was not asked for"),
+        (json_answer(b""), " it is empty; a list without records is written []"),
+        (json_answer(b'[{"targets": ["\xff"]}]'), "1: not UTF-8 text: serve it as UTF-8"),
+    ],
+)
+async def test_a_server_that_breaks_is_told_each_time_alike_and_recovers(answer: Script, told_of_it: str) -> None:
+    async with store_of(told(1)) as (server, store):
+        listing = await store.list_by_status("running")
+        server.script = answer
+        fault = await fault_of(store, times=3)
+        assert fault.startswith(f"{server.url('/targets')}:")
+        assert told_of_it in fault
+        server.script = told(1)
+        assert await store.list_by_status("running") is listing
+        server.script = told(2)
+        assert await games(store) == ["game-2"]
+
+
+async def test_a_list_that_breaks_is_told_with_its_line_and_field() -> None:
+    async with store_of(told(1)) as (server, store):
+        listing = await store.list_by_status("running")
+        server.script = json_answer(BROKEN, ETag='"broken"')
+        told_each_time = "targets[0]: expected HOST:PORT, without a scheme or a path"
+        assert await fault_of(store, times=3) == f"{server.url('/targets')}:3: {told_each_time}"
+        server.script = told(1)
+        assert await store.list_by_status("running") is listing
+
+
+async def test_the_line_is_counted_in_the_whole_list() -> None:
+    lines = [f'{{"targets": ["h:{number}"]}},' for number in range(1, 1001)]
+    async with store_of(told(1)) as (server, store):
+        lines[899] = '{"targets": [7]},'
+        server.script = json_answer("\n".join([*lines, "[]]"]).replace("{", "[{", 1).replace(",\n[]]", "\n]").encode())
+        assert (await fault_of(store)).startswith(f"{server.url('/targets')}:900: targets[0]: ")
+
+
+async def test_an_answer_that_was_cut_short_unseen_is_not_taken_for_the_unchanged_whole() -> None:
+    whole = told(1, 2, ETag='"v2"')
+    cut = HEAD + b'ETag: "v2"\r\nConnection: close\r\n\r\n' + whole.body[:-10]
+    async with store_of(told(1, ETag='"v1"')) as (server, store):
+        server.script = raw(cut)
+        assert "it ends too early" in await fault_of(store, times=2)
+        server.script = Versioned(whole)
+        assert await games(store) == ["game-1", "game-2"]
+
+
+async def test_a_server_that_grows_slow_is_not_waited_for_longer_than_agreed() -> None:
+    async with store_of(told(1), timeout=2.0) as (server, store):
+        server.script = trickling(HEAD + b"\r\n[")
+        assert await fault_of(store) == f"{server.url('/targets')}: no answer within 2s"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json_answer(b"[" + b" " * 2000 + b"]"),
+        json_answer(gzip.compress(b"[" + b" " * 1_000_000 + b"]"), Content_Encoding="gzip"),
+        trickling(HEAD + b"\r\n" + b" " * 2000, pause=10),
+    ],
+)
+async def test_an_answer_of_any_size_is_not_read(answer: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "MAX_BYTES", 1500)
+    async with store_of(told(1)) as (server, store):
+        server.script = answer
+        fault = await fault_of(store)
+        assert fault == f"{server.url('/targets')}: its answer is larger than 0 MiB: split it, or use a database"
+        server.script = told(2)
+        assert await games(store) == ["game-2"]
+
+
+def test_a_bomb_is_not_inflated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "MAX_BYTES", 1_000_000)
+    bomb = document.Document(gzip.compress(bytes(30_000_000)), is_compressed=True, validators={})
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigurationError, match="larger than"):
+            bomb.content()
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+async def test_a_cancelled_listing_ends_at_once_and_leaves_nothing_behind() -> None:
+    async with store_of(told(1)) as (server, store):
+        server.script = silent
+        listing = asyncio.create_task(store.list_by_status("running"))
+        while len(server.asked) < 2:  # noqa: ASYNC110  a server only counts
+            await asyncio.sleep(0.005)
+        listing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await listing
+        server.script = told(2)
+        assert await games(store) == ["game-2"]
+        assert server.asked[-1].connection == 2
+
+
+async def test_a_server_that_says_unchanged_to_who_has_nothing_is_not_believed() -> None:
+    async with store_of(told(1)) as (server, store):
+        server.script = Answer(304)
+        assert await fault_of(store) == f"{server.url('/targets')}: it answered 304"

@@ -1,0 +1,135 @@
+"""Opening PostgreSQL: what must be changed is told in one line without the password, what may pass as worth a retry."""
+
+import asyncio
+import socket
+
+import pytest
+from sqlalchemy import Connection
+from tests.servers.postgres import PostgresServer
+
+from healthprobe.adapters.sql import SqlDatabase, SqlLog
+from healthprobe.ports import ConfigurationError, LogError
+from healthprobe.testing.contracts.samples import failed
+
+SECRET = "s3cr/t@ :%"
+ENCODED = "s3cr%2Ft%40%20%3A%25"
+
+
+@pytest.fixture
+def name(postgres_url: str) -> str:
+    return postgres_url.rpartition("/")[2]
+
+
+async def refusal(url: str) -> str:
+    """How opening `url` is refused: in one line, and without the password."""
+    with pytest.raises(ConfigurationError) as refused:
+        await SqlDatabase.open(url)
+    message = str(refused.value)
+    assert "\n" not in message
+    assert "s3cr" not in message
+    return message
+
+
+async def test_eight_programs_that_come_first_at_the_same_time_share_one_database(postgres_url: str) -> None:
+    databases = await asyncio.gather(*(SqlDatabase.open(postgres_url) for _ in range(8)))
+    for number, database in enumerate(databases):
+        await SqlLog(database).append([failed(f"game-{number}", 1)])
+    assert len(await SqlLog(databases[0]).read(0, 100)) == 8
+    await asyncio.gather(*(database.aclose() for database in databases))
+
+
+async def test_a_role_with_an_odd_password_is_let_in_and_told_what_it_may_not_do(
+    postgres_server: PostgresServer, name: str
+) -> None:
+    with postgres_server.connect(name) as administrator:
+        administrator.execute(f"CREATE ROLE \"odd role {name}\" LOGIN PASSWORD '{SECRET}'")
+        url = f"postgresql://odd%20role%20{name}:{ENCODED}@127.0.0.1:{postgres_server.port}/{name}"
+        told = await refusal(url)
+        assert "our role may not do this: grant it what the message names" in told
+        assert "permission denied for schema public" in told
+        administrator.execute(f'GRANT CREATE ON SCHEMA public TO "odd role {name}"')
+        database = await SqlDatabase.open(url)
+        assert database.name == f"postgresql://127.0.0.1:{postgres_server.port}/{name}"
+        await database.aclose()
+        administrator.execute(f'DROP OWNED BY "odd role {name}"')
+        administrator.execute(f'DROP ROLE "odd role {name}"')
+
+
+async def test_what_the_server_does_not_know_is_told(postgres_server: PostgresServer, name: str) -> None:
+    place = f"127.0.0.1:{postgres_server.port}"
+    assert 'database "nowhere" does not exist' in await refusal(f"postgresql://postgres:{ENCODED}@{place}/nowhere")
+    assert 'role "nobody" does not exist' in await refusal(f"postgresql://nobody:{ENCODED}@{place}/{name}")
+    options = "?options=-csearch_path%3Dnot_there"
+    assert "CREATE SCHEMA makes it" in await refusal(f"postgresql://postgres:{ENCODED}@{place}/{name}{options}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://u:{ENCODED}@127.0.0.1:port/games",
+        f"postgresql+psycopg://u:{ENCODED}@127.0.0.1/games",
+        f"postgresql://u:{ENCODED}@127.0.0.1:1/games?no_such_option=1",
+    ],
+)
+async def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
+    assert await refusal(url)
+
+
+async def test_a_server_that_is_not_there_is_worth_a_retry() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(LogError, match=r"it is away") as told:
+            await SqlDatabase.open(f"postgresql://u:{ENCODED}@127.0.0.1:{taken.getsockname()[1]}/games")
+    assert not told.value.permanent
+    assert "s3cr" not in str(told.value)
+
+
+async def test_a_database_without_a_connection_to_spare_is_worth_a_retry(
+    postgres_server: PostgresServer, name: str
+) -> None:
+    with postgres_server.connect("postgres") as administrator:
+        administrator.execute("CREATE ROLE crowd LOGIN CONNECTION LIMIT 0")
+        with pytest.raises(LogError, match=r"too many connections for role") as told:
+            await SqlDatabase.open(f"postgresql://crowd@127.0.0.1:{postgres_server.port}/{name}")
+        administrator.execute("DROP ROLE crowd")
+    assert not told.value.permanent
+
+
+async def test_a_commit_is_on_the_disk_and_reads_what_is_committed_whatever_the_database_is_set_to(
+    postgres_server: PostgresServer, postgres_url: str, name: str
+) -> None:
+    def settings(connection: Connection) -> list[object]:
+        names = ("synchronous_commit", "transaction_isolation")
+        return [connection.exec_driver_sql(f"SHOW {setting}").scalar() for setting in names]
+
+    with postgres_server.connect("postgres") as administrator:
+        administrator.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+        administrator.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = serializable")
+    database = await SqlDatabase.open(postgres_url)
+    assert await database.write(settings, LogError) == ["on", "read committed"]
+    await database.aclose()
+
+
+async def test_a_schema_of_its_own_keeps_our_tables_out_of_everybody_else_s(
+    postgres_server: PostgresServer, postgres_url: str, name: str
+) -> None:
+    with postgres_server.connect(name) as administrator:
+        administrator.execute("CREATE TABLE runtime_records (mine INTEGER)")
+        administrator.execute("CREATE SCHEMA hp")
+        database = await SqlDatabase.open(f"{postgres_url}?options=-csearch_path%3Dhp")
+        await SqlLog(database).append([failed("game-7", 1)])
+        await database.aclose()
+        assert administrator.execute("SELECT game_id FROM hp.health_events").fetchall() == [("game-7",)]
+
+
+async def test_other_tables_are_no_hindrance_and_one_with_our_name_is_left_as_it_is(
+    postgres_server: PostgresServer, postgres_url: str, name: str
+) -> None:
+    tables = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    with postgres_server.connect(name) as administrator:
+        administrator.execute("CREATE TABLE customers (name TEXT)")
+        administrator.execute("CREATE TABLE health_events (mine INTEGER)")
+        assert "has a table health_events that is not healthprobe's" in await refusal(postgres_url)
+        assert set(administrator.execute(tables).fetchall()) == {("customers",), ("health_events",)}
+        administrator.execute("DROP TABLE health_events")
+        await (await SqlDatabase.open(postgres_url)).aclose()

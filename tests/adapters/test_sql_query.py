@@ -1,0 +1,270 @@
+"""Records out of somebody else's tables: any SELECT will do, nothing is ever written, and a bad row hides no other."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing
+
+import pytest
+from tests.servers.postgres import PostgresServer
+
+from healthprobe.adapters.sql import SqlQuery, listing, postgres
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.ports import ConfigurationError, StoreError
+
+QUERY = "SELECT container AS current_container_id, 1 AS other, url AS engine_endpoint, id AS game_id FROM games"
+GAME_7 = RuntimeRecord("game-7", "c0ffee", "http://game-7:8080")
+GAME_8 = RuntimeRecord("game-8", "cafe", "http://game-8:8080")
+
+Execute = Callable[[str], object]
+
+
+class Skipped:
+    """What the store told of rows that it left out."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, str]] = []
+
+    def __call__(self, count: int, why: str) -> None:
+        self.told.append((count, why))
+
+
+@pytest.fixture
+def skipped() -> Skipped:
+    return Skipped()
+
+
+@pytest.fixture
+def platform(url: str, request: pytest.FixtureRequest) -> Iterator[Execute]:
+    """The platform's own program, which edits its own tables."""
+    games = "CREATE TABLE games (id TEXT, container TEXT, url TEXT, state TEXT)"
+    rows = (
+        "INSERT INTO games VALUES ('game-7', 'c0ffee', 'http://game-7:8080', 'running'), "
+        "('game-8', 'cafe', 'http://game-8:8080', 'running')"
+    )
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.partition(":")[2], isolation_level=None)) as connection:
+            connection.execute(games)
+            connection.execute(rows)
+            yield connection.execute
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    with server.connect(url.rpartition("/")[2]) as there:
+        there.execute(games)
+        there.execute(rows)
+        yield there.execute
+
+
+@asynccontextmanager
+async def opened(url: str, query: str, skipped: Skipped) -> AsyncIterator[SqlQuery]:
+    store = await SqlQuery.open(url, query, skipped)
+    yield store
+    await store.aclose()
+
+
+async def refusal(url: str, query: str) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        await SqlQuery.open(url, query, Skipped())
+    assert "\n" not in str(refused.value)
+    return str(refused.value).removeprefix("--records-query: ")
+
+
+@pytest.mark.usefixtures("platform")
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "",
+        " ; ;\n",
+        " WHERE url LIKE '%:8080' AND id <> ':name' AND id <> '%(name)s' AND id <> '?'",
+        " -- all that run",
+        "; -- all that run",
+        " /* 100% of them; really */",
+    ],
+)
+async def test_columns_come_in_any_order_and_a_select_ends_as_it_likes(url: str, ending: str, skipped: Skipped) -> None:
+    async with opened(url, QUERY + ending, skipped) as store:
+        assert await store.list_by_status("running") == [GAME_7, GAME_8]
+    assert skipped.told == [(0, "")]
+
+
+async def test_a_status_column_tells_which_games_run(url: str, platform: Execute, skipped: Skipped) -> None:
+    async with opened(url, QUERY.replace("1 AS other", "state AS status"), skipped) as store:
+        platform("UPDATE games SET state = 'stopped' WHERE id = 'game-7'")
+        assert await store.list_by_status("running") == [GAME_8]
+        assert await store.list_by_status("stopped") == [
+            RuntimeRecord("game-7", "c0ffee", GAME_7.engine_endpoint, "stopped")
+        ]
+
+
+@pytest.mark.usefixtures("platform")
+async def test_a_status_in_words_of_the_platform_s_own_is_told_of(url: str, skipped: Skipped) -> None:
+    async with opened(url, QUERY.replace("1 AS other", "'up' AS status"), skipped) as store:
+        assert await store.list_by_status("running") == []
+    assert skipped.told == [(2, "no status is 'running', the first is 'up': write 'running' for games that run")]
+
+
+async def test_a_query_whose_portions_come_but_not_all_in_time_is_given_up(
+    url: str, platform: Execute, skipped: Skipped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(url, QUERY, skipped) as store:
+        for number in range(20):
+            platform(f"INSERT INTO games SELECT 'g-{number}-' || id, container, url, state FROM games LIMIT 100")
+        monkeypatch.setattr(listing, "READ_TIMEOUT", -1.0)
+        with pytest.raises(StoreError, match="the query took longer than") as given_up:
+            await store.list_by_status("running")
+        assert not given_up.value.permanent
+        monkeypatch.undo()
+        assert len(await store.list_by_status("running")) > 500
+
+
+async def test_what_a_reading_that_broke_off_had_seen_is_not_taken_for_known(
+    url: str, platform: Execute, skipped: Skipped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform("INSERT INTO games SELECT * FROM games WHERE id = 'game-7'")
+    async with opened(url, QUERY, skipped) as store:
+        assert await store.list_by_status("running") == [GAME_7, GAME_8, GAME_7]
+        platform("DELETE FROM games WHERE id = 'game-7'")
+        platform("INSERT INTO games VALUES ('game-9', 'c', 'http://game-9:8080', 'running')")
+        platform("INSERT INTO games VALUES ('game-7', 'c0ffee', 'http://game-7:8080', 'running')")
+        monkeypatch.setattr(listing, "READ_TIMEOUT", -1.0)
+        with pytest.raises(StoreError):
+            await store.list_by_status("running")
+        monkeypatch.undo()
+        running = await store.list_by_status("running")
+    assert sorted(record.game_id for record in running) == ["game-7", "game-8", "game-9"]
+
+
+@pytest.mark.usefixtures("platform")
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("container AS wrong", "there is no column current_container_id, only wrong, "),
+        ("NULL AS current_container_id", "current_container_id is null for game game-7: write COALESCE"),
+        ("7 AS current_container_id", "current_container_id is int, not text for game game-7: write CAST"),
+    ],
+)
+async def test_a_column_that_does_not_fit_is_named_at_the_start(url: str, column: str, told: str) -> None:
+    assert told in await refusal(url, QUERY.replace("container AS current_container_id", column))
+
+
+@pytest.mark.parametrize(
+    "value", ["gen_random_uuid()", "true", "ARRAY['a']", "'{}'::json", "'a'::bytea", "1.5", "now()"]
+)
+async def test_no_type_of_postgresql_passes_for_text_but_text(postgres_url: str, value: str) -> None:
+    query = f"SELECT 'game-7'::text AS game_id, {value} AS current_container_id, 'u'::varchar AS engine_endpoint"
+    assert "not text for game game-7: write CAST(… AS TEXT) AS current_container_id" in await refusal(
+        postgres_url, query
+    )
+
+
+async def test_a_row_that_turns_bad_is_skipped_and_counted_until_it_is_healed(
+    url: str, platform: Execute, skipped: Skipped
+) -> None:
+    async with opened(url, QUERY, skipped) as store:
+        platform("UPDATE games SET url = NULL WHERE id = 'game-7'")
+        assert await store.list_by_status("running") == [GAME_8]
+        assert [count for count, _ in skipped.told] == [1]
+        assert skipped.told[0][1].startswith("engine_endpoint is null for game game-7")
+        platform("UPDATE games SET url = 'http://game-7:8080' WHERE id = 'game-7'")
+        assert GAME_7 in await store.list_by_status("running")
+        assert skipped.told[-1] == (0, "")
+
+
+async def test_what_did_not_change_stays_the_very_same_object(url: str, platform: Execute, skipped: Skipped) -> None:
+    async with opened(
+        url, f"SELECT * FROM ({QUERY}) AS g ORDER BY (SELECT max(state) FROM games), game_id", skipped
+    ) as store:
+        listing = await store.list_by_status("running")
+        assert await store.list_by_status("running") is listing
+        platform("UPDATE games SET container = 'moved' WHERE id = 'game-8'")
+        moved = await store.list_by_status("running")
+        assert moved is not listing
+        assert moved[0] is listing[0]
+        assert moved[1].current_container_id == "moved"
+
+
+async def test_another_order_is_no_change_and_a_row_that_took_another_s_place_is_one(
+    url: str, platform: Execute, skipped: Skipped
+) -> None:
+    async with opened(url, f"{QUERY} ORDER BY state, id", skipped) as store:
+        listing = await store.list_by_status("running")
+        platform("UPDATE games SET state = 'a' WHERE id = 'game-8'")
+        assert await store.list_by_status("running") is listing
+        platform("DELETE FROM games WHERE id = 'game-8'")
+        platform("INSERT INTO games SELECT * FROM games")
+        assert await store.list_by_status("running") == [GAME_7, GAME_7]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM games",
+        "INSERT INTO games VALUES ('x', 'x', 'x', 'x')",
+        "UPDATE games SET id = 'x' RETURNING id AS game_id, container AS current_container_id, url AS engine_endpoint",
+        f"{QUERY}; DELETE FROM games",
+        "DROP TABLE games",
+        "COMMIT; DELETE FROM games",
+        "nonsense",
+        "",
+        "SELECT id AS game_id FROM no_such_table",
+    ],
+)
+async def test_what_is_not_one_select_is_refused_and_writes_nothing(url: str, platform: Execute, query: str) -> None:
+    assert await refusal(url, query)
+    counted = platform("SELECT count(*) FROM games WHERE id LIKE 'game-%'")
+    assert counted.fetchone() == (2,)  # type: ignore[attr-defined]
+
+
+async def test_a_function_that_writes_is_refused(postgres_server: PostgresServer, postgres_url: str) -> None:
+    with postgres_server.connect(postgres_url.rpartition("/")[2]) as platform:
+        platform.execute("CREATE TABLE calls (number INTEGER)")
+        body = "$$ INSERT INTO calls VALUES (1); SELECT 'game-7'::text $$"
+        platform.execute(f"CREATE FUNCTION written() RETURNS text LANGUAGE sql AS {body}")
+        query = "SELECT written() AS game_id, 'c' AS current_container_id, 'u' AS engine_endpoint"
+        assert "the query writes: write a SELECT that changes nothing" in await refusal(postgres_url, query)
+        assert platform.execute("SELECT count(*) FROM calls").fetchone() == (0,)
+
+
+async def test_a_query_that_takes_too_long_is_given_up(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "_BEGIN_READING", "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = 100")
+    begun = time.monotonic()
+    with pytest.raises(StoreError, match=r"look what keeps the server busy") as told:
+        await SqlQuery.open(postgres_url, "SELECT pg_sleep(60)", Skipped())
+    assert time.monotonic() - begun < 20
+    assert not told.value.permanent
+
+
+async def test_a_table_that_disappears_is_told_and_listed_again_when_it_returns(
+    url: str, platform: Execute, skipped: Skipped
+) -> None:
+    async with opened(url, QUERY, skipped) as store:
+        platform("ALTER TABLE games RENAME TO elsewhere")
+        with pytest.raises(StoreError, match=r"games"):
+            await store.list_by_status("running")
+        platform("ALTER TABLE elsewhere RENAME TO games")
+        assert await store.list_by_status("running") == [GAME_7, GAME_8]
+
+
+async def test_a_hundred_thousand_rows_leave_the_event_loop_its_turns(
+    url: str, platform: Execute, skipped: Skipped
+) -> None:
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
+    platform(f"INSERT INTO games {numbers} SELECT 'g' || i, 'c', 'http://10.0.0.1:8080', 'running' FROM n")
+    async with opened(url, QUERY, skipped) as store:
+        listing = await store.list_by_status("running")
+        assert len(listing) == 100_002
+        stalls = [await longest_stall_during(store, listing) for _ in range(5)]
+        assert min(stalls) < 0.02, stalls  # the machine may be busy with others, but not each time
+
+
+async def longest_stall_during(store: SqlQuery, listing: list[RuntimeRecord]) -> float:
+    """Seconds that a beat of a millisecond came late at most, while the unchanged `listing` was read again."""
+    reading = asyncio.create_task(store.list_by_status("running"))
+    longest = 0.0
+    while not reading.done():
+        begun = time.monotonic()
+        await asyncio.sleep(0.001)
+        longest = max(longest, time.monotonic() - begun - 0.001)
+    assert await reading is listing
+    return longest

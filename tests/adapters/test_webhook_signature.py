@@ -1,0 +1,112 @@
+"""The signature: a receiver that follows the Standard Webhooks specification can tell our messages from others."""
+
+import base64
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+import pytest
+from tests.adapters.webhooks import refused, webhook
+from tests.servers.web import ACCEPTED, Answer, in_turn
+
+from healthprobe.adapters.http import WebhookPublisher
+from healthprobe.adapters.http.signature import signer_of, webhook_id
+from healthprobe.ports import ConfigurationError
+from healthprobe.testing.contracts.samples import ODD_GAME_IDS, failed, history
+
+KEY = bytes(range(32))
+SECRET = "whsec_" + base64.b64encode(KEY).decode()
+
+
+def verify(headers: Mapping[str, str], body: bytes, key: bytes = KEY) -> None:
+    """What the README tells receivers to do."""
+    assert abs(time.time() - int(headers["webhook-timestamp"])) < 300
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    assert any(hmac.compare_digest(f"v1,{expected}", each) for each in headers["webhook-signature"].split())
+
+
+async def test_every_message_is_signed_so_that_a_receiver_can_verify_it() -> None:
+    async with webhook(secret=SECRET) as (server, publisher):
+        await publisher.publish([failed(game_id, 1) for game_id in ODD_GAME_IDS])
+    assert len(server.asked) == len(ODD_GAME_IDS)
+    for asked in server.asked:
+        verify(asked.headers, asked.body)
+
+
+async def test_a_message_that_was_tampered_with_does_not_pass() -> None:
+    async with webhook(secret=SECRET) as (server, publisher):
+        await publisher.publish(history("game-7", 2))
+    first, second = server.asked
+    with pytest.raises(AssertionError):
+        verify(first.headers, first.body.replace(b"game-7", b"game-8"))
+    with pytest.raises(AssertionError):
+        verify({**first.headers, "webhook-id": second.headers["webhook-id"]}, first.body)
+    with pytest.raises(AssertionError):
+        verify(first.headers, first.body, key=b"another")
+
+
+def test_the_signature_is_that_of_the_specification_s_own_libraries() -> None:
+    signer = signer_of("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    headers = signer.headers("msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    assert headers == {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+
+
+async def test_a_secret_that_is_any_text_is_its_own_key() -> None:
+    async with webhook(secret="pässword.") as (server, publisher):
+        await publisher.publish(history("game-7", 1))
+    verify(server.asked[0].headers, server.asked[0].body, key="pässword.".encode())
+
+
+async def test_without_a_secret_nothing_is_signed() -> None:
+    async with webhook() as (server, publisher):
+        await publisher.publish(history("game-7", 1))
+    assert not [name for name in server.asked[0].headers if name.lower().startswith("webhook-")]
+
+
+async def test_each_attempt_has_the_event_s_own_id_and_the_time_of_the_attempt() -> None:
+    before = int(time.time())
+    async with webhook(in_turn(Answer(503), ACCEPTED), secret=SECRET) as (server, publisher):
+        await refused(publisher)
+        await publisher.publish(history("game-7", 1))
+    assert [asked.headers["webhook-id"] for asked in server.asked] == ["game-7:1", "game-7:1"]
+    assert all(before <= int(asked.headers["webhook-timestamp"]) <= time.time() for asked in server.asked)
+
+
+async def test_an_odd_game_id_is_percent_encoded_or_too_long_and_hashed_and_always_its_own() -> None:
+    async with webhook(secret=SECRET) as (server, publisher):
+        await publisher.publish([failed(game_id, 1) for game_id in (*ODD_GAME_IDS, "a.b", "y" * 300)])
+    told = {asked.document["id"]: asked.headers["webhook-id"] for asked in server.asked}
+    assert len(set(told.values())) == len(told)
+    for event_id, identifier in told.items():
+        assert identifier.isascii()
+        assert "." not in identifier
+        if len(event_id) > 256:
+            assert identifier == f"sha256:{hashlib.sha256(event_id.encode()).hexdigest()}"
+        else:
+            assert unquote(identifier) == event_id
+
+
+def test_blanks_and_full_stops_are_encoded_and_the_colon_is_not() -> None:
+    assert webhook_id("game 7.b:3") == "game%207%2Eb:3"
+
+
+@pytest.mark.parametrize(
+    ("secret", "told"),
+    [
+        ("", "the webhook secret is empty: give one, or leave it out to send without a signature"),
+        ("whsec_", "the webhook secret is empty: give one, or leave it out to send without a signature"),
+        ("whsec_not base64!", "the webhook secret begins with whsec_, and base64 does not follow"),
+        ("whsec_ñ", "the webhook secret begins with whsec_, and base64 does not follow"),
+    ],
+)
+def test_a_secret_that_gives_no_key_is_refused_and_not_told(secret: str, told: str) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        WebhookPublisher.of_url("http://127.0.0.1:1/", secret=secret)
+    assert str(refusal.value) == told

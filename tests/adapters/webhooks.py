@@ -1,0 +1,37 @@
+"""Webhooks of a test's own: a scripted server, a publisher that delivers to it, and how it fails."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+from tests.servers.web import ACCEPTED, Script, WebServer
+
+from healthprobe.adapters.http import WebhookPublisher
+from healthprobe.domain.event import HealthEvent
+from healthprobe.ports import PublishError
+from healthprobe.testing.contracts.samples import history
+
+PATIENT = 30.0
+
+
+@asynccontextmanager
+async def webhook(
+    script: Script = ACCEPTED, *, path: str = "/", secret: str | None = None, timeout: float = PATIENT
+) -> AsyncIterator[tuple[WebServer, WebhookPublisher]]:
+    async with (
+        WebServer(script) as server,
+        aclosing(WebhookPublisher.of_url(server.url(path), secret=secret, timeout=timeout)) as publisher,
+    ):
+        yield server, publisher
+
+
+async def refused(publisher: WebhookPublisher, events: Sequence[HealthEvent] | None = None) -> PublishError:
+    """How the publisher fails with `events`, or with a game's first."""
+    with pytest.raises(PublishError) as raised:
+        await publisher.publish(history("game-7", 1) if events is None else events)
+    return raised.value
+
+
+async def refused_by(script: Script, *, timeout: float = PATIENT) -> PublishError:
+    async with webhook(script, timeout=timeout) as (_, publisher):
+        return await refused(publisher)

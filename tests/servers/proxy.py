@@ -1,0 +1,158 @@
+"""A cutting proxy: stands before any TCP server, and lets its connections fail at the moment that a test names."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Self, cast
+
+_CHUNK = 65_536
+
+
+class CuttingProxy:
+    """Passes bytes between its own port on loopback and `upstream_port`, until it is told otherwise.
+
+    async with CuttingProxy(server.port) as proxy:
+        proxy.cut()             # every connection ends now, by a reset; new ones pass
+        proxy.cut_after(0)      # what is asked next reaches the server, and its answer is lost with the connection
+        proxy.cut_after(10)     # the same, after ten bytes of answers
+        proxy.hang()            # connections are taken and stay open, and not a byte passes in either direction
+        await proxy.caught()    # somebody waits for what is held back
+        proxy.pass_on()         # what was held back goes on its way, and all that follows
+        proxy.deafen()          # clients of now are not even read: one that closes in order waits for an answer
+        proxy.refuse()          # every connection ends now, and new ones are refused by the kernel
+        await proxy.accept()    # on the same port again
+
+    With `tls` it speaks TLS to its clients and plain text to the server. `connections` is how many ever came, `open` is
+    how many there are now. It lives on the loop it was entered on: only there may it be told anything. Leaving the
+    context ends all connections.
+    """
+
+    def __init__(self, upstream_port: int, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+        self.port = 0
+        self.connections = 0
+        self._upstream = (host, upstream_port)
+        self._tls = tls
+        self._gate = asyncio.Event()
+        self._gate.set()
+        self._holding = asyncio.Event()
+        self._answer_bytes_left: int | None = None
+        self._conversations: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.accept()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        ending = list(self._conversations)
+        self.refuse()
+        for conversation in ending:
+            conversation.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    @property
+    def open(self) -> int:
+        return len(self._conversations)
+
+    async def accept(self) -> None:
+        """Take connections, on the same port as before."""
+        if self._server is None:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    def refuse(self) -> None:
+        """End all connections, and let the kernel refuse new ones until `accept`."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self.cut()
+
+    def cut(self) -> None:
+        """End all connections now. New ones pass."""
+        self._answer_bytes_left = None
+        for writers in self._conversations.values():
+            for writer in writers:
+                writer.transport.abort()
+
+    def cut_after(self, answer_bytes: int) -> None:
+        """Cut all connections as soon as a byte is due beyond the next `answer_bytes` from the server. Once."""
+        self._answer_bytes_left = answer_bytes
+
+    def hang(self) -> None:
+        """Hold back all bytes in both directions."""
+        self._gate.clear()
+        self._holding.clear()
+
+    def deafen(self) -> None:
+        """Read nothing more from the clients that are connected now, not even the goodbye of TLS."""
+        for client, *_ in self._conversations.values():
+            cast(asyncio.Transport, client.transport).pause_reading()
+
+    async def caught(self) -> None:
+        """Wait until the first byte since `hang` is held back."""
+        await self._holding.wait()
+
+    def pass_on(self) -> None:
+        """Let pass what was held back, and all that follows."""
+        self._gate.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation = asyncio.current_task()
+        assert conversation is not None
+        if self._server is None:
+            writer.transport.abort()
+            return
+        self.connections += 1
+        writers = self._conversations[conversation] = [writer]
+        try:
+            answers, upstream = await asyncio.open_connection(*self._upstream)
+            writers.append(upstream)
+            asking = asyncio.create_task(self._pass(reader, upstream))
+            answering = asyncio.create_task(self._answer(answers, writer))
+            try:
+                await asyncio.wait({asking, answering}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                asking.cancel()
+                answering.cancel()
+                await asyncio.gather(asking, answering, return_exceptions=True)
+        except OSError:
+            pass  # the server is away: its client is left, as it would be by the server itself
+        except asyncio.CancelledError:
+            pass  # asyncio would report it as a fault of its own
+        finally:
+            del self._conversations[conversation]
+            for each in writers:
+                each.close()
+
+    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(_CHUNK):
+            await self._pass_gate()
+            sink.write(data)
+            await sink.drain()
+
+    async def _answer(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(_CHUNK):
+            await self._pass_gate()
+            left = self._answer_bytes_left
+            passing = data if left is None else data[:left]
+            sink.write(passing)
+            await sink.drain()
+            if left is not None:
+                self._answer_bytes_left = left - len(passing)
+                if len(passing) < len(data):
+                    self._cut_all_but(sink)
+                    return
+
+    async def _pass_gate(self) -> None:
+        if not self._gate.is_set():
+            self._holding.set()
+            await self._gate.wait()
+
+    def _cut_all_but(self, sink: asyncio.StreamWriter) -> None:
+        """The one that had the last bytes still gets them: it is closed in order."""
+        self._answer_bytes_left = None
+        for writers in self._conversations.values():
+            for writer in writers:
+                if writer is not sink:
+                    writer.transport.abort()

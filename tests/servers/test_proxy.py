@@ -1,0 +1,112 @@
+"""The cutting proxy does to a conversation what it is told, at the byte."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.servers.proxy import CuttingProxy
+
+Conversation = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Loud:
+    """A server that says everything again, and notes what it heard."""
+
+    def __init__(self) -> None:
+        self.heard = b""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1000):
+            self.heard += data
+            writer.write(data)
+        writer.close()
+
+
+@pytest.fixture
+def loud() -> Loud:
+    return Loud()
+
+
+@pytest.fixture
+async def proxy(loud: Loud) -> AsyncIterator[CuttingProxy]:
+    server = await asyncio.start_server(loud.serve, "127.0.0.1", 0)
+    async with server, CuttingProxy(server.sockets[0].getsockname()[1]) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def conversation(proxy: CuttingProxy) -> AsyncIterator[Conversation]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    assert await answer(reader, writer, b"hello") == b"hello"
+    yield reader, writer
+    writer.transport.abort()
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytes) -> bytes:
+    """What comes back, until all that was asked has come or the connection ends."""
+    writer.write(asked)
+    try:
+        return await reader.readexactly(len(asked))
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+    except ConnectionError:
+        return b""
+
+
+async def test_a_cut_ends_the_conversation_and_lets_the_next_begin(
+    proxy: CuttingProxy, conversation: Conversation
+) -> None:
+    proxy.cut()
+    assert await answer(*conversation, b"more") == b""
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    assert await answer(reader, writer, b"again") == b"again"
+    assert (proxy.connections, proxy.open) == (2, 1)
+    writer.close()
+
+
+@pytest.mark.parametrize("passing", [0, 3])
+async def test_a_cut_after_some_bytes_lets_the_server_hear_all_and_the_client_no_more_than_those(
+    proxy: CuttingProxy, conversation: Conversation, loud: Loud, passing: int
+) -> None:
+    proxy.cut_after(passing)
+    assert await answer(*conversation, b"question") == b"question"[:passing]
+    assert loud.heard == b"helloquestion"
+
+
+async def test_a_cut_after_some_bytes_counts_over_several_answers(
+    proxy: CuttingProxy, conversation: Conversation
+) -> None:
+    proxy.cut_after(6)
+    assert await answer(*conversation, b"one") == b"one"
+    assert await answer(*conversation, b"two") == b"two"
+    assert await answer(*conversation, b"three") == b""
+
+
+async def test_what_hangs_goes_on_its_way_later(proxy: CuttingProxy, conversation: Conversation, loud: Loud) -> None:
+    proxy.hang()
+    waiting = asyncio.create_task(answer(*conversation, b"question"))
+    await proxy.caught()
+    assert (loud.heard, waiting.done()) == (b"hello", False)
+    proxy.pass_on()
+    assert await waiting == b"question"
+
+
+async def test_refused_connections_are_taken_again_on_the_same_port(
+    proxy: CuttingProxy, conversation: Conversation
+) -> None:
+    port = proxy.port
+    proxy.refuse()
+    assert await answer(*conversation, b"more") == b""
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+    await proxy.accept()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    assert await answer(reader, writer, b"again") == b"again"
+    writer.close()
+
+
+async def test_a_client_whose_server_is_away_is_left_alone() -> None:
+    async with CuttingProxy(1, host="127.0.0.1") as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        assert await answer(reader, writer, b"hello") == b""
+        writer.close()

@@ -1,0 +1,158 @@
+"""Dead letters: an event that a publisher refuses for good is parked with its reason, and sent again when asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from healthprobe.domain.event import HealthEvent
+from healthprobe.testing.contracts.samples import history
+from healthprobe.testing.memory import MemoryLog, MemoryPublisher
+from healthprobe.testing.stage import Stage, run_for
+from healthprobe.worker.relay import BATCH, Relay, begin_at_the_end
+
+
+async def test_an_event_that_will_never_be_taken_is_parked_and_the_next_has_its_turn(
+    log: MemoryLog, publisher: MemoryPublisher
+) -> None:
+    stage = Stage()
+    publisher.unacceptable = {"a:3"}
+    relay = Relay(
+        log=log,
+        publisher=publisher,
+        name="bus",
+        logger=stage.logger,
+        telemetry=stage.telemetry,
+        clock=stage.clock.now,
+    )
+    await run_for(10.0, relay.run())
+    assert publisher.delivered_ids == ["a:1", "a:2", "a:4"]
+    assert log.cursors == {"bus": 4}
+    (letter,) = log.letters.values()
+    assert (letter.publisher, letter.event.id, letter.reason) == ("bus", "a:3", "a:3 will never be taken")
+    assert (letter.parked_at, letter.due) == (stage.clock.now().replace(second=0), False)
+    assert stage.telemetry.parked == {"bus": 1}
+    (line,) = stage.lines
+    assert (line["log_level"], line["publisher"], line["err"]) == ("warning", "bus", "a:3 will never be taken")
+    assert "healthprobe events --dead" in line["event"]
+
+
+async def test_a_publisher_that_refuses_everything_parks_everything_and_says_so_once_a_minute(
+    publisher: MemoryPublisher,
+) -> None:
+    stage, log = Stage(), MemoryLog(*history("a", BATCH + 100))
+    publisher.unacceptable = {event.id for event in log.events}
+    await run_for(5.0, Relay(log=log, publisher=publisher, name="bus", logger=stage.logger).run())
+    assert publisher.delivered == []
+    assert [letter.event for letter in log.letters.values()] == log.events
+    assert log.cursors == {"bus": BATCH + 100}
+    assert len(stage.lines) == 1
+
+
+async def test_what_was_parked_is_not_sent_again_unasked(log: MemoryLog, publisher: MemoryPublisher) -> None:
+    publisher.unacceptable = {"a:3"}
+    await run_for(10.0, Relay(log=log, publisher=publisher, name="bus").run())
+    publisher.unacceptable = set()
+    await run_for(10.0, Relay(log=log, publisher=publisher, name="bus").run())
+    assert "a:3" not in publisher.delivered_ids
+
+
+async def test_what_is_asked_for_again_is_delivered_by_the_relay_that_runs_and_forgotten(
+    log: MemoryLog, publisher: MemoryPublisher
+) -> None:
+    publisher.unacceptable = {"a:1", "a:3"}
+    running = asyncio.ensure_future(run_for(30.0, Relay(log=log, publisher=publisher, name="bus").run()))
+    await asyncio.sleep(5.0)
+    publisher.unacceptable = set()
+    assert await log.ask_again() == 2
+    await asyncio.sleep(1.5)
+    assert publisher.delivered_ids == ["a:2", "a:4", "a:1", "a:3"]
+    assert log.letters == {}
+    await running
+    assert len(publisher.delivered_ids) == 4
+
+
+async def test_what_is_refused_again_stays_parked_with_the_new_reason_and_waits_to_be_asked_for(log: MemoryLog) -> None:
+    class EverNewReasons(MemoryPublisher):
+        async def publish(self, events: Sequence[HealthEvent]) -> None:
+            try:
+                await super().publish(events)
+            except Exception as error:
+                error.args = (f"refusal number {len(self.asked_at)}",)
+                raise
+
+    publisher = EverNewReasons()
+    publisher.unacceptable = {"a:4"}
+    running = asyncio.ensure_future(run_for(100.0, Relay(log=log, publisher=publisher, name="bus").run()))
+    await asyncio.sleep(5.0)
+    await log.ask_again()
+    await running
+    (letter,) = log.letters.values()
+    assert (letter.reason, letter.due) == ("refusal number 2", False)
+    assert len(publisher.asked_at) == 2
+
+
+async def test_a_publisher_that_is_down_keeps_what_was_asked_for_until_it_is_back(
+    log: MemoryLog, publisher: MemoryPublisher
+) -> None:
+    publisher.unacceptable = {"a:3"}
+    await run_for(1.0, Relay(log=log, publisher=publisher, name="bus").run())
+    publisher.unacceptable = set()
+    await log.ask_again()
+    publisher.unavailable = True
+    running = asyncio.ensure_future(run_for(100.0, Relay(log=log, publisher=publisher, name="bus").run()))
+    await asyncio.sleep(50.0)
+    assert [letter.due for letter in log.letters.values()] == [True]
+    publisher.unavailable = False
+    await running
+    assert publisher.delivered_ids[-1] == "a:3"
+    assert log.letters == {}
+
+
+async def test_each_publisher_gets_again_what_it_refused_itself(log: MemoryLog) -> None:
+    picky, easy = MemoryPublisher(), MemoryPublisher()
+    picky.unacceptable = {"a:2"}
+    relays = [Relay(log=log, publisher=picky, name="picky"), Relay(log=log, publisher=easy, name="easy")]
+    running = asyncio.gather(*(run_for(20.0, relay.run()) for relay in relays))
+    await asyncio.sleep(5.0)
+    picky.unacceptable = set()
+    await log.ask_again()
+    await running
+    assert picky.delivered_ids == ["a:1", "a:3", "a:4", "a:2"]
+    assert easy.delivered_ids == ["a:1", "a:2", "a:3", "a:4"]
+
+
+async def test_a_log_that_is_away_as_an_event_is_to_be_parked_loses_nothing(
+    log: MemoryLog, publisher: MemoryPublisher
+) -> None:
+    class TakesTheLogAway(MemoryPublisher):
+        async def pass_switches(self) -> None:
+            log.unavailable = len(self.asked_at) == 1
+
+    publisher = TakesTheLogAway()
+    publisher.unacceptable = {"a:1"}
+    running = asyncio.ensure_future(run_for(100.0, Relay(log=log, publisher=publisher, name="bus").run()))
+    await asyncio.sleep(1.0)
+    assert log.letters == {}
+    log.unavailable = False
+    await running
+    assert [letter.event.id for letter in log.letters.values()] == ["a:1"]
+    assert publisher.delivered_ids == ["a:2", "a:3", "a:4"]
+
+
+class TestBeginningAtTheEnd:
+    async def test_spares_a_new_publisher_what_happened_before(
+        self, log: MemoryLog, publisher: MemoryPublisher
+    ) -> None:
+        await begin_at_the_end(log, "chat")
+        log.write(*history("b", 1))
+        await run_for(1.0, Relay(log=log, publisher=publisher, name="chat").run())
+        assert publisher.delivered_ids == ["b:1"]
+
+    async def test_changes_nothing_for_one_that_has_begun(self, log: MemoryLog, publisher: MemoryPublisher) -> None:
+        empty = MemoryLog()
+        await begin_at_the_end(empty, "chat")
+        empty.write(*log.events)
+        await begin_at_the_end(empty, "chat")
+        await run_for(1.0, Relay(log=empty, publisher=publisher, name="chat").run())
+        assert publisher.delivered == log.events

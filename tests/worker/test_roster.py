@@ -1,0 +1,68 @@
+"""The roster: each game once, whatever a store lists, in the order in which its probe is due."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.domain.schedule import lanes_needed, spread_window
+from healthprobe.testing.stage import game
+from healthprobe.worker.roster import Roster, RosterChange
+
+TIMEOUT = 2.0
+EMPTY = Roster(spread_window(5.0, TIMEOUT), TIMEOUT)
+
+Records = list[RuntimeRecord]
+records = st.lists(st.builds(game, st.sampled_from("abcde"), st.sampled_from(["c1", "c2"])), max_size=12)
+
+
+def updated(roster: Roster, listing: Records) -> tuple[Roster, RosterChange]:
+    return asyncio.run(roster.updated(listing))
+
+
+def test_of_a_game_that_is_listed_thrice_the_first_record_counts_and_the_id_is_named_once() -> None:
+    roster, change = updated(EMPTY, [game("a", "c1"), game("b"), game("a", "c2"), game("a", "c3")])
+    assert roster.by_id["a"].record.current_container_id == "c1"
+    assert change.repeated == {"a"}
+
+
+def test_an_id_that_stays_repeated_is_named_no_second_time() -> None:
+    roster, _ = updated(EMPTY, [game("a", "c1"), game("a", "c2")])
+    _, change = updated(roster, [game("a", "c1"), game("a", "c2")])
+    assert not any((change.appeared, change.left, change.retired, change.repeated))
+
+
+@given(records)
+def test_every_id_is_watched_once_and_repeated_ids_are_exactly_those_listed_twice(listing: Records) -> None:
+    roster, change = updated(EMPTY, listing)
+    ids = [record.game_id for record in listing]
+    assert sorted(each.game_id for each in roster.games) == sorted(set(ids))
+    assert change.repeated == {game_id for game_id in ids if ids.count(game_id) > 1}
+    assert all(each.record is listing[ids.index(each.game_id)] for each in roster.games)
+
+
+@given(records, records)
+def test_a_change_is_the_difference_of_two_lists_and_what_stays_is_not_made_anew(
+    before: Records, after: Records
+) -> None:
+    old, _ = updated(EMPTY, before)
+    new, change = updated(old, [replace(record) for record in after])
+    assert sorted(change.appeared) == sorted(set(new.by_id) - set(old.by_id))
+    assert sorted(change.left) == sorted(set(old.by_id) - set(new.by_id))
+    kept = {game_id for game_id in set(old.by_id) & set(new.by_id) if old.by_id[game_id] is new.by_id[game_id]}
+    assert kept == {
+        name for name in new.by_id if name in old.by_id and old.by_id[name].record == new.by_id[name].record
+    }
+    assert len(change.retired) == len(old.by_id) - len(kept)
+
+
+@given(records)
+def test_games_come_in_the_order_of_their_phases_and_lanes_are_sized_for_all_of_them(listing: Records) -> None:
+    roster, _ = updated(EMPTY, listing)
+    assert list(roster.phases) == sorted(each.phase for each in roster.by_id.values())
+    assert [each.phase for each in roster.games] == list(roster.phases)
+    assert roster.most_in_flight == lanes_needed(roster.phases, TIMEOUT)
