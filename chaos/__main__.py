@@ -1,0 +1,59 @@
+"""The command line of the proof by fault; run it from the root of the repository.
+
+python -m chaos [--short] [--seed N] [--only FAULT] [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import secrets
+import shlex
+import signal
+import sys
+
+from benchmarks.machine import facts
+
+from chaos.faults import NAMES
+from chaos.form import LONG, SHORT
+from chaos.performance import performed
+from chaos.report import PAGE, page, report
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        # asyncio makes an orderly end of a Ctrl-C: every context is left.
+        signal.signal(ending, lambda *_: signal.raise_signal(signal.SIGINT))
+    form = SHORT if arguments.short else LONG
+    about = facts()
+    try:
+        rows = asyncio.run(performed(form, arguments.seed, arguments.only or NAMES, say))
+    except KeyboardInterrupt:
+        say("interrupted: nothing is left running, nothing was written")
+        sys.exit(130)
+    text = report(rows, form, seed=arguments.seed)
+    print(text)
+    if arguments.write:
+        options = [part for part in sys.argv[1:] if part != "--write"]
+        PAGE.write_text(page(shlex.join(["python", "-m", "chaos", *options]), about, text))
+        say(f"written to {PAGE}")
+    sys.exit(0 if all(row.holds for row in rows) else 1)
+
+
+def say(sentence: str) -> None:
+    """Tell how far it is, on standard error."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description="Nothing lost, nothing twice: proof by fault.")
+    parser.add_argument("--short", action="store_true", help="fewer engines, each fault once or twice: half a minute")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="repeat the choices of a run")
+    parser.add_argument("--only", choices=NAMES, action="append", help="this fault; may be given several times")
+    parser.add_argument("--write", action="store_true", help=f"write the result to {PAGE} as well")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The disk: a small file system of our own, which can be full."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+_BLOCK = bytes(4096)
+
+
+class CannotMount(Exception):
+    """This machine does not let us mount a file system."""
+
+
+class SmallDisk:
+    """`folder` is on a disk of so many MiB."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @asynccontextmanager
+    async def full(self) -> AsyncIterator[None]:
+        """Not one block of it is free, and what others free is taken at once."""
+        ballast = self.folder / "ballast"
+        filling = asyncio.create_task(_keep_filling(ballast))
+        try:
+            yield
+        finally:
+            filling.cancel()
+            await asyncio.gather(filling, return_exceptions=True)
+            ballast.unlink(missing_ok=True)
+
+
+@contextmanager
+def small_disk(folder: Path, mebibytes: int) -> Iterator[SmallDisk]:
+    """A disk at `folder`, which is made for it. Raises CannotMount."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "healthprobe-chaos", str(folder)]
+    try:
+        refusal = subprocess.run(mount, capture_output=True, text=True, check=False).stderr.strip()
+    except OSError as error:
+        refusal = str(error)
+    if refusal:
+        raise CannotMount(refusal)
+    try:
+        yield SmallDisk(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+async def _keep_filling(ballast: Path) -> None:
+    with ballast.open("ab", buffering=0) as file:
+        while True:
+            with suppress(OSError):
+                while file.write(_BLOCK):
+                    pass
+            await asyncio.sleep(0.01)

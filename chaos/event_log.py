@@ -1,0 +1,71 @@
+"""The event log as a stranger reads it: plain SQL on a connection of our own, with nothing of healthprobe between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from chaos.oracle import Document
+
+_AWAY = (psycopg.Error, sqlite3.Error)
+_CONNECT_SECONDS = 2
+
+_COUNT = "SELECT count(*) FROM health_events"
+_KEYS = ("id", "sequence", "game_id", "container_id", "event_type", "occurred_at", "details")
+_EVENTS = f"SELECT {', '.join(_KEYS)} FROM health_events ORDER BY position"
+
+
+class EventLog:
+    """The table of health events in a database that `connect` reaches; it may be away at any time."""
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._connection: Any = None
+
+    @classmethod
+    def in_postgres(cls, url: str) -> EventLog:
+        return cls(lambda: psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_SECONDS))
+
+    @classmethod
+    def in_sqlite(cls, path: Path) -> EventLog:
+        return cls(
+            lambda: sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+        )
+
+    async def count(self) -> int:
+        """How many events it holds; -1 while it is away or there is no table yet."""
+        try:
+            return int((await self._ask(_COUNT))[0][0])
+        except _AWAY:
+            return -1
+
+    async def events(self) -> list[Document]:
+        """All of them, in the order of the log."""
+        return [_document(row) for row in await self._ask(_EVENTS)]
+
+    async def aclose(self) -> None:
+        if self._connection is not None:
+            await asyncio.to_thread(self._connection.close)
+            self._connection = None
+
+    async def _ask(self, question: str) -> list[Any]:
+        try:
+            if self._connection is None:
+                self._connection = await asyncio.to_thread(self._connect)
+            return await asyncio.to_thread(lambda: self._connection.execute(question).fetchall())
+        except _AWAY:
+            await self.aclose()
+            raise
+
+
+def _document(row: Sequence[Any]) -> Document:
+    event = dict(zip(_KEYS, row, strict=True))
+    if isinstance(event["details"], str):  # SQLite has no type for it
+        event["details"] = json.loads(event["details"])
+    return event

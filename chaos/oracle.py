@@ -1,0 +1,107 @@
+"""The oracle: what the log must hold, computed from what the engines were told to do and from nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from chaos.form import THRESHOLD
+from healthprobe.testing.engines import OK, Behaviour
+
+Document = Mapping[str, Any]
+"""A health event as the world reads it."""
+
+_ALWAYS, _FOR_EVER = float("-inf"), float("inf")
+
+_STEP_TAKES = 1.0
+"""For so long after a step, in seconds, the program may still have looked at the clock before it."""
+
+
+def container_of(game_id: str) -> str:
+    """The container that a game's record names."""
+    return f"container-of-{game_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedEvent:
+    """One event of a game. `windows` are the spans of wall time, in seconds, in which the program may have seen it."""
+
+    game_id: str
+    last_status: int | None
+    windows: tuple[tuple[float, float], ...]
+
+    @property
+    def event_type(self) -> str:
+        return "probe_recovered" if self.last_status is None else "probe_failed"
+
+    def difference(self, event: Document) -> str | None:
+        """In which point `event` is not this one, or None."""
+        if event["event_type"] != self.event_type:
+            return f"is a {event['event_type']}, not a {self.event_type}"
+        if event["container_id"] != container_of(self.game_id):
+            return f"is of {event['container_id']}"
+        seen = datetime.fromisoformat(event["occurred_at"]).timestamp()
+        if not any(earliest <= seen <= latest for earliest, latest in self.windows):
+            return f"was seen at {event['occurred_at']}, not when its engine changed"
+        return self._difference_of_details(event["details"])
+
+    def _difference_of_details(self, details: Document) -> str | None:
+        if self.last_status is None:
+            prior = details["prior_failure_count"]
+            return None if prior >= THRESHOLD else f"ends an incident of {prior} failures"
+        told = (details["consecutive_failures"], details["last_status"])
+        return None if told == (THRESHOLD, self.last_status) else f"tells of {told[0]} failures, the last {told[1]}"
+
+
+class Oracle:
+    """Whoever changes an engine, or the wall clock of the program, tells it here first.
+
+    An engine changes only between well and one fault, and stays so until the log has told of it: then each change is
+    one event.
+    """
+
+    def __init__(self) -> None:
+        self._changes: dict[str, list[tuple[float, Behaviour]]] = defaultdict(list)
+        self._clock: list[tuple[float, float]] = [(_ALWAYS, 0.0)]
+
+    def engine_changes(self, game_id: str, behaviour: Behaviour) -> None:
+        self._changes[game_id].append((time.time(), behaviour))
+
+    def clock_steps(self, offset: float) -> None:
+        """The program's wall clock is `offset` seconds ahead of ours from now on."""
+        self._clock.append((time.time(), offset))
+
+    @property
+    def total(self) -> int:
+        """How many events all changes up to now make."""
+        return sum(len(changes) for changes in self._changes.values())
+
+    def expected(self) -> dict[str, list[ExpectedEvent]]:
+        """The exact sequence of events of each game up to now; games without any are left out."""
+        return {game_id: self._of_game(game_id, changes) for game_id, changes in self._changes.items()}
+
+    def _of_game(self, game_id: str, changes: list[tuple[float, Behaviour]]) -> list[ExpectedEvent]:
+        return [
+            ExpectedEvent(game_id, _status_of(behaviour), tuple(self._windows(at, following)))
+            for (at, behaviour), (following, _) in pairwise([*changes, (_FOR_EVER, OK)])
+        ]
+
+    def _windows(self, earliest: float, latest: float) -> list[tuple[float, float]]:
+        """The span between two moments, as each of the clocks tells it that were in force meanwhile."""
+        return [
+            (max(earliest, began) + offset, min(latest, stepped + _STEP_TAKES) + offset)
+            for (began, offset), (stepped, _) in pairwise([*self._clock, (_FOR_EVER, 0.0)])
+            if began <= latest and earliest <= stepped + _STEP_TAKES
+        ]
+
+
+def _status_of(behaviour: Behaviour) -> int | None:
+    """The last status that a failure tells of, or None where the engine is well."""
+    if behaviour == OK:
+        return None
+    return behaviour if isinstance(behaviour, int) else 0

@@ -1,0 +1,106 @@
+"""The report: the table of faults, and what differs where a row does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.page import preamble
+from benchmarks.table import table
+
+from chaos.form import Form
+from chaos.row import Row
+
+PAGE = Path("docs/chaos.md")
+
+SHOWN = 5
+"""Differences of a row that are told; one bug makes many."""
+
+_TITLE = """\
+# Proof by fault
+
+Written by the command that it shows. While scripted engines fail and recover, each fault is done to the whole program
+among real servers; an oracle computes from the engines' script what the log must hold, game by game. A row holds where
+the log is exactly that and each consumer, after dropping repeated ids, has exactly what the log has, each game's events
+in their order. *Worst delivery* is the longest time from the end of a fault until every consumer had all that the
+engines had done by then.
+"""
+
+_HEADINGS = (
+    "fault", "ticks", "events expected", "in the log", "delivered", "repeated deliveries", "lost",
+    "duplicated in the log", "worst delivery", "holds",
+)  # fmt: skip
+
+
+def report(rows: Sequence[Row], form: Form, *, seed: int) -> str:
+    """The table and its totals, and then all that is to be said of single rows."""
+    parts = [table(_HEADINGS, [*map(_cells, rows), _totals(rows)]), _form(form, seed)]
+    parts += [told for row in rows if (told := _told_of(row))]
+    return "\n\n".join(parts)
+
+
+def page(command: str, facts: dict[str, str], text: str) -> str:
+    """The whole page in the documentation."""
+    return f"{_TITLE}\n{preamble(command, facts)}\n\n{text}\n"
+
+
+def differences(row: Row) -> str:
+    """The first of them, a line each."""
+    lines = [f"- {difference}" for difference in row.differences[:SHOWN]]
+    more = len(row.differences) - SHOWN
+    return "\n".join([*lines, *([f"- and {more:,} more"] if more > 0 else [])])
+
+
+def _cells(row: Row) -> list[str]:
+    if row.skipped:
+        return [row.fault, *["-"] * (len(_HEADINGS) - 2), "not done here"]
+    return [
+        row.fault,
+        f"{row.ticks:,}",
+        f"{row.expected:,}",
+        f"{row.in_log:,}",
+        _by_consumer(row.delivered),
+        _by_consumer(row.repeated),
+        f"{row.lost:,}",
+        f"{row.duplicated:,}",
+        f"{row.worst_delivery:.1f} s",
+        "yes" if row.holds else "**no**",
+    ]
+
+
+def _totals(rows: Sequence[Row]) -> list[str]:
+    done = [row for row in rows if not row.skipped]
+    return [
+        "all",
+        f"{sum(row.ticks for row in done):,}",
+        f"{sum(row.expected for row in done):,}",
+        f"{sum(row.in_log for row in done):,}",
+        "",
+        "",
+        f"{sum(row.lost for row in done):,}",
+        f"{sum(row.duplicated for row in done):,}",
+        f"{max((row.worst_delivery for row in done), default=0.0):.1f} s",
+        "yes" if all(row.holds for row in done) else "**no**",
+    ]
+
+
+def _by_consumer(counts: Mapping[str, int]) -> str:
+    """One number where it is the same for everybody."""
+    if len(set(counts.values())) <= 1:
+        return f"{sum(set(counts.values())):,}"
+    return ", ".join(f"{name} {number:,}" for name, number in counts.items())
+
+
+def _form(form: Form, seed: int) -> str:
+    return (
+        f"{form.actors} engines fail and recover, {form.faltering} more answer badly now and then and are never told "
+        f"of. Interval {form.interval * 1000:g} ms, timeout {form.timeout * 1000:g} ms: 30 minutes at the default "
+        f"interval of 5 s are 360 ticks. The choices of chance come again with seed {seed}."
+    )
+
+
+def _told_of(row: Row) -> str:
+    told = [f"{row.fault}: {note}" for note in row.notes]
+    if row.differences:
+        told.append(f"{row.fault} does not hold:\n\n{differences(row)}")
+    return "\n\n".join(told)

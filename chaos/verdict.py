@@ -1,0 +1,91 @@
+"""The verdict: the log against the oracle, and every consumer against the log; what differs, in words."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from chaos.consumers import Consumer
+from chaos.oracle import Document, ExpectedEvent
+
+Expected = Mapping[str, Sequence[ExpectedEvent]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`lost` are events that the log, or a consumer, lacks; `duplicated` those that the log has beyond the oracle's."""
+
+    lost: int
+    duplicated: int
+    differences: tuple[str, ...]
+
+
+def judged(
+    expected: Expected, before: Mapping[str, int], log: Sequence[Document], consumers: Sequence[Consumer]
+) -> Verdict:
+    """`expected` came after the first events of the log, of which each game had so many as `before` says."""
+    by_game = _by_game(log)
+    lost = duplicated = 0
+    differences = [*_differences_of_ids(log)]
+    for game_id in sorted(expected.keys() | by_game.keys()):
+        events = by_game.get(game_id, [])[before.get(game_id, 0) :]
+        due = expected.get(game_id, ())
+        lost += max(len(due) - len(events), 0)
+        duplicated += max(len(events) - len(due), 0)
+        differences.extend(_differences_of_game(game_id, due, events))
+    ids = {event["id"] for event in log}
+    for consumer in consumers:
+        lost += len(ids - consumer.arrived.keys())
+        differences.extend(_differences_of_consumer(consumer, by_game))
+    return Verdict(lost, duplicated, tuple(differences))
+
+
+def _differences_of_ids(log: Sequence[Document]) -> list[str]:
+    """An id is its game and its place among the game's events, from 1 without a gap: so none can be there twice."""
+    numbers: Counter[str] = Counter()
+    differences = []
+    for event in log:
+        numbers[event["game_id"]] += 1
+        place = numbers[event["game_id"]]
+        if (event["id"], event["sequence"]) != (f"{event['game_id']}:{place}", place):
+            differences.append(f"log: {event['id']} stands where {event['game_id']}:{place} belongs")
+    return differences
+
+
+def _differences_of_game(game_id: str, due: Sequence[ExpectedEvent], events: Sequence[Document]) -> list[str]:
+    differences = []
+    for each, event in zip_longest(due, events):
+        if each is None:
+            differences.append(f"log: {_told(event)} though the engine of {game_id} did nothing of the kind")
+        elif event is None:
+            differences.append(f"log: a {each.event_type} of {game_id} is missing, last status {each.last_status}")
+        elif (difference := each.difference(event)) is not None:
+            differences.append(f"log: {_told(event)} {difference}")
+    return differences
+
+
+def _differences_of_consumer(consumer: Consumer, by_game: Mapping[str, Sequence[Document]]) -> list[str]:
+    """After dropping repeated ids: the same events, complete, and those of a game in its order."""
+    differences = []
+    received = _by_game(consumer.arrived.values())
+    for game_id in sorted(received.keys() | by_game.keys()):
+        for event, stands in zip_longest(received.get(game_id, ()), by_game.get(game_id, ())):
+            if event is None:
+                differences.append(f"{consumer.name}: {_told(stands)} was not delivered")
+            elif event != stands:
+                place = "nothing" if stands is None else _told(stands)
+                differences.append(f"{consumer.name}: got {_told(event)} where the log has {place}")
+    return differences
+
+
+def _by_game(events: Iterable[Document]) -> dict[str, list[Document]]:
+    by_game: dict[str, list[Document]] = defaultdict(list)
+    for event in events:
+        by_game[event["game_id"]].append(event)
+    return dict(by_game)
+
+
+def _told(event: Document) -> str:
+    return f"{event['id']} ({event['event_type']} at {event['occurred_at']}, {event['details']})"
