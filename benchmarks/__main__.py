@@ -2,6 +2,8 @@
 
 python -m benchmarks [costs] [--contenders wrk,run,…] [--engines N] [--seconds S] [--write]
 python -m benchmarks lateness [--engines N] [--dead N] [--ticks N] [--write]
+python -m benchmarks mass-failure [--engines N] [--write]
+python -m benchmarks listing [--games N] [--restarts N] [--ticks N] [--write]
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ import shlex
 import signal
 import sys
 
-from benchmarks import costs, lateness
+from benchmarks import costs, lateness, listing, mass_failure
 from benchmarks.machine import facts
 from benchmarks.measure import say
-from benchmarks.page import PAGE, preamble, write_section
+from benchmarks.page import PAGE, SECTIONS, preamble, write_section
 
 _ROOM_FOR_OTHERS = 500
 """Descriptors that an engine's process, or a contender's, needs for other things than connections."""
@@ -29,12 +31,7 @@ def main() -> None:
     engine_count = _as_many_as_fit(arguments.engines)
     opening = preamble(shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]), facts())
     try:
-        if arguments.what == "lateness":
-            watches = lateness.measured(engine_count=engine_count, dead_count=arguments.dead, ticks=arguments.ticks)
-            report = lateness.report(watches, opening)
-        else:
-            rows = costs.compared(arguments.contenders, engine_count=engine_count, seconds=arguments.seconds)
-            report = costs.report(rows, opening)
+        report = _report(arguments, engine_count, opening)
     except KeyboardInterrupt:
         say("interrupted: nothing is left running, nothing was written")
         sys.exit(130)
@@ -44,9 +41,24 @@ def main() -> None:
         say(f"written to {PAGE}")
 
 
+def _report(arguments: argparse.Namespace, engine_count: int, opening: str) -> str:
+    match arguments.what:
+        case "lateness":
+            watches = lateness.measured(engine_count=engine_count, dead_count=arguments.dead, ticks=arguments.ticks)
+            return lateness.report(watches, opening)
+        case "mass-failure":
+            return mass_failure.report(mass_failure.measured(engine_count=engine_count), opening)
+        case "listing":
+            listed = listing.measured(games=arguments.games, restarts=arguments.restarts, ticks=arguments.ticks)
+            return listing.report(listed, opening, games=arguments.games)
+        case _:
+            rows = costs.compared(arguments.contenders, engine_count=engine_count, seconds=arguments.seconds)
+            return costs.report(rows, opening)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What a probe costs, side by side.")
-    parser.add_argument("what", nargs="?", choices=["costs", "lateness"], default="costs")
+    parser.add_argument("what", nargs="?", choices=SECTIONS, default="costs")
     parser.add_argument("--engines", type=_positive, default=10_000, help="how many engines (default 10000)")
     parser.add_argument("--write", action="store_true", help=f"write the result to {PAGE} as well")
     of_costs = parser.add_argument_group("costs")
@@ -58,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     of_lateness = parser.add_argument_group("lateness")
     of_lateness.add_argument("--dead", type=_positive, default=1_000, help="how many never answer (default 1000)")
     of_lateness.add_argument("--ticks", type=_positive, default=8, help="how many ticks are watched (default 8)")
+    of_listing = parser.add_argument_group("listing")
+    of_listing.add_argument("--games", type=_positive, default=100_000, help="how many games (default 100000)")
+    of_listing.add_argument("--restarts", type=_positive, default=1_000, help="changed a listing (default 1000)")
     return parser
 
 

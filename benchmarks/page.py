@@ -14,7 +14,7 @@ section come from one run on one machine and are to be compared with each other 
 another day, are another section.
 """
 
-SECTIONS = ("costs", "lateness")
+SECTIONS = ("costs", "lateness", "mass-failure", "listing")
 
 
 def write_section(name: str, text: str, page: Path = PAGE) -> None:
