@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -171,6 +171,31 @@ class HealthEventPublisher(Protocol):
 
         After an error more of them may have arrived than it tells: those come again, with the same ids.
         """
+        ...
+
+
+class ShardTenure(Protocol):
+    """Which shards are ours to probe and to decide about, and since when. All times are monotonic seconds."""
+
+    @property
+    def shards(self) -> frozenset[int]:
+        """Those that are ours now: the very same object as long as nothing changes."""
+        ...
+
+    def covers(self, shard: int, started: float) -> bool:
+        """Whether `shard` was ours without a break from `started` until now."""
+        ...
+
+    async def confirm(self, shards: Collection[int]) -> Collection[int]:
+        """Those of `shards` that are still ours by the word of whoever gives them, asked just now. Never raises."""
+        ...
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Call `tell` after `shards` has changed."""
+        ...
+
+    def before_release(self, settle: Callable[[frozenset[int]], Awaitable[None]]) -> None:
+        """Await `settle` with the shards that we are about to give away, when `shards` has none of them any more."""
         ...
 
 

@@ -42,7 +42,7 @@ class RedisServer:
     """
 
     def __init__(self, *, durable: bool = False, password: str = "", settings: Mapping[str, str] | None = None) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.password = password
         self._folder = Path(tempfile.mkdtemp(prefix="healthprobe-redis-"))
         self.socket = self._folder / "redis.sock"
@@ -104,7 +104,7 @@ class RedisServer:
                 stdout=log,
                 stderr=log,
                 process_group=0,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  one call, no lock
+                preexec_fn=end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  one call, no lock
             )
         deadline = time.monotonic() + _PATIENCE
         while not self._answers():
@@ -157,7 +157,7 @@ def document_of(fields: Mapping[str, str]) -> dict[str, Any]:
     return {**fields, "sequence": int(fields["sequence"]), "details": json.loads(fields["details"])}
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Have the kernel kill this process when the thread that began it ends, however that one is killed."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -169,7 +169,7 @@ def _program() -> Path:
     return Path(package.origin).parent / "bin" / "redis-server"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])

@@ -1,0 +1,1 @@
+"""NATS JetStream as log, store and lessor of shards. Imports domain and ports."""

@@ -1,0 +1,219 @@
+"""JetStream: one connection, and many requests on it at once; each answer comes from whoever leads the stream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import msgspec
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from healthprobe.adapters.nats.address import NatsAddress
+from healthprobe.ports import ConfigurationError
+
+ANSWER_WITHIN = 5.0
+"""Seconds in which a request must be answered. A leader that dies is replaced in 4 to 8 s: then we ask again."""
+
+AT_ONCE = 500
+"""The most requests that wait for an answer at once: servers bound their queues."""
+
+_CONNECT_WITHIN = 2
+_PING_EVERY = 2
+_NO_RESPONDERS = "503"
+
+
+class Unanswered(Exception):
+    """There was no answer: whether the request was obeyed is not known. The message says why."""
+
+
+class Refused(Exception):
+    """JetStream has answered with an error. `code` is its own number for it (`err_code`)."""
+
+    def __init__(self, code: int, description: str) -> None:
+        super().__init__(description)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent: its subject, body and headers."""
+
+    subject: str
+    body: bytes = b""
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(slots=True)
+class _Questions:
+    """Requests that were sent together: their answers as they come, and who waits for the last."""
+
+    answers: list[bytes | None]
+    missing: int
+    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def take(self, place: int, answer: bytes) -> None:
+        if self.answers[place] is None:
+            self.answers[place] = answer
+            self.missing -= 1
+            if self.missing == 0 and not self.done.done():
+                self.done.set_result(None)
+
+
+class JetStream:
+    """A connection to a NATS cluster. Made by `open`, ended by `aclose`; it goes on by itself when servers come back.
+
+    While it is not connected every request fails at once: nothing waits in a buffer, from which it would be sent when
+    it is no longer true.
+    """
+
+    def __init__(self, address: NatsAddress) -> None:
+        self.address = address
+        self._client = Client()
+        self._inbox = ""
+        self._asked: dict[int, _Questions] = {}
+        self._number = 0
+
+    @classmethod
+    async def open(cls, address: NatsAddress) -> Self:
+        """Connect. Raises ConfigurationError where we are refused, Unanswered where no server can be reached."""
+        stream = cls(address)
+        try:
+            await stream._connect()
+        except BaseException:
+            await stream.aclose()
+            raise
+        return stream
+
+    @property
+    def client(self) -> Client:
+        """The client, for subscriptions."""
+        return self._client
+
+    @property
+    def is_connected(self) -> bool:
+        return self._client.is_connected
+
+    @property
+    def is_clustered(self) -> bool:
+        """Whether the server that we are connected to is one of several."""
+        return bool(self._client._server_info.get("cluster"))  # noqa: SLF001  there is no other way to ask
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        self._fail_all("the connection was closed")
+        with contextlib.suppress(NatsError, OSError, TimeoutError):
+            await self._client.close()
+
+    async def ask(self, requests: Sequence[Request], within: float = ANSWER_WITHIN) -> list[bytes]:
+        """The answers, in the order of the requests; those are sent in their order, up to AT_ONCE together.
+
+        Raises Unanswered where one of them has no answer `within` so many seconds after it was sent.
+        """
+        answers: list[bytes] = []
+        for first in range(0, len(requests), AT_ONCE):
+            answers += await self._ask(requests[first : first + AT_ONCE], within)
+        return answers
+
+    async def call(self, api: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """Ask one question of JetStream's API. Raises Unanswered or Refused."""
+        (answer,) = await self.ask([Request(f"$JS.API.{api}", b"" if body is None else msgspec.json.encode(body))])
+        told: Mapping[str, Any] = msgspec.json.decode(answer)
+        if (error := told.get("error")) is not None:
+            raise Refused(error.get("err_code", 0), error.get("description", "it does not say why"))
+        return told
+
+    async def _ask(self, requests: Sequence[Request], within: float) -> list[bytes]:
+        self._number += 1
+        number, questions = self._number, _Questions([None] * len(requests), len(requests))
+        self._asked[number] = questions
+        try:
+            async with asyncio.timeout(within):
+                for place, request in enumerate(requests):
+                    headers = None if request.headers is None else dict(request.headers)
+                    reply = f"{self._inbox}.{number}.{place}"
+                    await self._client.publish(request.subject, request.body, reply=reply, headers=headers)
+                await questions.done
+        except TimeoutError:
+            raise Unanswered(f"no answer within {within:g}s") from None
+        except (NatsError, OSError) as error:
+            raise Unanswered(_cause(error)) from error
+        finally:
+            del self._asked[number]
+            if questions.done.done() and not questions.done.cancelled():
+                questions.done.exception()
+        return [answer for answer in questions.answers if answer is not None]
+
+    async def _connect(self) -> None:
+        address = self.address
+        try:
+            await self._client.connect(
+                servers=list(address.servers),
+                name="healthprobe",
+                connect_timeout=_CONNECT_WITHIN,
+                reconnect_time_wait=1,
+                max_reconnect_attempts=-1,
+                ping_interval=_PING_EVERY,
+                max_outstanding_pings=2,
+                pending_size=0,
+                allow_reconnect=True,
+                tls=self._trust(),
+                user_credentials=address.creds,
+                error_cb=_ignore,
+                disconnected_cb=self._on_disconnect,
+            )
+        except (NatsError, OSError, TimeoutError) as error:
+            if _is_refusal(error):
+                raise ConfigurationError(f"{address.name} refuses the connection: {_cause(error)}") from error
+            raise Unanswered(_cause(error)) from error
+        self._inbox = self._client.new_inbox()
+        await self._client.subscribe(f"{self._inbox}.*.*", cb=self._on_answer)
+
+    def _trust(self) -> ssl.SSLContext | None:
+        if self.address.ca is None and not self.address.name.startswith("tls:"):
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.address.ca)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(f"{self.address.name}: {self.address.ca} is no file of certificates") from error
+
+    async def _on_answer(self, message: Msg) -> None:
+        number, place = message.subject[len(self._inbox) + 1 :].split(".")
+        questions = self._asked.get(int(number))
+        if questions is None:
+            return
+        if message.headers and message.headers.get("Status") == _NO_RESPONDERS:
+            self._fail(questions, "JetStream is not there: no server leads it, or it is switched off")
+        else:
+            questions.take(int(place), message.data)
+
+    async def _on_disconnect(self) -> None:
+        self._fail_all("the connection broke")
+
+    def _fail_all(self, why: str) -> None:
+        for questions in list(self._asked.values()):
+            self._fail(questions, why)
+
+    def _fail(self, questions: _Questions, why: str) -> None:
+        if not questions.done.done():
+            questions.done.set_exception(Unanswered(why))
+
+
+async def _ignore(_: Exception) -> None:
+    """What the client tells while it looks for a server: what that costs us, each request says itself."""
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether the server wants other credentials than ours: no waiting changes that."""
+    told = str(error).lower()
+    return "authorization" in told or "authentication" in told
+
+
+def _cause(error: BaseException) -> str:
+    told = " ".join(str(error).split()).removeprefix("nats: ")
+    return told or type(error).__name__

@@ -1,0 +1,58 @@
+"""Shards: the fixed slices of all game ids, and how instances share them. Every instance computes the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+SHARDS = 256
+"""How many there are, for ever: the log keeps events under them."""
+
+
+def shard_of(game_id: str) -> int:
+    """The shard of a game, from 0 to SHARDS - 1: its own in every process and version, evenly spread over all ids.
+
+    It says nothing about the game's phase (`schedule.fraction_of`), so that each shard's probes spread over a tick.
+
+    >>> shard_of("game-7")
+    242
+    """
+    digest = blake2b(game_id.encode("utf-8", "surrogatepass"), digest_size=4, person=b"shard").digest()
+    return int.from_bytes(digest, "big") % SHARDS
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Part `number` of `count` equal parts of all shards: what one of so many fixed instances probes.
+
+    Raises ValueError for numbers that are no such part.
+
+    >>> len(Slice(2, 5).shards)
+    51
+    """
+
+    number: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count <= SHARDS:
+            raise ValueError(
+                f"{self.number}/{self.count} is no part of a fleet: write one such as 2/5, in at most {SHARDS} parts"
+            )
+
+    @property
+    def shards(self) -> frozenset[int]:
+        return frozenset(range(self.number - 1, SHARDS, self.count))
+
+
+def fair_share(position: int, instances: int, shards: int = SHARDS) -> int:
+    """How many shards the instance that came as number `position` (from 0) of so many `instances` holds.
+
+    All shares together are all shards, and no two differ by more than one. One more instance at the end makes nobody's
+    share larger, one less anywhere makes nobody's smaller: only shards that must move, move.
+
+    >>> [fair_share(position, 3) for position in range(3)]
+    [86, 85, 85]
+    """
+    whole, rest = divmod(shards, instances)
+    return whole + (position < rest)

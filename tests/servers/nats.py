@@ -1,0 +1,170 @@
+"""Real NATS servers with JetStream from a wheel, on loopback: one, or a cluster; they can be killed and paused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+from urllib.request import urlopen
+
+from tests.servers.redis import end_with_parent, free_port
+
+_PATIENCE = 60.0
+
+
+class NatsServer:
+    """One server, alone or as a node of a cluster, with its data in a folder of its own."""
+
+    def __init__(self, *, name: str = "n1", route: int = 0, routes: Sequence[int] = (), sync: str = "2m") -> None:
+        self.name = name
+        self.port = free_port()
+        self.monitor = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="healthprobe-nats-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        cluster = ""
+        if routes:
+            addresses = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
+            cluster = f'cluster {{ name: test, listen: "127.0.0.1:{route}", routes: [{addresses}] }}\n'
+        (self.folder / "server.conf").write_text(
+            f'server_name: {name}\nlisten: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{self.monitor}"\n{cluster}'
+            f'jetstream {{ store_dir: "{self.folder}/data", sync_interval: {sync} }}\n'
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, rest: str = "", *, port: int | None = None) -> str:
+        """How healthprobe names it, with what follows the host; `port` is another one that leads here: a proxy's."""
+        return f"nats://127.0.0.1:{port or self.port}{rest}"
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start, on the same port and data as before, and wait until it is healthy."""
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [_program(), "--config", str(self.folder / "server.conf")],
+                stdout=log,
+                stderr=log,
+                process_group=0,
+                preexec_fn=end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  one call, no lock
+            )
+        if wait:
+            self.wait_until_healthy()
+
+    def wait_until_healthy(self) -> None:
+        """Return when JetStream is there, with a leader where it is a cluster's."""
+        deadline = time.monotonic() + _PATIENCE
+        while not self.is_healthy():
+            assert self._process is not None
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                raise RuntimeError(f"NATS does not start: {(self.folder / 'log').read_text(errors='replace')[-800:]}")
+            time.sleep(0.02)
+
+    def is_healthy(self) -> bool:
+        try:
+            return bool(self.told("/healthz")["status"] == "ok")
+        except (OSError, ValueError):
+            return False
+
+    def told(self, path: str) -> Any:
+        """What its monitoring page tells. Raises OSError."""
+        with urlopen(f"http://127.0.0.1:{self.monitor}{path}", timeout=1.0) as answer:
+            return json.load(answer)
+
+    def stop(self) -> None:
+        """End it in order, as an administrator does."""
+        self._signal(signal.SIGTERM)
+        assert self._process is not None
+        self._process.wait(_PATIENCE)
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open, and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+
+class NatsCluster:
+    """Three servers that replicate. `leader_of` tells which of them leads a stream."""
+
+    def __init__(self, *, nodes: int = 3, sync: str = "2m") -> None:
+        routes = [free_port() for _ in range(nodes)]
+        self.nodes = [
+            NatsServer(name=f"n{number}", route=route, routes=routes, sync=sync)
+            for number, route in enumerate(routes, 1)
+        ]
+
+    def __enter__(self) -> Self:
+        try:
+            for node in self.nodes:
+                node.start(wait=False)
+            for node in self.nodes:
+                node.wait_until_healthy()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in self.nodes:
+            node.__exit__()
+
+    def url(self, rest: str = "") -> str:
+        """How healthprobe names it: by all its nodes."""
+        return f"nats://{','.join(f'127.0.0.1:{node.port}' for node in self.nodes)}{rest}"
+
+    def leader_of(self, stream: str) -> NatsServer | None:
+        """The node that leads `stream` as the nodes that answer see it, or None while nobody does."""
+        for node in self.nodes:
+            try:
+                told = node.told("/jsz?streams=true&accounts=true")
+            except (OSError, ValueError):
+                continue
+            for account in told.get("account_details", ()):
+                for detail in account.get("stream_detail", ()):
+                    leader = detail.get("cluster", {}).get("leader")
+                    if detail["name"] == stream and leader:
+                        return next((each for each in self.nodes if each.name == leader), None)
+        return None
+
+    async def new_leader_of(self, stream: str, *, instead_of: NatsServer) -> NatsServer:
+        """Wait until another than `instead_of` leads."""
+        deadline = time.monotonic() + _PATIENCE
+        while (leader := self.leader_of(stream)) is None or leader is instead_of:
+            assert time.monotonic() < deadline, f"nobody else leads {stream}"
+            await asyncio.sleep(0.1)
+        return leader
+
+
+def _program() -> str:
+    found = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which("nats-server")
+    assert found is not None
+    return found
