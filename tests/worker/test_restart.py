@@ -167,12 +167,12 @@ async def test_two_instances_over_one_log_never_write_a_transition_twice_and_kee
     assert len(stage.log.events) > 60
 
 
-async def test_what_another_instance_writes_between_our_reading_and_our_appending_is_adopted() -> None:
+async def test_what_another_instance_writes_between_our_decision_and_our_appending_is_adopted() -> None:
     stage = Stage(a=[UNAVAILABLE] * 4 + [HEALTHY])
     worker = Worker(**stage.arguments())
     await ticks(worker, 2)
-    stage.log.delay = 1.0  # one second to read, and one to append
-    asyncio.get_running_loop().call_later(1.5, stage.log.write, written("a", 1, DOWN))
+    stage.log.delay = 1.0
+    asyncio.get_running_loop().call_later(0.5, stage.log.write, written("a", 1, DOWN))
     await ticks(worker, 2)
     assert stage.log.events == [written("a", 1, DOWN)]
     assert [event.id for batch in stage.log.offered for event in batch] == ["a:1"]
@@ -190,8 +190,22 @@ async def test_an_outage_that_another_instance_opened_and_closed_meanwhile_takes
     await ticks(worker, 2)
     stage.log.delay = 1.0
     theirs = [written("a", 1, DOWN), written("a", 2, ProbeRecoveredDetails(3))]
-    asyncio.get_running_loop().call_later(1.5, stage.log.write, *theirs)
+    asyncio.get_running_loop().call_later(0.5, stage.log.write, *theirs)
     await ticks(worker, 3)
     assert stage.log.events == theirs
     await worker.tick()
     assert stage.story[2:] == [("a", "probe_failed", 3)]
+
+
+async def test_an_outage_that_we_decided_before_another_instance_told_all_of_it_is_not_told_again() -> None:
+    stage = Stage(a=[UNAVAILABLE] * 3 + [HEALTHY])
+    worker = Worker(**stage.arguments())
+    await ticks(worker, 2)
+    stage.log.unavailable = True
+    await worker.tick()
+    theirs = [written("a", 1, DOWN), written("a", 2, ProbeRecoveredDetails(3))]
+    stage.log.write(*theirs)
+    stage.log.unavailable = False
+    await ticks(worker, 3)
+    assert stage.log.events == theirs
+    assert [line["stands"] for line in stage.lines_of("probe event left to the log")] == ["a:2"]

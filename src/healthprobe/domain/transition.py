@@ -5,32 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from healthprobe.domain.event import Details, HealthEvent, ProbeFailedDetails
+from healthprobe.domain.event import Details, HealthEvent
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A decision and when it was seen. It has no sequence yet: only the log knows which comes next."""
+    """A decision and when it was seen. `follows` is the sequence of the game's last event when it was decided, or 0.
+
+    What was decided on a state that the log has left meanwhile is not written: another instance saw it too.
+    """
 
     game_id: str
     container_id: str
     occurred_at: datetime
     details: Details
+    follows: int
 
-    def following(self, last_event: HealthEvent | None) -> HealthEvent | None:
-        """The event that this transition becomes after the game's `last_event` in the log.
-
-        None where it does not follow, since a game's events strictly alternate failed, recovered, failed, …: what
-        stands in the log then is the game's state, and this transition is not written.
-        """
-        in_incident = last_event is not None and isinstance(last_event.details, ProbeFailedDetails)
-        if in_incident == isinstance(self.details, ProbeFailedDetails):
-            return None
-        sequence = 1 if last_event is None else last_event.sequence + 1
-        return HealthEvent(sequence, self.game_id, self.container_id, self.occurred_at, self.details)
-
-    def stands_as(self, event: HealthEvent | None) -> bool:
-        """Whether `event` is this very transition: written before, its acknowledgement lost."""
-        return event is not None and event == HealthEvent(
-            event.sequence, self.game_id, self.container_id, self.occurred_at, self.details
-        )
+    @property
+    def event(self) -> HealthEvent:
+        """The event that it becomes, if nothing comes between."""
+        return HealthEvent(self.follows + 1, self.game_id, self.container_id, self.occurred_at, self.details)

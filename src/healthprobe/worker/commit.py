@@ -143,28 +143,31 @@ class Committer:
         return refused
 
     async def _append(self, batch: list[Transition]) -> None:
-        last_events = await self._log.last_events([transition.game_id for transition in batch])
-        events: list[HealthEvent] = []
-        written: list[Transition] = []
-        for transition in batch:
-            event = transition.following(last_events.get(transition.game_id))
-            if event is None:
-                self._take(transition, last_events.get(transition.game_id))
-            else:
-                events.append(event)
-                written.append(transition)
-        if events:
-            standing = await self._log.append(events)
-            async for transition, stands in in_portions(zip(written, standing, strict=True), _PORTION):
-                self._take(transition, stands)
+        if self._away:
+            batch = await self._not_there_yet(batch)
+        standing = await self._log.append([transition.event for transition in batch])
+        async for transition, stands in in_portions(zip(batch, standing, strict=True), _PORTION):
+            self._take(transition, stands)
         if self._on_commit is not None:
             self._tell_of_the_commit(self._on_commit)
+
+    async def _not_there_yet(self, batch: list[Transition]) -> list[Transition]:
+        """Those that an earlier try has not written after all: where a log loses every acknowledgement, it is read."""
+        last_events = await self._log.last_events([transition.game_id for transition in batch])
+        missing = []
+        for transition in batch:
+            stands = last_events.get(transition.game_id)
+            if (0 if stands is None else stands.sequence) == transition.follows:
+                missing.append(transition)
+            else:
+                self._take(transition, stands)
+        return missing
 
     def _take(self, transition: Transition, stands: HealthEvent | None) -> None:
         """What stands in the log is the game's state, whoever wrote it."""
         self._ledger.settle(transition.game_id, stands)
         keys = _keys(transition)
-        if transition.stands_as(stands):
+        if stands == transition.event:
             self._telemetry.record_health_event(transition.details.event_type)
             self._logger.info("probe event published", **keys)
         else:

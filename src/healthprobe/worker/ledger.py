@@ -14,7 +14,7 @@ from healthprobe.worker.bystanders import Voice
 
 
 class Ledger:
-    """Applies hysteresis to outcomes and to what the log says; holds nothing for healthy games.
+    """Applies hysteresis to outcomes and to what the log says; of a healthy game it knows at most its last sequence.
 
     `waiting` has at most one transition a game, in the order in which they were decided.
     """
@@ -26,6 +26,7 @@ class Ledger:
         self.states: dict[str, GameState] = {}
         self.unread: dict[str, None] = {}
         self.waiting: dict[str, Transition] = {}
+        self._last_sequences: dict[str, int] = {}
 
     def admit(self, game_id: str) -> None:
         """A game appeared: until the log was read, nothing about it is decided."""
@@ -40,6 +41,7 @@ class Ledger:
         """A game is no longer listed: its count is dropped. What was decided is kept for the log."""
         self.states.pop(game_id, None)
         self.unread.pop(game_id, None)
+        self._last_sequences.pop(game_id, None)
 
     def judge(self, record: RuntimeRecord, outcome: Healthy | Failed) -> bool:
         """Take one outcome into account; True where it decided a transition, which is now waiting for the log."""
@@ -50,8 +52,9 @@ class Ledger:
             after = after_success(before)
         decided = after is not None and after.pending is not None and (before is None or before.pending is None)
         if decided and after is not None and after.pending is not None:
+            follows = self._last_sequences.get(record.game_id, 0)
             self.waiting[record.game_id] = Transition(
-                record.game_id, record.current_container_id, self._clock(), after.pending
+                record.game_id, record.current_container_id, self._clock(), after.pending, follows
             )
         self._put(record.game_id, after)
         if isinstance(outcome, Failed) and after is not None and not decided:
@@ -70,6 +73,10 @@ class Ledger:
         self.unread.pop(game_id, None)
         if game_id in self.states:
             self._put(game_id, after_log(self.states[game_id], last_event))
+            if last_event is not None:
+                self._last_sequences[game_id] = last_event.sequence
+            else:
+                self._last_sequences.pop(game_id, None)
 
     def _put(self, game_id: str, state: GameState | None) -> None:
         if state is None:
