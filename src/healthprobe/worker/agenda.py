@@ -11,15 +11,16 @@ from healthprobe.worker.roster import WatchedGame
 class Agenda:
     """What is due when, in one tick.
 
-    `games` and their `phases`, seconds after `began`, are in ascending order of phase. Without `spread` every game is
+    `games` and their `phases`, seconds after `began`, are in ascending order of phase. Without phases every game is
     due as the tick begins. All times are monotonic seconds.
     """
 
-    __slots__ = ("_began", "_games", "_next", "_phases")
+    __slots__ = ("_at_once", "_began", "_games", "_next", "_phases")
 
-    def __init__(self, games: Sequence[WatchedGame], phases: Sequence[float], began: float, *, spread: bool) -> None:
+    def __init__(self, games: Sequence[WatchedGame], phases: Sequence[float] | None, began: float) -> None:
         self._games = games
-        self._phases = phases if spread else [0.0] * len(games)
+        self._at_once = phases is None
+        self._phases = [0.0] * len(games) if phases is None else phases
         self._began = began
         self._next = 0
 
@@ -29,12 +30,20 @@ class Agenda:
         return self._next == len(self._games)
 
     def take(self, now: float) -> WatchedGame | None:
-        """The next game, if it is due `now`."""
+        """The next game, if it is due `now`. One that is not to be asked again so soon is passed over."""
         position = self._next
-        if position == len(self._games) or self._phases[position] > now - self._began:
-            return None
-        self._next = position + 1
-        return self._games[position]
+        while position < len(self._games) and self._phases[position] <= now - self._began:
+            game = self._games[position]
+            position += 1
+            self._next = position
+            if game.not_before <= now or self._at_once:
+                return game
+        return None
+
+    def replace(self, games: Sequence[WatchedGame], phases: Sequence[float]) -> None:
+        """Go on with another list: what is due before the last game that was taken has had its turn."""
+        passed = bisect_right(phases, self._phases[self._next - 1]) if self._next else 0
+        self._games, self._phases, self._next = games, phases, passed
 
     def waiting(self, now: float) -> int:
         """How many games are due `now` and were not taken yet."""

@@ -9,8 +9,9 @@ from random import random
 
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.schedule import backoff
+from healthprobe.domain.shard import shard_of
 from healthprobe.domain.transition import Transition
-from healthprobe.ports import HealthEventLog, LogError, Telemetry
+from healthprobe.ports import HealthEventLog, LogError, ShardTenure, Telemetry
 from healthprobe.worker.bystanders import Voice
 from healthprobe.worker.fault import FAULTS, LONGEST_CALL, end_if_cancelled, plainly
 from healthprobe.worker.ledger import Ledger
@@ -42,13 +43,17 @@ class Committer:
         log: HealthEventLog,
         telemetry: Telemetry,
         logger: Voice,
+        *,
         on_commit: Callable[[], None] | None,
+        shards: ShardTenure | None = None,
     ) -> None:
         self._ledger = ledger
         self._log = log
         self._telemetry = telemetry
         self._logger = logger
         self._on_commit = on_commit
+        self._shards = shards
+        self._leaving: frozenset[int] = frozenset()
         self._wanted = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._away = False
@@ -101,12 +106,32 @@ class Committer:
             offer.cancel()
         await asyncio.gather(*offers, return_exceptions=True)
 
+    async def hand_over(self, shards: frozenset[int]) -> None:
+        """Take what was decided about these shards to the log, before another instance is given them.
+
+        What the log does not take now is dropped: whoever has the shard next decides for itself. Never raises.
+        """
+        self._leaving |= shards
+        try:
+            async with self._one_at_a_time:
+                leaving = [each for each in self._ledger.waiting.values() if shard_of(each.game_id) in shards]
+                if leaving:
+                    await self._append_or_refuse(leaving)
+        except FAULTS as error:
+            end_if_cancelled()
+            self._tell_that_it_is_away(error)
+        finally:
+            self._leaving -= shards
+
     async def _catch_up(self) -> None:
         async with self._one_at_a_time:
             await self._read_back()
             refused: dict[str, LogError] = {}
             while batch := list(islice(self._waiting_beside(refused), BATCH)):
-                refused.update(await self._append_or_refuse(batch))
+                ours, doubtful = await self._confirmed(batch)
+                refused.update(doubtful)
+                if ours:
+                    refused.update(await self._append_or_refuse(ours))
             for refusal in refused.values():
                 raise refusal
             self._tell_that_it_is_back()
@@ -121,6 +146,26 @@ class Committer:
 
     def _waiting_beside(self, refused: Container[str]) -> Iterator[Transition]:
         return (transition for game_id, transition in self._ledger.waiting.items() if game_id not in refused)
+
+    async def _confirmed(self, batch: list[Transition]) -> tuple[list[Transition], dict[str, LogError]]:
+        """Those of `batch` whose shards are still ours, asked just now, and by game those of which that is not known.
+
+        What was decided about a shard that is somebody else's by now is dropped.
+        """
+        if self._shards is None:
+            return batch, {}
+        confirmed = await self._shards.confirm({shard_of(transition.game_id) for transition in batch})
+        ours: list[Transition] = []
+        doubtful: dict[str, LogError] = {}
+        for transition in batch:
+            shard = shard_of(transition.game_id)
+            if shard in confirmed:
+                ours.append(transition)
+            elif shard in self._shards.shards or shard in self._leaving:
+                doubtful[transition.game_id] = LogError("the lease of its shard could not be renewed")
+            else:
+                self._ledger.abandon(transition.game_id)
+        return ours, doubtful
 
     async def _append_or_refuse(self, batch: list[Transition]) -> dict[str, LogError]:
         """Append `batch`; where the log will never take it, each alone, so that one does not keep the others out.

@@ -33,7 +33,7 @@ class Lane:
 
 
 class Lanes:
-    """The lanes of one tick: at most `limit`, started only when a due game finds none idle.
+    """The lanes of one tick: at most `limit` (which may change), started only when a due game finds none idle.
 
     A probe costs no task, and a lane that ends one goes straight on to the next that is due. A prober that raises gives
     an inconclusive outcome, one that does not answer in time a failure; neither disturbs another game's probe. `judge`
@@ -53,7 +53,7 @@ class Lanes:
         self._agenda = agenda
         self._prober = prober
         self._judge = judge
-        self._limit = limit
+        self.limit = limit
         self._probe_timeout = probe_timeout
         self._monotonic = monotonic
         self._loop = asyncio.get_running_loop()
@@ -73,7 +73,7 @@ class Lanes:
             if self._idle:
                 self._busy += 1
                 self._idle.pop().set_result(None)
-            elif len(self._lanes) < self._limit:
+            elif len(self._lanes) < self.limit:
                 self._start()
             else:
                 return begun

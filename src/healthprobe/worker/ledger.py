@@ -43,6 +43,11 @@ class Ledger:
         self.unread.pop(game_id, None)
         self._last_sequences.pop(game_id, None)
 
+    def abandon(self, game_id: str) -> None:
+        """A game is another instance's: what was decided about it is dropped as well."""
+        self.dismiss(game_id)
+        self.waiting.pop(game_id, None)
+
     def judge(self, record: RuntimeRecord, outcome: Healthy | Failed) -> bool:
         """Take one outcome into account; True where it decided a transition, which is now waiting for the log."""
         before = self.states.get(record.game_id)

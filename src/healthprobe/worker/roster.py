@@ -9,6 +9,7 @@ from operator import attrgetter
 
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import Window, fraction_of, lanes_needed
+from healthprobe.domain.shard import shard_of
 from healthprobe.domain.target import ProbeTarget, target_of
 from healthprobe.worker.portions import in_portions
 
@@ -17,22 +18,32 @@ _SLICES = 64
 
 
 class WatchedGame:
-    """One running game: its record, its target, and its phase in seconds after the start of a tick."""
+    """One running game: its record, its target, its shard, and its phase in seconds after the start of a tick.
 
-    __slots__ = ("game_id", "phase", "record", "target")
+    `not_before` is the monotonic time, in seconds, before which it is not due again.
+    """
 
-    def __init__(self, record: RuntimeRecord, target: ProbeTarget, phase: float) -> None:
+    __slots__ = ("game_id", "not_before", "phase", "record", "shard", "target")
+
+    def __init__(self, record: RuntimeRecord, target: ProbeTarget, phase: float, shard: int) -> None:
         self.game_id = record.game_id
         self.record = record
         self.target = target
         self.phase = phase
+        self.shard = shard
+        self.not_before = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class RosterChange:
-    """What a new list changed: `repeated` are the ids that are newly listed more than once."""
+    """What a new list, or other shards, changed.
+
+    `newcomers` are the games that are new, or have a new record, because somebody edited the list: not those that came
+    with a shard, which another instance watched until now. `repeated` are the ids that are newly listed more than once.
+    """
 
     appeared: Sequence[str] = ()
+    newcomers: Sequence[WatchedGame] = ()
     left: Sequence[str] = ()
     retired: Sequence[ProbeTarget] = ()
     repeated: frozenset[str] = frozenset()
@@ -42,12 +53,14 @@ class RosterChange:
 class Roster:
     """All that depends on one list of records. It is never changed: another list makes another roster.
 
-    `games` and their `phases` are in ascending order of phase. `most_in_flight` is how many probes are in flight at
-    once where every engine hangs, `repeated` the ids that are listed more than once.
+    `games` and their `phases` are in ascending order of phase; with `shards` they are those of these alone.
+    `most_in_flight` is how many probes are in flight at once where every engine hangs, `repeated` the ids that are
+    listed more than once.
     """
 
     window: Window
     probe_timeout: float
+    shards: frozenset[int] | None = None
     records: Sequence[RuntimeRecord] = ()
     by_id: Mapping[str, WatchedGame] = field(default_factory=dict)
     repeated: frozenset[str] = frozenset()
@@ -58,41 +71,69 @@ class Roster:
     def __len__(self) -> int:
         return len(self.games)
 
-    async def updated(self, records: Sequence[RuntimeRecord]) -> tuple[Roster, RosterChange]:
-        """The roster of a new list, and what that changes; made in portions, however long the list is.
-
-        A record that changed gets a new target. Of a game that is listed more than once the first record counts: it
-        would count twice a tick, and one healthy and one failing endpoint would flap for ever.
-        """
-        if records is self.records:
+    async def updated(
+        self, records: Sequence[RuntimeRecord], shards: frozenset[int] | None = None
+    ) -> tuple[Roster, RosterChange]:
+        """The roster of a new list, of these shards or of all, and what that changes; made in portions."""
+        if records is self.records and shards is self.shards:
             return self, RosterChange()
-        by_id: dict[str, WatchedGame] = {}
-        appeared: list[str] = []
-        retired: list[ProbeTarget] = []
-        repeated: set[str] = set()
-        left = dict(self.by_id)
+        comparison = _Comparison(self, shards)
         async for record in in_portions(records):
-            game_id = record.game_id
-            if game_id in by_id:
-                repeated.add(game_id)
-                continue
-            known = left.pop(game_id, None)
-            if known is not None and (known.record is record or known.record == record):
-                by_id[game_id] = known
-                continue
-            by_id[game_id] = self._watch(record)
-            if known is None:
-                appeared.append(game_id)
-            else:
-                retired.append(known.target)
-        retired.extend(game.target for game in left.values())
-        change = RosterChange(appeared, list(left), retired, frozenset(repeated - self.repeated))
-        roster = replace(self, records=records, by_id=by_id, repeated=frozenset(repeated))
-        return (await _in_order(roster) if appeared or retired else roster), change
+            comparison.take(record)
+        change = comparison.change()
+        roster = replace(
+            self, shards=shards, records=records, by_id=comparison.by_id, repeated=frozenset(comparison.repeated)
+        )
+        return (await _in_order(roster) if change.appeared or change.retired else roster), change
 
-    def _watch(self, record: RuntimeRecord) -> WatchedGame:
-        phase = self.window.phase(fraction_of(record.game_id))
-        return WatchedGame(record, target_of(record, self.probe_timeout), phase)
+
+class _Comparison:
+    """A new list beside the roster in force, record by record.
+
+    A record that changed gets a new target. Of a game that is listed more than once the first record counts: it would
+    count twice a tick, and one healthy and one failing endpoint would flap for ever.
+    """
+
+    def __init__(self, before: Roster, shards: frozenset[int] | None) -> None:
+        self._before = before
+        self._shards = shards
+        self._left = dict(before.by_id)
+        self._appeared: list[str] = []
+        self._newcomers: list[WatchedGame] = []
+        self._retired: list[ProbeTarget] = []
+        self.by_id: dict[str, WatchedGame] = {}
+        self.repeated: set[str] = set()
+
+    def take(self, record: RuntimeRecord) -> None:
+        game_id = record.game_id
+        if game_id in self.by_id:
+            self.repeated.add(game_id)
+            return
+        known = self._left.get(game_id)
+        shard = shard_of(game_id) if known is None else known.shard
+        if self._shards is not None and shard not in self._shards:
+            return
+        if known is not None and (known.record is record or known.record == record):
+            self.by_id[game_id] = self._left.pop(game_id)
+        else:
+            self._watch(record, shard)
+
+    def change(self) -> RosterChange:
+        retired = [*self._retired, *(game.target for game in self._left.values())]
+        newly_repeated = frozenset(self.repeated - self._before.repeated)
+        return RosterChange(self._appeared, self._newcomers, list(self._left), retired, newly_repeated)
+
+    def _watch(self, record: RuntimeRecord, shard: int) -> None:
+        before = self._before
+        phase = before.window.phase(fraction_of(record.game_id))
+        game = WatchedGame(record, target_of(record, before.probe_timeout), phase, shard)
+        self.by_id[record.game_id] = game
+        if (known := self._left.pop(record.game_id, None)) is None:
+            self._appeared.append(record.game_id)
+        else:
+            self._retired.append(known.target)
+        if before.shards is None or shard in before.shards:
+            self._newcomers.append(game)
 
 
 async def _in_order(roster: Roster) -> Roster:

@@ -26,16 +26,20 @@ class StallWatch:
         self._monotonic = monotonic
         self._last_beat = self._stalled_until = float("-inf")
         self._next_beat: asyncio.TimerHandle | None = None
+        self._watchers = 0
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch the running loop for the duration of a tick."""
-        self._last_beat = self._monotonic()
-        self._next_beat = asyncio.get_running_loop().call_later(self._period, self._beat)
+        """Watch the running loop as long as somebody is inside."""
+        if not self._watchers:
+            self._last_beat = self._monotonic()
+            self._next_beat = asyncio.get_running_loop().call_later(self._period, self._beat)
+        self._watchers += 1
         try:
             yield
         finally:
-            if self._next_beat is not None:
+            self._watchers -= 1
+            if not self._watchers and self._next_beat is not None:
                 self._next_beat.cancel()
 
     def spans(self, started: float, now: float) -> bool:

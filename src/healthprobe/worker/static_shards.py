@@ -1,0 +1,24 @@
+"""Static shards: a part of the fleet that is this instance's for ever, because whoever started it said so."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+
+
+class StaticShards:
+    """A ShardTenure that never changes. Nobody watches over it: two instances with the same part probe it twice."""
+
+    def __init__(self, shards: frozenset[int]) -> None:
+        self.shards = shards
+
+    def covers(self, shard: int, started: float) -> bool:  # noqa: ARG002  it was ours before, and will be
+        return shard in self.shards
+
+    async def confirm(self, shards: Collection[int]) -> Collection[int]:
+        return self.shards.intersection(shards)
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """There is none."""
+
+    def before_release(self, settle: Callable[[frozenset[int]], Awaitable[None]]) -> None:
+        """There is none."""

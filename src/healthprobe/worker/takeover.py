@@ -1,0 +1,41 @@
+"""The takeover: what brings a new list, or other shards, into force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.domain.target import ProbeTarget
+from healthprobe.worker.bystanders import Voice
+from healthprobe.worker.ledger import Ledger
+from healthprobe.worker.portions import in_portions
+from healthprobe.worker.roster import Roster, RosterChange
+
+
+class Takeover:
+    """Prunes what is gone, prepares what is new, and has the ledger admit it. `roster` is what is in force.
+
+    Nothing about a new game is decided before the log has told of it: the ledger has admitted it when the roster names
+    it, and not after. All of it is done in portions, and one that is cancelled in the middle leaves one roster or the
+    other in force. `forget` is told of targets that are not probed any more.
+    """
+
+    def __init__(self, roster: Roster, ledger: Ledger, forget: Callable[[ProbeTarget], None], logger: Voice) -> None:
+        self.roster = roster
+        self._ledger = ledger
+        self._forget = forget
+        self._logger = logger
+
+    async def to(self, records: Sequence[RuntimeRecord], shards: frozenset[int] | None) -> RosterChange:
+        """Let `records` be in force, of these shards or of all; what that has changed."""
+        roster, change = await self.roster.updated(records, shards)
+        async for game_id in in_portions(change.appeared):
+            self._ledger.admit(game_id)
+        self.roster = roster
+        async for target in in_portions(change.retired):
+            self._forget(target)
+        async for game_id in in_portions(change.left):
+            self._ledger.dismiss(game_id)
+        async for game_id in in_portions(sorted(change.repeated)):
+            self._logger.warning("game is listed more than once, only its first record counts", game_id=game_id)
+        return change

@@ -1,0 +1,212 @@
+"""A worker with shards: it watches those that are its own, as long as they are, and decides about no other."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from healthprobe.domain.outcome import HEALTHY
+from healthprobe.domain.shard import shard_of
+from healthprobe.testing.prober import UNAVAILABLE, Answer, Late
+from healthprobe.testing.stage import Stage, game, run_for, ticks
+from healthprobe.testing.tenure import ScriptedTenure
+from healthprobe.worker.static_shards import StaticShards
+from healthprobe.worker.worker import Worker
+
+A, B = shard_of("a"), shard_of("b")
+
+
+def probed(stage: Stage, *, after: float = -1.0) -> set[str]:
+    return {probe.game_id for probe in stage.prober.probes if probe.began > after}
+
+
+async def test_only_games_of_its_shards_are_probed() -> None:
+    stage = Stage(a=HEALTHY, b=HEALTHY)
+    await ticks(Worker(**stage.arguments(shards=ScriptedTenure([A]))), 2)
+    assert probed(stage) == {"a"}
+
+
+async def test_the_parts_of_a_fleet_probe_all_of_it_and_no_game_twice() -> None:
+    games = [f"g{number}" for number in range(300)]
+    stage = Stage(**dict.fromkeys(games, HEALTHY))
+    for number in range(3):
+        part = StaticShards(frozenset(range(number, 256, 3)))
+        await Worker(**stage.arguments(shards=part)).tick()
+    assert sorted(probe.game_id for probe in stage.prober.probes) == sorted(games)
+
+
+async def test_a_shard_that_is_given_in_the_middle_of_a_tick_has_all_its_games_probed_within_an_interval() -> None:
+    games: dict[str, Answer] = {f"g{number}": HEALTHY for number in range(400)}
+    stage = Stage(**games)
+    tenure = ScriptedTenure([])
+    running = asyncio.ensure_future(run_for(11.0, Worker(**stage.arguments(shards=tenure)).run()))
+    await asyncio.sleep(1.5)
+    tenure.give(*range(256))
+    await running
+    first: dict[str, float] = {}
+    for probe in stage.prober.probes:
+        first.setdefault(probe.game_id, probe.began)
+    assert set(first) == set(games)
+    assert max(first.values()) < 1.5 + 5.0 + 0.2
+    assert min(first.values()) < 1.6, "what was still due in this tick did not wait for the next"
+
+
+async def test_no_game_has_two_turns_in_a_tick_because_a_shard_came() -> None:
+    games: dict[str, Answer] = {f"g{number}": HEALTHY for number in range(200)}
+    stage = Stage(**games)
+    tenure = ScriptedTenure(range(128))
+    running = asyncio.ensure_future(run_for(4.9, Worker(**stage.arguments(shards=tenure)).run()))
+    for shard in range(128, 256):
+        await asyncio.sleep(0.02)
+        tenure.give(shard)
+    await running
+    counts = [probe.game_id for probe in stage.prober.probes]
+    assert len(counts) == len(set(counts))
+
+
+async def test_a_shard_that_is_lost_is_not_probed_any_more() -> None:
+    stage = Stage(a=HEALTHY, b=HEALTHY)
+    tenure = ScriptedTenure()
+    running = asyncio.ensure_future(run_for(20.0, Worker(**stage.arguments(shards=tenure)).run()))
+    await asyncio.sleep(5.01)
+    tenure.lose(A)
+    await running
+    assert probed(stage, after=5.2) == {"b"}
+
+
+async def test_what_a_probe_finds_after_its_shard_was_lost_decides_nothing() -> None:
+    stage = Stage(a=[Late(1.0, UNAVAILABLE)])
+    tenure = ScriptedTenure()
+    worker = Worker(**stage.arguments(shards=tenure, failures_threshold=1))
+    asyncio.get_running_loop().call_later(0.5, tenure.lose, A)
+    await worker.tick()
+    assert stage.log.events == []
+
+
+async def test_what_a_probe_finds_that_began_before_its_shard_came_back_decides_nothing() -> None:
+    stage = Stage(a=[Late(1.0, UNAVAILABLE), HEALTHY])
+    tenure = ScriptedTenure()
+    worker = Worker(**stage.arguments(shards=tenure, failures_threshold=1))
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.4, tenure.lose, A)
+    loop.call_later(0.6, tenure.give, A)
+    await worker.tick()
+    assert stage.log.events == []
+
+
+async def test_a_decision_waits_while_its_lease_cannot_be_renewed_and_enters_when_it_is() -> None:
+    stage = Stage(a=UNAVAILABLE)
+    tenure = ScriptedTenure()
+    tenure.confirming = False
+    worker = Worker(**stage.arguments(shards=tenure))
+    await ticks(worker, 4)
+    assert stage.log.events == []
+    assert [line["err"] for line in stage.lines_of("publish health event")] == [
+        "the lease of its shard could not be renewed"
+    ]
+    tenure.confirming = True
+    await worker.tick()
+    assert stage.story == [("a", "probe_failed", 3)]
+
+
+async def test_the_lease_of_just_the_shards_concerned_is_confirmed_before_an_append() -> None:
+    stage = Stage(a=UNAVAILABLE, b=HEALTHY)
+    tenure = ScriptedTenure()
+    await ticks(Worker(**stage.arguments(shards=tenure)), 5)
+    assert tenure.confirmed == [frozenset({A})]
+
+
+async def test_a_decision_about_a_shard_that_is_somebody_elses_by_now_is_dropped() -> None:
+    stage = Stage(a=[HEALTHY, UNAVAILABLE])
+    tenure = ScriptedTenure()
+    worker = Worker(**stage.arguments(shards=tenure))
+    await worker.tick()
+    stage.log.unavailable = True
+    await ticks(worker, 3)
+    tenure.lose(A)
+    stage.log.unavailable = False
+    await ticks(worker, 2)
+    assert stage.log.events == []
+    assert [batch for batch in stage.log.offered if batch] != [], "it had been offered while it was ours"
+
+
+async def test_what_was_decided_is_in_the_log_before_a_shard_is_handed_over() -> None:
+    stage = Stage(a=UNAVAILABLE)
+    tenure = ScriptedTenure()
+    tenure.confirming = False
+    worker = Worker(**stage.arguments(shards=tenure))
+    await ticks(worker, 3)
+    assert stage.log.events == []
+    await tenure.hand_over(A)
+    assert stage.story == [("a", "probe_failed", 3)]
+
+
+async def test_what_the_log_does_not_take_as_a_shard_is_handed_over_is_left_to_the_next_owner() -> None:
+    stage = Stage(a=[HEALTHY, UNAVAILABLE])
+    tenure = ScriptedTenure()
+    ours = Worker(**stage.arguments(shards=tenure))
+    await ours.tick()
+    stage.log.unavailable = True
+    await ticks(ours, 3)
+    await tenure.hand_over(A)
+    stage.log.unavailable = False
+    await ticks(ours, 2)
+    assert stage.log.events == []
+    await ticks(Worker(**stage.arguments(shards=ScriptedTenure())), 3)
+    assert stage.story == [("a", "probe_failed", 3)]
+
+
+async def test_the_next_owner_knows_an_open_incident_and_ends_it() -> None:
+    stage = Stage(a=[*[UNAVAILABLE] * 4, HEALTHY])
+    ours, theirs = ScriptedTenure(), ScriptedTenure([])
+    first, second = (Worker(**stage.arguments(shards=tenure)) for tenure in (ours, theirs))
+    await ticks(first, 4)
+    await ours.hand_over(A)
+    theirs.give(A)
+    await first.tick()
+    await second.tick()
+    assert stage.story == [("a", "probe_failed", 3), ("a", "probe_recovered", 3)]
+
+
+async def test_a_shard_that_goes_and_comes_back_starts_its_counts_afresh() -> None:
+    stage = Stage(a=UNAVAILABLE)
+    tenure = ScriptedTenure()
+    worker = Worker(**stage.arguments(shards=tenure))
+    await ticks(worker, 2)
+    tenure.lose(A)
+    await worker.tick()
+    tenure.give(A)
+    await ticks(worker, 2)
+    assert stage.log.events == []
+    await worker.tick()
+    assert stage.story == [("a", "probe_failed", 3)]
+
+
+@pytest.mark.parametrize("at", [0.05, 1.7, 3.3, 4.4])
+async def test_shards_that_move_between_two_workers_at_any_time_cost_and_double_no_event(at: float) -> None:
+    sick: list[Answer] = [*[UNAVAILABLE] * 7, HEALTHY]
+    stage = Stage(**dict.fromkeys([f"g{number}" for number in range(60)], sick))
+    ours, theirs = ScriptedTenure(), ScriptedTenure([])
+    workers = [Worker(**stage.arguments(shards=tenure)) for tenure in (ours, theirs)]
+    running = [asyncio.ensure_future(run_for(90.0, worker.run())) for worker in workers]
+    for passed, moved in enumerate((range(0, 256, 2), range(0, 256, 3), range(256))):
+        await asyncio.sleep(15.0 + at - passed * 0.3)
+        moving = ours.shards.intersection(moved)
+        await ours.hand_over(*moving)
+        theirs.give(*moving)
+    await asyncio.gather(*running)
+    for number in range(60):
+        kinds = [event.event_type.value for event in stage.log.events_of(f"g{number}")]
+        assert kinds == ["probe_failed", "probe_recovered"]
+
+
+async def test_a_game_that_starts_in_a_shard_of_another_is_no_newcomer_here() -> None:
+    stage = Stage(a=HEALTHY)
+    worker = Worker(**stage.arguments(shards=ScriptedTenure([A])))
+    running = asyncio.ensure_future(run_for(9.0, worker.run()))
+    await asyncio.sleep(4.0)
+    stage.records.put(game("b"))
+    worker.refresh()
+    await running
+    assert probed(stage) == {"a"}
