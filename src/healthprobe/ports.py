@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from healthprobe.domain.event import EventType, HealthEvent
 from healthprobe.domain.outcome import ProbeOutcome
@@ -93,6 +93,15 @@ class RuntimeRecordStore(Protocol):
         A store that knows that nothing has changed since the last call may return the very same list again, and the
         worker then does nothing per game; callers never change the list.
         """
+        ...
+
+
+@runtime_checkable
+class WatchedRecords(Protocol):
+    """A store that tells of changes: what starts is then probed at once, and not when the next tick lists it."""
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Call `tell` after the records have changed."""
         ...
 
 

@@ -9,7 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from healthprobe.domain.schedule import AutoLanes
-from healthprobe.ports import ConfigurationError, HealthEventLog, HealthEventPublisher, RuntimeRecordStore, Telemetry
+from healthprobe.ports import (
+    ConfigurationError,
+    HealthEventLog,
+    HealthEventPublisher,
+    RuntimeRecordStore,
+    Telemetry,
+    WatchedRecords,
+)
 from healthprobe.surfaces.adapters import Adapters, EventLine
 from healthprobe.surfaces.naming import notification_name, publisher_name
 from healthprobe.surfaces.patience import patiently
@@ -18,20 +25,22 @@ from healthprobe.surfaces.settings import Settings
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from healthprobe.surfaces.retention import Retention
+    from healthprobe.adapters.nats import ShardLeases
+    from healthprobe.surfaces.duties import Duties
     from healthprobe.worker.relay import Relay
+    from healthprobe.worker.static_shards import StaticShards
     from healthprobe.worker.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A run, put together and not started. `retention` is None where events are kept for ever."""
+    """A run, put together and not started. `leases` is None where it shares the fleet with nobody."""
 
     records: RuntimeRecordStore
     log: HealthEventLog
     worker: Worker
-    relays: tuple[Relay, ...]
-    retention: Retention | None
+    duties: Duties
+    leases: ShardLeases | None
 
 
 @asynccontextmanager
@@ -43,6 +52,7 @@ async def composed(
     A store or a log that is away is waited for. Raises ConfigurationError before anything is probed.
     """
     from healthprobe.probing.http import HttpProber
+    from healthprobe.surfaces.duties import Duties
     from healthprobe.surfaces.retention import Retention
     from healthprobe.worker.worker import Worker
 
@@ -51,15 +61,13 @@ async def composed(
         stack.push_async_callback(adapters.aclose)
         publishers = await _publishers(settings, adapters)
         records = await patiently(partial(adapters.records, settings.records, settings.records_query), logger)
-        log = await patiently(partial(adapters.log, settings.log), logger)
+        log, leases = await patiently(partial(_log, settings, adapters), logger)
+        shards = leases or _static_shards(settings)
         prober = HttpProber(keep_connections=settings.keep_connections)
         stack.push_async_callback(prober.aclose)
         relays = await _relays(publishers, settings, log, telemetry, logger)
-
-        def wake_relays() -> None:
-            for relay in relays:
-                relay.wake()
-
+        retention = None if settings.retain is None else Retention(log, publishers.keys(), settings.retain, logger)
+        duties = Duties(relays, retention, shards)
         worker = Worker(
             records=records,
             log=log,
@@ -69,11 +77,31 @@ async def composed(
             probe_timeout=float(settings.timeout),
             failures_threshold=settings.failures,
             max_concurrency=_lanes(settings.max_concurrency, prober.capacity, logger),
+            shards=shards,
             logger=logger,
-            on_commit=wake_relays,
+            on_commit=duties.wake,
         )
-        retention = None if settings.retain is None else Retention(log, publishers.keys(), settings.retain, logger)
-        yield Parts(records, log, worker, relays, retention)
+        if isinstance(records, WatchedRecords):
+            records.on_change(worker.refresh)
+        if leases is not None:
+            leases.games = lambda: worker.games
+        yield Parts(records, log, worker, duties, leases)
+
+
+async def _log(settings: Settings, adapters: Adapters) -> tuple[HealthEventLog, ShardLeases | None]:
+    """The log, and in a cluster the leases under which it is written."""
+    if settings.cluster is None:
+        return await adapters.log(settings.log), None
+    return await adapters.cluster(settings.cluster, float(settings.lease))
+
+
+def _static_shards(settings: Settings) -> StaticShards | None:
+    """The part of the fleet that is ours for ever; the first of all parts delivers and prunes for the others."""
+    if settings.shard is None:
+        return None
+    from healthprobe.worker.static_shards import StaticShards
+
+    return StaticShards(settings.shard.shards, has_duties=settings.shard.number == 1)
 
 
 async def _publishers(settings: Settings, adapters: Adapters) -> dict[str, HealthEventPublisher]:

@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from healthprobe.domain.event import EventType
 from healthprobe.domain.record import RUNNING
-from healthprobe.ports import HealthprobeError, PublishError
+from healthprobe.ports import HealthprobeError
 from healthprobe.surfaces.audience import Audience
 from healthprobe.surfaces.composition import Parts, composed
 from healthprobe.surfaces.descriptors import raise_descriptor_limit
@@ -92,25 +92,26 @@ async def _serve_until(stop: StopSignal, parts: Parts, tally: Tally, logger: Fil
     """The tasks of a run. Only a stop ends them; one that ends by itself ends the run, with its error."""
     stopping = asyncio.create_task(stop.wait())
     worker = asyncio.create_task(parts.worker.run())
-    others = [asyncio.create_task(_relay(parts)), asyncio.create_task(_report(tally, logger))]
-    if parts.retention is not None:
-        others.append(asyncio.create_task(parts.retention.run()))
+    others = [asyncio.create_task(parts.duties.run()), asyncio.create_task(_report(tally, logger))]
+    leasing = None if parts.leases is None else asyncio.create_task(parts.leases.run())
     settling = asyncio.create_task(_settle_memory(tally))
-    ended, _ = await asyncio.wait({stopping, worker, *others}, return_when=asyncio.FIRST_COMPLETED)
+    ended, _ = await asyncio.wait(
+        {stopping, worker, *others, *([leasing] if leasing else [])}, return_when=asyncio.FIRST_COMPLETED
+    )
     stop.request()
-    # The order matters: what the worker commits as it stops is still to be delivered, and a relay that is cancelled
-    # between a delivery and its note of it would deliver again.
+    # The order matters: what the worker commits as it stops needs its leases, others wait for the shards, what was
+    # committed is still to be delivered, and a relay that is cancelled between a delivery and its note of it would
+    # deliver again.
     await _cancelled(worker)
-    await asyncio.gather(*(relay.drain(within=max(stop.remaining - _RESERVE, 0.1)) for relay in parts.relays))
+    if parts.leases is not None:
+        await parts.leases.give_back_shards()
+    await parts.duties.drain(within=max(stop.remaining - _RESERVE, 0.1))
     await _cancelled(*others, settling, stopping)
+    if parts.leases is not None and leasing is not None:
+        await _cancelled(leasing)
+        await parts.leases.aclose()
     for task in ended - {stopping}:
         task.result()
-
-
-async def _relay(parts: Parts) -> None:
-    """Deliver to every publisher. Raises PublishError once none of them will ever take an event again."""
-    await asyncio.gather(*(relay.run() for relay in parts.relays))
-    raise PublishError("stopped, for nobody takes health events any more; they are kept in the log", permanent=True)
 
 
 async def _settle_memory(tally: Tally) -> None:

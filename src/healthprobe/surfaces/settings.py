@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from healthprobe.domain.shard import Slice
 from healthprobe.ports import ConfigurationError
 from healthprobe.surfaces.durations import Duration
 
@@ -16,6 +17,8 @@ WEBHOOK_SECRET = "HEALTHPROBE_WEBHOOK_SECRET"  # noqa: S105 - the variable's nam
 DEFAULT_INTERVAL = Duration(5)
 DEFAULT_TIMEOUT = Duration(2)
 DEFAULT_FAILURES = 3
+DEFAULT_LEASE = Duration(5)
+_SHORTEST_LEASE = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,9 @@ class Settings:
     """The settings of `run` and `demo`. Raises ConfigurationError where they cannot work together.
 
     `interval`, `timeout` and `retain` are in seconds. `max_concurrency` None means automatic: as many probes in flight
-    as a tick needs when every engine hangs. `retain` None keeps events for ever.
+    as a tick needs when every engine hangs. `retain` None keeps events for ever. With `cluster`, the URL of a NATS
+    cluster whose JetStream has the log, this run shares the fleet with others, each shard by a `lease` of so many
+    seconds; with `shard` it watches a part of the fleet that never changes.
     """
 
     records: str = DEFAULT_DATABASE
@@ -38,6 +43,9 @@ class Settings:
     failures: int = DEFAULT_FAILURES
     max_concurrency: int | None = None
     keep_connections: bool = True
+    cluster: str | None = None
+    lease: Duration = DEFAULT_LEASE
+    shard: Slice | None = None
 
     def __post_init__(self) -> None:
         if self.timeout >= self.interval:
@@ -49,3 +57,13 @@ class Settings:
             raise ConfigurationError(f"--failures {self.failures} is below 1: say after how many an engine has failed")
         if self.max_concurrency is not None and self.max_concurrency < 1:
             raise ConfigurationError(f"--max-concurrency {self.max_concurrency} is below 1: write a number or auto")
+        if self.cluster is not None:
+            self._check_cluster()
+
+    def _check_cluster(self) -> None:
+        if self.log != self.cluster:
+            raise ConfigurationError("--log: the log of a cluster is in its JetStream; leave --log out, or --cluster")
+        if self.shard is not None:
+            raise ConfigurationError("--shard: the instances of a cluster share out all shards; leave one of them out")
+        if self.lease < _SHORTEST_LEASE:
+            raise ConfigurationError(f"--lease {self.lease} is shorter than 1s: a hiccup of the network would cost it")

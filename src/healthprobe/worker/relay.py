@@ -88,7 +88,11 @@ class Relay:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Deliver as the log grows, until cancelled or until the publisher is found to be gone for good."""
+        """Deliver as the log grows, until cancelled or until the publisher is found to be gone for good.
+
+        It begins where the log says that whoever delivered last has got to.
+        """
+        self.cursor = None
         while not self._ended:
             self._wanted.clear()
             if await self._deliver():

@@ -6,10 +6,14 @@ from collections.abc import Awaitable, Callable, Collection
 
 
 class StaticShards:
-    """A ShardTenure that never changes. Nobody watches over it: two instances with the same part probe it twice."""
+    """A ShardTenure that never changes. Nobody watches over it: two instances with the same part probe it twice.
 
-    def __init__(self, shards: frozenset[int]) -> None:
+    `has_duties` tells whether this instance delivers and prunes, which one of them does for all.
+    """
+
+    def __init__(self, shards: frozenset[int], *, has_duties: bool = False) -> None:
         self.shards = shards
+        self.has_duties = has_duties
 
     def covers(self, shard: int, started: float) -> bool:  # noqa: ARG002  it was ours before, and will be
         return shard in self.shards

@@ -6,11 +6,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from healthprobe.domain.shard import Slice
 from healthprobe.surfaces.durations import Duration, parse_duration, parse_retention
+from healthprobe.surfaces.settings import DEFAULT_DATABASE
 
 PROBING = "What is probed, and where transitions go"
 VERDICT = "When an engine has failed"
 COST = "What a probe may cost"
+SHARING = "More than one machine"
 OUTPUT = "Output"
 
 STORE_URLS = (
@@ -38,12 +41,23 @@ def parse_failures(text: str | int) -> int:
     return int(text)
 
 
+def parse_shard(text: str | Slice) -> Slice:
+    """A part of the fleet, as `2/5`. Raises ValueError."""
+    if isinstance(text, Slice):
+        return text
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal()):
+        raise ValueError(f"{text!r} is no part of a fleet: write one such as 2/5")
+    return Slice(int(number), int(count))
+
+
 Records = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--records",
         metavar="URL",
         envvar="HEALTHPROBE_RECORDS",
+        show_default=f"{DEFAULT_DATABASE}, or the cluster's bucket",
         help="Where the running games are listed: " + STORE_URLS,
         rich_help_panel=PROBING,
     ),
@@ -69,11 +83,12 @@ EditableRecords = Annotated[
     ),
 ]
 Log = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--log",
         metavar="URL",
         envvar="HEALTHPROBE_LOG",
+        show_default=f"{DEFAULT_DATABASE}, or the cluster's",
         help=f"The durable log of transitions: {LOG_URLS}, made at first use; the records' own database will do.",
         rich_help_panel=PROBING,
     ),
@@ -171,6 +186,40 @@ Connections = Annotated[
         envvar="HEALTHPROBE_CONNECTIONS",
         help="[b]reuse[/b] keeps one connection an engine; [b]fresh[/b] opens one a probe, at several times the cost.",
         rich_help_panel=COST,
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="URL",
+        envvar="HEALTHPROBE_CLUSTER",
+        help="Share the fleet with other instances, each started with the same URL: [b]nats:[/b]//USER:PASSWORD@HOST,"
+        "HOST,HOST. Its JetStream has the log, the leases and, unless --records says otherwise, the games.",
+        rich_help_panel=SHARING,
+    ),
+]
+Lease = Annotated[
+    Duration,
+    typer.Option(
+        "--lease",
+        metavar="DURATION",
+        envvar="HEALTHPROBE_LEASE",
+        parser=parse_duration,
+        help="How long after an instance of a cluster has died the others take its games over.",
+        rich_help_panel=SHARING,
+    ),
+]
+Shard = Annotated[
+    Slice | None,
+    typer.Option(
+        "--shard",
+        metavar="N/COUNT",
+        envvar="HEALTHPROBE_SHARD",
+        parser=parse_shard,
+        help="Probe a fixed part of the fleet, as in 2/5, without a cluster: every instance with the same --records "
+        "and --log, each with another number. Nobody takes the part of one that has died.",
+        rich_help_panel=SHARING,
     ),
 ]
 LogLevel = Annotated[

@@ -9,6 +9,7 @@ from healthprobe.surfaces.settings import (
     DEFAULT_DATABASE,
     DEFAULT_FAILURES,
     DEFAULT_INTERVAL,
+    DEFAULT_LEASE,
     DEFAULT_TIMEOUT,
     WEBHOOK_SECRET,
     Settings,
@@ -16,9 +17,9 @@ from healthprobe.surfaces.settings import (
 
 
 def run(
-    records: options.Records = DEFAULT_DATABASE,
+    records: options.Records = None,
     records_query: options.RecordsQuery = None,
-    log: options.Log = DEFAULT_DATABASE,
+    log: options.Log = None,
     retain: options.Retain = None,
     publish: options.Publish = None,
     notify: options.Notify = None,
@@ -27,6 +28,9 @@ def run(
     failures: options.Failures = DEFAULT_FAILURES,
     max_concurrency: options.MaxConcurrency = None,
     connections: options.Connections = "reuse",
+    cluster: options.Cluster = None,
+    lease: options.Lease = DEFAULT_LEASE,
+    shard: options.Shard = None,
     log_level: options.LogLevel = None,
     as_json: options.Json = False,
 ) -> None:
@@ -46,9 +50,10 @@ def run(
     from healthprobe.surfaces.audience import audience_for
     from healthprobe.surfaces.service import run_service
 
+    home = cluster or DEFAULT_DATABASE
     settings = Settings(
-        records=records,
-        log=log,
+        records=records or home,
+        log=log or home,
         records_query=records_query,
         retain=retain,
         publish=tuple(publish or ("stdout:",)),
@@ -59,5 +64,8 @@ def run(
         failures=failures,
         max_concurrency=max_concurrency,
         keep_connections=connections == "reuse",
+        cluster=cluster,
+        lease=lease,
+        shard=shard,
     )
     run_service(settings, audience_for(as_json=as_json, log_level=log_level))
