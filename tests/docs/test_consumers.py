@@ -1,4 +1,4 @@
-"""The consumers of the README do what it says: each transition once, and no message that is not ours."""
+"""The consumers of the documentation do what it says: each transition once, and no message that is not ours."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from healthprobe.adapters.redis import RedisPublisher
 from healthprobe.domain.event import HealthEvent
 from healthprobe.testing.contracts.samples import failed, history
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-CONSUMER, VERIFICATION = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+ROOT = Path(__file__).parents[2]
+[CONSUMER] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+[VERIFICATION] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "reference.md").read_text(), re.DOTALL)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PATIENCE = 30.0
 
@@ -108,7 +109,7 @@ async def test_a_consumer_that_was_killed_goes_on_where_it_was(bus: RedisServer,
     assert len(told) == 5
 
 
-async def test_what_the_webhook_sends_passes_the_verification_of_the_readme_and_nothing_else_does() -> None:
+async def test_what_the_webhook_sends_passes_the_verification_that_is_told_and_nothing_else_does() -> None:
     names: dict[str, Any] = {"base64": base64, "hashlib": hashlib, "hmac": hmac, "time": time}
     exec(VERIFICATION, names)
     verify: Callable[..., None] = names["verify"]

@@ -18,9 +18,9 @@ OUTPUT = "Output"
 
 STORE_URLS = (
     "[b]sqlite:[/b]PATH, the embedded store; [b]postgresql:[/b]//…; [b]file:[/b]PATH, JSON or YAML read again when it "
-    "changes; [b]https:[/b]//…, Prometheus' http_sd."
+    "changes; [b]https:[/b]//…, Prometheus' http_sd; [b]nats:[/b]//HOST,HOST/BUCKET, a key-value bucket, watched."
 )
-LOG_URLS = "[b]sqlite:[/b]PATH or [b]postgresql:[/b]//USER:PASSWORD@HOST/DATABASE"
+LOG_URLS = "[b]sqlite:[/b]PATH, [b]postgresql:[/b]//USER:PASSWORD@HOST/DATABASE or [b]nats:[/b]//HOST,HOST"
 
 
 def parse_concurrency(text: str) -> int | None:
@@ -57,7 +57,7 @@ Records = Annotated[
         "--records",
         metavar="URL",
         envvar="HEALTHPROBE_RECORDS",
-        show_default=f"{DEFAULT_DATABASE}, or the cluster's bucket",
+        show_default=f"{DEFAULT_DATABASE}; with --cluster its bucket",
         help="Where the running games are listed: " + STORE_URLS,
         rich_help_panel=PROBING,
     ),
@@ -79,7 +79,7 @@ EditableRecords = Annotated[
         "--records",
         metavar="URL",
         envvar="HEALTHPROBE_RECORDS",
-        help="The store: [b]sqlite:[/b]PATH, the embedded one, or [b]postgresql:[/b]//….",
+        help="The store: [b]sqlite:[/b]PATH, the embedded one, [b]postgresql:[/b]//… or [b]nats:[/b]//HOST/BUCKET.",
     ),
 ]
 Log = Annotated[
@@ -88,7 +88,7 @@ Log = Annotated[
         "--log",
         metavar="URL",
         envvar="HEALTHPROBE_LOG",
-        show_default=f"{DEFAULT_DATABASE}, or the cluster's",
+        show_default=f"{DEFAULT_DATABASE}; with --cluster its own",
         help=f"The durable log of transitions: {LOG_URLS}, made at first use; the records' own database will do.",
         rich_help_panel=PROBING,
     ),
