@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -61,7 +61,8 @@ async def composed(
         stack.push_async_callback(adapters.aclose)
         publishers = await _publishers(settings, adapters)
         records = await patiently(partial(adapters.records, settings.records, settings.records_query), logger)
-        log, leases = await patiently(partial(_log, settings, adapters), logger)
+        worker: Worker
+        log, leases = await patiently(partial(_log, settings, adapters, lambda: worker.games), logger)
         shards = leases or _static_shards(settings)
         prober = HttpProber(keep_connections=settings.keep_connections)
         stack.push_async_callback(prober.aclose)
@@ -83,16 +84,16 @@ async def composed(
         )
         if isinstance(records, WatchedRecords):
             records.on_change(worker.refresh)
-        if leases is not None:
-            leases.games = lambda: worker.games
         yield Parts(records, log, worker, duties, leases)
 
 
-async def _log(settings: Settings, adapters: Adapters) -> tuple[HealthEventLog, ShardLeases | None]:
+async def _log(
+    settings: Settings, adapters: Adapters, games: Callable[[], int]
+) -> tuple[HealthEventLog, ShardLeases | None]:
     """The log, and in a cluster the leases under which it is written."""
     if settings.cluster is None:
         return await adapters.log(settings.log), None
-    return await adapters.cluster(settings.cluster, float(settings.lease))
+    return await adapters.cluster(settings.cluster, float(settings.lease), games)
 
 
 def _static_shards(settings: Settings) -> StaticShards | None:

@@ -1,0 +1,93 @@
+"""The cluster as people and machines see it: who is there, who has which shards, and what nobody has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+from rich.table import Table
+
+from healthprobe.domain.event import format_instant
+from healthprobe.domain.shard import SHARDS
+from healthprobe.surfaces import terminal
+from healthprobe.surfaces.adapters import Adapters, extra
+
+if TYPE_CHECKING:
+    from healthprobe.adapters.nats import Instance
+
+
+def show_cluster(url: str, *, as_json: bool) -> bool:
+    """Write who shares the fleet at `url`; whether every shard is somebody's."""
+    found = uvloop.run(_instances(url))
+    unwatched = SHARDS - len({shard for each in found for shard in each.shards})
+    if not terminal.people_watch(json_wanted=as_json):
+        for each in found:
+            terminal.write_json(_document(each))
+    elif found:
+        terminal.console_for().print(_table(found, datetime.now(UTC)))
+    if unwatched:
+        who = "nobody is there" if not found else "the next beats may change that"
+        terminal.tell(f"{unwatched} of {SHARDS} shards are watched by nobody; {who}")
+    return not unwatched
+
+
+async def _instances(url: str) -> list[Instance]:
+    with extra("nats", "--cluster"):
+        from healthprobe.adapters.nats import instances
+    adapters = Adapters(existing=True)
+    try:
+        return await instances(await adapters.jetstream(url))
+    finally:
+        await adapters.aclose()
+
+
+def _document(instance: Instance) -> dict[str, Any]:
+    takeover = instance.takeover
+    return {
+        "instance": instance.instance,
+        "host": instance.host,
+        "pid": instance.pid,
+        "started_at": format_instant(instance.started_at),
+        "shards": list(instance.shards),
+        "games": instance.games,
+        "duties": list(instance.duties),
+        "oldest_renewal_s": instance.oldest_renewal,
+        "newest_renewal_s": instance.newest_renewal,
+        "last_takeover": None
+        if takeover is None
+        else {"at": format_instant(takeover.at), "shards": takeover.shards, "cause": takeover.cause},
+    }
+
+
+def _table(found: Sequence[Instance], now: datetime) -> Table:
+    shown = terminal.table(
+        {
+            "instance": {**terminal.FOLDS, "style": "bold"},
+            "up": {"justify": "right"},
+            "shards": {"justify": "right"},
+            "games": {"justify": "right"},
+            "renewed": {"justify": "right"},
+            "relay": {},
+            "last takeover": terminal.GIVES_WAY,
+        }
+    )
+    for each in found:
+        shown.add_row(
+            terminal.printable(each.instance),
+            terminal.lasted(now - each.started_at),
+            f"{len(each.shards)}",
+            f"{each.games:,}",
+            "" if each.oldest_renewal is None else f"{each.oldest_renewal:.1f}s",
+            "yes" if each.duties else "",
+            terminal.cut_to_fit(_last_takeover(each, now)),
+        )
+    return shown
+
+
+def _last_takeover(instance: Instance, now: datetime) -> str:
+    takeover = instance.takeover
+    if takeover is None:
+        return ""
+    return f"{takeover.shards} {takeover.cause} {terminal.lasted(now - takeover.at)} ago"

@@ -1,0 +1,129 @@
+"""A cluster of real programs on a real server: what they tell of themselves, and what becomes of one that ends."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.servers import nats_fixtures
+from tests.surfaces.live_engine import LiveEngine
+from tests.surfaces.program import (
+    QUICK,
+    CommandLine,
+    Document,
+    Program,
+    Started,
+    documents,
+    next_document,
+    written_games,
+)
+from tests.surfaces.terminal_session import OpenTerminal
+
+nats_server = nats_fixtures.nats_server
+prefix = nats_fixtures.prefix
+nats_url = nats_fixtures.nats_url
+
+GAMES = [f"game-{number}" for number in range(30)]
+PATIENCE = 30.0
+
+Instances = Callable[[], list[Document]]
+
+
+@pytest.fixture
+def start(program: Program, nats_url: str, engine: LiveEngine, tmp_path: Path) -> Callable[[], Started]:
+    """Starts one more instance."""
+    records = written_games(tmp_path, GAMES, engine.endpoint)
+    return lambda: program.start(*QUICK, "--cluster", nats_url, "--lease", "1s", "--records", records)
+
+
+@pytest.fixture
+def instances(command_line: CommandLine, nats_url: str) -> Instances:
+    """What `healthprobe cluster` tells now."""
+    return lambda: documents(command_line("cluster", "--cluster", nats_url, "--json").out)
+
+
+def wait_for_shares(instances: Instances, *shares: int) -> list[Document]:
+    """Wait until so many instances hold so many shards each."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        found = instances()
+        if sorted(len(each["shards"]) for each in found) == sorted(shares):
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+
+
+def test_instances_share_the_fleet_and_tell_each_transition_once_wherever_it_is_seen(
+    start: Callable[[], Started], instances: Instances, command_line: CommandLine, engine: LiveEngine, nats_url: str
+) -> None:
+    running = [start(), start()]
+    found = wait_for_shares(instances, 128, 128)
+    assert sum(each["games"] for each in found) == len(GAMES)
+    assert [each["duties"] for each in found].count(["relay"]) == 1
+    engine.become(503)
+    deliverer = next(each["pid"] for each in found if each["duties"])
+    [first] = [each for each in running if each.pid == deliverer]
+    told = [next_document(first) for _ in GAMES]
+    assert sorted(event["game_id"] for event in told) == sorted(GAMES)
+    log = documents(command_line("events", "--log", nats_url, "--json").out)
+    assert log == told
+    for each in running:
+        each.terminate()
+    assert [each.communicate(timeout=15)[0] for each in running] == ["", ""]
+    assert [each.returncode for each in running] == [0, 0]
+
+
+def test_the_shards_of_an_instance_that_is_killed_or_stopped_go_to_the_others(
+    start: Callable[[], Started], instances: Instances, command_line: CommandLine, engine: LiveEngine, nats_url: str
+) -> None:
+    killed, stopped, last = start(), start(), start()
+    wait_for_shares(instances, 86, 85, 85)
+    killed.kill()
+    wait_for_shares(instances, 128, 128)
+    stopped.terminate()
+    [left] = wait_for_shares(instances, 256)
+    assert (left["pid"], left["games"], left["duties"]) == (last.pid, len(GAMES), ["relay"])
+    assert left["last_takeover"]["shards"] >= 120
+    engine.become(503)
+    deadline = time.monotonic() + PATIENCE
+    while len(told := documents(command_line("events", "--log", nats_url, "--json").out)) < len(GAMES):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert sorted(event["id"] for event in told) == sorted(f"{game}:1" for game in GAMES)
+
+
+def test_what_nobody_watches_is_told_in_one_line_and_by_the_exit_code(
+    start: Callable[[], Started], instances: Instances, command_line: CommandLine, nats_url: str
+) -> None:
+    command_line("cluster", "--cluster", nats_url)
+    assert (command_line.code, command_line.out) == (1, [])
+    assert command_line.err == ["healthprobe: 256 of 256 shards are watched by nobody; nobody is there"]
+    start()
+    wait_for_shares(instances, 256)
+    assert (command_line.code, command_line.err) == (0, [])
+
+
+def test_people_see_a_table(
+    start: Callable[[], Started], instances: Instances, terminal: OpenTerminal, nats_url: str
+) -> None:
+    start()
+    wait_for_shares(instances, 256)
+    shown = terminal("cluster", "--cluster", nats_url)
+    shown.read_until("start")
+    heading, _, row = [line for line in shown.lines if line.strip()][:3]
+    assert heading.split() == ["instance", "up", "shards", "games", "renewed", "relay", "last", "takeover"]
+    assert " 256 " in row
+    assert " 30 " in row
+    assert max(len(line) for line in shown.lines) <= 80
+
+
+def test_a_run_waits_for_a_cluster_that_is_away_and_can_be_ended_meanwhile(program: Program, tmp_path: Path) -> None:
+    running = program.start(*QUICK, "--cluster", "nats://127.0.0.1:9", "--records", written_games(tmp_path, [], "h"))
+    assert running.stderr is not None
+    assert "127.0.0.1:9" in running.stderr.readline()
+    running.send_signal(signal.SIGTERM)
+    assert running.communicate(timeout=15)[0] == ""
+    assert running.returncode == 0
