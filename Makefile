@@ -3,15 +3,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find src -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml README.md LICENSE
 
-.PHONY: help install demo test check lint bench chaos wheel clean
+.PHONY: help install demo cluster-demo test check lint bench chaos chaos-cluster wheel clean
 
 help: ## what can be done here
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## create .venv with pinned, hashed requirements and healthprobe itself
 
 demo: install ## engines that crash, hang and recover, probed for real; make demo ARGS="--for 30s"
 	@$(BIN)/healthprobe demo $(ARGS)
+
+cluster-demo: install ## three NATS nodes and three instances, some of them killed before your eyes; ARGS="--for 60s"
+	@$(BIN)/python -m cluster_demo $(ARGS)
 
 test: install ## the tests, against the installed wheel; ARGS="tests/worker" for some of them
 ifdef ARGS
@@ -32,7 +35,10 @@ check: lint wheel test ## everything that must hold before a commit
 chaos: install ## every fault done to the whole program while engines fail, and the table of what was lost; ARGS="--short"
 	@$(BIN)/python -m chaos $(ARGS)
 
-bench: $(VENV)/.bench ## our cost beside wrk, HAProxy, blackbox_exporter, aiohttp and httpx; ARGS="--write", ARGS=lateness, mass-failure, listing
+chaos-cluster: install ## the same for instances that share a fleet on three NATS nodes; ARGS="--short", ARGS=takeover
+	@$(BIN)/python -m chaos.cluster $(ARGS)
+
+bench: $(VENV)/.bench ## our cost beside wrk, HAProxy, blackbox_exporter, aiohttp and httpx; ARGS="--write", ARGS=lateness, mass-failure, listing, cluster, units, simulation
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 wheel: $(VENV)/.requirements ## build the wheel and the sdist into dist/

@@ -4,6 +4,9 @@ python -m benchmarks [costs] [--contenders wrk,run,…] [--engines N] [--seconds
 python -m benchmarks lateness [--engines N] [--dead N] [--ticks N] [--write]
 python -m benchmarks mass-failure [--engines N] [--write]
 python -m benchmarks listing [--games N] [--restarts N] [--ticks N] [--write]
+python -m benchmarks cluster [--engines N] [--seconds S] [--rounds N] [--write]
+python -m benchmarks units [--only probe,game,shard,event,list] [--engines N] [--write]
+python -m benchmarks simulation [--games N] [--instances N] [--interval S] [--write]
 """
 
 from __future__ import annotations
@@ -14,31 +17,63 @@ import resource
 import shlex
 import signal
 import sys
+from collections.abc import Collection
 
 from benchmarks import costs, lateness, listing, mass_failure
 from benchmarks.machine import facts
 from benchmarks.measure import say
-from benchmarks.page import PAGE, SECTIONS, preamble, write_section
+from benchmarks.page import SECTIONS, page_of, preamble, write_section, write_table
+from benchmarks.processes import ChildFailed
+from benchmarks.scale import cluster_cost, forecast, simulated, simulation, unit_costs
 
 _ROOM_FOR_OTHERS = 500
 """Descriptors that an engine's process, or a contender's, needs for other things than connections."""
 
+_WHAT = (*SECTIONS, "cluster", "units", "simulation")
+_GAMES = {"listing": 100_000, "simulation": 1_000_000}
+
 
 def main() -> None:
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
+    if arguments.write and arguments.only is not unit_costs.GROUPS:
+        parser.error("--write: the page has all unit costs; leave --only out")
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, signal.default_int_handler)
     engine_count = _as_many_as_fit(arguments.engines)
     opening = preamble(shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]), facts())
     try:
-        report = _report(arguments, engine_count, opening)
+        sections = _sections(arguments, engine_count, opening)
+    except ChildFailed as failed:
+        sys.exit(f"nothing was written: {failed}")
     except KeyboardInterrupt:
         say("interrupted: nothing is left running, nothing was written")
         sys.exit(130)
-    print(report)
+    print("\n\n".join(sections.values()))
     if arguments.write:
-        write_section(arguments.what, report)
-        say(f"written to {PAGE}")
+        for name, text in sections.items():
+            (write_section if name in SECTIONS else write_table)(name, text)
+            say(f"written to {page_of(name)}")
+
+
+def _sections(arguments: argparse.Namespace, engine_count: int, opening: str) -> dict[str, str]:
+    """What was asked for, by the names of the sections that it fills."""
+    match arguments.what:
+        case "units":
+            costs = unit_costs.measured(arguments.only, engine_count=engine_count)
+            told = {"units": unit_costs.report(costs, opening)}
+            units = forecast.Units.of(costs)
+            return told if units is None else {**told, "forecast": forecast.report(units)}
+        case "simulation":
+            course = simulated.Course(_games(arguments), arguments.instances, arguments.interval)
+            return {"simulation": simulated.report(simulation.measured(course), opening)}
+        case "cluster":
+            pairs = cluster_cost.pairs_measured(
+                engine_count=engine_count, seconds=arguments.seconds, rounds=arguments.rounds
+            )
+            return {"cluster": cluster_cost.report(pairs, opening)}
+        case what:
+            return {what: _report(arguments, engine_count, opening)}
 
 
 def _report(arguments: argparse.Namespace, engine_count: int, opening: str) -> str:
@@ -49,8 +84,9 @@ def _report(arguments: argparse.Namespace, engine_count: int, opening: str) -> s
         case "mass-failure":
             return mass_failure.report(mass_failure.measured(engine_count=engine_count), opening)
         case "listing":
-            listed = listing.measured(games=arguments.games, restarts=arguments.restarts, ticks=arguments.ticks)
-            return listing.report(listed, opening, games=arguments.games)
+            games = _games(arguments)
+            listed = listing.measured(games=games, restarts=arguments.restarts, ticks=arguments.ticks)
+            return listing.report(listed, opening, games=games)
         case _:
             rows = costs.compared(arguments.contenders, engine_count=engine_count, seconds=arguments.seconds)
             return costs.report(rows, opening)
@@ -58,10 +94,10 @@ def _report(arguments: argparse.Namespace, engine_count: int, opening: str) -> s
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What a probe costs, side by side.")
-    parser.add_argument("what", nargs="?", choices=SECTIONS, default="costs")
+    parser.add_argument("what", nargs="?", choices=_WHAT, default="costs")
     parser.add_argument("--engines", type=_positive, default=10_000, help="how many engines (default 10000)")
-    parser.add_argument("--write", action="store_true", help=f"write the result to {PAGE} as well")
-    of_costs = parser.add_argument_group("costs")
+    parser.add_argument("--write", action="store_true", help="write the result to its page in docs/ as well")
+    of_costs = parser.add_argument_group("costs, cluster")
     names = ",".join(costs.CONTENDERS)
     of_costs.add_argument(
         "--contenders", type=_contenders, default=list(costs.CONTENDERS), help=f"some of {names} (default: all)"
@@ -70,10 +106,20 @@ def _parser() -> argparse.ArgumentParser:
     of_lateness = parser.add_argument_group("lateness")
     of_lateness.add_argument("--dead", type=_positive, default=1_000, help="how many never answer (default 1000)")
     of_lateness.add_argument("--ticks", type=_positive, default=8, help="how many ticks are watched (default 8)")
-    of_listing = parser.add_argument_group("listing")
-    of_listing.add_argument("--games", type=_positive, default=100_000, help="how many games (default 100000)")
+    of_listing = parser.add_argument_group("listing, simulation")
+    of_listing.add_argument("--games", type=_positive, help="how many games (default 100000; simulation: 1000000)")
     of_listing.add_argument("--restarts", type=_positive, default=1_000, help="changed a listing (default 1000)")
+    of_scale = parser.add_argument_group("cluster, units, simulation")
+    of_scale.add_argument("--rounds", type=_positive, default=5, help="pairs that are measured (default 5)")
+    groups = ",".join(unit_costs.GROUPS)
+    of_scale.add_argument("--only", type=_groups, default=unit_costs.GROUPS, help=f"some of {groups} (default: all)")
+    of_scale.add_argument("--instances", type=_positive, default=4, help="that share the games (default 4)")
+    of_scale.add_argument("--interval", type=float, default=60.0, help="from probe to probe, in s (default 60)")
     return parser
+
+
+def _games(arguments: argparse.Namespace) -> int:
+    return int(arguments.games or _GAMES[arguments.what])
 
 
 def _positive(text: str) -> int:
@@ -84,10 +130,18 @@ def _positive(text: str) -> int:
 
 
 def _contenders(text: str) -> list[str]:
+    return _some_of(costs.CONTENDERS, text)
+
+
+def _groups(text: str) -> list[str]:
+    return _some_of(unit_costs.GROUPS, text)
+
+
+def _some_of(known: Collection[str], text: str) -> list[str]:
     names = text.split(",")
     for name in names:
-        if name not in costs.CONTENDERS:
-            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(costs.CONTENDERS)}")
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
     return names
 
 

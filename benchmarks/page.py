@@ -1,7 +1,8 @@
-"""The page: docs/benchmarks.md, whose sections are each written by the command that they show."""
+"""The pages: docs/benchmarks.md and docs/scale.md, whose sections are each written by the command that they show."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 PAGE = Path("docs/benchmarks.md")
@@ -16,12 +17,37 @@ another day, are another section.
 
 SECTIONS = ("costs", "lateness", "mass-failure", "listing")
 
+SCALE = Path("docs/scale.md")
+"""Where tables stand among the prose that draws conclusions from them."""
 
-def write_section(name: str, text: str, page: Path = PAGE) -> None:
-    """Put `text` in place of the section `name`, one of SECTIONS; the others stay as they are."""
-    present = {section: _section_of(page, section) for section in SECTIONS}
+SECTIONS_OF_SCALE = ("units", "forecast", "simulation", "cluster")
+
+
+def page_of(section: str) -> Path:
+    """Where a section, of SECTIONS or SECTIONS_OF_SCALE, is written."""
+    return SCALE if section in SECTIONS_OF_SCALE else PAGE
+
+
+def write_table(name: str, text: str, page: Path = SCALE) -> None:
+    """Put `text` in place of the section `name`, one of SECTIONS_OF_SCALE; all that stands around it stays as it is.
+
+    Raises ValueError where the page has no place for it.
+    """
+    begin, end = _marks(name)
+    before, found, rest = page.read_text().partition(begin)
+    _, ended, after = rest.partition(end)
+    if not (found and ended):
+        raise ValueError(f"{page} has no place for {name}: write {begin} and {end} there")
+    page.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}")
+
+
+def write_section(
+    name: str, text: str, page: Path = PAGE, *, opening: str = _OPENING, sections: Sequence[str] = SECTIONS
+) -> None:
+    """Put `text` in place of the section `name`, one of `sections`; the others stay as they are."""
+    present = {section: _section_of(page, section) for section in sections}
     present[name] = text.strip()
-    parts = [_OPENING, *(_marked(section, present[section]) for section in SECTIONS if present[section])]
+    parts = [opening, *(_marked(section, present[section]) for section in sections if present[section])]
     page.parent.mkdir(exist_ok=True)
     page.write_text("\n".join(parts))
 

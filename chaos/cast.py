@@ -6,13 +6,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from tests.servers.web import WebServer
 
 from chaos.consumers import Consumer, FileConsumer, StreamConsumer, WebhookConsumer
-from chaos.event_log import EventLog
+from chaos.event_log import ReadableLog
 from chaos.patience import Impatient, until
 from chaos.program import Program
 from chaos.row import Row
@@ -35,7 +35,7 @@ class Cast:
     """`play` has the engines, `program` watches them, `log` and `consumers` are told. Faults are done to these."""
 
     program: Program
-    log: EventLog
+    log: ReadableLog
     web: WebServer
 
     def __init__(self, stage: Stage) -> None:
@@ -44,10 +44,11 @@ class Cast:
         self.play = stage.play
         self.consumers: list[Consumer] = []
         self.stage = stage
+        self.struck = 0
         self._already = (0, 0)
         self._worst_delivery = 0.0
 
-    async def enter(self, stack: AsyncExitStack, name: str, log_url: str, log: EventLog, redis_port: int) -> None:
+    async def enter(self, stack: AsyncExitStack, name: str, log_url: str, log: ReadableLog, redis_port: int) -> None:
         """Begin the program, with its log at `log_url`, and with three publishers whose consumers are ours."""
         folder = self.stage.folder / name
         folder.mkdir()
@@ -89,6 +90,8 @@ class Cast:
         while in_log < await self.log.count():
             in_log = await self.log.count()
             await asyncio.sleep(3 * self.form.interval)
+        with suppress(Impatient):
+            await until(lambda: self._have(in_log), "every consumer has what the log has", within=self.form.patience)
 
     @asynccontextmanager
     async def acting(self) -> AsyncIterator[None]:
@@ -141,6 +144,11 @@ class Cast:
         await until(lambda: self._have(in_log), "every consumer has what the log has", within=self.form.patience)
 
     @property
+    def programs(self) -> Sequence[Program]:
+        """Those that watch the engines."""
+        return [self.program]
+
+    @property
     def events_due(self) -> int:
         """How many events the log must hold for what the engines did up to now."""
         in_log, expected = self._already
@@ -158,11 +166,14 @@ class Cast:
         return all(len(consumer.arrived) >= events for consumer in self.consumers)
 
     async def _mark(self) -> Marks:
-        await self.program.is_up(self.form.patience)
+        for program in self.programs:
+            await program.is_up(self.form.patience)
         log = await self.log.events()
         self._already = (len(log), self.play.oracle.total)
         self._worst_delivery = self.stage.canary.slowest = 0.0
-        self.program.unasked_ends.clear()
+        self.struck = 0
+        for program in self.programs:
+            program.unasked_ends.clear()
         return Marks(
             time.monotonic(),
             Counter({game_id: len(events) for game_id, events in self.play.oracle.expected().items()}),
@@ -176,6 +187,7 @@ class Cast:
         verdict = judged(expected, marks.in_log, log, self.consumers)
         return Row(
             fault=name,
+            struck=self.struck,
             ticks=round((time.monotonic() - marks.began) / self.form.interval),
             expected=sum(map(len, expected.values())),
             in_log=len(log) - marks.in_log.total(),
@@ -183,6 +195,7 @@ class Cast:
             repeated={each.name: each.repeated - marks.deliveries[each.name][1] for each in self.consumers},
             lost=verdict.lost,
             duplicated=verdict.duplicated,
+            breaks=verdict.breaks,
             worst_delivery=self._worst_delivery,
             differences=(*problems, *verdict.differences),
             notes=(*self._ends(), *self._slowness()),
@@ -191,7 +204,8 @@ class Cast:
 
     def _ends(self) -> list[str]:
         """What the program itself gave as the reason to end, and how often."""
-        return [f"{words} ({times} times)" for words, times in Counter(self.program.unasked_ends).most_common(3)]
+        ends = Counter(words for program in self.programs for words in program.unasked_ends)
+        return [f"{words} ({times} times)" for words, times in ends.most_common(3)]
 
     def _slowness(self) -> list[str]:
         slowest = self.stage.canary.slowest

@@ -14,7 +14,7 @@ from tests.surfaces.program import PROGRAM
 from chaos.cast import Cast
 from chaos.disk import SmallDisk, small_disk
 from chaos.event_log import EventLog
-from chaos.stage import Stage
+from chaos.stage import SqlStage
 from chaos.stepped_clock import SteppedClock
 from chaos.tear import Tear
 
@@ -68,7 +68,7 @@ class SqliteCast(Cast):
 
 
 @asynccontextmanager
-async def postgres_cast(stage: Stage) -> AsyncIterator[PostgresCast]:
+async def postgres_cast(stage: SqlStage) -> AsyncIterator[PostgresCast]:
     async with AsyncExitStack() as stack:
         url = stage.postgres.url("chaos")
         cast = PostgresCast(stage)
@@ -78,7 +78,7 @@ async def postgres_cast(stage: Stage) -> AsyncIterator[PostgresCast]:
 
 
 @asynccontextmanager
-async def proxied_cast(stage: Stage) -> AsyncIterator[ProxiedCast]:
+async def proxied_cast(stage: SqlStage) -> AsyncIterator[ProxiedCast]:
     async with AsyncExitStack() as stack:
         cast = ProxiedCast(stage)
         cast.to_postgres = await _line_to(stage.postgres.port, stack)
@@ -90,7 +90,7 @@ async def proxied_cast(stage: Stage) -> AsyncIterator[ProxiedCast]:
 
 
 @asynccontextmanager
-async def sqlite_cast(stage: Stage) -> AsyncIterator[SqliteCast]:
+async def sqlite_cast(stage: SqlStage) -> AsyncIterator[SqliteCast]:
     """Raises CannotMount where there can be no small disk."""
     async with AsyncExitStack() as stack:
         cast = SqliteCast(stage)

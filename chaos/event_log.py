@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -19,6 +19,20 @@ _CONNECT_SECONDS = 2
 _COUNT = "SELECT count(*) FROM health_events"
 _KEYS = ("id", "sequence", "game_id", "container_id", "event_type", "occurred_at", "details")
 _EVENTS = f"SELECT {', '.join(_KEYS)} FROM health_events ORDER BY position"
+
+
+class ReadableLog(Protocol):
+    """A log of events, read beside those who write it; it may be away at any time."""
+
+    async def count(self) -> int:
+        """How many events it holds; -1 while it is away."""
+        ...
+
+    async def events(self) -> list[Document]:
+        """All of them, in the order of the log."""
+        ...
+
+    async def aclose(self) -> None: ...
 
 
 class EventLog:

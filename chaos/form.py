@@ -10,7 +10,8 @@ THRESHOLD = 2
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Times are seconds. `actors` fail and recover; `faltering` engines answer badly once in a while.
+    """Times are seconds. `actors` fail and recover, a `share` of them in an act; `faltering` engines answer badly once
+    in a while.
 
     `strokes` is how often a fault strikes in its row, after a `rest` at the most; a `life` is the longest of a program
     that is killed at random. A bus that is away stays so for `transitions` events, and for `away` seconds at least.
@@ -27,6 +28,7 @@ class Form:
     transitions: int
     away: float
     patience: float
+    share: float = 0.6
 
     @property
     def options(self) -> list[str]:

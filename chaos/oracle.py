@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -21,6 +21,8 @@ _ALWAYS, _FOR_EVER = float("-inf"), float("inf")
 _STEP_TAKES = 1.0
 """For so long after a step, in seconds, the program may still have looked at the clock before it."""
 
+_THE_PROGRAMS = "the program's"
+
 
 def container_of(game_id: str) -> str:
     """The container that a game's record names."""
@@ -29,11 +31,15 @@ def container_of(game_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedEvent:
-    """One event of a game. `windows` are the spans of wall time, in seconds, in which the program may have seen it."""
+    """One event of a game. `windows` are the spans of wall time, in seconds, in which the program may have seen it.
+
+    A failure is told with as many in a row as make an event, and with no more than `most_failures`.
+    """
 
     game_id: str
     last_status: int | None
     windows: tuple[tuple[float, float], ...]
+    most_failures: float = THRESHOLD
 
     @property
     def event_type(self) -> str:
@@ -54,27 +60,31 @@ class ExpectedEvent:
         if self.last_status is None:
             prior = details["prior_failure_count"]
             return None if prior >= THRESHOLD else f"ends an incident of {prior} failures"
-        told = (details["consecutive_failures"], details["last_status"])
-        return None if told == (THRESHOLD, self.last_status) else f"tells of {told[0]} failures, the last {told[1]}"
+        failures, status = details["consecutive_failures"], details["last_status"]
+        if THRESHOLD <= failures <= self.most_failures and status == self.last_status:
+            return None
+        return f"tells of {failures} failures, the last {status}"
 
 
 class Oracle:
     """Whoever changes an engine, or the wall clock of the program, tells it here first.
 
     An engine changes only between well and one fault, and stays so until the log has told of it: then each change is
-    one event.
+    one event. `clocks` are those by which it may be told. Where the log may be away for those who begin, more than the
+    threshold of failures can come before it has told them of a game: `most_failures` allows for it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clocks: Iterable[str] = (_THE_PROGRAMS,), *, most_failures: float = THRESHOLD) -> None:
         self._changes: dict[str, list[tuple[float, Behaviour]]] = defaultdict(list)
-        self._clock: list[tuple[float, float]] = [(_ALWAYS, 0.0)]
+        self._clocks: dict[str, list[tuple[float, float]]] = {clock: [(_ALWAYS, 0.0)] for clock in clocks}
+        self._most_failures = most_failures
 
     def engine_changes(self, game_id: str, behaviour: Behaviour) -> None:
         self._changes[game_id].append((time.time(), behaviour))
 
-    def clock_steps(self, offset: float) -> None:
-        """The program's wall clock is `offset` seconds ahead of ours from now on."""
-        self._clock.append((time.time(), offset))
+    def clock_steps(self, offset: float, clock: str = _THE_PROGRAMS) -> None:
+        """This wall clock is `offset` seconds ahead of ours from now on."""
+        self._clocks[clock].append((time.time(), offset))
 
     @property
     def total(self) -> int:
@@ -87,7 +97,7 @@ class Oracle:
 
     def _of_game(self, game_id: str, changes: list[tuple[float, Behaviour]]) -> list[ExpectedEvent]:
         return [
-            ExpectedEvent(game_id, _status_of(behaviour), tuple(self._windows(at, following)))
+            ExpectedEvent(game_id, _status_of(behaviour), tuple(self._windows(at, following)), self._most_failures)
             for (at, behaviour), (following, _) in pairwise([*changes, (_FOR_EVER, OK)])
         ]
 
@@ -95,7 +105,8 @@ class Oracle:
         """The span between two moments, as each of the clocks tells it that were in force meanwhile."""
         return [
             (max(earliest, began) + offset, min(latest, stepped + _STEP_TAKES) + offset)
-            for (began, offset), (stepped, _) in pairwise([*self._clock, (_FOR_EVER, 0.0)])
+            for steps in self._clocks.values()
+            for (began, offset), (stepped, _) in pairwise([*steps, (_FOR_EVER, 0.0)])
             if began <= latest and earliest <= stepped + _STEP_TAKES
         ]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from chaos.casts import postgres_cast, proxied_cast, sqlite_cast
 from chaos.disk import CannotMount
@@ -13,9 +14,11 @@ from chaos.faults import ON_POSTGRES, ON_SQLITE, THROUGH_PROXIES, AnyCast, Fault
 from chaos.form import Form
 from chaos.report import differences
 from chaos.row import Row
-from chaos.stage import Stage, set_up
+from chaos.stage import Stage, sql_stage
 
 _MORE_TRIES = 2
+
+AnyStage = TypeVar("AnyStage", bound=Stage)
 
 Say = Callable[[str], None]
 
@@ -23,22 +26,22 @@ Say = Callable[[str], None]
 async def performed(form: Form, seed: int, names: Collection[str], say: Say) -> list[Row]:
     """The rows of the faults with these names. However it ends, nothing is left running."""
     say(f"seed {seed}: {form.actors + form.faltering} engines, a tick every {form.interval:g}s; the servers start")
-    async with set_up(form, seed) as stage:
+    async with sql_stage(form, seed) as stage:
         return [
-            *await _by(postgres_cast, stage, ON_POSTGRES, names, say),
-            *await _by(proxied_cast, stage, THROUGH_PROXIES, names, say),
-            *await _by(sqlite_cast, stage, ON_SQLITE, names, say),
+            *await rows_of(postgres_cast, stage, ON_POSTGRES, names, say),
+            *await rows_of(proxied_cast, stage, THROUGH_PROXIES, names, say),
+            *await rows_of(sqlite_cast, stage, ON_SQLITE, names, say),
         ]
 
 
-async def _by(
-    enter: Callable[[Stage], AbstractAsyncContextManager[AnyCast]],
-    stage: Stage,
+async def rows_of(
+    enter: Callable[[AnyStage], AbstractAsyncContextManager[AnyCast]],
+    stage: AnyStage,
     faults: Sequence[Fault[AnyCast]],
     names: Collection[str],
     say: Say,
 ) -> list[Row]:
-    """The rows of one cast, which is there for as long as they last."""
+    """The rows of the faults with these names, done to one cast, which is there for as long as they last."""
     chosen = [fault for fault in faults if fault.name in names]
     if not chosen:
         return []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from asyncio.subprocess import Process
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from tests.servers.redis import end_with_parent
 from tests.surfaces.program import PROGRAM, clean_environment, documents
 
 from chaos.patience import Impatient, until
@@ -17,7 +19,9 @@ from chaos.patience import Impatient, until
 _RESTART_PAUSE = 0.1
 _LONGEST_STOP = 10.0
 
-_TOLD_TO_END = {0, -signal.SIGKILL}
+_TOLD_TO_END = {0, -signal.SIGKILL, -signal.SIGTERM}
+
+_ENDS_WITH_US = end_with_parent if sys.platform == "linux" else None
 
 
 class Program:
@@ -35,6 +39,9 @@ class Program:
         self._arguments = arguments
         self._process: Process | None = None
         self._is_alive = False
+        self._wanted = asyncio.Event()
+        self._wanted.set()
+        self._last_end = signal.SIGKILL
         self._supervision: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -57,6 +64,28 @@ class Program:
         """kill -9. Nothing happens to one that is gone already: the next life begins in a moment."""
         self._send(signal.SIGKILL)
         self._is_alive = False
+
+    def stay_away(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """End the present life by this signal; there is no other until `come_back`."""
+        self._wanted.clear()
+        self._is_alive = False
+        self._last_end = number
+        self._send(number)
+
+    def come_back(self) -> None:
+        """The next life may begin."""
+        self._wanted.set()
+
+    @property
+    def pid(self) -> int:
+        """The present life's, or that of the last one."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def is_present(self) -> bool:
+        """Whether it is there, or will be in a moment."""
+        return self._wanted.is_set()
 
     def pause(self) -> None:
         self._send(signal.SIGSTOP)
@@ -91,6 +120,7 @@ class Program:
 
     async def _supervise(self) -> None:
         while True:
+            await self._wanted.wait()
             self.lives += 1
             with self._printed.open("w") as printed, self._told.open("w") as told:
                 self._process = await asyncio.create_subprocess_exec(
@@ -104,8 +134,12 @@ class Program:
                     stderr=told,
                     # A Ctrl-C in the terminal is ours to answer.
                     process_group=0,
+                    preexec_fn=_ENDS_WITH_US,
                 )
-            self._is_alive = True
+            if self._wanted.is_set():
+                self._is_alive = True
+            else:
+                self._send(self._last_end)
             self._note_the_end(await self._process.wait())
             await asyncio.sleep(_RESTART_PAUSE)
 
@@ -125,7 +159,8 @@ class Program:
         """How often the present life has said so."""
         if not self._told.exists():
             return 0
-        lines = [line for line in self._told.read_text().split("\n")[:-1] if line.startswith("{")]
+        told = self._told.read_text().split("\n")[:-1]
+        lines = [line for line in told if message in line and line.startswith("{")]
         return [line["msg"] for line in documents(lines)].count(message)
 
     @property

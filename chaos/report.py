@@ -35,7 +35,7 @@ _HEADINGS = (
 def report(rows: Sequence[Row], form: Form, *, seed: int) -> str:
     """The table and its totals, and then all that is to be said of single rows."""
     parts = [table(_HEADINGS, [*map(_cells, rows), _totals(rows)]), _form(form, seed)]
-    parts += [told for row in rows if (told := _told_of(row))]
+    parts += [told for row in rows if (told := told_of(row))]
     return "\n\n".join(parts)
 
 
@@ -59,8 +59,8 @@ def _cells(row: Row) -> list[str]:
         f"{row.ticks:,}",
         f"{row.expected:,}",
         f"{row.in_log:,}",
-        _by_consumer(row.delivered),
-        _by_consumer(row.repeated),
+        by_consumer(row.delivered),
+        by_consumer(row.repeated),
         f"{row.lost:,}",
         f"{row.duplicated:,}",
         f"{row.worst_delivery:.1f} s",
@@ -84,7 +84,7 @@ def _totals(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _by_consumer(counts: Mapping[str, int]) -> str:
+def by_consumer(counts: Mapping[str, int]) -> str:
     """One number where it is the same for everybody."""
     if len(set(counts.values())) <= 1:
         return f"{sum(set(counts.values())):,}"
@@ -99,7 +99,7 @@ def _form(form: Form, seed: int) -> str:
     )
 
 
-def _told_of(row: Row) -> str:
+def told_of(row: Row) -> str:
     told = [f"{row.fault}: {note}" for note in row.notes]
     if row.differences:
         told.append(f"{row.fault} does not hold:\n\n{differences(row)}")

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 class Row:
     """`delivered` (each event once) and `repeated` are by consumer; `worst_delivery` is in seconds after a fault ended.
 
-    `differences` are in words; without any the row holds. In a `disturbed` one engines took so long to answer, on a
-    busy machine, that the oracle may be wrong about them. A `skipped` one could not be performed here.
+    `struck` is how often there was a fault, where that is counted, and `breaks` how many events do not continue their
+    game's: with the next sequence and the other type. `differences` are in words; without any the row holds. In a
+    `disturbed` one engines took so long to answer, on a busy machine, that the oracle may be wrong about them. A
+    `skipped` one could not be performed here.
     """
 
     fault: str
+    struck: int = 0
     ticks: int = 0
     expected: int = 0
     in_log: int = 0
@@ -22,6 +25,7 @@ class Row:
     repeated: Mapping[str, int] = field(default_factory=dict)
     lost: int = 0
     duplicated: int = 0
+    breaks: int = 0
     worst_delivery: float = 0.0
     differences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -27,7 +27,6 @@ class Stage:
     folder: Path
     play: Play
     canary: Canary
-    postgres: PostgresServer
     redis: RedisServer
 
     @property
@@ -35,16 +34,32 @@ class Stage:
         return self.folder / "games.json"
 
 
+@dataclass(frozen=True, slots=True)
+class SqlStage(Stage):
+    """Where the log is in a database."""
+
+    postgres: PostgresServer
+
+
 @asynccontextmanager
-async def set_up(form: Form, seed: int) -> AsyncIterator[Stage]:
+async def set_up(form: Form, seed: int, oracle: Oracle) -> AsyncIterator[Stage]:
     """Everything runs until the context ends, and then nothing of it is left."""
     chance = random.Random(seed)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="healthprobe-chaos-")))
-        play = stack.enter_context(Play(form, chance, Oracle()))
-        postgres = stack.enter_context(PostgresServer())
+        play = stack.enter_context(Play(form, chance, oracle))
         redis = stack.enter_context(RedisServer(durable=True))
         canary = await stack.enter_async_context(Canary(play.canary))
-        stage = Stage(form, chance, folder, play, canary, postgres, redis)
+        stage = Stage(form, chance, folder, play, canary, redis)
         play.write_records(stage.records)
         yield stage
+
+
+@asynccontextmanager
+async def sql_stage(form: Form, seed: int) -> AsyncIterator[SqlStage]:
+    """The same, with PostgreSQL."""
+    with PostgresServer() as postgres:
+        async with set_up(form, seed, Oracle()) as stage:
+            yield SqlStage(
+                stage.form, stage.chance, stage.folder, stage.play, stage.canary, stage.redis, postgres=postgres
+            )

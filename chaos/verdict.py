@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, pairwise, zip_longest
 
 from chaos.consumers import Consumer
 from chaos.oracle import Document, ExpectedEvent
@@ -15,11 +15,15 @@ Expected = Mapping[str, Sequence[ExpectedEvent]]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`lost` are events that the log, or a consumer, lacks; `duplicated` those that the log has beyond the oracle's."""
+    """`lost` are events that the log, or a consumer, lacks; `duplicated` those that the log has beyond the oracle's.
+
+    `breaks` are those that do not continue their game's: with the next sequence and the other type.
+    """
 
     lost: int
     duplicated: int
     differences: tuple[str, ...]
+    breaks: int = 0
 
 
 def judged(
@@ -39,7 +43,18 @@ def judged(
     for consumer in consumers:
         lost += len(ids - consumer.arrived.keys())
         differences.extend(_differences_of_consumer(consumer, by_game))
-    return Verdict(lost, duplicated, tuple(differences))
+    return Verdict(lost, duplicated, tuple(differences), breaks_of(log, before))
+
+
+def breaks_of(log: Sequence[Document], before: Mapping[str, int] | None = None) -> int:
+    """How many events do not continue their game's, beyond the first ones of each game, which are so many `before`."""
+    breaks = 0
+    for game_id, events in _by_game(log).items():
+        chain = [(0, "probe_recovered"), *((event["sequence"], event["event_type"]) for event in events)]
+        judged_before = 0 if before is None else before.get(game_id, 0)
+        for (last, last_type), (sequence, event_type) in islice(pairwise(chain), judged_before, None):
+            breaks += sequence != last + 1 or event_type == last_type
+    return breaks
 
 
 def _differences_of_ids(log: Sequence[Document]) -> list[str]:

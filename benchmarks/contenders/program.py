@@ -20,20 +20,26 @@ _TICKS_BEFORE = 3
 
 @dataclass(frozen=True, slots=True)
 class HealthprobeRun:
-    """The program in a process of its own, probing what `records` lists: a JSON file, or the embedded store."""
+    """The program in a process of its own, probing what `records` lists: a JSON file, or the embedded store.
+
+    With `cluster`, the URL of one, it is an instance of that.
+    """
 
     records: Literal["file", "sqlite"]
     connections: Literal["kept", "fresh"] = "kept"
+    cluster: str | None = None
 
     @property
     def name(self) -> str:
-        return f"healthprobe run, {self.records}: records" + (", fresh" if self.connections == "fresh" else "")
+        told = f"healthprobe run, {self.records}: records" + (", fresh" if self.connections == "fresh" else "")
+        return told if self.cluster is None else f"{told}, in a cluster"
 
     @contextmanager
     def probing(self, course: Course) -> Iterator[Probing]:
         records = self._records(course)
         log = course.workspace / f"{self.records}-{self.connections}-log.db"
-        command = [*_HEALTHPROBE, "run", f"--records={records}", f"--log=sqlite:{log}"]
+        home = f"--log=sqlite:{log}" if self.cluster is None else f"--cluster={self.cluster}"
+        command = [*_HEALTHPROBE, "run", f"--records={records}", home]
         command += [f"--interval={INTERVAL:g}s", f"--timeout={PROBE_TIMEOUT * 1000:.0f}ms"]
         command += [f"--connections={'reuse' if self.connections == 'kept' else 'fresh'}"]
         with running(command, course.workspace) as child:

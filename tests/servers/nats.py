@@ -31,8 +31,11 @@ class NatsServer:
         self._process: subprocess.Popen[bytes] | None = None
         cluster = ""
         if routes:
+            # Clients know the nodes of their URL and no others, so that a test can put itself between.
             addresses = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
-            cluster = f'cluster {{ name: test, listen: "127.0.0.1:{route}", routes: [{addresses}] }}\n'
+            cluster = (
+                f'cluster {{ name: test, listen: "127.0.0.1:{route}", routes: [{addresses}], no_advertise: true }}\n'
+            )
         (self.folder / "server.conf").write_text(
             f'server_name: {name}\nlisten: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{self.monitor}"\n{cluster}'
             f'jetstream {{ store_dir: "{self.folder}/data", sync_interval: {sync} }}\n'
@@ -53,6 +56,11 @@ class NatsServer:
     def url(self, rest: str = "", *, port: int | None = None) -> str:
         """How healthprobe names it, with what follows the host; `port` is another one that leads here: a proxy's."""
         return f"nats://127.0.0.1:{port or self.port}{rest}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def start(self, *, wait: bool = True) -> None:
         """Start, on the same port and data as before, and wait until it is healthy."""

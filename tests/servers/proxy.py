@@ -17,6 +17,7 @@ class CuttingProxy:
         proxy.cut_after(0)      # what is asked next reaches the server, and its answer is lost with the connection
         proxy.cut_after(10)     # the same, after ten bytes of answers
         proxy.hang()            # connections are taken and stay open, and not a byte passes in either direction
+        proxy.hang_at(b"PUT")   # the same, as soon as a client has sent this: it is held back, too
         await proxy.caught()    # somebody waits for what is held back
         proxy.pass_on()         # what was held back goes on its way, and all that follows
         proxy.deafen()          # clients of now are not even read: one that closes in order waits for an answer
@@ -36,6 +37,7 @@ class CuttingProxy:
         self._gate = asyncio.Event()
         self._gate.set()
         self._holding = asyncio.Event()
+        self._hang_at = b""
         self._answer_bytes_left: int | None = None
         self._conversations: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
         self._server: asyncio.Server | None = None
@@ -81,8 +83,14 @@ class CuttingProxy:
 
     def hang(self) -> None:
         """Hold back all bytes in both directions."""
+        self._hang_at = b""
         self._gate.clear()
         self._holding.clear()
+
+    def hang_at(self, words: bytes) -> None:
+        """Hang when a client has sent these words in one piece. Once."""
+        self._holding.clear()
+        self._hang_at = words
 
     def deafen(self) -> None:
         """Read nothing more from the clients that are connected now, not even the goodbye of TLS."""
@@ -127,6 +135,8 @@ class CuttingProxy:
 
     async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(_CHUNK):
+            if self._hang_at and self._hang_at in data:
+                self.hang()
             await self._pass_gate()
             sink.write(data)
             await sink.drain()

@@ -91,6 +91,19 @@ async def test_what_hangs_goes_on_its_way_later(proxy: CuttingProxy, conversatio
     assert await waiting == b"question"
 
 
+async def test_it_hangs_at_certain_words_and_holds_those_back_too(
+    proxy: CuttingProxy, conversation: Conversation, loud: Loud
+) -> None:
+    proxy.hang_at(b"quest")
+    assert await answer(*conversation, b"more") == b"more"
+    waiting = asyncio.create_task(answer(*conversation, b"a question"))
+    await proxy.caught()
+    assert (loud.heard, waiting.done()) == (b"hellomore", False)
+    proxy.pass_on()
+    assert await waiting == b"a question"
+    assert await answer(*conversation, b"question") == b"question", "once is enough"
+
+
 async def test_refused_connections_are_taken_again_on_the_same_port(
     proxy: CuttingProxy, conversation: Conversation
 ) -> None:

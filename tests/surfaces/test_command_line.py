@@ -13,7 +13,7 @@ RUN = ("run", "--records", "sqlite:games.db")
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        ((), "no command given, choose from run, check, demo, events, incidents, relays, runtimes"),
+        ((), "no command given, choose from run, check, demo, cluster, events, incidents, relays, runtimes"),
         (("runtimes",), "no command given, choose from add, remove, list, import"),
         (("rnu",), "Did you mean 'run'?"),
         (("run", "--intervall", "5s"), "Possible options: --interval"),
@@ -30,7 +30,7 @@ RUN = ("run", "--records", "sqlite:games.db")
         (("run", "--retain", "90"), "--retain: '90' has no unit"),
         (("run", "--records", "games.db"), "use sqlite: or postgresql: or file: or http: or https:"),
         (("run", "--records", "sqlite:"), "sqlite: is not a database: write sqlite:PATH"),
-        (("run", "--records", "nats://user:secret@bus"), "nats is not supported by this version; use sqlite:"),
+        (("run", "--records", "nats://user:secret@bus/GA.MES"), "the name of its bucket is letters, digits, - and _"),
         (
             ("run", "--records", "postgresql://user:secret@host:port/games"),
             "write postgresql://USER:PASSWORD@HOST:PORT",
@@ -39,7 +39,8 @@ RUN = ("run", "--records", "sqlite:games.db")
         ((*RUN, "--log", "file:events.yaml"), "--log file:…: not a URL that is known here; use sqlite:"),
         ((*RUN, "--log", "redis://log"), "not a URL that is known here; use sqlite: or postgresql:"),
         ((*RUN, "--log", "sqlite:no/such/folder/log.db"), "there is no folder no/such/folder"),
-        ((*RUN, "--publish", "nats://bus"), "nats is not supported by this version; use stdout:"),
+        ((*RUN, "--log", "nats://user:secret@bus?replicas=2"), "replicas is one of 1, 3, 5"),
+        ((*RUN, "--publish", "nats://bus"), "--publish nats:…: not a URL that is known here; use stdout:"),
         ((*RUN, "--publish", "file:"), "file: names no file; write file:PATH"),
         ((*RUN, "--publish", "redis://bus/0?maxlem=7"), "'maxlem' is not known in its query"),
         ((*RUN, "--notify", "nonsense"), "apprise does not know"),

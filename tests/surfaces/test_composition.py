@@ -14,7 +14,7 @@ from structlog.testing import LogCapture
 from tests.surfaces.program import CommandLine, clean_environment
 
 from healthprobe.ports import ConfigurationError
-from healthprobe.surfaces.adapters import LOGS, PLANNED, PUBLISHERS, RECORDS, Adapters
+from healthprobe.surfaces.adapters import Adapters
 from healthprobe.surfaces.composition import composed
 from healthprobe.surfaces.durations import Duration
 from healthprobe.surfaces.settings import Settings
@@ -36,14 +36,6 @@ async def test_records_and_log_in_one_file_share_its_database_however_it_is_spel
         await adapters.aclose()
 
 
-async def test_what_is_planned_is_not_here_yet_and_what_is_here_is_not_planned() -> None:
-    adapters = Adapters()
-    for scheme in PLANNED:
-        with pytest.raises(ConfigurationError, match=f"{scheme} is not supported by this version"):
-            await adapters.log(f"{scheme}://host")
-    assert not PLANNED & {*RECORDS, *LOGS, *PUBLISHERS}
-
-
 WITHOUT = "import sys; sys.modules[sys.argv.pop(1)] = None; from healthprobe.surfaces.cli.main import main; main()"
 """The program on a machine where the library that is its first argument is not installed."""
 
@@ -56,6 +48,8 @@ WITHOUT = "import sys; sys.modules[sys.argv.pop(1)] = None; from healthprobe.sur
         ("aiohttp", "http", ("run", "--publish", "https://user:secret@127.0.0.1:1/")),
         ("aiohttp", "http", ("run", "--records", "http://127.0.0.1:1/games?token=secret")),
         ("apprise", "notify", ("run", "--notify", "slack://secret/secret/secret")),
+        ("nats", "nats", ("run", "--records", "nats://user:secret@127.0.0.1:1/GAMES")),
+        ("nats", "nats", ("run", "--log", "tls://user:secret@127.0.0.1:1")),
     ],
 )
 def test_a_library_that_is_missing_is_named_with_the_line_that_installs_it(

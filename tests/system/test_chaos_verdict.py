@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from chaos.form import SHORT
 from chaos.oracle import Oracle
 from chaos.report import page, report
 from chaos.row import Row
-from chaos.verdict import Verdict, judged
+from chaos.verdict import Verdict, breaks_of, judged
 
 Events = list[dict[str, Any]]
 
@@ -111,9 +112,9 @@ def test_whatever_differs_in_an_event_is_found(
 
 
 def test_events_before_the_row_are_judged_no_more(oracle: Oracle, log: Events) -> None:
-    earlier = event("game-2", 1, status=429)
-    log[1] = event("game-2", 2, status=0)
-    assert judged(oracle.expected(), {"game-2": 1}, [earlier, *log], []) == Verdict(0, 0, ())
+    earlier = [event("game-2", 1, status=429), event("game-2", 2)]
+    log[1] = event("game-2", 3, status=0)
+    assert judged(oracle.expected(), {"game-2": 2}, [*earlier, *log], []) == Verdict(0, 0, ())
 
 
 def test_a_clock_that_is_stepped_is_followed_by_the_events_and_by_nothing_else() -> None:
@@ -130,6 +131,42 @@ def test_an_event_around_a_step_may_be_told_by_either_clock() -> None:
     oracle.clock_steps(HOUR)
     assert not verdict(oracle, [event("game-1", 1, status=503)]).differences
     assert not verdict(oracle, [event("game-1", 1, status=503, ahead=HOUR)]).differences
+
+
+def test_of_several_clocks_an_event_may_be_told_by_any() -> None:
+    oracle = Oracle(["one", "another"])
+    oracle.clock_steps(HOUR, "another")
+    oracle.engine_changes("game-1", 503)
+    for ahead, differences in ((0.0, 0), (HOUR, 0), (-HOUR, 1)):
+        found = verdict(oracle, [event("game-1", 1, status=503, ahead=ahead)])
+        assert len(found.differences) == differences
+
+
+def test_where_the_log_may_be_away_more_failures_than_the_threshold_may_be_told_and_not_fewer() -> None:
+    oracle = Oracle(most_failures=math.inf)
+    oracle.engine_changes("game-1", 503)
+    for failures, differences in ((2, 0), (7, 0), (1, 1)):
+        told = event("game-1", 1, status=503)
+        told["details"]["consecutive_failures"] = failures
+        assert len(verdict(oracle, [told]).differences) == differences
+
+
+@pytest.mark.parametrize(
+    ("log", "breaks"),
+    [
+        ([event("a", 1, status=503), event("b", 1, status=503), event("a", 2)], 0),
+        ([event("a", 1, status=503), event("a", 1, status=503)], 1),
+        ([event("a", 1, status=503), event("a", 3)], 1),
+        ([event("a", 1, status=503), event("a", 2, status=503)], 1),
+        ([event("a", 1)], 1),
+        ([event("a", 2, status=503), event("a", 3)], 1),
+        ([event("a", 1, status=503), event("a", 2), event("a", 1, status=503), event("a", 2)], 1),
+    ],
+    ids=["none", "twice", "a gap", "failed twice", "recovered from nothing", "the first is missing", "told again"],
+)
+def test_an_event_that_does_not_continue_its_games_is_a_break(log: Events, breaks: int) -> None:
+    assert breaks_of(log) == breaks
+    assert breaks_of(log, {"a": len(log)}) == 0, "what was there before is none"
 
 
 def test_deliveries_that_are_repeated_make_no_difference(oracle: Oracle, log: Events) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import lanes_needed, spread_window
+from healthprobe.domain.shard import shard_of
 from healthprobe.testing.stage import game
 from healthprobe.worker.roster import Roster, RosterChange
 
@@ -20,8 +21,11 @@ Records = list[RuntimeRecord]
 records = st.lists(st.builds(game, st.sampled_from("abcde"), st.sampled_from(["c1", "c2"])), max_size=12)
 
 
-def updated(roster: Roster, listing: Records) -> tuple[Roster, RosterChange]:
-    return asyncio.run(roster.updated(listing))
+some_shards = st.none() | st.frozensets(st.sampled_from([shard_of(game_id) for game_id in "abcde"]))
+
+
+def updated(roster: Roster, listing: Records, shards: frozenset[int] | None = None) -> tuple[Roster, RosterChange]:
+    return asyncio.run(roster.updated(listing, shards))
 
 
 def test_of_a_game_that_is_listed_thrice_the_first_record_counts_and_the_id_is_named_once() -> None:
@@ -66,3 +70,31 @@ def test_games_come_in_the_order_of_their_phases_and_lanes_are_sized_for_all_of_
     assert list(roster.phases) == sorted(each.phase for each in roster.by_id.values())
     assert [each.phase for each in roster.games] == list(roster.phases)
     assert roster.most_in_flight == lanes_needed(roster.phases, TIMEOUT)
+
+
+@given(st.tuples(records, records), st.lists(st.tuples(st.integers(0, 1), some_shards), max_size=8))
+def test_however_lists_and_shards_have_changed_the_roster_is_as_if_it_had_never_been_another(
+    listings: tuple[Records, Records], steps: list[tuple[int, frozenset[int] | None]]
+) -> None:
+    roster = EMPTY
+    for number, shards in steps:
+        before = roster
+        roster, change = updated(before, listings[number], shards)
+        afresh, _ = updated(EMPTY, listings[number], shards)
+        assert {game_id: each.record for game_id, each in roster.by_id.items()} == {
+            game_id: each.record for game_id, each in afresh.by_id.items()
+        }
+        assert sorted(each.game_id for each in roster.games) == sorted(afresh.by_id)
+        assert list(roster.phases) == list(afresh.phases)
+        assert roster.repeated == afresh.repeated
+        assert set(change.appeared) == set(roster.by_id) - set(before.by_id)
+        assert set(change.left) == set(before.by_id) - set(roster.by_id)
+
+
+@given(records, some_shards, some_shards)
+def test_games_whose_shard_stays_are_not_made_anew_because_others_move(
+    listing: Records, before: frozenset[int] | None, after: frozenset[int] | None
+) -> None:
+    old, _ = updated(EMPTY, listing, before)
+    new, _ = updated(old, listing, after)
+    assert all(new.by_id[game_id] is each for game_id, each in old.by_id.items() if game_id in new.by_id)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
 
+from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.domain.shard import shard_of
+from healthprobe.testing.memory import MemoryLog
 from healthprobe.testing.prober import UNAVAILABLE, Answer, Late
 from healthprobe.testing.stage import Stage, game, run_for, ticks
 from healthprobe.testing.tenure import ScriptedTenure
@@ -50,6 +53,22 @@ async def test_a_shard_that_is_given_in_the_middle_of_a_tick_has_all_its_games_p
     assert set(first) == set(games)
     assert max(first.values()) < 1.5 + 5.0 + 0.2
     assert min(first.values()) < 1.6, "what was still due in this tick did not wait for the next"
+
+
+async def test_shards_that_come_one_after_the_other_are_each_taken_over_at_once_however_long_that_takes() -> None:
+    games: dict[str, Answer] = {f"g{number}": HEALTHY for number in range(400)}
+    stage = Stage(**games)
+    stage.records.delay = 0.5
+    tenure = ScriptedTenure([])
+    worker = Worker(**stage.arguments(shards=tenure))
+    running = asyncio.ensure_future(run_for(4.0, worker.run()))
+    await asyncio.sleep(1.0)
+    tenure.give(*range(128))
+    await asyncio.sleep(0.2)
+    tenure.give(*range(128, 256))
+    await asyncio.sleep(1.0)
+    assert worker.games == 400
+    await running
 
 
 async def test_no_game_has_two_turns_in_a_tick_because_a_shard_came() -> None:
@@ -181,6 +200,90 @@ async def test_a_shard_that_goes_and_comes_back_starts_its_counts_afresh() -> No
     assert stage.log.events == []
     await worker.tick()
     assert stage.story == [("a", "probe_failed", 3)]
+
+
+async def test_what_others_told_of_a_shard_that_was_lost_and_back_before_anybody_looked_is_known() -> None:
+    stage = Stage(a=[*[UNAVAILABLE] * 3, HEALTHY])
+    tenure = ScriptedTenure()
+    ours, theirs = (Worker(**stage.arguments(shards=each)) for each in (tenure, ScriptedTenure()))
+    await ours.tick()
+    await asyncio.sleep(1.0)
+    tenure.lose(A)
+    stage.prober.script("a", UNAVAILABLE)
+    await ticks(theirs, 3)
+    stage.prober.script("a", HEALTHY)
+    tenure.give(A)
+    await ticks(ours, 2)
+    assert stage.story == [("a", "probe_failed", 3), ("a", "probe_recovered", 3)]
+
+
+async def test_what_was_decided_about_a_shard_that_was_lost_and_back_before_anybody_looked_is_dropped() -> None:
+    stage = Stage(a=[HEALTHY, *[UNAVAILABLE] * 3, HEALTHY])
+    tenure = ScriptedTenure()
+    worker = Worker(**stage.arguments(shards=tenure))
+    await worker.tick()
+    stage.log.unavailable = True
+    await ticks(worker, 3)
+    await asyncio.sleep(1.0)
+    tenure.lose(A)
+    tenure.give(A)
+    stage.log.unavailable = False
+    await ticks(worker, 3)
+    assert stage.log.events == []
+
+
+class LateAnswers(MemoryLog):
+    """Does at once what it is asked to, and tells what has come of it `late` seconds later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late = 0.0
+        self.has_taken = asyncio.Event()
+
+    async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
+        told = await super().last_events(game_ids)
+        await asyncio.sleep(self.late)
+        return told
+
+    async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
+        standing = await super().append(events)
+        self.has_taken.set()
+        await asyncio.sleep(self.late)
+        return standing
+
+
+async def test_what_the_log_was_asked_before_a_shard_was_lost_says_nothing_about_it_once_it_is_back() -> None:
+    stage = Stage(a=HEALTHY)
+    stage.log = log = LateAnswers()
+    log.late = 3.0
+    tenure = ScriptedTenure()
+    running = asyncio.ensure_future(run_for(15.0, Worker(**stage.arguments(shards=tenure)).run()))
+    await asyncio.sleep(1.0)
+    log.late = 0.0
+    tenure.lose(A)
+    await asyncio.sleep(0.5)
+    log.write(HealthEvent(1, "a", "c1", stage.clock.now(), ProbeFailedDetails(3, 503, "unexpected status 503")))
+    tenure.give(A)
+    await running
+    assert stage.story == [("a", "probe_failed", 3), ("a", "probe_recovered", 3)]
+
+
+async def test_what_stood_in_the_log_before_a_shard_was_lost_is_not_taken_for_what_stands_once_it_is_back() -> None:
+    stage = Stage(a=[*[UNAVAILABLE] * 3, HEALTHY])
+    stage.log = log = LateAnswers()
+    tenure = ScriptedTenure()
+    running = asyncio.ensure_future(run_for(40.0, Worker(**stage.arguments(shards=tenure)).run()))
+    await asyncio.sleep(14.9)
+    log.late = 3.0
+    log.has_taken.clear()
+    await log.has_taken.wait()
+    log.late = 0.0
+    tenure.lose(A)
+    await asyncio.sleep(0.5)
+    log.write(HealthEvent(3, "a", "c1", stage.clock.now(), ProbeFailedDetails(3, 503, "unexpected status 503")))
+    tenure.give(A)
+    await running
+    assert [event.event_type.value for event in log.events] == ["probe_failed", "probe_recovered"] * 2
 
 
 @pytest.mark.parametrize("at", [0.05, 1.7, 3.3, 4.4])

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from healthprobe.domain.event import HealthEvent
-from healthprobe.ports import ConfigurationError, HealthEventLog, HealthEventPublisher, RuntimeRecordStore, Telemetry
+from healthprobe.ports import (
+    ConfigurationError,
+    HealthEventLog,
+    HealthEventPublisher,
+    HealthprobeError,
+    RuntimeRecordStore,
+    Telemetry,
+)
 from healthprobe.surfaces import plugins
 from healthprobe.surfaces.naming import scheme_of, shown
 from healthprobe.surfaces.skipping import SkippedRecords
@@ -22,23 +29,24 @@ from healthprobe.surfaces.skipping import SkippedRecords
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from healthprobe.adapters.nats import ShardLeases
+    from healthprobe.adapters.nats.jetstream import JetStream
+    from healthprobe.adapters.nats.records import JetStreamRecords
     from healthprobe.adapters.sql import SqlDatabase, SqlRecords
+    from healthprobe.surfaces.editable import EditableRecords
 
 EventLine = Callable[[HealthEvent], str]
 Made = TypeVar("Made")
 
 Maker = Callable[["Adapters", str], Awaitable[Made]]
 
-PLANNED = frozenset({"nats"})
-"""Schemes that later versions have, so that whoever tries one is not told that it is misspelled."""
-
 
 class Adapters:
-    """The adapters that URLs name: each database opened once, whoever names it, and all closed by `aclose`.
+    """The adapters that URLs name: each database and each cluster opened once, whoever names it, all closed in the end.
 
-    `existing` refuses databases that are not there yet, for commands that only read. `line` is how stdout: writes an
-    event, `webhook_secret` what webhooks are signed with. Every method raises ConfigurationError where a URL names
-    nothing that can be used, and another HealthprobeError where it names what is away for now.
+    `existing` refuses what is not there yet, for commands that only read. `line` is how stdout: writes an event,
+    `webhook_secret` what webhooks are signed with. Every method raises ConfigurationError where a URL names nothing
+    that can be used, and another HealthprobeError where it names what is away for now.
     """
 
     def __init__(
@@ -54,9 +62,10 @@ class Adapters:
         self.webhook_secret = webhook_secret
         self.logger: FilteringBoundLogger = logger or structlog.get_logger()
         self.skipped = SkippedRecords(telemetry, self.logger)
-        self._existing = existing
+        self.existing = existing
         self._stack = AsyncExitStack()
         self._databases: dict[str, SqlDatabase] = {}
+        self._clusters: dict[tuple[object, ...], JetStream] = {}
 
     async def records(self, url: str, query: str | None = None) -> RuntimeRecordStore:
         """The store that `url` names, read by a `query` of the user's own where one is given."""
@@ -67,6 +76,19 @@ class Adapters:
     async def log(self, url: str) -> HealthEventLog:
         return await self._made(LOGS, plugins.LOGS, "--log", url)
 
+    async def cluster(self, url: str, lease: float, games: Callable[[], int]) -> tuple[HealthEventLog, ShardLeases]:
+        """The log of the cluster at `url`, and the leases of `lease` seconds under which it is written.
+
+        `games` tells the others how many games we watch.
+        """
+        with extra("nats", "--cluster"):
+            from healthprobe.adapters.nats import JetStreamLog, ShardLeases
+        stream = await self.jetstream(url)
+        log = await JetStreamLog.open(stream, by_claims=True)
+        leases = await ShardLeases.open(stream, log, lease=lease, games=games, logger=self.logger)
+        self.close_later(leases.aclose)
+        return log, leases
+
     async def publisher(self, url: str) -> HealthEventPublisher:
         return await self._made(PUBLISHERS, plugins.PUBLISHERS, "--publish", url)
 
@@ -76,22 +98,38 @@ class Adapters:
             from healthprobe.adapters.notify import NotifyPublisher
         return NotifyPublisher.of_url(url)
 
-    async def editable_records(self, url: str) -> SqlRecords:
+    async def editable_records(self, url: str) -> EditableRecords:
         """The store that can be edited."""
         if scheme_of(url) == "file":
             raise ConfigurationError(f"--records {shown(url)} is edited in the file itself; sqlite:PATH is edited here")
-        if scheme_of(url) not in _DATABASES:
-            raise ConfigurationError(_unknown("--records", url, _DATABASES))
-        return await _sql_records(self, url)
+        if scheme_of(url) not in _EDITABLE:
+            raise ConfigurationError(_unknown("--records", url, _EDITABLE))
+        return await _EDITABLE[scheme_of(url)](self, url)
 
     async def database(self, url: str) -> SqlDatabase:
         from healthprobe.adapters.sql import SqlDatabase, place_of
 
         identity = place_of(url).identity
         if identity not in self._databases:
-            self._databases[identity] = await SqlDatabase.open(url, create=not self._existing)
+            self._databases[identity] = await SqlDatabase.open(url, create=not self.existing)
             self.close_later(self._databases[identity].aclose)
         return self._databases[identity]
+
+    async def jetstream(self, url: str) -> JetStream:
+        """The connection to the NATS cluster that `url` names, for what else `url` names there."""
+        with extra("nats", f"{scheme_of(url)}:"):
+            from healthprobe.adapters.nats.address import NatsAddress
+            from healthprobe.adapters.nats.jetstream import JetStream, Unanswered
+        address = NatsAddress.of_url(url)
+        identity = (frozenset(address.servers), address.creds, address.ca)
+        if identity not in self._clusters:
+            try:
+                self._clusters[identity] = await JetStream.open(address)
+            except Unanswered as error:
+                told = f"{address.name}: {error}; look whether its servers run and can be reached"
+                raise HealthprobeError(told) from error
+            self.close_later(self._clusters[identity].aclose)
+        return self._clusters[identity].at(address)
 
     def close_later(self, close: Callable[[], Awaitable[None]]) -> None:
         """Call `close` as all this ends."""
@@ -156,6 +194,21 @@ async def _http_records(adapters: Adapters, url: str) -> RuntimeRecordStore:
     return store
 
 
+async def _jetstream_records(adapters: Adapters, url: str) -> JetStreamRecords:
+    with extra("nats", f"--records {scheme_of(url)}:"):
+        from healthprobe.adapters.nats.records import JetStreamRecords
+    stream = await adapters.jetstream(url)
+    store = await JetStreamRecords.open(stream, adapters.skipped.tell, create=not adapters.existing)
+    adapters.close_later(store.aclose)
+    return store
+
+
+async def _jetstream_log(adapters: Adapters, url: str) -> HealthEventLog:
+    with extra("nats", f"--log {scheme_of(url)}:"):
+        from healthprobe.adapters.nats.log import JetStreamLog
+    return await JetStreamLog.open(await adapters.jetstream(url), create=not adapters.existing)
+
+
 async def _sql_log(adapters: Adapters, url: str) -> HealthEventLog:
     from healthprobe.adapters.sql import SqlLog
 
@@ -195,13 +248,22 @@ async def _webhook_publisher(adapters: Adapters, url: str) -> HealthEventPublish
 
 
 _DATABASES = ("sqlite", "postgresql", "postgres")
+_JETSTREAMS = ("nats", "tls")
 
 RECORDS: Mapping[str, Maker[RuntimeRecordStore]] = {
     **dict.fromkeys(_DATABASES, _sql_records),
     "file": _file_records,
     **dict.fromkeys(("http", "https"), _http_records),
+    **dict.fromkeys(_JETSTREAMS, _jetstream_records),
 }
-LOGS: Mapping[str, Maker[HealthEventLog]] = dict.fromkeys(_DATABASES, _sql_log)
+LOGS: Mapping[str, Maker[HealthEventLog]] = {
+    **dict.fromkeys(_DATABASES, _sql_log),
+    **dict.fromkeys(_JETSTREAMS, _jetstream_log),
+}
+_EDITABLE: Mapping[str, Maker[EditableRecords]] = {
+    **dict.fromkeys(_DATABASES, _sql_records),
+    **dict.fromkeys(_JETSTREAMS, _jetstream_records),
+}
 PUBLISHERS: Mapping[str, Maker[HealthEventPublisher]] = {
     "stdout": _stdout_publisher,
     "file": _file_publisher,
@@ -214,8 +276,6 @@ def _unknown(option: str, url: str, known: Iterable[str]) -> str:
     """What nobody knows may hold a secret anywhere: its scheme alone is told."""
     scheme = scheme_of(url)
     told = f"{option} {scheme}:…" if ":" in url else f"{option} {url}"
-    if scheme in PLANNED:
-        return f"{told}: {scheme} is not supported by this version; {_use(known)}"
     hint = "; the services that apprise knows are for --notify" if option == "--publish" and "://" in url else ""
     return f"{told}: not a URL that is known here; {_use(known)}{hint}"
 

@@ -26,7 +26,7 @@ def show_cluster(url: str, *, as_json: bool) -> bool:
         for each in found:
             terminal.write_json(_document(each))
     elif found:
-        terminal.console_for().print(_table(found, datetime.now(UTC)))
+        terminal.console_for().print(cluster_table(found, datetime.now(UTC)))
     if unwatched:
         who = "nobody is there" if not found else "the next beats may change that"
         terminal.tell(f"{unwatched} of {SHARDS} shards are watched by nobody; {who}")
@@ -61,7 +61,8 @@ def _document(instance: Instance) -> dict[str, Any]:
     }
 
 
-def _table(found: Sequence[Instance], now: datetime) -> Table:
+def cluster_table(found: Sequence[Instance], now: datetime) -> Table:
+    """The instances as people see them at `now`."""
     shown = terminal.table(
         {
             "instance": {**terminal.FOLDS, "style": "bold"},

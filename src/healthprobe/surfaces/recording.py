@@ -1,4 +1,4 @@
-"""Recording: the embedded store of runtime records, shown and edited by hand."""
+"""Recording: a store of runtime records, shown and edited by hand."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ConfigurationError
 from healthprobe.surfaces import terminal
 from healthprobe.surfaces.adapters import Adapters
+from healthprobe.surfaces.logs import configure_logs
 from healthprobe.surfaces.naming import shown
 
 if TYPE_CHECKING:
-    from healthprobe.adapters.sql import SqlRecords
+    from healthprobe.surfaces.editable import EditableRecords
 
 
 def add_record(url: str, game_id: str, endpoint: str, *, container: str, status: str) -> None:
@@ -29,7 +30,7 @@ def add_record(url: str, game_id: str, endpoint: str, *, container: str, status:
 
 
 def import_records(url: str, file: Path) -> None:
-    """Put all records of a JSON or YAML file into the store at `url`, or none."""
+    """Put all records of a JSON or YAML file into the store at `url`, or none where one of them could not be probed."""
     from healthprobe.adapters.file import read_records
 
     records = read_records(file)
@@ -48,7 +49,7 @@ def remove_records(url: str, game_ids: Sequence[str]) -> bool:
 
 
 def put_records(url: str, records: Sequence[RuntimeRecord]) -> None:
-    """Add `records` to the store at `url`, or replace those of the same games: all, or none."""
+    """Add `records` to the store at `url`, or replace those of the same games: all, or none where it can do that."""
     uvloop.run(_put(url, records))
 
 
@@ -90,8 +91,8 @@ def _refuse_unprobeable(records: Sequence[RuntimeRecord]) -> None:
 
 
 @asynccontextmanager
-async def _store(url: str, *, existing: bool) -> AsyncIterator[SqlRecords]:
-    adapters = Adapters(existing=existing)
+async def _store(url: str, *, existing: bool) -> AsyncIterator[EditableRecords]:
+    adapters = Adapters(existing=existing, logger=configure_logs("warning"))
     try:
         yield await adapters.editable_records(url)
     finally:

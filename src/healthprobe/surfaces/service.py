@@ -133,7 +133,12 @@ async def _settle_memory(tally: Tally) -> None:
 
 
 async def _open_incidents(parts: Parts, within: float) -> int | None:
-    """How many of the running games are in an incident; None where store and log do not tell within so many seconds."""
+    """How many of the running games are in an incident; None where store and log do not tell within so many seconds.
+
+    In a cluster, too: the games of all the others are not ours to ask for.
+    """
+    if parts.leases is not None:
+        return None
     with suppress(HealthprobeError, TimeoutError):
         async with asyncio.timeout(within):
             running = await parts.records.list_by_status(RUNNING)

@@ -137,10 +137,10 @@ class Committer:
             self._tell_that_it_is_back()
 
     async def _read_back(self) -> None:
-        while unread := list(islice(self._ledger.unread, _QUESTION)):
+        while unread := dict(islice(self._ledger.unread.items(), _QUESTION)):
             last_events = await self._log.last_events(unread)
-            for game_id in unread:
-                if game_id in self._ledger.unread:
+            for game_id, admission in unread.items():
+                if self._ledger.unread.get(game_id) == admission:
                     self._ledger.settle(game_id, last_events.get(game_id))
             await asyncio.sleep(0)
 
@@ -209,8 +209,12 @@ class Committer:
         return missing
 
     def _take(self, transition: Transition, stands: HealthEvent | None) -> None:
-        """What stands in the log is the game's state, whoever wrote it."""
-        self._ledger.settle(transition.game_id, stands)
+        """What stands in the log is the game's state, whoever wrote it.
+
+        Where its shard went and came back meanwhile, the log is asked again, for others may have written since.
+        """
+        if transition.game_id not in self._ledger.unread:
+            self._ledger.settle(transition.game_id, stands)
         keys = _keys(transition)
         if stands == transition.event:
             self._telemetry.record_health_event(transition.details.event_type)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from itertools import count
 
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.hysteresis import UNREAD, GameState, Standing, after_failure, after_log, after_success
@@ -16,7 +17,9 @@ from healthprobe.worker.bystanders import Voice
 class Ledger:
     """Applies hysteresis to outcomes and to what the log says; of a healthy game it knows at most its last sequence.
 
-    `waiting` has at most one transition a game, in the order in which they were decided.
+    `waiting` has at most one transition a game, in the order in which they were decided. `unread` are the games that
+    the log has not told about, each with the number of its admission: for one that went and came back meanwhile, an
+    answer to what was asked before is too old.
     """
 
     def __init__(self, threshold: int, clock: Callable[[], datetime], logger: Voice) -> None:
@@ -24,16 +27,17 @@ class Ledger:
         self._clock = clock
         self._logger = logger
         self.states: dict[str, GameState] = {}
-        self.unread: dict[str, None] = {}
+        self.unread: dict[str, int] = {}
         self.waiting: dict[str, Transition] = {}
         self._last_sequences: dict[str, int] = {}
+        self._admissions = count(1)
 
     def admit(self, game_id: str) -> None:
         """A game appeared: until the log was read, nothing about it is decided."""
         waiting = self.waiting.get(game_id)
         if waiting is None:
             self.states[game_id] = UNREAD
-            self.unread[game_id] = None
+            self.unread[game_id] = next(self._admissions)
         else:
             self.states[game_id] = GameState(Standing.UNREAD, pending=waiting.details)
 

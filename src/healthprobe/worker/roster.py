@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from operator import attrgetter
 
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import Window, fraction_of, lanes_needed
-from healthprobe.domain.shard import shard_of
+from healthprobe.domain.shard import SHARDS, shard_of
 from healthprobe.domain.target import ProbeTarget, target_of
 from healthprobe.worker.portions import in_portions
 
+Cut = Sequence[Sequence[RuntimeRecord]]
+"""A list of records by their shards, in its order."""
+
 _SLICES = 64
 """Into how many slices of the window games are put to be sorted: the longest sort is then one of a few thousand."""
+
+_CUT_AT_ONCE = 1_000
+"""How many records are put to their shards between two turns of the loop, in a fraction of a millisecond."""
 
 
 class WatchedGame:
@@ -53,7 +61,8 @@ class RosterChange:
 class Roster:
     """All that depends on one list of records. It is never changed: another list makes another roster.
 
-    `games` and their `phases` are in ascending order of phase; with `shards` they are those of these alone.
+    `games` and their `phases` are in ascending order of phase. With `shards` they are those of these alone, and `cut`
+    is the list by shards, so that one that comes or goes costs what it has, and not what all others have.
     `most_in_flight` is how many probes are in flight at once where every engine hangs, `repeated` the ids that are
     listed more than once.
     """
@@ -62,6 +71,7 @@ class Roster:
     probe_timeout: float
     shards: frozenset[int] | None = None
     records: Sequence[RuntimeRecord] = ()
+    cut: Cut = ()
     by_id: Mapping[str, WatchedGame] = field(default_factory=dict)
     repeated: frozenset[str] = frozenset()
     games: Sequence[WatchedGame] = ()
@@ -77,18 +87,42 @@ class Roster:
         """The roster of a new list, of these shards or of all, and what that changes; made in portions."""
         if records is self.records and shards is self.shards:
             return self, RosterChange()
+        cut = await self._cut(records) if shards is not None else ()
         comparison = _Comparison(self, shards)
-        async for record in in_portions(records):
+        if shards is None:
+            changed: Iterable[RuntimeRecord] = records
+        elif records is self.records and self.shards is not None:
+            async for game in in_portions(self.games):
+                comparison.keep(game)
+            changed = chain.from_iterable(cut[shard] for shard in shards - self.shards)
+        else:
+            changed = chain.from_iterable(cut[shard] for shard in shards)
+        async for record in in_portions(changed):
             comparison.take(record)
         change = comparison.change()
         roster = replace(
-            self, shards=shards, records=records, by_id=comparison.by_id, repeated=frozenset(comparison.repeated)
+            self,
+            shards=shards,
+            records=records,
+            cut=cut,
+            by_id=comparison.by_id,
+            repeated=frozenset(comparison.repeated),
         )
         return (await _in_order(roster) if change.appeared or change.retired else roster), change
 
+    async def _cut(self, records: Sequence[RuntimeRecord]) -> Cut:
+        if records is self.records and self.cut:
+            return self.cut
+        cut: list[list[RuntimeRecord]] = [[] for _ in range(SHARDS)]
+        for first in range(0, len(records), _CUT_AT_ONCE):
+            for record in records[first : first + _CUT_AT_ONCE]:
+                cut[shard_of(record.game_id)].append(record)
+            await asyncio.sleep(0)
+        return cut
+
 
 class _Comparison:
-    """A new list beside the roster in force, record by record.
+    """A new list, or other shards, beside the roster in force, record by record.
 
     A record that changed gets a new target. Of a game that is listed more than once the first record counts: it would
     count twice a tick, and one healthy and one failing endpoint would flap for ever.
@@ -104,19 +138,24 @@ class _Comparison:
         self.by_id: dict[str, WatchedGame] = {}
         self.repeated: set[str] = set()
 
+    def keep(self, game: WatchedGame) -> None:
+        """The list is the same: the game stays as it is, if its shard does."""
+        if self._shards is not None and game.shard in self._shards:
+            self.by_id[game.game_id] = self._left.pop(game.game_id)
+            if game.game_id in self._before.repeated:
+                self.repeated.add(game.game_id)
+
     def take(self, record: RuntimeRecord) -> None:
+        """The record is listed, and its shard is one of these."""
         game_id = record.game_id
         if game_id in self.by_id:
             self.repeated.add(game_id)
             return
         known = self._left.get(game_id)
-        shard = shard_of(game_id) if known is None else known.shard
-        if self._shards is not None and shard not in self._shards:
-            return
         if known is not None and (known.record is record or known.record == record):
             self.by_id[game_id] = self._left.pop(game_id)
         else:
-            self._watch(record, shard)
+            self._watch(record, shard_of(game_id) if known is None else known.shard)
 
     def change(self) -> RosterChange:
         retired = [*self._retired, *(game.target for game in self._left.values())]

@@ -16,8 +16,9 @@ class Takeover:
     """Prunes what is gone, prepares what is new, and has the ledger admit it. `roster` is what is in force.
 
     Nothing about a new game is decided before the log has told of it: the ledger has admitted it when the roster names
-    it, and not after. All of it is done in portions, and one that is cancelled in the middle leaves one roster or the
-    other in force. `forget` is told of targets that are not probed any more.
+    it, and not after. What was decided when its shard was ours the last time is dropped. All of it is done in portions,
+    and one that is cancelled in the middle leaves one roster or the other in force. `forget` is told of targets that
+    are not probed any more.
     """
 
     def __init__(self, roster: Roster, ledger: Ledger, forget: Callable[[ProbeTarget], None], logger: Voice) -> None:
@@ -29,7 +30,10 @@ class Takeover:
     async def to(self, records: Sequence[RuntimeRecord], shards: frozenset[int] | None) -> RosterChange:
         """Let `records` be in force, of these shards or of all; what that has changed."""
         roster, change = await self.roster.updated(records, shards)
+        ours_before = self.roster.shards
         async for game_id in in_portions(change.appeared):
+            if ours_before is not None and roster.by_id[game_id].shard not in ours_before:
+                self._ledger.abandon(game_id)
             self._ledger.admit(game_id)
         self.roster = roster
         async for target in in_portions(change.retired):

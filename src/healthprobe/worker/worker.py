@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from math import isfinite
@@ -13,6 +13,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.domain.outcome import ProbeOutcome
+from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import AutoLanes, next_tick, spread_window
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import ConfigurationError, HealthEventLog, Prober, RuntimeRecordStore, ShardTenure, Telemetry
@@ -109,13 +110,15 @@ class Worker:
             monotonic=monotonic,
         )
         self._news = News()
+        self._moves = News()
         self._one_takeover = asyncio.Lock()
         self._ticking = False
         self._tick: Tick | None = None
         self._tick_began = 0.0
+        self._looked_at = 0.0
         self._spread = False
         if shards is not None:
-            shards.on_change(self.refresh)
+            shards.on_change(self._on_move)
             shards.before_release(self._committer.hand_over)
 
     @property
@@ -199,8 +202,23 @@ class Worker:
 
     async def _take_over(self) -> RosterChange:
         async with self._one_takeover:
-            shards = None if self._shards is None else self._shards.shards
-            return await self._takeover.to(await self._listing.records(), shards)
+            records = await self._listing.records()
+            if self._shards is None:
+                return await self._takeover.to(records, None)
+            looked_at, shards = self._monotonic(), self._shards.shards
+            await self._let_go_of_interrupted(records, shards, self._shards)
+            change = await self._takeover.to(records, shards)
+            self._looked_at = looked_at
+            return change
+
+    async def _let_go_of_interrupted(
+        self, records: Sequence[RuntimeRecord], shards: frozenset[int], tenure: ShardTenure
+    ) -> None:
+        """Of shards that were lost and are back since we looked last, others may have told more than we know."""
+        known = self._takeover.roster.shards or frozenset()
+        interrupted = frozenset(shard for shard in shards & known if not tenure.covers(shard, self._looked_at))
+        if interrupted:
+            await self._takeover.to(records, shards - interrupted)
 
     async def _follow_news(self) -> None:
         """Take over what changes in the middle of a tick, and go on with it; newcomers are asked at once."""
@@ -211,7 +229,14 @@ class Worker:
                 self._go_on_with(await self._take_over())
             except Exception as error:  # noqa: BLE001  the next tick takes it over
                 self._verdicts.tell_of(error)
-            await asyncio.sleep(max(_BETWEEN_NEWS, _REST_AFTER_NEWS * (self._monotonic() - heard_at)))
+            rest = _REST_AFTER_NEWS * (self._monotonic() - heard_at)
+            await asyncio.sleep(_BETWEEN_NEWS)
+            await self._moves.pause(rest)
+
+    def _on_move(self) -> None:
+        """Shards have come or gone: what they have is watched by nobody until we take that over, so no rest is due."""
+        self._moves.tell()
+        self.refresh()
 
     def _go_on_with(self, change: RosterChange) -> None:
         roster = self._takeover.roster

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Self
 
 import msgspec
@@ -24,6 +26,9 @@ AT_ONCE = 500
 """The most requests that wait for an answer at once: servers bound their queues."""
 
 _CONNECT_WITHIN = 2
+_TRIES = 2
+"""How often each server is tried before there is a connection; one that breaks later is sought for ever."""
+
 _PING_EVERY = 2
 _NO_RESPONDERS = "503"
 
@@ -77,7 +82,8 @@ class JetStream:
         self._client = Client()
         self._inbox = ""
         self._asked: dict[int, _Questions] = {}
-        self._number = 0
+        self._numbers = count(1)
+        self._trouble: Exception | None = None
 
     @classmethod
     async def open(cls, address: NatsAddress) -> Self:
@@ -104,6 +110,12 @@ class JetStream:
         """Whether the server that we are connected to is one of several."""
         return bool(self._client._server_info.get("cluster"))  # noqa: SLF001  there is no other way to ask
 
+    def at(self, address: NatsAddress) -> Self:
+        """The same connection, for what `address` names on this cluster. It ends for all who share it."""
+        shared = copy.copy(self)
+        shared.address = address
+        return shared
+
     async def aclose(self) -> None:
         """Close the connection."""
         self._fail_all("the connection was closed")
@@ -120,17 +132,19 @@ class JetStream:
             answers += await self._ask(requests[first : first + AT_ONCE], within)
         return answers
 
-    async def call(self, api: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    async def call(
+        self, api: str, body: Mapping[str, Any] | None = None, within: float = ANSWER_WITHIN
+    ) -> Mapping[str, Any]:
         """Ask one question of JetStream's API. Raises Unanswered or Refused."""
-        (answer,) = await self.ask([Request(f"$JS.API.{api}", b"" if body is None else msgspec.json.encode(body))])
+        request = Request(f"$JS.API.{api}", b"" if body is None else msgspec.json.encode(body))
+        (answer,) = await self.ask([request], within)
         told: Mapping[str, Any] = msgspec.json.decode(answer)
         if (error := told.get("error")) is not None:
             raise Refused(error.get("err_code", 0), error.get("description", "it does not say why"))
         return told
 
     async def _ask(self, requests: Sequence[Request], within: float) -> list[bytes]:
-        self._number += 1
-        number, questions = self._number, _Questions([None] * len(requests), len(requests))
+        number, questions = next(self._numbers), _Questions([None] * len(requests), len(requests))
         self._asked[number] = questions
         try:
             async with asyncio.timeout(within):
@@ -157,20 +171,22 @@ class JetStream:
                 name="healthprobe",
                 connect_timeout=_CONNECT_WITHIN,
                 reconnect_time_wait=1,
-                max_reconnect_attempts=-1,
+                max_reconnect_attempts=_TRIES - 1,
                 ping_interval=_PING_EVERY,
                 max_outstanding_pings=2,
                 pending_size=0,
                 allow_reconnect=True,
                 tls=self._trust(),
                 user_credentials=address.creds,
-                error_cb=_ignore,
+                error_cb=self._on_trouble,
                 disconnected_cb=self._on_disconnect,
             )
         except (NatsError, OSError, TimeoutError) as error:
-            if _is_refusal(error):
-                raise ConfigurationError(f"{address.name} refuses the connection: {_cause(error)}") from error
-            raise Unanswered(_cause(error)) from error
+            trouble = self._trouble or error
+            if _is_refusal(trouble):
+                raise ConfigurationError(f"{address.name} refuses the connection: {_cause(trouble)}") from error
+            raise Unanswered(_cause(trouble)) from error
+        self._client.options["max_reconnect_attempts"] = -1
         self._inbox = self._client.new_inbox()
         await self._client.subscribe(f"{self._inbox}.*.*", cb=self._on_answer)
 
@@ -192,6 +208,11 @@ class JetStream:
         else:
             questions.take(int(place), message.data)
 
+    async def _on_trouble(self, trouble: Exception) -> None:
+        """What the client tells while it looks for a server: once connected, each request says what that costs."""
+        if self._trouble is None or not _is_refusal(self._trouble):  # a server that has refused us may reset the next
+            self._trouble = trouble
+
     async def _on_disconnect(self) -> None:
         self._fail_all("the connection broke")
 
@@ -202,10 +223,6 @@ class JetStream:
     def _fail(self, questions: _Questions, why: str) -> None:
         if not questions.done.done():
             questions.done.set_exception(Unanswered(why))
-
-
-async def _ignore(_: Exception) -> None:
-    """What the client tells while it looks for a server: what that costs us, each request says itself."""
 
 
 def _is_refusal(error: BaseException) -> bool:

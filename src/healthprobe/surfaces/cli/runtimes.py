@@ -1,4 +1,4 @@
-"""`healthprobe runtimes`: the embedded store, edited while `run` runs."""
+"""`healthprobe runtimes`: the embedded store, or one on a server, edited while `run` runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from healthprobe.surfaces.cli import errors, options
 from healthprobe.surfaces.settings import DEFAULT_DATABASE
 
 app = typer.Typer(
-    help="Edit the embedded store of runtime records. A run that uses it takes the change over at its next tick.",
+    help="Edit the embedded store of runtime records, or one on a server. A run that uses it takes the change over at "
+    "its next tick, and from [b]nats:[/b]//… at once.",
     rich_markup_mode="rich",
     epilog="Example: [b]healthprobe runtimes add game-7 http://10.0.0.7:8080 --container c0ffee[/b]",
 )

@@ -1,0 +1,173 @@
+"""The cast of a cluster: instances that share the engines, and the NATS nodes by which they do it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+from tests.servers.nats import NatsServer
+
+from chaos.cast import Cast
+from chaos.cluster.form import SPARE, ClusterForm
+from chaos.cluster.instance import Instance
+from chaos.cluster.line import Line
+from chaos.cluster.stage import ClusterStage
+from chaos.cluster.tail import Tail
+from chaos.consumers import StreamConsumer
+from chaos.patience import Impatient, until
+from chaos.program import Program
+from chaos.row import Row
+from chaos.verdict import breaks_of
+
+_LONGER = 1.2
+"""Leases after which one has lapsed for certain."""
+
+
+class ClusterCast(Cast):
+    """`instances` are there or will be in a moment, but for the spare one, which is away until it joins."""
+
+    form: ClusterForm
+    stage: ClusterStage
+    log: Tail
+
+    def __init__(self, stage: ClusterStage, name: str) -> None:
+        super().__init__(stage)
+        self.name = name
+        self.instances: list[Instance] = []
+        self._judged = 0
+
+    async def begin(self, stack: AsyncExitStack, *, fenced: bool = True) -> None:
+        """Begin the instances, with a log of their own."""
+        nodes = self.stage.nats.nodes
+        self.log = Tail([node.url() for node in nodes], self.name)
+        stack.push_async_callback(self.log.aclose)
+        self.consumers = [StreamConsumer(self.stage.redis.port, self.name)]
+        for consumer in self.consumers:
+            stack.push_async_callback(consumer.aclose)
+        for name in self.form.names:
+            folder = self.stage.folder / self.name / name
+            folder.mkdir(parents=True)
+            appends = f"PUB {self.name}.events.".encode()
+            line = await stack.enter_async_context(Line([node.port for node in nodes], appends))
+            instance = Instance(name, folder, self._arguments(line), line, fenced=fenced)
+            if name == SPARE:
+                instance.stay_away()
+            self.instances.append(await stack.enter_async_context(instance))
+        stack.callback(self._end_all)
+
+    async def perform(self, name: str, fault: Callable[[], Awaitable[None]]) -> Row:
+        """One row, to which belongs what came after the one before it was judged."""
+        late = await self.log.count() - self._judged
+        row = await super().perform(name, fault)
+        self._judged = await self.log.count()
+        if not late:
+            return row
+        return replace(row, differences=(f"{late} events came when the row before was over", *row.differences))
+
+    async def observe(self, name: str, fault: Callable[[], Awaitable[None]]) -> Row:
+        """One row, judged when `fault` is over, whatever has not arrived by then."""
+        marks = await self._mark()
+        problems: list[str] = []
+        try:
+            await fault()
+        except Impatient as impatient:
+            problems.append(str(impatient))
+        return await self._row(name, marks, problems)
+
+    async def calm(self) -> None:
+        await super().calm()
+        self._judged = await self.log.count()
+
+    @property
+    def programs(self) -> Sequence[Program]:
+        return self.present
+
+    @property
+    def present(self) -> list[Instance]:
+        return [instance for instance in self.instances if instance.is_present]
+
+    def victims(self) -> list[Instance]:
+        """Some of those that are present, at least one, each a fault of its own."""
+        most = min(self.form.most_victims, len(self.present))
+        victims = self.chance.sample(self.present, self.chance.randint(min(1, most), most))
+        self.struck += len(victims)
+        return victims
+
+    async def log_has_all(self) -> None:
+        """Wait until the log tells of every actor what it is now, whatever else it has."""
+
+        async def tells_what_is() -> bool:
+            await self.log.count()
+            return self.log.in_incident.intersection(self.play.actors) == self.play.fallen
+
+        await until(tells_what_is, "the log tells what the engines are", within=self.form.patience)
+
+    async def is_broken(self) -> bool:
+        """Whether an event in the log does not continue its game's."""
+        return breaks_of(await self.log.events()) > 0
+
+    async def leader(self) -> NatsServer:
+        """The node that leads the log, when there is one."""
+        found: list[NatsServer] = []
+
+        async def somebody_leads() -> bool:
+            leader = await asyncio.to_thread(self.stage.nats.leader_of, self.log.stream)
+            found.extend([leader] if leader else [])
+            return bool(found)
+
+        await until(somebody_leads, "a node leads the log", within=self.form.patience)
+        self.struck += 1
+        return found[0]
+
+    async def is_healthy(self, node: NatsServer) -> None:
+        """Wait until this node is one of the cluster's again."""
+
+        async def is_healthy() -> bool:
+            return await asyncio.to_thread(node.is_healthy)
+
+        await until(is_healthy, "a node is healthy again", within=self.form.patience)
+
+    async def others_tell_of_everything(self) -> None:
+        """A fault lasts: for longer than a lease, and as long as the others need to tell what the engines do."""
+        lasts = self.longer_than_a_lease()
+        began = time.monotonic()
+        await self.over()
+        await asyncio.sleep(began + lasts - time.monotonic())
+        await self.over()
+
+    def longer_than_a_lease(self) -> float:
+        """So many seconds that whoever is silent has lost all leases by their end."""
+        return self.chance.uniform(_LONGER * self.form.lease, self.form.life)
+
+    async def silence(self) -> None:
+        """The log has all that it must have: who still has something to say shall say it now."""
+        await asyncio.sleep(_LONGER * self.form.lease)
+
+    def _arguments(self, line: Line) -> list[str]:
+        cluster = f"{line.url}?prefix={self.name}"
+        bus = self.stage.redis.url(f"/0?stream={self.name}")
+        lease = f"{self.form.lease:g}s"
+        records = f"file:{self.stage.records}"
+        return [
+            *("--cluster", cluster, "--lease", lease, "--records", records, "--publish", bus),
+            *self.form.options,
+        ]
+
+    def _end_all(self) -> None:
+        """All at once, and not one after the other."""
+        for instance in self.instances:
+            instance.line.flow()
+            instance.resume()
+            instance.stay_away(signal.SIGTERM)
+
+
+@asynccontextmanager
+async def cluster_cast(stage: ClusterStage, name: str = "health", *, fenced: bool = True) -> AsyncIterator[ClusterCast]:
+    async with AsyncExitStack() as stack:
+        cast = ClusterCast(stage, name)
+        await cast.begin(stack, fenced=fenced)
+        yield cast

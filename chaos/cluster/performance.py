@@ -1,0 +1,47 @@
+"""The performance: every fault that is asked for, done to one cluster, and then to one without a fence."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+
+from chaos.cluster.cast import cluster_cast
+from chaos.cluster.faults import FAULTS, WITHOUT_A_FENCE
+from chaos.cluster.form import ClusterForm
+from chaos.cluster.stage import ClusterStage, cluster_stage
+from chaos.performance import Say, rows_of
+from chaos.row import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """`rows` hold, each, and `unfenced` does not, where it was performed."""
+
+    rows: list[Row]
+    unfenced: Row | None
+
+    @property
+    def holds(self) -> bool:
+        shows = self.unfenced is None or self.unfenced.breaks > 0
+        return shows and all(row.holds for row in self.rows)
+
+
+async def performed(form: ClusterForm, seed: int, names: Collection[str], say: Say) -> Proof:
+    """The rows of the faults with these names. However it ends, nothing is left running."""
+    say(
+        f"seed {seed}: {form.actors + form.faltering:,} engines, {form.instances} instances, "
+        f"a tick every {form.interval:g}s, leases of {form.lease:g}s; the servers start"
+    )
+    async with cluster_stage(form, seed) as stage:
+        rows = await rows_of(cluster_cast, stage, FAULTS, names, say)
+        return Proof(rows, await _unfenced(stage, say) if WITHOUT_A_FENCE.name in names else None)
+
+
+async def _unfenced(stage: ClusterStage, say: Say) -> Row:
+    fault = WITHOUT_A_FENCE
+    say(f"{fault.name}: {fault.told}")
+    async with cluster_cast(stage, fault.name, fenced=False) as cast:
+        row = await cast.observe(fault.told, partial(fault.perform, cast))
+    say(f"{fault.name}: {row.breaks} out of order after {row.struck} faults")
+    return row

@@ -1,0 +1,31 @@
+"""The stage of a cluster: engines, a bus, and three NATS nodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from tests.servers.nats import NatsCluster
+
+from chaos.cluster.form import ClusterForm
+from chaos.oracle import Oracle
+from chaos.stage import Stage, set_up
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStage(Stage):
+    """Where the log, and the leases of those who write it, are on `nats`."""
+
+    form: ClusterForm
+    nats: NatsCluster
+
+
+@asynccontextmanager
+async def cluster_stage(form: ClusterForm, seed: int) -> AsyncIterator[ClusterStage]:
+    """Everything runs until the context ends, and then nothing of it is left."""
+    oracle = Oracle(form.names, most_failures=math.inf)
+    with NatsCluster() as nats:
+        async with set_up(form, seed, oracle) as stage:
+            yield ClusterStage(form, stage.chance, stage.folder, stage.play, stage.canary, stage.redis, nats=nats)

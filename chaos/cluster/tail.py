@@ -1,0 +1,126 @@
+"""The log as a stranger reads it: with the plain client, message by message from the stream's leader."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import nats
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from chaos.oracle import Document
+
+_ASK_WITHIN = 2.0
+_AT_ONCE = 200
+_NOT_THERE = 404
+_LOOK_EVERY = 0.05
+
+_AWAY = (NatsError, OSError, TimeoutError)
+
+
+class Refused(Exception):
+    """JetStream has answered with an error."""
+
+
+class Tail:
+    """The events of `prefix` in a cluster with these servers, as far as they were read by now; it may be away."""
+
+    def __init__(self, servers: Sequence[str], prefix: str) -> None:
+        self._servers = list(servers)
+        self._filter = f"{prefix}.events.>"
+        self._marker = f"{prefix}.events."
+        self._client: Client | None = None
+        self.stream = ""
+        """The stream that has the log; empty until there is one."""
+        self.in_incident: set[str] = set()
+        """The games whose last event is a probe_failed."""
+        self._events: list[Document] = []
+        self._after = 0
+        self._next_look = 0.0
+        self._one_at_a_time = asyncio.Lock()
+
+    async def count(self) -> int:
+        """How many events have been read."""
+        await self._look()
+        return len(self._events)
+
+    async def events(self) -> list[Document]:
+        """All of them, in the order of the log."""
+        await self._look()
+        return list(self._events)
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def _look(self) -> None:
+        async with self._one_at_a_time:
+            if time.monotonic() < self._next_look:
+                return
+            try:
+                await self._read_on()
+            except (*_AWAY, Refused):
+                pass  # it is away: the next look reads on
+            self._next_look = time.monotonic() + _LOOK_EVERY
+
+    async def _read_on(self) -> None:
+        if not self.stream:
+            (self.stream,) = (await self._asked("STREAM.NAMES", {"subject": self._filter}))["streams"] or [""]
+            if not self.stream:
+                return
+        last = (await self._asked(f"STREAM.INFO.{self.stream}"))["state"]["last_seq"]
+        while self._after < last:
+            places = range(self._after + 1, min(self._after + _AT_ONCE, last) + 1)
+            for message in await asyncio.gather(*map(self._message, places)):
+                if message is not None and message["subject"].startswith(self._marker):
+                    self._take(json.loads(base64.b64decode(message["data"])))
+                self._after += 1
+
+    def _take(self, event: Document) -> None:
+        self._events.append(event)
+        if event["event_type"] == "probe_failed":
+            self.in_incident.add(event["game_id"])
+        else:
+            self.in_incident.discard(event["game_id"])
+
+    async def _message(self, place: int) -> dict[str, Any] | None:
+        """The message at this place of the stream, or None where there is none."""
+        try:
+            return await self._told({"seq": place})
+        except Refused as refusal:
+            if refusal.args[0] != _NOT_THERE:
+                raise
+        # Whoever has something behind it can tell that it is gone. A leader that was paused does not know of it yet.
+        await self._told({"seq": place, "next_by_subj": ">"})
+        return None
+
+    async def _told(self, question: dict[str, Any]) -> dict[str, Any]:
+        message: dict[str, Any] = (await self._asked(f"STREAM.MSG.GET.{self.stream}", question))["message"]
+        return message
+
+    async def _asked(self, api: str, question: dict[str, Any] | None = None) -> dict[str, Any]:
+        if self._client is None:
+            self._client = await nats.connect(
+                self._servers,
+                connect_timeout=1,
+                reconnect_time_wait=0.2,
+                max_reconnect_attempts=-1,
+                ping_interval=1,
+                max_outstanding_pings=2,
+                error_cb=_ignore,
+            )
+        body = b"" if question is None else json.dumps(question).encode()
+        answer = await self._client.request(f"$JS.API.{api}", body, timeout=_ASK_WITHIN)
+        told: dict[str, Any] = json.loads(answer.data)
+        if "error" in told:
+            raise Refused(told["error"]["code"], told["error"].get("description"))
+        return told
+
+
+async def _ignore(_: Exception) -> None:
+    """A server is away: that is what is done to it here."""

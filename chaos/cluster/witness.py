@@ -1,0 +1,112 @@
+"""The witnesses: engines in a process of their own that are always well, and note by whom they were asked, and when.
+
+python -m chaos.cluster.witness COUNT
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Any, Self, cast
+
+import uvloop
+
+_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_GRACE = 5.0
+
+
+Asked = tuple[float, int, int]
+"""When, in monotonic seconds, which engine, by its number, and from which local port."""
+
+
+class Witnesses:
+    """So many engines, gone when the context ends, and also when we end in any way. `ports` are theirs, in order."""
+
+    def __init__(self, count: int) -> None:
+        self.ports: list[int] = []
+        self._count = count
+        self._child: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "chaos.cluster.witness", str(self._count)]
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
+        )
+        self.ports = self._reply()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._child is not None
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+        try:
+            self._child.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+    def heard(self) -> list[Asked]:
+        """Who asked since this was called last, in order."""
+        assert self._child is not None
+        assert self._child.stdin is not None
+        self._child.stdin.write("\n")
+        self._child.stdin.flush()
+        return [(at, engine, by) for at, engine, by in self._reply()]
+
+    def _reply(self) -> Any:
+        assert self._child is not None
+        assert self._child.stdout is not None
+        reply = self._child.stdout.readline()
+        if not reply:
+            raise RuntimeError("the engines' process has ended")
+        return json.loads(reply)
+
+
+class _Connection(asyncio.Protocol):
+    """Whoever asks sends one request after the other, each in one piece."""
+
+    def __init__(self, engine: int, notes: list[Asked]) -> None:
+        self._engine = engine
+        self._notes = notes
+        self._by = 0
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._by = transport.get_extra_info("peername")[1]
+
+    def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
+        if data.endswith(b"\r\n\r\n"):
+            self._notes.append((time.monotonic(), self._engine, self._by))
+            self._transport.write(_OK)
+
+
+async def _serve(count: int) -> None:
+    loop = asyncio.get_running_loop()
+    notes: list[Asked] = []
+    ports = []
+    for engine in range(count):
+        server = await loop.create_server(partial(_Connection, engine, notes), "127.0.0.1", 0)
+        ports.append(server.sockets[0].getsockname()[1])
+    _tell(ports)
+    # The pipe from the parent ends with the parent, whatever ends it.
+    while await asyncio.to_thread(sys.stdin.readline):
+        told, notes[:] = list(notes), []
+        _tell(told)
+
+
+def _tell(document: object) -> None:
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(int(sys.argv[1])))

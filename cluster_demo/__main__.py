@@ -1,0 +1,67 @@
+"""The command line of the demo; run it from the root of the repository.
+
+python -m cluster_demo [--for 40s]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.servers.nats import NatsCluster
+
+from cluster_demo.acts import scripts
+from cluster_demo.instance import EndedUnasked
+from cluster_demo.show import performed
+from cluster_demo.voice import Voice
+from healthprobe.ports import HealthprobeError
+from healthprobe.surfaces.durations import Duration, parse_duration
+from healthprobe.testing.fleet import FleetProcess
+
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    for ending in _ENDINGS:
+        signal.signal(ending, signal.default_int_handler)
+    try:
+        with (
+            TemporaryDirectory(prefix="healthprobe-cluster-demo-") as folder,
+            NatsCluster(sync="always") as cluster,
+            FleetProcess(scripts()) as fleet,
+        ):
+            holds = asyncio.run(_performed(cluster, fleet, Path(folder), arguments.seconds))
+    except KeyboardInterrupt:
+        holds = True
+    except (HealthprobeError, EndedUnasked) as error:
+        sys.exit(f"cluster-demo: {error}")
+    sys.exit(0 if holds else 1)
+
+
+async def _performed(cluster: NatsCluster, fleet: FleetProcess, folder: Path, seconds: float) -> bool:
+    ended = asyncio.Event()
+    for ending in _ENDINGS:
+        asyncio.get_running_loop().add_signal_handler(ending, ended.set)
+    return await performed(cluster, fleet, folder, Voice(), seconds=seconds, ended=ended)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m cluster_demo", description="A cluster in trouble, on loopback.")
+    parser.add_argument(
+        "--for",
+        dest="seconds",
+        metavar="DURATION",
+        type=parse_duration,
+        default=Duration(40),
+        help="how long, as in 60s",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""The heartbeat: renew, tell the others, see who is there, ask for what our share lacks. Five times in a lease."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from healthprobe.adapters.nats.holdings import Holdings
+from healthprobe.adapters.nats.instances import Instance
+from healthprobe.adapters.nats.jetstream import Refused, Unanswered
+from healthprobe.adapters.nats.membership import Membership
+
+BEATS = 5
+"""How many beats there are in a lease."""
+
+_NEWS_IN_A_BEAT = 10
+"""How often at most a beat comes early: a whole fleet may start at once."""
+
+_A_TRY = 1.0
+"""Seconds in which all that is missing is made, or nobody is there to make it."""
+
+
+class Heartbeat:
+    """Beats for the leases of `shards` and `duties`, which last `lease` seconds. JetStream never stops it.
+
+    `document` is what we tell of ourselves. At each beat `heed` is called once it is known who is there and `shards`
+    has its quota; it may only begin things in the tasks that it is given. With `is_leaving` set it renews what we have
+    and does nothing else.
+    """
+
+    def __init__(
+        self,
+        shards: Holdings,
+        duties: Holdings,
+        membership: Membership,
+        *,
+        lease: float,
+        logger: Any,
+        monotonic: Callable[[], float],
+        document: Callable[[], Instance],
+        heed: Callable[[asyncio.TaskGroup], None],
+    ) -> None:
+        self.lease = lease
+        self.began_at = monotonic()
+        self._shards = shards
+        self._duties = duties
+        self._membership = membership
+        self._logger = logger
+        self._monotonic = monotonic
+        self._document = document
+        self._heed = heed
+        self.is_leaving = False
+        self._in_doubt = False
+        self._news = asyncio.Event()
+
+    @property
+    def seconds(self) -> float:
+        """From one beat to the next."""
+        return self.lease / BEATS
+
+    @property
+    def patience(self) -> float:
+        """How long an answer is waited for, in seconds: one that is lost must not cost us the lease."""
+        return 2 * self.seconds
+
+    async def prepare(self, *, tries: int = 1) -> None:
+        """Make what is missing at JetStream. Raises Unanswered or Refused.
+
+        What an instance that starts with us makes at this moment, not every server knows: we try again in a second.
+        """
+        while True:
+            tries -= 1
+            try:
+                async with asyncio.timeout(_A_TRY):
+                    return await self._prepare()
+            except (Unanswered, TimeoutError) as error:
+                if tries <= 0:
+                    raise Unanswered(str(error) or f"no answer within {_A_TRY:g}s") from error
+                await asyncio.sleep(_A_TRY / 10)
+
+    async def _prepare(self) -> None:
+        await self._membership.prepare(self.seconds)
+        before = [await holdings.lessor.prepare(self.lease) for holdings in (self._shards, self._duties)]
+        if others := [lasted for lasted in before if lasted is not None]:
+            self._logger.info("leases last as long as asked for now", seconds=self.lease, before=others[0])
+
+    async def run(self) -> None:
+        """Beat until cancelled, and at once where somebody comes or leaves. Raises nothing else."""
+        await self.contain(lambda: self._membership.listen(self._news.set))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._at_every_beat(self._renew))
+            tasks.create_task(self._at_every_beat(lambda: self._attend(tasks), or_at=self._news))
+            for holdings in (self._shards, self._duties):
+                tasks.create_task(self._take_from(holdings))
+
+    async def contain(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Do it; whatever happens, the next beat comes."""
+        try:
+            await act()
+        except (Unanswered, Refused) as error:
+            self._logger.debug("JetStream does not do as asked", err=str(error))
+        except Exception:  # of a collaborator, or our own
+            self._logger.exception("a beat failed")
+
+    async def _at_every_beat(self, act: Callable[[], Awaitable[None]], or_at: asyncio.Event | None = None) -> None:
+        news = or_at or asyncio.Event()
+        while True:
+            began = self._monotonic()
+            news.clear()
+            await self.contain(act)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, began + self.seconds - self._monotonic())):
+                    await news.wait()
+            await asyncio.sleep(max(0.0, began + self.seconds / _NEWS_IN_A_BEAT - self._monotonic()))
+
+    async def _take_from(self, holdings: Holdings) -> None:
+        while True:
+            await self.contain(lambda: holdings.take(self.patience))
+            await self.contain(lambda: holdings.ask_for_more(self.seconds))
+
+    async def _renew(self) -> None:
+        """Waits for nothing but the lessor, who may be there while all else is away."""
+        self._shards.drop_lapsed()
+        self.began_at = self._monotonic()
+        await asyncio.gather(self._shards.renew(self.patience), self._duties.renew(self.patience))
+        await self._ask_for_more()
+
+    async def _attend(self, tasks: asyncio.TaskGroup) -> None:
+        if self._in_doubt and not self.is_leaving:
+            await self.prepare()
+        self._in_doubt = True
+        try:
+            async with asyncio.timeout(self.patience):
+                await self._learn_terms()
+                if not self.is_leaving:
+                    await self._membership.tell(self._document(), self.seconds)
+        except TimeoutError:
+            raise Unanswered(f"no answer within {self.patience:g}s") from None
+        self._in_doubt = False
+        if not self.is_leaving:
+            self._shards.quota = self._membership.share
+            self._heed(tasks)
+            await self._ask_for_more()
+
+    async def _ask_for_more(self) -> None:
+        for holdings in (self._shards, self._duties):
+            await holdings.ask_for_more(self.seconds)
+
+    async def _learn_terms(self) -> None:
+        """Another instance may have been started with another lease: what JetStream counts by is what holds."""
+        for lasts in await asyncio.gather(self._shards.lessor.inspect(), self._duties.lessor.inspect()):
+            if lasts != self.lease:
+                self._logger.info("leases last as long as another instance asked for", seconds=lasts, before=self.lease)
+                self.lease = lasts
+                self._shards.last_for(lasts)
+                self._duties.last_for(lasts)

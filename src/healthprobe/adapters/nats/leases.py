@@ -1,0 +1,250 @@
+"""The leases of shards: instances share the fleet and take over from each other, by JetStream's own redelivery."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from healthprobe.adapters.nats.claims import ClaimedLog, Claims
+from healthprobe.adapters.nats.heartbeat import Heartbeat
+from healthprobe.adapters.nats.holdings import Holdings
+from healthprobe.adapters.nats.instances import Instance
+from healthprobe.adapters.nats.jetstream import JetStream, Refused, Unanswered
+from healthprobe.adapters.nats.lessor import Lessor
+from healthprobe.adapters.nats.membership import Membership
+from healthprobe.adapters.nats.refusals import told_at_opening
+from healthprobe.adapters.nats.takeovers import Takeovers
+from healthprobe.domain.shard import SHARDS
+from healthprobe.ports import ConfigurationError
+
+DEFAULT_LEASE = 5.0
+"""How long a lease lasts, in seconds."""
+
+SHORTEST_LEASE = 0.5
+RELAY = "relay"
+"""The one duty: whoever has it delivers to the publishers, and prunes the log."""
+
+_TRIES = 10
+
+_CLAIM_WITHIN = 1.0
+_SETTLE_WITHIN = 1.0
+_END_WITHIN = 0.5
+
+_STILL = 0.6
+"""A beat that is late by this part of a lease is no fault of JetStream's."""
+
+_LAPSED = {True: "leases lapsed: this process stood still", False: "leases lapsed: JetStream cannot be reached"}
+
+
+class ShardLeases:
+    """A ShardTenure by leases that JetStream gives. Made by `open`, alive while `run` runs, ended by `aclose`.
+
+    Instances that join are given their share by the others, and what is given back, or not renewed for the time of a
+    lease, goes to whoever lacks some. An instance that JetStream does not hear loses its shards to the others, and
+    knows that before they have them, by its own clock. `games` tells how many games we probe.
+    """
+
+    def __init__(
+        self,
+        stream: JetStream,
+        log: ClaimedLog,
+        *,
+        lease: float,
+        ourselves: Instance,
+        games: Callable[[], int],
+        logger: FilteringBoundLogger | None,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._ourselves = ourselves
+        self.games = games
+        self._logger: Any = (logger or structlog.get_logger()).bind(instance=ourselves.instance)
+        self._monotonic = monotonic
+        self._claims = Claims(log, self._logger)
+        self._takeovers = Takeovers(monotonic=monotonic, now=_wall_time)
+        self._membership = Membership(stream, ourselves, monotonic=monotonic)
+        self._shards = Holdings(
+            Lessor(stream, "shards", [str(shard) for shard in range(SHARDS)], monotonic),
+            lease,
+            monotonic,
+            admit=self._admit,
+            changed=self._on_change,
+            lost=self._on_loss,
+        )
+        self._duties = Holdings(Lessor(stream, "duties", [RELAY], monotonic), lease, monotonic, changed=self._on_change)
+        self._duties.quota = 1
+        self._heartbeat = Heartbeat(
+            self._shards,
+            self._duties,
+            self._membership,
+            lease=lease,
+            logger=self._logger,
+            monotonic=monotonic,
+            document=self._document,
+            heed=self._heed,
+        )
+        self._tells: list[Callable[[], None]] = []
+        self._settles: list[Callable[[frozenset[int]], Awaitable[None]]] = []
+        self._has_lapsed = False
+        self._held = 0
+
+    @classmethod
+    async def open(
+        cls,
+        stream: JetStream,
+        log: ClaimedLog,
+        *,
+        lease: float = DEFAULT_LEASE,
+        instance: str | None = None,
+        games: Callable[[], int] = lambda: 0,
+        logger: FilteringBoundLogger | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> Self:
+        """Make what is missing at JetStream for leases of `lease` seconds. Nothing is held before `run`.
+
+        Raises ConfigurationError, or LogError where trying again may help.
+        """
+        if lease < SHORTEST_LEASE:
+            raise ConfigurationError(f"a lease of {lease:g}s is too short: give it {SHORTEST_LEASE:g}s at least")
+        host, pid = socket.gethostname(), os.getpid()
+        ourselves = Instance(instance or f"{host}-{pid}-{secrets.token_hex(3)}", host, pid, _wall_time())
+        leases = cls(stream, log, lease=lease, ourselves=ourselves, games=games, logger=logger, monotonic=monotonic)
+        with told_at_opening(stream):
+            await leases._heartbeat.prepare(tries=_TRIES)
+        return leases
+
+    @property
+    def shards(self) -> frozenset[int]:
+        return self._shards.numbers
+
+    @property
+    def has_duties(self) -> bool:
+        """Whether it is ours to deliver to the publishers and to prune the log."""
+        return bool(self._duties.numbers)
+
+    def covers(self, shard: int, started: float) -> bool:
+        return self._shards.covers(shard, started)
+
+    async def confirm(self, shards: Collection[int]) -> Collection[int]:
+        """Those of `shards` whose lease was renewed just now, also while they wait to be given away. Never raises."""
+        try:
+            return await self._shards.renew(self._heartbeat.patience, shards)
+        except Unanswered:
+            return frozenset()
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Call `tell` after `shards` or `has_duties` has changed."""
+        self._tells.append(tell)
+
+    def before_release(self, settle: Callable[[frozenset[int]], Awaitable[None]]) -> None:
+        """Await `settle`, for a second at most, with shards that `shards` has no more, before we give them away."""
+        self._settles.append(settle)
+
+    async def run(self) -> None:
+        """Hold our share, until cancelled. Raises nothing else."""
+        await self._heartbeat.run()
+
+    async def give_back_shards(self) -> None:
+        """Leave, and hand over all shards for good; in two seconds at most, also where JetStream is away.
+
+        While `run` runs on, we keep a duty that we have.
+        """
+        self._heartbeat.is_leaving = True
+        self._duties.quota = len(self._duties.numbers)
+        leaving = self._shards.set_all_aside()
+        await asyncio.gather(self._leave(), self._settle(leaving))
+        self._claims.disclaim(leaving)
+        await self._shards.aclose(_END_WITHIN)
+
+    async def aclose(self) -> None:
+        """Leave, and hand over everything at once; in two seconds at most, also where JetStream is away."""
+        self._duties.set_all_aside()
+        await asyncio.gather(self.give_back_shards(), self._duties.aclose(_END_WITHIN))
+
+    async def _leave(self) -> None:
+        with contextlib.suppress(Unanswered, Refused, TimeoutError):
+            async with asyncio.timeout(_END_WITHIN):
+                await self._membership.leave()
+
+    async def _admit(self, shards: Collection[int]) -> Collection[int]:
+        """They are ours once the log takes nothing for them from anybody else any more."""
+        claimed = await self._claims.claim(shards, max(self._heartbeat.patience, _CLAIM_WITHIN))
+        if claimed:
+            cause = self._takeovers.took(claimed, self._heartbeat.seconds)
+            self._logger.info("shards taken over", shards=len(claimed), cause=cause)
+        return claimed
+
+    def _heed(self, tasks: asyncio.TaskGroup) -> None:
+        """Yield what others have claimed after us, and release what is over our share."""
+        others = self._membership.others
+        self._takeovers.heed(others)
+        if superseded := self._claims.superseded(others) & self._shards.numbers:
+            self._shards.drop(superseded)
+            self._claims.disclaim(superseded)
+            self._logger.warning("shards were claimed by another instance", shards=len(superseded))
+        if surplus := self._shards.surplus():
+            self._shards.set_aside(surplus)
+            tasks.create_task(self._heartbeat.contain(lambda: self._release(surplus)))
+
+    async def _release(self, shards: frozenset[int]) -> None:
+        await self._settle(shards)
+        self._claims.disclaim(shards)
+        self._takeovers.lost(shards, self._monotonic())
+        await self._shards.give_back(shards, self._heartbeat.patience)
+        self._logger.info("shards given back", shards=len(shards))
+
+    async def _settle(self, shards: frozenset[int]) -> None:
+        """What is decided about them is to be in the log before anybody else decides. While it is, we renew them."""
+        for settle in self._settles if shards else ():
+            try:
+                async with asyncio.timeout(_SETTLE_WITHIN):
+                    await settle(shards)
+            except Exception as error:  # noqa: BLE001  whoever settles must not keep the shards from the others
+                self._logger.warning("shards are given away unsettled", shards=len(shards), err=repr(error))
+
+    def _on_loss(self, shards: frozenset[int]) -> None:
+        lease, now = self._heartbeat.lease, self._monotonic()
+        self._claims.disclaim(shards)
+        self._takeovers.lost(shards, now - lease)
+        if not (self._has_lapsed or self._heartbeat.is_leaving):
+            self._has_lapsed = True
+            stood_still = now - self._heartbeat.began_at > _STILL * lease
+            self._logger.warning(_LAPSED[stood_still], shards=len(shards))
+
+    def _on_change(self) -> None:
+        before, self._held = self._held, len(self._shards.numbers)
+        if self._has_lapsed and self._held > before:
+            self._has_lapsed = False
+            self._logger.info("leases are held again", shards=self._held)
+        for tell in self._tells:
+            try:
+                tell()
+            except Exception:  # whoever listens must not cost us the leases
+                self._logger.exception("a change of shards was not heard")
+
+    def _document(self) -> Instance:
+        now, shards, renewals = self._monotonic(), sorted(self._shards.numbers), self._shards.renewals
+        return replace(
+            self._ourselves,
+            shards=tuple(shards),
+            epochs=self._claims.epochs(shards),
+            oldest_renewal=round(now - min(renewals), 3) if renewals else None,
+            newest_renewal=round(now - max(renewals), 3) if renewals else None,
+            duties=(RELAY,) if self.has_duties else (),
+            takeover=self._takeovers.last,
+            games=self.games(),
+        )
+
+
+def _wall_time() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,76 @@
+"""The membership: our place among the instances that are there, and with it our share of the shards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from healthprobe.adapters.nats.instances import BEATS_TO_LIVE, Instance, Presence
+from healthprobe.adapters.nats.jetstream import JetStream
+from healthprobe.domain.shard import fair_share
+
+_BEATS_OF_SILENCE = 1.5
+"""After how many beats without a word of ours the others may have been as silent."""
+
+
+class Membership:
+    """Tells what we are, and reads what the others tell. JetStream alone decides who is gone: it forgets them.
+
+    Where we could not tell it anything for a while, perhaps nobody could, and all are forgotten: whoever was not heard
+    to leave is then given the time to tell again. All methods raise Unanswered and Refused.
+    """
+
+    def __init__(self, stream: JetStream, ourselves: Instance, *, monotonic: Callable[[], float]) -> None:
+        self._presence = Presence(stream, ourselves.instance)
+        self._ourselves = ourselves
+        self._monotonic = monotonic
+        self._present: dict[str, Instance] = {ourselves.instance: ourselves}
+        self._told_at = math.inf
+        self._believed_from = 0.0
+
+    async def prepare(self, beat: float) -> None:
+        """Make what is needed for members that tell something every `beat` seconds."""
+        await self._presence.prepare(beat)
+
+    async def tell(self, ourselves: Instance, beat: float) -> None:
+        """Tell that this is what we are now, and look who is there."""
+        await self._tell(ourselves)
+        present = {each.instance: each for each in await self._presence.read()}
+        present[ourselves.instance] = self._ourselves
+        now = self._monotonic()
+        if now > self._told_at + _BEATS_OF_SILENCE * beat:
+            self._believed_from = now + BEATS_TO_LIVE * beat
+        self._told_at = now
+        if now < self._believed_from:
+            known = {name: each for name, each in self._present.items() if not self._presence.has_departed(name)}
+            present = {**known, **present}
+        else:
+            self._presence.forget_departures()
+        self._present = present
+
+    async def listen(self, tell: Callable[[], None]) -> None:
+        """Call `tell` as soon as somebody comes or leaves."""
+        await self._presence.listen(tell)
+
+    async def leave(self) -> None:
+        """Be gone."""
+        await self._presence.leave()
+
+    @property
+    def others(self) -> Sequence[Instance]:
+        """All that are there but ourselves."""
+        return [each for each in self._present.values() if each.instance != self._ourselves.instance]
+
+    @property
+    def share(self) -> int:
+        """How many shards are ours to have."""
+        in_order = sorted(self._present.values(), key=lambda each: (each.order, each.instance))
+        names = [each.instance for each in in_order]
+        return fair_share(names.index(self._ourselves.instance), len(names))
+
+    async def _tell(self, ourselves: Instance) -> None:
+        """Whoever joins does so at the place of the first document that it tells."""
+        order = self._ourselves.order
+        place = await self._presence.put(replace(ourselves, order=order))
+        self._ourselves = replace(ourselves, order=order or place)

@@ -1,0 +1,168 @@
+"""Whoever dies, stands still or is cut off loses its shards after a lease, and knows it before others have them."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from tests.adapters.lease_fleet import Fleet, have, instance_of_its_own, until
+from tests.servers import nats_fixtures
+from tests.servers.nats import NatsCluster, NatsServer
+from tests.servers.proxy import CuttingProxy
+
+nats_server = nats_fixtures.nats_server
+nats_url = nats_fixtures.nats_url
+prefix = nats_fixtures.prefix
+own_nats = nats_fixtures.own_nats
+
+LEASE = 1.0
+
+CUT_OFF = "leases lapsed: JetStream cannot be reached"
+STOOD_STILL = "leases lapsed: this process stood still"
+HELD_AGAIN = "leases are held again"
+
+
+@pytest.fixture
+async def fleet(nats_url: str) -> AsyncIterator[Fleet]:
+    async with Fleet(nats_url) as fleet:
+        yield fleet
+
+
+async def test_what_a_killed_instance_had_is_taken_over_a_lease_later(fleet: Fleet, nats_url: str) -> None:
+    async with instance_of_its_own(nats_url, lease=LEASE) as doomed:
+        await until(lambda: doomed.size == 256, "it has everything")
+        survivor = await fleet.join("survivor", lease=LEASE)
+        await until(lambda: len(survivor.shards) == doomed.size == 128, "both have their shares")
+        await doomed.end()
+        killed = time.monotonic()
+        await until(lambda: len(survivor.shards) == 256, "the survivor has everything")
+        assert LEASE / 2 < time.monotonic() - killed < LEASE + 5
+        assert survivor.leases.has_duties
+
+
+async def test_an_instance_that_stood_still_lets_go_first_of_all_and_takes_nothing_back_by_itself(
+    fleet: Fleet, nats_url: str
+) -> None:
+    async with instance_of_its_own(nats_url, lease=LEASE) as paused:
+        await until(lambda: paused.size == 256, "it has everything")
+        survivor = await fleet.join("survivor", lease=LEASE)
+        await until(lambda: len(survivor.shards) == paused.size == 128, "both have their shares")
+        seen = len(paused.changes)
+        paused.process.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        await until(lambda: len(survivor.shards) == 256, "the survivor has everything")
+        assert LEASE / 2 < time.monotonic() - stopped < LEASE + 5
+        paused.process.send_signal(signal.SIGCONT)
+        await until(lambda: len(survivor.shards) == paused.size == 128, "it is given its share again")
+        assert paused.changes[seen][1] == 0
+        assert paused.lines.count(STOOD_STILL) == 1
+        assert CUT_OFF not in paused.lines
+        assert [line["shards"] for line in survivor.told("shards given back")] == [128], "all of it was handed over"
+        assert survivor.told("shards were claimed by another instance") == []
+
+
+@pytest.mark.parametrize(
+    ("cut", "mend"),
+    [(CuttingProxy.hang, "pass_on"), (CuttingProxy.refuse, "accept")],
+    ids=["silence", "broken connections"],
+)
+async def test_an_instance_that_is_cut_off_stops_before_anybody_else_begins(
+    fleet: Fleet, nats_server: NatsServer, prefix: str, cut: Callable[[CuttingProxy], None], mend: str
+) -> None:
+    async with CuttingProxy(nats_server.port) as proxy:
+        cut_off = await fleet.join("cut off", url=nats_server.url(f"?prefix={prefix}", port=proxy.port), lease=LEASE)
+        await until(lambda: len(cut_off.shards) == 256, "it has everything")
+        other = await fleet.join("other", lease=LEASE)
+        await until(have([cut_off, other], 128, 128), "both have their shares")
+        fleet.watch()
+        cut(proxy)
+        gone = time.monotonic()
+        await until(lambda: len(other.shards) == 256, "the other has everything")
+        assert time.monotonic() - gone < LEASE + 5
+        assert cut_off.shards == frozenset()
+        (line,) = cut_off.told(CUT_OFF)
+        assert line["log_level"] == "warning"
+        assert line["shards"] in range(1, 129), "those that came together end together"
+        if mend == "accept":
+            await proxy.accept()
+        else:
+            proxy.pass_on()
+        await until(have([cut_off, other], 128, 128), "both have their shares again")
+        assert fleet.shared_at_some_time == set()
+        assert [line["log_level"] for line in cut_off.told(HELD_AGAIN)] == ["info"]
+        assert len(cut_off.told(CUT_OFF)) == 1
+        assert other.told(CUT_OFF) == []
+
+
+async def test_a_short_silence_costs_nothing(fleet: Fleet, nats_server: NatsServer, prefix: str) -> None:
+    async with CuttingProxy(nats_server.port) as proxy:
+        member = await fleet.join("first", url=nats_server.url(f"?prefix={prefix}", port=proxy.port), lease=2.0)
+        await until(lambda: len(member.shards) == 256, "it has everything")
+        member.sizes.clear()
+        proxy.hang()
+        await proxy.caught()
+        assert await member.leases.confirm({7}) == frozenset()
+        proxy.pass_on()
+        await until(lambda: member.leases._shards.renewals[0] > time.monotonic() - 0.5, "it is renewed again")
+        assert member.sizes == []
+
+
+async def test_an_end_in_order_takes_two_seconds_where_jetstream_is_silent(
+    fleet: Fleet, nats_server: NatsServer, prefix: str
+) -> None:
+    async with CuttingProxy(nats_server.port) as proxy:
+        member = await fleet.join("first", url=nats_server.url(f"?prefix={prefix}", port=proxy.port), lease=20.0)
+        await until(lambda: len(member.shards) == 256, "it has everything")
+        proxy.hang()
+        member.task.cancel()
+        began = time.monotonic()
+        await member.leases.aclose()
+        assert time.monotonic() - began < 5
+        assert member.shards == frozenset()
+
+
+async def test_a_server_that_pauses_or_dies_costs_shards_for_as_long_as_that_and_nobody_is_told_of_beats(
+    own_nats: NatsServer,
+) -> None:
+    async with Fleet(own_nats.url()) as fleet:
+        members = [await fleet.join(name, lease=LEASE) for name in ("a", "b")]
+        await until(have(members, 128, 128), "both have their shares")
+        fleet.watch()
+        for member in members:
+            member.sizes.clear()
+        own_nats.pause()
+        await until(have(members, 0, 0), "nobody has any")
+        own_nats.resume()
+        await until(have(members, 128, 128), "both have their shares again")
+        assert fleet.shared_at_some_time == set()
+        own_nats.kill()
+        await until(have(members, 0, 0), "nobody has any")
+        own_nats.start()
+        await until(have(members, 128, 128), "both have their shares again")
+        for member in members:
+            assert len(member.told(CUT_OFF)) + len(member.told(STOOD_STILL)) == len(member.told(HELD_AGAIN)) == 2
+        assert max(max(member.sizes) for member in members) == 128, "nobody who was not heard counts as gone"
+        assert all(member.told("a beat failed") == [] for member in members)
+        assert not any(member.task.done() for member in members)
+
+
+async def test_when_the_leader_of_the_leases_dies_the_instances_hold_all_shards_again_once_there_is_another() -> None:
+    with NatsCluster() as cluster:
+        async with Fleet(cluster.url()) as fleet:
+            await fleet.make_log()
+            members = await fleet.join_at_once("a", "b", "c", lease=LEASE)
+            await until(have(members, 86, 85, 85), "all have their shares")
+            leader = cluster.leader_of("health_leases")
+            assert leader is not None
+            leader.kill()
+            await cluster.new_leader_of("health_leases", instead_of=leader)
+            await until(have(members, 86, 85, 85), "all have their shares again")
+            for member in members:
+                assert await member.leases.confirm(range(256)) == member.shards
+            assert all(member.told("a beat failed") == [] for member in members)
+            assert not any(member.task.done() for member in members)
+            last, *others = members
+            await last.leave()
+            await until(have(others, 128, 128), "the others have everything")

@@ -1,0 +1,182 @@
+"""Anybody can read who shares the fleet, with what, and since when; JetStream forgets those that tell nothing more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from tests.adapters.lease_fleet import PATIENCE, Fleet, Member, have, until
+from tests.servers import nats_fixtures
+from tests.servers.nats import NatsServer
+from tests.servers.proxy import CuttingProxy
+
+from healthprobe.adapters.nats.address import NatsAddress
+from healthprobe.adapters.nats.instances import Instance, Takeover, instances
+from healthprobe.adapters.nats.jetstream import JetStream, Request
+from healthprobe.adapters.nats.token import token_of
+from healthprobe.ports import LogError
+
+nats_server = nats_fixtures.nats_server
+nats_url = nats_fixtures.nats_url
+prefix = nats_fixtures.prefix
+
+
+@pytest.fixture
+async def fleet(nats_url: str) -> AsyncIterator[Fleet]:
+    async with Fleet(nats_url) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+async def stream(nats_url: str) -> AsyncIterator[JetStream]:
+    """A connection that only looks on."""
+    stream = await JetStream.open(NatsAddress.of_url(nats_url))
+    yield stream
+    await stream.aclose()
+
+
+async def put(stream: JetStream, name: str, document: bytes) -> None:
+    await stream.ask([Request(f"{stream.address.prefix}.instances.{token_of(name)}", document)])
+
+
+async def told_by(stream: JetStream, member: Member) -> Instance:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            for each in await instances(stream):
+                if each.instance == member.name:
+                    return each
+
+
+async def test_nobody_is_there_before_the_first_has_come(stream: JetStream) -> None:
+    assert await instances(stream) == []
+
+
+async def test_instances_are_listed_in_the_order_in_which_they_joined_whatever_they_are_called(
+    fleet: Fleet, stream: JetStream
+) -> None:
+    names = ["zoë", "b.2 *", "a"]
+    members = [await fleet.join(name) for name in names[:1]]
+    await until(have(members, 256), "the first is there")
+    for name in names[1:]:
+        members.append(await fleet.join(name))
+        await until(lambda: all(member.shards for member in members), "the next is there")
+    await until(have(members, 86, 85, 85), "all have their shares")
+    assert [each.instance for each in await instances(stream)] == names
+    assert [len(member.shards) for member in members] == [86, 85, 85], "the first has the odd one"
+
+
+async def test_an_instance_tells_where_it_is_and_what_it_has(fleet: Fleet, stream: JetStream) -> None:
+    began = datetime.now(UTC)
+    member = await fleet.join("first", games=lambda: 1234)
+    await until(lambda: len(member.shards) == 256 and member.leases.has_duties, "it has everything")
+    while not (told := await told_by(stream, member)).shards:
+        pass
+    assert (told.host, told.pid) == (socket.gethostname(), os.getpid())
+    assert began - timedelta(seconds=1) < told.started_at <= datetime.now(UTC)
+    assert told.shards == tuple(range(256))
+    assert told.epochs == tuple(member.log.epoch_of(shard) for shard in range(256))
+    assert told.duties == ("relay",)
+    assert told.games == 1234
+    assert told.newest_renewal is not None
+    assert told.oldest_renewal is not None
+    assert 0 <= told.newest_renewal <= told.oldest_renewal < 1
+
+
+async def test_a_takeover_tells_whether_shards_were_free_were_handed_over_or_had_lapsed(
+    fleet: Fleet, stream: JetStream
+) -> None:
+    async def takeover_of(member: Member, shards: int, cause: str) -> Takeover:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                takeover = (await told_by(stream, member)).takeover
+                if takeover is not None and (takeover.shards, takeover.cause) == (shards, cause):
+                    return takeover
+
+    first = await fleet.join("first")
+    await until(lambda: len(first.shards) == 256, "it has everything")
+    await takeover_of(first, 256, "start")
+    second = await fleet.join("second")
+    await until(have([first, second], 128, 128), "both have their shares")
+    await takeover_of(second, 128, "handed over")
+    await second.leave()
+    await until(lambda: len(first.shards) == 256, "it has everything")
+    await takeover_of(first, 128, "handed over")
+    third = await fleet.join("third")
+    await until(have([first, third], 128, 128), "both have their shares")
+    await first.vanish()
+    began = datetime.now(UTC)
+    await until(lambda: len(third.shards) == 256, "it has everything")
+    takeover = await takeover_of(third, 128, "expired")
+    assert began - timedelta(seconds=1) < takeover.at <= datetime.now(UTC)
+
+
+async def test_an_instance_that_tells_nothing_more_is_forgotten_sooner_than_its_leases_end(
+    fleet: Fleet, stream: JetStream
+) -> None:
+    member = await fleet.join("first", lease=2.0)
+    await until(lambda: len(member.shards) == 256, "it has everything")
+    await told_by(stream, member)
+    await member.vanish()
+    began = time.monotonic()
+    while await instances(stream):
+        pass
+    assert 0.3 < time.monotonic() - began < 1.9
+
+
+async def test_an_instance_that_leaves_is_gone_at_once(fleet: Fleet, stream: JetStream) -> None:
+    member = await fleet.join("first", lease=20.0)
+    await until(lambda: len(member.shards) == 256, "it has everything")
+    await member.leave()
+    assert await instances(stream) == []
+
+
+async def test_what_is_no_document_counts_for_nobody(fleet: Fleet, stream: JetStream) -> None:
+    member = await fleet.join("first")
+    await until(lambda: len(member.shards) == 256, "it has everything")
+    for number, document in enumerate((b"", b"no JSON", b"[]", b'{"instance": "half"}')):
+        await put(stream, f"odd-{number}", document)
+    assert [each.instance for each in await instances(stream)] == ["first"]
+    second = await fleet.join("second")
+    await until(have([member, second], 128, 128), "both have their shares")
+
+
+async def test_a_document_of_a_later_version_is_understood_as_far_as_we_can(fleet: Fleet, stream: JetStream) -> None:
+    member = await fleet.join("first")
+    await until(lambda: len(member.shards) == 256, "it has everything")
+    later = {"instance": "later", "host": "h", "pid": 1, "started_at": "2026-11-25T00:00:00Z", "colour": "blue"}
+    await put(stream, "later", msgspec.json.encode(later))
+    await until(lambda: len(member.shards) == 128, "it has its share")
+
+
+async def test_a_shard_that_another_one_claimed_later_is_not_ours_whatever_its_lease_says(
+    fleet: Fleet, stream: JetStream
+) -> None:
+    member = await fleet.join("first", lease=1.2)
+    await until(lambda: len(member.shards) == 256, "it has everything")
+    epochs = (10**9, 1)
+    other = Instance("other", "h", 1, datetime.now(UTC), order=1_000_000, shards=(7, 8), epochs=epochs)
+    await put(stream, "other", msgspec.json.encode(other))
+    await until(lambda: 7 not in member.shards, "it yields")
+    (line,) = member.told("shards were claimed by another instance")
+    assert (line["log_level"], line["shards"]) == ("warning", 1)
+    assert 8 in member.shards, "that one was claimed earlier"
+    assert member.log.epoch_of(7) is None
+    assert not member.leases.covers(7, time.monotonic())
+    released = time.monotonic()
+    await until(lambda: 7 in member.shards, "nobody has renewed it: it is given again")
+    assert time.monotonic() - released > 0.5, "it was not given back, but left to lapse"
+
+
+async def test_servers_that_cannot_be_asked_are_told_in_one_line(nats_server: NatsServer) -> None:
+    async with CuttingProxy(nats_server.port) as proxy:
+        stream = await JetStream.open(NatsAddress.of_url(nats_server.url(port=proxy.port)))
+        proxy.refuse()
+        with pytest.raises(LogError, match=r"\A[^\n]*nats://127[^\n]*; look whether the servers run"):
+            await instances(stream)
+        await stream.aclose()

@@ -1,0 +1,129 @@
+"""What leases need at JetStream is made by whoever comes first, put right where it is not, and told where it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.adapters.lease_fleet import Fleet, have, until
+from tests.servers import nats_fixtures
+from tests.servers.nats import NatsServer
+from tests.servers.proxy import CuttingProxy
+
+from healthprobe.adapters.nats.address import NatsAddress
+from healthprobe.adapters.nats.jetstream import JetStream
+from healthprobe.adapters.nats.leases import ShardLeases
+from healthprobe.adapters.nats.log import JetStreamLog
+from healthprobe.ports import ConfigurationError, LogError
+
+nats_server = nats_fixtures.nats_server
+nats_url = nats_fixtures.nats_url
+prefix = nats_fixtures.prefix
+
+
+@pytest.fixture
+async def fleet(nats_url: str) -> AsyncIterator[Fleet]:
+    async with Fleet(nats_url) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+async def stream(nats_url: str) -> AsyncIterator[JetStream]:
+    """A connection that only looks on."""
+    stream = await JetStream.open(NatsAddress.of_url(nats_url))
+    yield stream
+    await stream.aclose()
+
+
+async def test_it_is_made_as_promised(fleet: Fleet, stream: JetStream, prefix: str) -> None:
+    member = await fleet.join("first", lease=2.0)
+    await until(lambda: len(member.shards) == 256, "it has everything")
+    leases = await stream.call(f"STREAM.INFO.{prefix}_leases", {"subjects_filter": ">"})
+    names = {f"shards.{shard}" for shard in range(256)} | {"duties.relay"}
+    assert leases["state"]["subjects"] == {f"{prefix}.leases.{name}": 1 for name in names}
+    assert (leases["config"]["retention"], leases["config"]["storage"]) == ("workqueue", "file")
+    shards = await stream.call(f"CONSUMER.INFO.{prefix}_leases.shards")
+    assert shards["config"]["ack_wait"] == 2_000_000_000
+    assert shards["num_ack_pending"] == 256
+    instances = await stream.call(f"STREAM.INFO.{prefix}_instances")
+    assert (instances["config"]["storage"], instances["config"]["max_age"]) == ("memory", 1_200_000_000)
+
+
+async def test_many_that_start_together_all_get_through(fleet: Fleet) -> None:
+    members = await fleet.join_at_once("a", "b", "c", "d", "e", "f")
+    await until(have(members, 43, 43, 43, 43, 42, 42), "all have their shares")
+
+
+async def test_a_lease_that_is_missing_is_put_back(fleet: Fleet, stream: JetStream, prefix: str) -> None:
+    member = await fleet.join("first")
+    await until(lambda: len(member.shards) == 256, "it has everything")
+    await member.leave()
+    for subject in (f"{prefix}.leases.shards.7", f"{prefix}.leases.duties.relay"):
+        await stream.call(f"STREAM.PURGE.{prefix}_leases", {"filter": subject})
+    second = await fleet.join("second")
+    await until(lambda: len(second.shards) == 256 and second.leases.has_duties, "it has everything")
+
+
+@pytest.mark.parametrize("what", ["STREAM.DELETE.{}_leases", "STREAM.DELETE.{}_instances"])
+async def test_a_stream_that_somebody_removes_is_made_again(
+    fleet: Fleet, stream: JetStream, prefix: str, what: str
+) -> None:
+    members = [await fleet.join(name) for name in ("a", "b")]
+    await until(have(members, 128, 128), "both have their shares")
+    await stream.call(what.format(prefix))
+    members.append(await fleet.join("c"))
+    await until(have(members, 86, 85, 85), "all have their shares")
+
+
+async def test_a_lease_of_another_length_is_the_length_for_all(fleet: Fleet, stream: JetStream, prefix: str) -> None:
+    first = await fleet.join("first", lease=1.0)
+    await until(lambda: len(first.shards) == 256, "it has everything")
+    second = await fleet.join("second", lease=2.0)
+    (change,) = second.told("leases last as long as asked for now")
+    assert (change["log_level"], change["seconds"], change["before"]) == ("info", 2.0, 1.0)
+    await until(lambda: first.told("leases last as long as another instance asked for"), "the first follows")
+    await until(have([first, second], 128, 128), "both have their shares")
+    shards = await stream.call(f"CONSUMER.INFO.{prefix}_leases.shards")
+    instances = await stream.call(f"STREAM.INFO.{prefix}_instances")
+    assert shards["config"]["ack_wait"] == 2_000_000_000
+    assert instances["config"]["max_age"] == 1_200_000_000
+
+
+async def test_who_opens_with_the_same_length_changes_nothing(fleet: Fleet) -> None:
+    members = [await fleet.join(name, lease=0.7) for name in ("a", "b")]
+    await until(have(members, 128, 128), "both have their shares")
+    assert not any(line["event"].startswith("leases last") for member in members for line in member.lines)
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("?prefix={}&replicas=3", "keeps one replica only: leave \\?replicas= out"),
+        ("?prefix=taken", "another stream takes our subjects: write \\?prefix=NAME"),
+    ],
+)
+async def test_what_cannot_be_had_as_asked_for_is_told(
+    nats_server: NatsServer, stream: JetStream, prefix: str, url: str, advice: str
+) -> None:
+    await stream.call("STREAM.CREATE.foreign", {"name": "foreign", "subjects": ["taken.leases.>"]})
+    async with Fleet(nats_server.url(url.format(prefix))) as fleet:
+        with pytest.raises(ConfigurationError, match=rf"\Anats://[^\n]*{advice}"):
+            await fleet.join("first")
+    await stream.call("STREAM.DELETE.foreign")
+
+
+async def test_a_lease_shorter_than_a_network_is_reliable_is_refused(fleet: Fleet) -> None:
+    with pytest.raises(ConfigurationError, match=r"a lease of 0\.1s is too short: give it 0\.5s"):
+        await fleet.join("first", lease=0.1)
+
+
+async def test_servers_that_go_away_as_it_opens_are_worth_a_retry(nats_server: NatsServer, prefix: str) -> None:
+    async with CuttingProxy(nats_server.port) as proxy:
+        stream = await JetStream.open(NatsAddress.of_url(nats_server.url(f"?prefix={prefix}", port=proxy.port)))
+        log = await JetStreamLog.open(stream, by_claims=True)
+        proxy.refuse()
+        await until(lambda: not stream.is_connected, "the connection is gone")
+        with pytest.raises(LogError, match=r"\A[^\n]*nats://127[^\n]*; look whether the servers run") as failure:
+            await ShardLeases.open(stream, log)
+        assert not failure.value.permanent
+        await stream.aclose()

@@ -1,0 +1,170 @@
+"""A shard is its last claimant's: what earlier ones send stays out, however late it comes and however well it fits."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from tests.servers import nats_fixtures
+from tests.servers.nats_fixtures import OpenLog
+from tests.servers.proxy import CuttingProxy
+
+from healthprobe.adapters.nats.jetstream import Request, Unanswered
+from healthprobe.adapters.nats.leader import Receipt
+from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.shard import SHARDS, shard_of
+from healthprobe.ports import LogError
+from healthprobe.testing.contracts import HealthEventLogContract
+from healthprobe.testing.contracts.samples import AFTER_ALL_SAMPLES, failed, history, recovered
+
+nats_server = nats_fixtures.nats_server
+nats_cluster = nats_fixtures.nats_cluster
+nats_url = nats_fixtures.nats_url
+nats_cluster_url = nats_fixtures.nats_cluster_url
+prefix = nats_fixtures.prefix
+open_log = nats_fixtures.open_log
+
+GAME = "game-7"
+SHARD = shard_of(GAME)
+
+
+@pytest.fixture(params=["one server", "three servers"])
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue("nats_url" if request.param == "one server" else "nats_cluster_url"))
+
+
+@pytest.fixture
+def port(url: str) -> int:
+    """Of one of those servers."""
+    return int(url.partition("?")[0].rpartition(":")[2])
+
+
+async def test_what_an_earlier_claimant_sent_stays_out_however_late_it_comes(
+    url: str, port: int, prefix: str, open_log: OpenLog
+) -> None:
+    async with CuttingProxy(port) as proxy:
+        early = await open_log(f"nats://127.0.0.1:{proxy.port}?prefix={prefix}", by_claims=True)
+        assert await early.claim([SHARD]) == {SHARD}
+        await early.append([failed(GAME, 1)])
+        proxy.hang_at(b"Nats-Msg-Id")
+        appending = asyncio.create_task(early.append([recovered(GAME, 2)]))
+        await proxy.caught()
+        later = await open_log(url, by_claims=True)
+        assert await later.claim([SHARD]) == {SHARD}
+        assert await later.last_events([GAME]) == {GAME: failed(GAME, 1)}
+        proxy.pass_on()
+        assert await appending == [failed(GAME, 1)]
+        assert await later.append([recovered(GAME, 2, container_id="new")]) == [recovered(GAME, 2, container_id="new")]
+    assert [entry.event.container_id for entry in await later.read(0, 10)] == ["c0ffee", "new"]
+
+
+async def test_who_has_lost_a_shard_is_told_what_stands_until_it_claims_again(url: str, open_log: OpenLog) -> None:
+    first, second = await open_log(url, by_claims=True), await open_log(url, by_claims=True)
+    await first.claim([SHARD])
+    await second.claim([SHARD])
+    assert first.epoch_of(SHARD) is not None
+    assert second.epoch_of(SHARD) > first.epoch_of(SHARD)  # type: ignore[operator]
+    await second.append([failed(GAME, 1)])
+    for _ in range(2):
+        assert await first.append([failed(GAME, 1, container_id="late")]) == [failed(GAME, 1)]
+        assert await first.append([recovered(GAME, 2)]) == [failed(GAME, 1)]
+    await first.claim([SHARD])
+    assert await first.append([recovered(GAME, 2)]) == [recovered(GAME, 2)]
+    assert await second.append([failed(GAME, 3)]) == [recovered(GAME, 2)]
+
+
+async def test_a_log_by_claims_writes_nothing_about_what_it_has_not_claimed(nats_url: str, open_log: OpenLog) -> None:
+    log, other = await open_log(nats_url, by_claims=True), await open_log(nats_url)
+    assert await log.append([failed(GAME, 1)]) == [None]
+    await log.claim(set(range(SHARDS)) - {SHARD})
+    await other.append([failed(GAME, 1)])
+    assert await log.append([recovered(GAME, 2), failed("game-8", 1)]) == [failed(GAME, 1), failed("game-8", 1)]
+    await log.claim([SHARD])
+    assert await log.append([recovered(GAME, 2)]) == [recovered(GAME, 2)]
+    log.disclaim([SHARD])
+    assert log.epoch_of(SHARD) is None
+    assert await log.append([failed(GAME, 3)]) == [recovered(GAME, 2)]
+
+
+async def test_of_those_who_claim_and_write_at_once_one_writes_each_event(url: str, open_log: OpenLog) -> None:
+    logs = [await open_log(url, by_claims=True) for _ in range(4)]
+    for sequence in range(1, 21):
+        events = [failed(GAME, sequence, container_id=f"writer-{number}") for number in range(4)]
+
+        async def claim_and_append(number: int, events: list[HealthEvent] = events) -> bool:
+            await logs[number].claim([SHARD])
+            (stands,) = await logs[number].append([events[number]])
+            return stands == events[number]
+
+        entered = sum(await asyncio.gather(*map(claim_and_append, range(4))))
+        assert entered <= 1
+        if not entered:
+            await logs[0].claim([SHARD])
+            await logs[0].append(events[:1])
+    assert [entry.event.sequence for entry in await logs[0].read(0, 100)] == list(range(1, 21))
+
+
+@pytest.mark.parametrize("end", ["no answer", "given up"])
+async def test_what_we_sent_ourselves_is_shut_out_before_we_decide_anew(
+    url: str, open_log: OpenLog, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    log, network = await open_log(url, by_claims=True), await open_log(url)
+    await log.claim([SHARD])
+    held_up: list[Request] = []
+    sent = asyncio.Event()
+
+    async def hold_up(requests: Sequence[Request]) -> list[Receipt]:
+        held_up.extend(requests)
+        sent.set()
+        if end == "given up":
+            await asyncio.Event().wait()
+        raise Unanswered(end)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log._leader, "write", hold_up)
+        appending = asyncio.create_task(log.append([failed(GAME, 1)]))
+        await sent.wait()
+        if end == "given up":
+            appending.cancel()
+        with pytest.raises((asyncio.CancelledError, LogError)):
+            await appending
+    anew = replace(failed(GAME, 1), occurred_at=AFTER_ALL_SAMPLES)
+    assert await log.append([anew]) == [anew]
+    assert held_up
+    assert all(receipt.is_outrun for receipt in await network._leader.write(held_up))
+    assert [entry.event for entry in await log.read(0, 10)] == [anew]
+
+
+async def test_a_shard_has_one_claim_in_the_stream_whoever_made_it(nats_url: str, open_log: OpenLog) -> None:
+    log = await open_log(nats_url, by_claims=True)
+    for _ in range(3):
+        await log.claim(range(SHARDS))
+    standing = await log._leader.last([log._streams.of_epoch(shard) for shard in range(SHARDS)])
+    assert [message and message.seq for message in standing] == [log.epoch_of(shard) for shard in range(SHARDS)]
+    assert len(await log._leader.read(0, 10_000)) == SHARDS
+
+
+async def test_a_claim_at_the_end_of_the_stream_is_no_entry(nats_url: str, open_log: OpenLog) -> None:
+    log = await open_log(nats_url, by_claims=True)
+    await log.claim(range(SHARDS))
+    assert (await log.end(), await log.read(0, 10)) == (0, [])
+    await log.append(history(GAME, 3))
+    end = await log.end()
+    await log.claim(range(SHARDS))
+    assert await log.end() == end == (await log.read(0, 10))[-1].cursor
+    assert await log.read(end, 10) == []
+
+
+async def test_two_without_claims_share_what_a_fleet_has_claimed(nats_url: str, open_log: OpenLog) -> None:
+    fleet = await open_log(nats_url, by_claims=True)
+    await fleet.claim(range(SHARDS))
+    log, rival = await open_log(nats_url), await open_log(nats_url)
+    await HealthEventLogContract().test_a_stale_writer_gets_the_event_that_stands(log, rival)
+    assert await fleet.append([failed(GAME, 3)]) == [recovered(GAME, 2)]
+
+
+async def test_two_without_claims_write_at_once_where_a_fleet_has_claimed(url: str, open_log: OpenLog) -> None:
+    fleet = await open_log(url, by_claims=True)
+    await fleet.claim(range(SHARDS))
+    log, rival = await open_log(url), await open_log(url)
+    await HealthEventLogContract().test_concurrent_writers_leave_no_gap_and_no_duplicate(log, rival)

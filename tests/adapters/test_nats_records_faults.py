@@ -1,0 +1,213 @@
+"""Servers that die, hang or forget: no change is missed for good, and what is too old to be told is not told."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from nats.aio.msg import Msg
+from tests.servers import nats_fixtures, nats_records_fixtures
+from tests.servers.nats import NatsCluster, NatsServer
+from tests.servers.nats_records_fixtures import OpenPlatform, OpenRecords, Platform, Skipped
+from tests.servers.proxy import CuttingProxy
+
+from healthprobe.adapters.nats import changes, watch
+from healthprobe.adapters.nats.address import NatsAddress
+from healthprobe.adapters.nats.changes import Changes
+from healthprobe.adapters.nats.jetstream import JetStream
+from healthprobe.adapters.nats.records import JetStreamRecords
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.ports import StoreError
+
+nats_server = nats_fixtures.nats_server
+nats_url = nats_fixtures.nats_url
+prefix = nats_fixtures.prefix
+own_nats = nats_fixtures.own_nats
+open_records = nats_records_fixtures.open_records
+open_platform = nats_records_fixtures.open_platform
+
+GAME_9 = RuntimeRecord("game-9", "", "http://h:1")
+
+
+@pytest.fixture
+async def platform(open_platform: OpenPlatform, nats_url: str) -> Platform:
+    return await open_platform(nats_url)
+
+
+@pytest.fixture
+async def proxy(nats_server: NatsServer) -> AsyncIterator[CuttingProxy]:
+    async with CuttingProxy(nats_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def url_by_proxy(nats_server: NatsServer, prefix: str, proxy: CuttingProxy) -> str:
+    return nats_server.url(f"?prefix={prefix}", port=proxy.port)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What we know is too old soon, and silence lasts little longer than a heartbeat."""
+    monkeypatch.setattr(watch, "PATIENCE", 0.4)
+    monkeypatch.setattr(changes, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(changes, "SILENCE", 0.5)
+
+
+@pytest.fixture
+def cluster() -> Iterator[NatsCluster]:
+    with NatsCluster() as cluster:
+        yield cluster
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_server_that_was_killed_is_read_again_and_what_was_edited_meanwhile_is_known(
+    own_nats: NatsServer, open_records: OpenRecords, open_platform: OpenPlatform
+) -> None:
+    platform = await open_platform(own_nats.url())
+    watched = await open_records(own_nats.url())
+    await platform.put("game-7")
+    await platform.put("game-8")
+    await watched.shows_games("game-7", "game-8")
+    own_nats.kill()
+    assert "look whether the servers run" in await watched.complains()
+    own_nats.start()
+    editor = await open_platform(own_nats.url())
+    await editor.delete("game-7")
+    await editor.put_at_last("game-9")
+    await watched.shows_games("game-8", "game-9")
+    await editor.put("game-7")
+    await watched.shows_games("game-7", "game-8", "game-9")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_was_edited_while_we_were_cut_off_is_known_when_we_are_back(
+    platform: Platform, proxy: CuttingProxy, open_records: OpenRecords, url_by_proxy: str
+) -> None:
+    watched = await open_records(url_by_proxy)
+    await platform.put("game-7")
+    await platform.put("game-8")
+    await watched.shows_games("game-7", "game-8")
+    proxy.refuse()
+    await platform.purge("game-7")
+    await (await platform.kv()).purge_deletes(olderthan=0)
+    await platform.put("game-9")
+    complaints = set()
+    for _ in range(8):
+        complaints.add(await watched.complains())
+        await asyncio.sleep(0.05)
+    assert len(complaints) == 1, "an outage is one complaint"
+    with pytest.raises(StoreError, match="look whether the servers run") as refused:
+        await watched.store.put([GAME_9])
+    assert not refused.value.permanent
+    await proxy.accept()
+    await watched.shows_games("game-8", "game-9")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_connection_that_went_silent_is_not_believed(
+    platform: Platform, proxy: CuttingProxy, open_records: OpenRecords, url_by_proxy: str
+) -> None:
+    watched = await open_records(url_by_proxy)
+    await platform.put("game-7")
+    await watched.shows_games("game-7")
+    proxy.hang()
+    await platform.put("game-8")
+    assert "look whether the servers run" in await watched.complains()
+    proxy.pass_on()
+    await watched.shows_games("game-7", "game-8")
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("later", [["game-8"], []], ids=["one in the middle", "the last one"])
+async def test_a_change_that_was_lost_on_the_way_is_missed_and_made_good(
+    platform: Platform, open_records: OpenRecords, nats_url: str, monkeypatch: pytest.MonkeyPatch, later: list[str]
+) -> None:
+    monkeypatch.setattr(watch, "AUDIT_EVERY", 1e9)
+    take = Changes._take
+    lost: list[str] = []
+
+    async def take_all_but_the_first(self: Changes, message: Msg) -> None:
+        if not lost and message.subject.startswith("$KV."):
+            lost.append(message.subject)
+        else:
+            await take(self, message)
+
+    monkeypatch.setattr(Changes, "_take", take_all_but_the_first)
+    watched = await open_records(nats_url)
+    for game_id in ("game-7", *later):
+        await platform.put(game_id)
+    await watched.shows_games("game-7", *later, within=10)
+    assert lost
+
+
+async def test_a_consumer_that_somebody_deleted_is_made_again(
+    platform: Platform, open_records: OpenRecords, nats_url: str
+) -> None:
+    watched = await open_records(nats_url)
+    for info in await platform.jetstream.consumers_info(f"KV_{platform.bucket}"):
+        await platform.jetstream.delete_consumer(f"KV_{platform.bucket}", info.name)
+    await platform.put("game-7")
+    await watched.shows_games("game-7")
+    await watched.store.aclose()
+    await platform.client.flush()
+    assert await platform.jetstream.consumers_info(f"KV_{platform.bucket}") == [], "nothing is left behind"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_bucket_that_is_deleted_is_told_of_and_the_games_of_a_new_one_are_taken(
+    platform: Platform, open_records: OpenRecords, nats_url: str
+) -> None:
+    watched = await open_records(nats_url)
+    await platform.put("game-7")
+    await platform.put("game-8")
+    await watched.shows_games("game-7", "game-8")
+    await platform.jetstream.delete_key_value(platform.bucket)
+    assert "there is no such bucket" in await watched.complains()
+    await platform.make()
+    await platform.put("game-9")
+    await watched.shows_games("game-9")
+
+
+async def test_what_is_away_at_the_start_may_come_and_nothing_is_listed_before(
+    proxy: CuttingProxy, url_by_proxy: str
+) -> None:
+    stream = await JetStream.open(NatsAddress.of_url(url_by_proxy))
+    try:
+        proxy.refuse()
+        with pytest.raises(StoreError, match="look whether the servers run") as refused:
+            await JetStreamRecords.open(stream, Skipped())
+        assert not refused.value.permanent
+    finally:
+        await stream.aclose()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_the_death_of_the_node_that_leads_the_bucket_and_tells_us_of_it_costs_seconds_and_no_change(
+    cluster: NatsCluster, open_records: OpenRecords, open_platform: OpenPlatform
+) -> None:
+    watched = await open_records(cluster.url("/GAMES"))
+    platform = await open_platform(cluster.url("/GAMES"))
+    assert (await platform.jetstream.stream_info("KV_GAMES")).config.num_replicas == 3
+    await platform.put("game-7")
+    await watched.shows_games("game-7")
+    leader = await who_tells_us_leads(cluster, platform)
+    leader.kill()
+    await platform.put_at_last("game-8")
+    await watched.shows_games("game-7", "game-8")
+    leader.start()
+    await platform.put_at_last("game-9")
+    await watched.shows_games("game-7", "game-8", "game-9")
+
+
+async def who_tells_us_leads(cluster: NatsCluster, platform: Platform) -> NatsServer:
+    """Let the node that has our consumer lead the bucket."""
+    [consumer] = await platform.jetstream.consumers_info("KV_GAMES")
+    assert consumer.cluster is not None
+    [node] = [node for node in cluster.nodes if node.name == consumer.cluster.leader]
+    if (leader := cluster.leader_of("KV_GAMES")) is not node:
+        wanted = json.dumps({"placement": {"preferred": node.name}}).encode()
+        await platform.client.request("$JS.API.STREAM.LEADER.STEPDOWN.KV_GAMES", wanted)
+        assert leader is not None
+        leader = await cluster.new_leader_of("KV_GAMES", instead_of=leader)
+    assert leader is node
+    return node

@@ -1,0 +1,111 @@
+"""What stands under a key: a record, or a fault that is told and hides no other; all in an order that never changes."""
+
+import asyncio
+
+import pytest
+from tests.servers import nats_fixtures, nats_records_fixtures
+from tests.servers.nats_records_fixtures import OpenPlatform, OpenRecords, Skipped
+
+from healthprobe.adapters.nats.contents import Contents
+from healthprobe.adapters.nats.value import Unusable, record_of
+from healthprobe.domain.record import RUNNING, RuntimeRecord
+
+nats_server = nats_fixtures.nats_server
+nats_url = nats_fixtures.nats_url
+prefix = nats_fixtures.prefix
+open_records = nats_records_fixtures.open_records
+open_platform = nats_records_fixtures.open_platform
+
+VALUE = b'{"engine_endpoint": "http://h:1"}'
+GAME_7 = RuntimeRecord("game-7", "c0ffee", "http://game-7:8080")
+GAME_8 = RuntimeRecord("game-8", "", "http://game-8:8080")
+
+
+async def test_a_value_that_is_no_record_is_left_out_and_told_until_it_is_mended(
+    open_platform: OpenPlatform, open_records: OpenRecords, nats_url: str
+) -> None:
+    platform = await open_platform(nats_url)
+    skipped = Skipped()
+    watched = await open_records(nats_url, skipped=skipped)
+    await platform.put("game-7", GAME_7.engine_endpoint, current_container_id="c0ffee")
+    await platform.put("game-8", GAME_8.engine_endpoint)
+    await watched.shows(GAME_7, GAME_8)
+    await platform.put_raw("game-7", b'{"engine_endpont": "http://game-7:8080"}')
+    await watched.shows(GAME_8)
+    await platform.put_raw("game-9", b"http://game-9:8080")
+    await platform.put("game-8", GAME_8.engine_endpoint, current_container_id="cafe")
+    await watched.shows(RuntimeRecord("game-8", "cafe", GAME_8.engine_endpoint))
+    await watched.store.list_by_status(RUNNING)
+    count, why = skipped.told[-1]
+    assert count == 2
+    assert why.startswith("key 'game-7': 'engine_endpont': there is no such field; there are game_id")
+    await platform.put("game-7", GAME_7.engine_endpoint, current_container_id="c0ffee")
+    await platform.delete("game-9")
+    await platform.delete("game-8")
+    await watched.shows(GAME_7)
+    assert skipped.told[-1] == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (b"", "it is empty: write {"),
+        (b"game-7", "not valid JSON: write {"),
+        (b"\xff", "not valid JSON: write {"),
+        (b'{"engine_endpoint": "\\ud800"}', "not valid JSON: write {"),
+        (b"[]", "it is no object: write {"),
+        (b"[" * 10_000, "it is no object: write {"),
+        (b"{}", "the field engine_endpoint is missing: write {"),
+        (b'{"engine_endpoint": null}', "engine_endpoint: it is no text: put it in quotes"),
+        (b'{"engine_endpoint": "h", "game_id": 7}', "game_id: it is no text: put it in quotes"),
+        (b'{"engine_endpoint": "h", "game_id": ""}', "game_id: it is empty: name the game, or leave the field out"),
+        (b'{"engine_endpoint": "h", "game_id": "a\\u0000"}', "contains a NUL character"),
+        (b'{"engine_endpoint": "h", "current_container_id": "\\u0000"}', "contains a NUL character"),
+        (b'{"engine_endpoint": "h", "' + b"x" * 9999 + b'": 1}', "x…': there is no such field"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_told_with_its_key_and_what_to_change(value: bytes, told: str) -> None:
+    with pytest.raises(Unusable, match=r"\Akey '(game-7|k{80}…)': [^\n]{10,300}\Z") as fault:
+        record_of("game-7" if len(value) < 9999 else "k" * 9999, value)
+    assert told in str(fault.value)
+
+
+def test_what_a_value_leaves_out_is_what_files_may_leave_out() -> None:
+    assert record_of("game-7", b'{"engine_endpoint": "http://h:1", "current_container_id": null}') == RuntimeRecord(
+        "game-7", "", "http://h:1", RUNNING
+    )
+
+
+async def test_the_order_of_a_listing_depends_on_the_keys_alone() -> None:
+    keys = [f"key-{number}" for number in range(5_000)]
+    listings = []
+    for order in (keys, [*reversed(keys)], [*keys[2_500:], "gone", *keys[:2_500]]):
+        contents = Contents()
+        for key in order:
+            contents.take(key, b'{"engine_endpoint": "%s", "game_id": "game-7"}' % key.encode())
+        contents.drop("gone")
+        await contents.keep_only(set(keys[:1_000]))
+        listings.append([record.engine_endpoint for record in await contents.listing(RUNNING)])
+    assert sorted(listings[0]) == sorted(keys[:1_000])
+    assert listings[0] == listings[1] == listings[2]
+    assert listings[0][:5] == ["key-495", "key-538", "key-764", "key-102", "key-310"], (
+        "in every process, of every version"
+    )
+
+
+async def test_a_long_listing_gives_others_their_turn() -> None:
+    contents = Contents()
+    for number in range(20_000):
+        contents.take(f"key-{number}", VALUE)
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    taking = asyncio.create_task(take_turns())
+    assert len(await contents.listing(RUNNING)) == 20_000
+    taking.cancel()
+    assert turns >= 5

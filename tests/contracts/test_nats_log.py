@@ -1,0 +1,70 @@
+"""A log on JetStream keeps the promises of every log: game by game or by claims, on one server and on three."""
+
+import msgspec
+import nats
+import pytest
+from tests.docs.test_asyncapi import validate
+from tests.servers import nats_fixtures
+from tests.servers.nats_fixtures import OpenLog
+
+from healthprobe.adapters.nats.log import JetStreamLog
+from healthprobe.adapters.nats.token import token_of
+from healthprobe.domain.shard import SHARDS, shard_of
+from healthprobe.testing.contracts import HealthEventLogContract
+from healthprobe.testing.contracts.samples import ODD_GAME_IDS, failed, recovered
+
+nats_server = nats_fixtures.nats_server
+nats_cluster = nats_fixtures.nats_cluster
+nats_url = nats_fixtures.nats_url
+nats_cluster_url = nats_fixtures.nats_cluster_url
+prefix = nats_fixtures.prefix
+open_log = nats_fixtures.open_log
+
+ALL_SHARDS = range(SHARDS)
+
+
+class TestJetStreamLog(HealthEventLogContract):
+    @pytest.fixture
+    async def log(self, nats_url: str, open_log: OpenLog) -> JetStreamLog:
+        return await open_log(nats_url)
+
+    @pytest.fixture
+    async def rival(self, log: JetStreamLog, nats_url: str, open_log: OpenLog) -> JetStreamLog:
+        return await open_log(nats_url)
+
+    async def test_what_stands_in_the_stream_is_as_the_contract_with_the_world_says(
+        self, log: JetStreamLog, nats_url: str, prefix: str
+    ) -> None:
+        await log.append([failed(game_id, 1, last_error="é" * 500) for game_id in ODD_GAME_IDS])
+        await log.append([recovered(game_id, 2, container_id="") for game_id in ODD_GAME_IDS])
+        client = await nats.connect(nats_url)
+        consumer = await client.jetstream().pull_subscribe(f"{prefix}.events.>", stream=f"{prefix}_events")
+        messages = await consumer.fetch(2 * len(ODD_GAME_IDS))
+        await client.close()
+        for message, game_id in zip(messages, ODD_GAME_IDS * 2, strict=True):
+            document = msgspec.json.decode(message.data)
+            assert document["game_id"] == game_id
+            assert message.subject == f"{prefix}.events.{shard_of(game_id)}.{token_of(game_id)}"
+            validate(document, "probeFailed" if document["sequence"] == 1 else "probeRecovered")
+
+
+class TestJetStreamLogOnThreeServers(HealthEventLogContract):
+    @pytest.fixture
+    async def log(self, nats_cluster_url: str, open_log: OpenLog) -> JetStreamLog:
+        return await open_log(nats_cluster_url)
+
+    @pytest.fixture
+    async def rival(self, log: JetStreamLog, nats_cluster_url: str, open_log: OpenLog) -> JetStreamLog:
+        return await open_log(nats_cluster_url)
+
+
+class TestJetStreamLogByClaims(HealthEventLogContract):
+    """All shards are ours, and nobody else can write: our own log is the only way to it."""
+
+    keeps_order_across_games = False
+
+    @pytest.fixture
+    async def log(self, nats_url: str, open_log: OpenLog) -> JetStreamLog:
+        log = await open_log(nats_url, by_claims=True)
+        assert set(await log.claim(ALL_SHARDS)) == set(ALL_SHARDS)
+        return log

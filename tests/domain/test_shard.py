@@ -1,0 +1,97 @@
+"""Which shard a game is in, and how many shards each of several instances has."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from healthprobe.domain.schedule import fraction_of
+from healthprobe.domain.shard import SHARDS, Slice, fair_share, shard_of
+
+fleets = st.integers(1, 300)
+totals = st.integers(0, 1000)
+
+
+def shares(instances: int, shards: int = SHARDS) -> list[int]:
+    return [fair_share(position, instances, shards) for position in range(instances)]
+
+
+class TestAGamesShard:
+    def test_is_the_same_for_ever_and_in_every_process_since_the_log_keeps_events_under_it(self) -> None:
+        assert [shard_of(game_id) for game_id in ("game-7", "", "æøå", "игра 7", "🎮")] == [224, 0, 193, 38, 79]
+        assert SHARDS == 256
+
+    @given(st.text())
+    def test_is_one_of_them_for_any_id_even_one_that_is_not_text(self, game_id: str) -> None:
+        assert 0 <= shard_of(game_id) < SHARDS
+        assert 0 <= shard_of(game_id + "\ud800") < SHARDS
+
+    @pytest.mark.parametrize("name", ["game-{}", "{:08}", "eu-west/{}/arena"])
+    def test_is_evenly_spread_over_fifty_thousand_ids(self, name: str) -> None:
+        ids = 50_000
+        counts = Counter(shard_of(name.format(number)) for number in range(ids))
+        expected = ids / SHARDS
+        chi_square = sum((counts[shard] - expected) ** 2 / expected for shard in range(SHARDS))
+        assert chi_square < 330.5  # 255 degrees of freedom: exceeded by one fair spread in a thousand
+
+    def test_says_nothing_about_when_in_a_tick_the_game_is_probed(self) -> None:
+        fractions = [fraction_of(game_id) for game_id in map(str, range(50_000)) if shard_of(game_id) == 7]
+        counts = Counter(int(fraction * 10) for fraction in fractions)
+        expected = len(fractions) / 10
+        chi_square = sum((counts[tenth] - expected) ** 2 / expected for tenth in range(10))
+        assert chi_square < 27.9  # 9 degrees of freedom: exceeded by one fair spread in a thousand
+
+
+class TestASlice:
+    @given(st.integers(1, SHARDS))
+    def test_has_no_shard_of_another_part_and_together_they_have_all(self, count: int) -> None:
+        parts = [Slice(number, count).shards for number in range(1, count + 1)]
+        assert sum(map(len, parts)) == SHARDS
+        assert frozenset().union(*parts) == frozenset(range(SHARDS))
+
+    @given(st.integers(1, SHARDS))
+    def test_is_as_large_as_another_part_or_one_more(self, count: int) -> None:
+        sizes = [len(Slice(number, count).shards) for number in range(1, count + 1)]
+        assert max(sizes) - min(sizes) <= 1
+        assert min(sizes) >= 1
+
+    @pytest.mark.parametrize(("number", "count"), [(0, 5), (6, 5), (-1, 5), (1, 0), (1, SHARDS + 1), (0, 0)])
+    def test_that_is_no_part_is_refused(self, number: int, count: int) -> None:
+        with pytest.raises(ValueError, match=rf"{number}/{count} is no part of a fleet: write one such as 2/5, in at"):
+            Slice(number, count)
+
+
+class TestAFairShare:
+    @given(fleets, totals)
+    def test_leaves_no_shard_over_and_gives_none_twice(self, instances: int, shards: int) -> None:
+        assert sum(shares(instances, shards)) == shards
+
+    @given(fleets, totals)
+    def test_is_as_large_as_any_other_or_one_more_and_the_first_have_that_one(
+        self, instances: int, shards: int
+    ) -> None:
+        given = shares(instances, shards)
+        assert max(given) - min(given) <= 1
+        assert given == sorted(given, reverse=True)
+
+    @given(fleets, totals)
+    def test_is_no_larger_once_another_instance_has_joined(self, instances: int, shards: int) -> None:
+        before, after = shares(instances, shards), shares(instances + 1, shards)
+        assert all(now <= then for then, now in zip(before, after, strict=False))
+
+    @given(fleets, totals)
+    def test_of_a_newcomer_is_all_that_moves(self, instances: int, shards: int) -> None:
+        before, after = shares(instances, shards), shares(instances + 1, shards)
+        assert sum(then - now for then, now in zip(before, after, strict=False)) == after[-1]
+
+    @given(st.data(), st.integers(2, 300), totals)
+    def test_is_no_smaller_once_any_other_instance_has_left(
+        self, data: st.DataObject, instances: int, shards: int
+    ) -> None:
+        leaver = data.draw(st.integers(0, instances - 1))
+        before, after = shares(instances, shards), shares(instances - 1, shards)
+        del before[leaver]
+        assert all(now >= then for then, now in zip(before, after, strict=True))

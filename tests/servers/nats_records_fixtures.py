@@ -1,0 +1,187 @@
+"""Buckets of runtime records for every room: who edits them from outside, and who watches them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Protocol, Self
+
+import nats
+import pytest
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.errors import BucketNotFoundError
+from nats.js.kv import KeyValue
+
+from healthprobe.adapters.nats.address import NatsAddress
+from healthprobe.adapters.nats.jetstream import JetStream
+from healthprobe.adapters.nats.records import JetStreamRecords
+from healthprobe.domain.record import RUNNING, RuntimeRecord
+from healthprobe.ports import StoreError
+
+SOON = 3.0
+"""Seconds in which a change must show: it takes some milliseconds, and a machine may be busy."""
+
+AT_LAST = 40.0
+"""Seconds in which a change must show after the worst of faults."""
+
+
+class Platform:
+    """Somebody else's program, which edits a bucket by nats-py alone."""
+
+    def __init__(self, servers: Sequence[str], bucket: str) -> None:
+        self.client = Client()
+        self.bucket = bucket
+        self._servers = list(servers)
+        self._kv: KeyValue | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.client.connect(
+            self._servers, error_cb=_ignore, max_reconnect_attempts=-1, reconnect_time_wait=1, ping_interval=1
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.close()
+
+    @property
+    def jetstream(self) -> JetStreamContext:
+        return self.client.jetstream(timeout=2.0)
+
+    async def make(self, **config: Any) -> None:
+        """Make the bucket, as nats-py makes it."""
+        self._kv = await self.jetstream.create_key_value(bucket=self.bucket, **config)
+
+    async def kv(self) -> KeyValue:
+        if self._kv is None:
+            self._kv = await self.jetstream.key_value(self.bucket)
+        return self._kv
+
+    async def is_there(self) -> bool:
+        try:
+            await self.jetstream.key_value(self.bucket)
+        except BucketNotFoundError:
+            return False
+        return True
+
+    async def put(self, key: str, endpoint: str = "http://h:1", **fields: str) -> None:
+        """Put a record under `key`."""
+        await self.put_raw(key, json.dumps({"engine_endpoint": endpoint, **fields}).encode())
+
+    async def put_raw(self, key: str, value: bytes) -> None:
+        await (await self.kv()).put(key, value)
+
+    async def delete(self, key: str) -> None:
+        await (await self.kv()).delete(key)
+
+    async def purge(self, key: str) -> None:
+        await (await self.kv()).purge(key)
+
+    async def put_at_last(self, key: str, endpoint: str = "http://h:1") -> None:
+        """Put a record, again and again until it is taken: while a leader is elected, nothing is."""
+        deadline = time.monotonic() + AT_LAST
+        while True:
+            try:
+                return await self.put(key, endpoint)
+            except (nats.errors.Error, OSError, TimeoutError):
+                assert time.monotonic() < deadline, "nothing is taken any more"
+                await asyncio.sleep(0.1)
+
+
+class Skipped:
+    """What the store told of values that it left out."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, str]] = []
+
+    def __call__(self, count: int, why: str) -> None:
+        self.told.append((count, why))
+
+
+class Watched:
+    """A store that is listed when it tells of a change, as the worker does it."""
+
+    def __init__(self, store: JetStreamRecords) -> None:
+        self.store = store
+        self.changed = asyncio.Event()
+        store.on_change(self.changed.set)
+
+    async def endpoints(self) -> dict[str, str]:
+        """Where the running games are; no game may be listed twice."""
+        records = await self.store.list_by_status(RUNNING)
+        assert len({record.game_id for record in records}) == len(records)
+        return {record.game_id: record.engine_endpoint for record in records}
+
+    async def shows(self, *records: RuntimeRecord) -> None:
+        """These are all records, SOON; nobody asks before a change was told of."""
+        wanted = sorted(records, key=lambda record: record.game_id)
+        async with asyncio.timeout(SOON):
+            while await self.store.list_all() != wanted:
+                await self.changed.wait()
+                self.changed.clear()
+
+    async def shows_games(self, *game_ids: str, within: float = AT_LAST) -> None:
+        """These games run, within so many seconds; meanwhile the store may not know."""
+        deadline = time.monotonic() + within
+        while True:
+            try:
+                listed = set(await self.endpoints())
+            except StoreError as error:
+                listed = {str(error)}
+            if listed == set(game_ids):
+                return
+            assert time.monotonic() < deadline, f"{listed} are listed, not {game_ids}"
+            await asyncio.sleep(0.02)
+
+    async def complains(self, within: float = AT_LAST) -> str:
+        """What it says once it does not know any more."""
+        deadline = time.monotonic() + within
+        while True:
+            try:
+                await self.store.list_by_status(RUNNING)
+            except StoreError as error:
+                return str(error)
+            assert time.monotonic() < deadline, "it still vouches for what it knows"
+            await asyncio.sleep(0.02)
+
+
+class OpenRecords(Protocol):
+    async def __call__(self, url: str, *, create: bool = ..., skipped: Skipped | None = ...) -> Watched: ...
+
+
+@pytest.fixture
+async def open_records() -> AsyncIterator[OpenRecords]:
+    """Opens stores by URL, each on a connection of its own; all are closed at the end of the test."""
+    async with AsyncExitStack() as stack:
+
+        async def open_records(url: str, *, create: bool = True, skipped: Skipped | None = None) -> Watched:
+            stream = await JetStream.open(NatsAddress.of_url(url))
+            stack.push_async_callback(stream.aclose)
+            store = await JetStreamRecords.open(stream, skipped or Skipped(), create=create)
+            stack.push_async_callback(store.aclose)
+            return Watched(store)
+
+        yield open_records
+
+
+OpenPlatform = Callable[[str], Awaitable[Platform]]
+
+
+@pytest.fixture
+async def open_platform() -> AsyncIterator[OpenPlatform]:
+    """Opens the platform that edits the bucket of a URL."""
+    async with AsyncExitStack() as stack:
+
+        async def open_platform(url: str) -> Platform:
+            address = NatsAddress.of_url(url)
+            bucket = address.bucket or f"{address.prefix}_runtime_records"
+            return await stack.enter_async_context(Platform(address.servers, bucket))
+
+        yield open_platform
+
+
+async def _ignore(_: Exception) -> None:
+    """Servers are killed here."""

@@ -1,0 +1,60 @@
+"""The demo of a cluster, shortened: what it shows, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEMO = (sys.executable, "-m", "cluster_demo")
+
+
+def begun(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*DEMO, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_it_shows_a_kill_and_a_takeover_in_eighty_columns_and_ends_by_itself(tmp_path: Path) -> None:
+    demo = begun(tmp_path, "--for", "5s")
+    shown, errors = demo.communicate(timeout=60)
+    assert (demo.returncode, errors) == (0, "")
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    told = " ".join(shown.split())
+    assert re.search(r"kill -9 \d+\. It watches", told)
+    assert re.search(r"all 256 are watched again \d+\.\ds after the kill", told)
+    assert re.search(r"quiz-\d+ was told of \d+\.\ds after it crashed", told)
+    assert "each game's alternate failed, recovered, without a gap" in told
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_that_is_interrupted_leaves_nothing_running(number: signal.Signals, tmp_path: Path) -> None:
+    demo = begun(tmp_path)
+    try:
+        assert demo.stdout is not None
+        while "HEALTHPROBE_CLUSTER" not in demo.stdout.readline():
+            assert demo.poll() is None
+        started = psutil.Process(demo.pid).children(recursive=True)
+        assert sum(process.name() == "nats-server" for process in started) == 3
+        demo.send_signal(number)
+        _, errors = demo.communicate(timeout=60)
+    finally:
+        demo.kill()
+        demo.communicate()
+    assert (demo.returncode, errors) == (0, "")
+    _, alive = psutil.wait_procs(started, timeout=10)
+    assert alive == []
+    assert not list(tmp_path.iterdir())
