@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.contenders.contender import INTERVAL, Contender, Course, Missing, Probing
+from benchmarks.contenders.contender import Contender, Course, Missing, Probing
 from benchmarks.machine import Others
 from benchmarks.processes import ChildFailed, CpuTime, cpu_time, peak_memory, resident_memory
 
@@ -98,7 +98,7 @@ def _cautions(probing: Probing, cost: Cost) -> list[str]:
     cautions = []
     if cost.failed:
         cautions.append(f"**{cost.failed:,} FAILED**")
-    due = probing.engine_count / INTERVAL
+    due = probing.engine_count / probing.interval
     if probing.paced and probing.engine_count > 1 and cost.rate < _ON_PACE * due:
         cautions.append(f"**falls behind**: {cost.rate:,.0f} of {due:,.0f} probes a second")
     return cautions

@@ -17,7 +17,7 @@ from chaos.patience import Impatient, until
 from chaos.program import Program
 from chaos.row import Row
 from chaos.stage import Stage
-from chaos.verdict import judged
+from chaos.verdict import Verdict, judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,10 @@ class Cast:
         """Those that watch the engines."""
         return [self.program]
 
+    def may_be_slowness(self, _verdict: Verdict, _problems: Sequence[str]) -> bool:
+        """Whether engines that answered late can be why a row differs so."""
+        return True
+
     @property
     def events_due(self) -> int:
         """How many events the log must hold for what the engines did up to now."""
@@ -199,7 +203,7 @@ class Cast:
             worst_delivery=self._worst_delivery,
             differences=(*problems, *verdict.differences),
             notes=(*self._ends(), *self._slowness()),
-            disturbed=bool(self._slowness()),
+            disturbed=bool(self._slowness()) and self.may_be_slowness(verdict, problems),
         )
 
     def _ends(self) -> list[str]:

@@ -45,8 +45,8 @@ class Probing:
     """A contender at work. `failed` and `notes` are complete once its context has ended.
 
     `warm_up` is how many requests it makes before it is in its steady state. `paced` tells that it makes one request
-    an engine and interval. `memory_before` is what it held before its first connection, where that can be told. All
-    its probes reach `engines`, of which it uses `engine_count`.
+    an engine and `interval`, in seconds. `memory_before` is what it held before its first connection, where that can be
+    told. All its probes reach `engines`, of which it uses `engine_count`.
     """
 
     child: Child
@@ -54,6 +54,7 @@ class Probing:
     engine_count: int
     warm_up: int
     paced: bool = False
+    interval: float = INTERVAL
     memory_before: int | None = None
     failed: int | None = None
     notes: list[str] = field(default_factory=list)

@@ -22,12 +22,13 @@ _TICKS_BEFORE = 3
 class HealthprobeRun:
     """The program in a process of its own, probing what `records` lists: a JSON file, or the embedded store.
 
-    With `cluster`, the URL of one, it is an instance of that.
+    With `cluster`, the URL of one, it is an instance of that. `interval` is in seconds.
     """
 
     records: Literal["file", "sqlite"]
     connections: Literal["kept", "fresh"] = "kept"
     cluster: str | None = None
+    interval: float = INTERVAL
 
     @property
     def name(self) -> str:
@@ -40,11 +41,13 @@ class HealthprobeRun:
         log = course.workspace / f"{self.records}-{self.connections}-log.db"
         home = f"--log=sqlite:{log}" if self.cluster is None else f"--cluster={self.cluster}"
         command = [*_HEALTHPROBE, "run", f"--records={records}", home]
-        command += [f"--interval={INTERVAL:g}s", f"--timeout={PROBE_TIMEOUT * 1000:.0f}ms"]
+        command += [f"--interval={self.interval:g}s", f"--timeout={PROBE_TIMEOUT * 1000:.0f}ms"]
         command += [f"--connections={'reuse' if self.connections == 'kept' else 'fresh'}"]
         with running(command, course.workspace) as child:
             warm_up = _TICKS_BEFORE * course.engine_count
-            probing = Probing(child, course.engines, course.engine_count, warm_up=warm_up, paced=True)
+            probing = Probing(
+                child, course.engines, course.engine_count, warm_up=warm_up, paced=True, interval=self.interval
+            )
             yield probing
             child.end()
             summary = _summary(child.output)

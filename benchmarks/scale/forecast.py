@@ -66,7 +66,7 @@ class Fleet:
 
     @property
     def cores(self) -> float:
-        return self.probes * self.units.probe.kept
+        return self.probes * self.units.probe.seldom
 
     @property
     def instances(self) -> int:
@@ -105,10 +105,10 @@ def _count(instances: int) -> str:
 
 _ROWS: Sequence[tuple[str, str, _Figure]] = (
     ("probes a second", "engines / interval", lambda of: f"{of.probes:,.0f}"),
-    ("cores, kept connections", "probes a second x CPU a probe", lambda of: f"{of.cores:.1f}"),
+    ("cores, kept connections", "probes a second x CPU a probe, every 5 s", lambda of: f"{of.cores:.1f}"),
     (
         "cores, fresh connections",
-        "the same",
+        "probes a second x CPU a fresh probe",
         lambda of: f"{of.probes * of.units.probe.fresh:.1f}",
     ),
     (

@@ -16,6 +16,8 @@ from benchmarks.engines import Engines, cheapest_engines
 from benchmarks.measure import Cost, measured, say
 from benchmarks.processes import ChildFailed
 
+SELDOM = 5.0
+
 _SECONDS = 10.0
 _FRESH_AT_MOST = 2_000
 _CONNECTIONS = 4_000
@@ -24,26 +26,34 @@ _SETTLING = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ProbeCosts:
-    """Seconds of CPU a probe; bytes a kept connection, of the process and, at our end of it, of the kernel."""
+    """Seconds of CPU a probe; bytes a kept connection, of the process and, at our end of it, of the kernel.
+
+    `kept` is that of an engine asked every second, `seldom` of one asked every `SELDOM` seconds: at each turn of the
+    loop fewer of them are due, and what belongs to them is in no cache any more.
+    """
 
     kept: float
+    seldom: float
     fresh: float
     connection: float
     kernel: float
 
 
 def probes_measured(engine_count: int) -> ProbeCosts:
-    """`healthprobe run` asks so many engines once a second; afresh it asks fewer of them, so that it keeps up."""
+    """`healthprobe run` asks so many engines; afresh it asks fewer of them, so that it keeps up."""
     with TemporaryDirectory(prefix="healthprobe-bench-") as folder, cheapest_engines(Path(folder)) as engines:
         course = Course(engines, engine_count, _SECONDS, Path(folder))
         say(f"probes: {engine_count:,} engines, {engines.kind} ...")
         kernel = _of_the_kernel(engines)
         kept = _cost(HealthprobeRun("file"), course)
+        seldom = _cost(HealthprobeRun("file", interval=SELDOM), course)
         few = Course(engines, min(engine_count, _FRESH_AT_MOST), _SECONDS, Path(folder))
         fresh = _cost(HealthprobeRun("file", connections="fresh"), few)
         alone = _cost(PythonClient("our prober, no two answers alike", "prober", prefix="/differing"), course)
         assert alone.memory_per_connection is not None
-        return ProbeCosts(kept.cpu_per_probe, fresh.cpu_per_probe, alone.memory_per_connection, kernel)
+        return ProbeCosts(
+            kept.cpu_per_probe, seldom.cpu_per_probe, fresh.cpu_per_probe, alone.memory_per_connection, kernel
+        )
 
 
 def _cost(contender: Contender, course: Course) -> Cost:

@@ -9,7 +9,7 @@ from benchmarks.scale import events, holding, listings, probes
 from benchmarks.scale.events import EventCosts, LoggedGameCosts
 from benchmarks.scale.holding import GameCosts, LeaseCosts
 from benchmarks.scale.listings import ListingCosts
-from benchmarks.scale.probes import ProbeCosts
+from benchmarks.scale.probes import SELDOM, ProbeCosts
 from benchmarks.table import table
 
 GROUPS = ("probe", "game", "shard", "event", "list")
@@ -71,8 +71,9 @@ def _rows(costs: UnitCosts) -> Iterator[tuple[str, str, str]]:
 
 
 def _of_probes(costs: ProbeCosts) -> Iterator[Row]:
-    yield "a probe on a kept connection", f"{_micro(costs.kept)} CPU"
-    yield "a probe on a fresh connection", f"{_micro(costs.fresh)} CPU"
+    yield "a probe on a kept connection, every second", f"{_micro(costs.kept)} CPU"
+    yield f"a probe on a kept connection, every {SELDOM:g} s", f"{_micro(costs.seldom)} CPU"
+    yield "a probe on a fresh connection, every second", f"{_micro(costs.fresh)} CPU"
     yield "a kept connection", f"{_bytes(costs.connection)} of the process, {_bytes(costs.kernel)} of the kernel"
 
 

@@ -21,7 +21,7 @@ from chaos.consumers import StreamConsumer
 from chaos.patience import Impatient, until
 from chaos.program import Program
 from chaos.row import Row
-from chaos.verdict import breaks_of
+from chaos.verdict import Verdict, breaks_of
 
 _LONGER = 1.2
 """Leases after which one has lapsed for certain."""
@@ -81,6 +81,10 @@ class ClusterCast(Cast):
     async def calm(self) -> None:
         await super().calm()
         self._judged = await self.log.count()
+
+    def may_be_slowness(self, verdict: Verdict, problems: Sequence[str]) -> bool:
+        """A late answer can make an event too many. As acts wait for what each engine is, it can cost none."""
+        return not verdict.lost and not problems
 
     @property
     def programs(self) -> Sequence[Program]:

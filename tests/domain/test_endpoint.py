@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from ipaddress import IPv4Address
 from string import ascii_letters, digits
 from urllib.parse import quote
 
@@ -223,6 +224,23 @@ def test_masked_hides_the_credentials_of_any_endpoint_and_nothing_else(shape: st
 @pytest.mark.parametrize("text", ["http://game-7:8080/engine", "", "game-7", "http://[::1]"])
 def test_masked_leaves_an_endpoint_without_credentials_as_it_is(text: str) -> None:
     assert masked(text) == text
+
+
+@given(host=st.from_regex(r"[0-9.]{1,16}|([0-9]{1,3}\.){3}[0-9]{1,3}", fullmatch=True))
+@example(host="0.0.0.0")
+@example(host="255.255.255.255")
+@example(host="127.0.0.01")
+@example(host="127.0.0.1.")
+def test_a_host_of_digits_is_an_ipv4_address_just_where_the_standard_library_says_so(host: str) -> None:
+    try:
+        address: str | None = str(IPv4Address(host))
+    except ValueError:
+        address = None
+    try:
+        parsed: str | None = parse_endpoint(f"http://{host}:8080").host
+    except InvalidEndpoint:
+        parsed = None
+    assert parsed == address
 
 
 @given(text=urlish | st.text() | st.text(st.characters(codec=None)))

@@ -88,12 +88,13 @@ class Roster:
         if records is self.records and shards is self.shards:
             return self, RosterChange()
         cut = await self._cut(records) if shards is not None else ()
-        comparison = _Comparison(self, shards)
+        comparison = _Comparison(self)
         if shards is None:
             changed: Iterable[RuntimeRecord] = records
         elif records is self.records and self.shards is not None:
-            async for game in in_portions(self.games):
-                comparison.keep(game)
+            comparison.keep_all()
+            async for record in in_portions(chain.from_iterable(cut[shard] for shard in self.shards - shards)):
+                comparison.leave(record)
             changed = chain.from_iterable(cut[shard] for shard in shards - self.shards)
         else:
             changed = chain.from_iterable(cut[shard] for shard in shards)
@@ -122,15 +123,14 @@ class Roster:
 
 
 class _Comparison:
-    """A new list, or other shards, beside the roster in force, record by record.
+    """A new list, or other shards, beside the roster in force, record by record. What is not taken has left.
 
     A record that changed gets a new target. Of a game that is listed more than once the first record counts: it would
     count twice a tick, and one healthy and one failing endpoint would flap for ever.
     """
 
-    def __init__(self, before: Roster, shards: frozenset[int] | None) -> None:
+    def __init__(self, before: Roster) -> None:
         self._before = before
-        self._shards = shards
         self._left = dict(before.by_id)
         self._appeared: list[str] = []
         self._newcomers: list[WatchedGame] = []
@@ -138,12 +138,16 @@ class _Comparison:
         self.by_id: dict[str, WatchedGame] = {}
         self.repeated: set[str] = set()
 
-    def keep(self, game: WatchedGame) -> None:
-        """The list is the same: the game stays as it is, if its shard does."""
-        if self._shards is not None and game.shard in self._shards:
-            self.by_id[game.game_id] = self._left.pop(game.game_id)
-            if game.game_id in self._before.repeated:
-                self.repeated.add(game.game_id)
+    def keep_all(self) -> None:
+        """The list is the same: every game stays as it is, unless it leaves with its shard."""
+        self.by_id, self._left = self._left, {}
+        self.repeated = set(self._before.repeated)
+
+    def leave(self, record: RuntimeRecord) -> None:
+        """The record's shard is none of these any more."""
+        if (game := self.by_id.pop(record.game_id, None)) is not None:
+            self._left[record.game_id] = game
+            self.repeated.discard(record.game_id)
 
     def take(self, record: RuntimeRecord) -> None:
         """The record is listed, and its shard is one of these."""
