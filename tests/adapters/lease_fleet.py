@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -25,6 +25,7 @@ from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.jetstream import JetStream
 from healthprobe.adapters.nats.leases import ShardLeases
 from healthprobe.adapters.nats.log import JetStreamLog
+from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import LogError
 
 PATIENCE = 30.0
@@ -51,6 +52,13 @@ class FleetLog:
 
     def epoch_of(self, shard: int) -> int | None:
         return self._log.epoch_of(shard)
+
+    @property
+    def outclaimed(self) -> frozenset[int]:
+        return self._log.outclaimed
+
+    async def append(self, *events: HealthEvent) -> Sequence[HealthEvent | None]:
+        return await self._log.append(events)
 
 
 @dataclass(slots=True)

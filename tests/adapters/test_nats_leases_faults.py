@@ -10,12 +10,20 @@ import pytest
 from tests.adapters.lease_fleet import Fleet, have, instance_of_its_own, until
 from tests.servers import nats_fixtures
 from tests.servers.nats import NatsCluster, NatsServer
+from tests.servers.nats_fixtures import OpenLog
 from tests.servers.proxy import CuttingProxy
+
+from healthprobe.domain.shard import shard_of
+from healthprobe.testing.contracts.samples import failed, recovered
 
 nats_server = nats_fixtures.nats_server
 nats_url = nats_fixtures.nats_url
 prefix = nats_fixtures.prefix
 own_nats = nats_fixtures.own_nats
+open_log = nats_fixtures.open_log
+
+GAME = "game-7"
+SHARD = shard_of(GAME)
 
 LEASE = 1.0
 
@@ -61,6 +69,24 @@ async def test_an_instance_that_stood_still_lets_go_first_of_all_and_takes_nothi
         assert CUT_OFF not in paused.lines
         assert [line["shards"] for line in survivor.told("shards given back")] == [128], "all of it was handed over"
         assert survivor.told("shards were claimed by another instance") == []
+
+
+async def test_a_shard_that_a_sleeper_claims_as_it_wakes_is_claimed_back_by_who_has_its_lease(
+    fleet: Fleet, open_log: OpenLog, nats_url: str
+) -> None:
+    holder = await fleet.join("holder", lease=LEASE)
+    await until(lambda: len(holder.shards) == 256, "it has everything")
+    assert await holder.log.append(failed(GAME, 1)) == [failed(GAME, 1)]
+    sleeper = await open_log(nats_url, by_claims=True)
+    assert await sleeper.claim([SHARD]) == {SHARD}
+    before = time.monotonic()
+    assert await holder.log.append(recovered(GAME, 2)) == [failed(GAME, 1)]
+    await until(lambda: 255 in holder.sizes and len(holder.shards) == 256, "it has everything again")
+    assert not holder.leases.covers(SHARD, before), "what it knew of the shard may be old"
+    assert holder.leases.covers(SHARD, time.monotonic())
+    assert await holder.log.append(recovered(GAME, 2)) == [recovered(GAME, 2)]
+    (line,) = holder.told("shards were claimed without a lease, and are claimed back")
+    assert (line["shards"], line["log_level"]) == (1, "warning")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,11 @@ class ClaimedLog(Protocol):
         """A number that grows with every claim to `shard`, whosever it is: that of ours, or None without one."""
         ...
 
+    @property
+    def outclaimed(self) -> frozenset[int]:
+        """The shards that we claimed, of which it has shown that somebody else claimed them after us."""
+        ...
+
 
 class Claims:
     """Claims at `log`. A log that does not answer is told of once, until it does."""
@@ -65,6 +70,14 @@ class Claims:
             for shard, epoch in zip(other.shards, other.epochs, strict=False)
             if epoch > (self._log.epoch_of(shard) or epoch)
         )
+
+    @property
+    def outclaimed(self) -> frozenset[int]:
+        """The shards that we cannot write for somebody else's claim, whether they hold them or not.
+
+        Whoever stood still in the middle of a claim sends it when it wakes, though its lease is ours by then.
+        """
+        return self._log.outclaimed
 
     def _tell(self, why: str, shards: int) -> None:
         if why != self._told:

@@ -70,6 +70,11 @@ class Fences:
         fence = self._fences.get(shard)
         return None if fence is None or not fence.epoch else fence.epoch
 
+    @property
+    def outclaimed(self) -> frozenset[int]:
+        """The shards that were ours, until an append has shown that somebody else claimed them after us."""
+        return frozenset(shard for shard, fence in self._fences.items() if fence.is_lost and fence.epoch)
+
     def condition(self, shard: int, fence: Fence) -> dict[str, str]:
         """The headers of an append to `shard` behind `fence`."""
         return {EXPECTED: str(fence.epoch), _EXPECTED_ON: self._streams.of_epoch(shard)}

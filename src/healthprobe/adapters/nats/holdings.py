@@ -147,6 +147,14 @@ class Holdings:
                 self._aside[number] = held
         self._tell()
 
+    def admit_again(self, numbers: Collection[int]) -> None:
+        """These are not ours before they were admitted once more. Their leases last on."""
+        for number in numbers:
+            if (held := self._ours.pop(number, None)) is not None:
+                self._arriving[number] = held
+        self.lessor.rouse()
+        self._tell()
+
     async def give_back(self, numbers: Collection[int], within: float) -> None:
         """Give back those of these that were set aside, within so many seconds."""
         self.drop_lapsed()

@@ -192,6 +192,10 @@ class ShardLeases:
             self._shards.drop(superseded)
             self._claims.disclaim(superseded)
             self._logger.warning("shards were claimed by another instance", shards=len(superseded))
+        if outclaimed := self._claims.outclaimed & self._shards.numbers:
+            self._takeovers.lost(outclaimed, self._monotonic())
+            self._shards.admit_again(outclaimed)
+            self._logger.warning("shards were claimed without a lease, and are claimed back", shards=len(outclaimed))
         if surplus := self._shards.surplus():
             self._shards.set_aside(surplus)
             tasks.create_task(self._heartbeat.contain(lambda: self._release(surplus)))

@@ -139,7 +139,7 @@ class Lessor:
             raise Unanswered("it cannot be asked for leases") from error
 
     async def granted(self) -> list[Grant]:
-        """Wait until leases were given, or until the time of a request for them is up; those given since the last call.
+        """Wait until leases were given, a request for them has ended, or `rouse`; those given since the last call.
 
         They come together where they were given together.
         """
@@ -147,6 +147,10 @@ class Lessor:
         self._news.clear()
         grants, self._grants = self._grants, []
         return grants
+
+    def rouse(self) -> None:
+        """Let `granted` return, also with nothing."""
+        self._news.set()
 
     async def renew(self, grants: Sequence[Grant], within: float) -> None:
         """Let these last anew, from now on; returns when that is confirmed, for all."""

@@ -73,6 +73,11 @@ class JetStreamLog(JetStreamRelayState):
         """A number that grows with every claim to `shard`, whosever it is: that of our last one, or None without."""
         return self._fences.epoch_of(shard)
 
+    @property
+    def outclaimed(self) -> frozenset[int]:
+        """The shards that we claimed, of which an append has shown that somebody else claimed them after us."""
+        return self._fences.outclaimed
+
     async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
         """The last event of each of these games; games without events are left out."""
         wanted = list(dict.fromkeys(game_ids))
