@@ -29,11 +29,12 @@ def run_demo(settings: Settings, *, duration: float | None, as_json: bool, log_l
     exit_cleanly_at_once()
     scripts = demo_scripts(beat=settings.interval, failures=settings.failures)
     introduction = f"{len(scripts)} engines crash, hang and recover"
-    audience = audience_for(as_json=as_json, log_level=log_level, introduction=introduction)
     with TemporaryDirectory(prefix="healthprobe-demo-") as folder, FleetProcess(scripts) as fleet:
         database = f"sqlite:{Path(folder, 'demo.db')}"
         settings = replace(settings, records=settings.records or database, log=settings.log or database)
         put_records(settings.records, [RuntimeRecord(each, f"{each}-a", at) for each, at in fleet.endpoints.items()])
+        # Not before: whoever edits records wants warnings alone to be logged, and there is one logger for all.
+        audience = audience_for(as_json=as_json, log_level=log_level, introduction=introduction)
         try:
             run_service(settings, audience, duration=duration)
         finally:
