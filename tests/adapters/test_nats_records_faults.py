@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any
 
 import pytest
 from nats.aio.msg import Msg
@@ -138,6 +140,34 @@ async def test_a_change_that_was_lost_on_the_way_is_missed_and_made_good(
         await platform.put(game_id)
     await watched.shows_games("game-7", *later, within=10)
     assert lost
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("unknown_for", "complaints"), [(3, 0), (1_000, 1)], ids=["a moment", "for ever"])
+async def test_a_consumer_that_not_every_server_knows_at_once_is_asked_again(
+    platform: Platform, nats_url: str, monkeypatch: pytest.MonkeyPatch, unknown_for: int, complaints: int
+) -> None:
+    ask = Changes._ask
+    asked: list[str] = []
+
+    async def ask_too_early(self: Changes, api: str, body: Mapping[str, Any]) -> None:
+        with monkeypatch.context() as patched:
+            if api == "MSG.NEXT" and len(asked) < unknown_for:
+                asked.append(api)
+                patched.setattr(self, "_consumer", "not-there-yet")
+            await ask(self, api, body)
+
+    monkeypatch.setattr(Changes, "_ask", ask_too_early)
+    await platform.make()
+    await platform.put("game-7")
+    async with aclosing(await JetStream.open(NatsAddress.of_url(nats_url))) as stream:
+        opened = await asyncio.gather(JetStreamRecords.open(stream, Skipped()), return_exceptions=True)
+        assert len([each for each in opened if isinstance(each, StoreError)]) == complaints
+        assert len(asked) >= 3
+        for store in opened:
+            if isinstance(store, JetStreamRecords):
+                assert [record.game_id for record in await store.list_all()] == ["game-7"]
+                await store.aclose()
 
 
 async def test_a_consumer_that_somebody_deleted_is_made_again(

@@ -28,8 +28,12 @@ SILENCE = 3.0
 
 _REQUEST_LASTS = 60.0
 _CONSUMER_LASTS = 30.0
+_NOT_KNOWN_YET = 0.02
+"""Seconds until a consumer that was just made is asked again where not every server has heard who leads it."""
+
 _ALIVE = "100"
 _TIME_IS_UP = "408"
+_NO_RESPONDERS = "503"
 _DELETIONS = frozenset({"DEL", "PURGE"})
 
 
@@ -64,6 +68,7 @@ class Changes:
         self._something_came = asyncio.Event()
         self._asked = 0
         self._given = 0
+        self._is_known = False
 
     @classmethod
     async def open(cls, bucket: Bucket, within: float) -> Self:
@@ -81,20 +86,12 @@ class Changes:
 
         Raises Unanswered where one was lost, or where the consumer is gone or silent: then all is to be read again.
         """
-        if self._asked == 0:
-            body = {
-                "batch": PORTION,
-                "expires": round(_REQUEST_LASTS * NANOSECONDS),
-                "idle_heartbeat": round(HEARTBEAT * NANOSECONDS),
-            }
-            await self._ask("MSG.NEXT", body)
-            self._asked = PORTION
         try:
             async with asyncio.timeout(SILENCE):
-                await self._something_came.wait()
+                while not await self._is_heard():
+                    pass
         except TimeoutError:
             raise Unanswered(f"nothing was heard of it for {SILENCE:g}s") from None
-        self._something_came.clear()
         came, self._came = self._came, []
         return [change for message in came if (change := self._change_in(message)) is not None]
 
@@ -104,6 +101,29 @@ class Changes:
             if self._subscription is not None:
                 await self._subscription.unsubscribe()
             await self._ask("DELETE", {})
+
+    async def _is_heard(self) -> bool:
+        """Ask, unless that is under way, and wait until something came.
+
+        False, after a moment, where nobody knows our consumer yet.
+        """
+        if self._asked == 0:
+            body = {
+                "batch": PORTION,
+                "expires": round(_REQUEST_LASTS * NANOSECONDS),
+                "idle_heartbeat": round(HEARTBEAT * NANOSECONDS),
+            }
+            await self._ask("MSG.NEXT", body)
+            self._asked = PORTION
+        await self._something_came.wait()
+        self._something_came.clear()
+        if not self._is_known and (self._came[0].headers or {}).get("Status") == _NO_RESPONDERS:
+            self._came.clear()
+            self._asked = 0
+            await asyncio.sleep(_NOT_KNOWN_YET)
+            return False
+        self._is_known = True
+        return True
 
     async def _begin(self, within: float) -> None:
         try:
