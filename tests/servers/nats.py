@@ -23,7 +23,9 @@ _PATIENCE = 60.0
 class NatsServer:
     """One server, alone or as a node of a cluster, with its data in a folder of its own."""
 
-    def __init__(self, *, name: str = "n1", route: int = 0, routes: Sequence[int] = (), sync: str = "2m") -> None:
+    def __init__(
+        self, *, name: str = "n1", route: int = 0, routes: Sequence[int] = (), sync: str = "2m", more: str = ""
+    ) -> None:
         self.name = name
         self.port = free_port()
         self.monitor = free_port()
@@ -31,14 +33,14 @@ class NatsServer:
         self._process: subprocess.Popen[bytes] | None = None
         cluster = ""
         if routes:
-            # Clients know the nodes of their URL and no others, so that a test can put itself between.
+            # Most tests have clients that know the nodes of their URL alone, so that they can put themselves between.
+            silent = "false" if more else "true"
             addresses = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
-            cluster = (
-                f'cluster {{ name: test, listen: "127.0.0.1:{route}", routes: [{addresses}], no_advertise: true }}\n'
-            )
+            listens = f'name: test, listen: "127.0.0.1:{route}"'
+            cluster = f"cluster {{ {listens}, routes: [{addresses}], no_advertise: {silent} }}\n"
         (self.folder / "server.conf").write_text(
             f'server_name: {name}\nlisten: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{self.monitor}"\n{cluster}'
-            f'jetstream {{ store_dir: "{self.folder}/data", sync_interval: {sync} }}\n'
+            f'jetstream {{ store_dir: "{self.folder}/data", sync_interval: {sync} }}\n{more}\n'
         )
 
     def __enter__(self) -> Self:
@@ -123,10 +125,11 @@ class NatsServer:
 class NatsCluster:
     """Three servers that replicate. `leader_of` tells which of them leads a stream."""
 
-    def __init__(self, *, nodes: int = 3, sync: str = "2m") -> None:
+    def __init__(self, *, nodes: int = 3, sync: str = "2m", more: str = "") -> None:
+        """Each node has `more` in its configuration. Then it tells clients of the others, too."""
         routes = [free_port() for _ in range(nodes)]
         self.nodes = [
-            NatsServer(name=f"n{number}", route=route, routes=routes, sync=sync)
+            NatsServer(name=f"n{number}", route=route, routes=routes, sync=sync, more=more)
             for number, route in enumerate(routes, 1)
         ]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from healthprobe.domain.endpoint import masked
@@ -35,6 +37,16 @@ class NatsAddress:
     servers: tuple[str, ...] = field(repr=False)
     creds: str | None = None
     ca: str | None = None
+
+    @property
+    def credentials(self) -> Mapping[str, Any]:
+        """Who we are, for nodes too that no URL names: `user` and `password`, or `token`, or nothing of it."""
+        told = urlsplit(self.servers[0])
+        if not told.username:
+            return {}
+        if told.password is None:
+            return {"token": unquote(told.username)}
+        return {"user": unquote(told.username), "password": unquote(told.password)}
 
     @classmethod
     def of_url(cls, url: str) -> NatsAddress:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import re
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ _TRIES = 2
 
 _PING_EVERY = 2
 _NO_RESPONDERS = "503"
+_FORBIDDEN = re.compile('permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 
 
 class Unanswered(Exception):
@@ -58,6 +60,7 @@ class Request:
 class _Questions:
     """Requests that were sent together: their answers as they come, and who waits for the last."""
 
+    requests: Sequence[Request]
     answers: list[bytes | None]
     missing: int
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -144,7 +147,7 @@ class JetStream:
         return told
 
     async def _ask(self, requests: Sequence[Request], within: float) -> list[bytes]:
-        number, questions = next(self._numbers), _Questions([None] * len(requests), len(requests))
+        number, questions = next(self._numbers), _Questions(requests, [None] * len(requests), len(requests))
         self._asked[number] = questions
         try:
             async with asyncio.timeout(within):
@@ -178,6 +181,7 @@ class JetStream:
                 allow_reconnect=True,
                 tls=self._trust(),
                 user_credentials=address.creds,
+                **address.credentials,
                 error_cb=self._on_trouble,
                 disconnected_cb=self._on_disconnect,
             )
@@ -210,11 +214,19 @@ class JetStream:
 
     async def _on_trouble(self, trouble: Exception) -> None:
         """What the client tells while it looks for a server: once connected, each request says what that costs."""
+        if forbidden := _FORBIDDEN.search(str(trouble)):
+            self._fail_those_to(forbidden[1], _cause(trouble))
         if self._trouble is None or not _is_refusal(self._trouble):  # a server that has refused us may reset the next
             self._trouble = trouble
 
     async def _on_disconnect(self) -> None:
         self._fail_all("the connection broke")
+
+    def _fail_those_to(self, subject: str, why: str) -> None:
+        """No answer will come: our user may not send there. nats-py tells the subject in small letters."""
+        for questions in list(self._asked.values()):
+            if any(request.subject.lower() == subject for request in questions.requests):
+                self._fail(questions, why)
 
     def _fail_all(self, why: str) -> None:
         for questions in list(self._asked.values()):
