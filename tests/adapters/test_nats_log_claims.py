@@ -10,7 +10,7 @@ from tests.servers.nats_fixtures import OpenLog
 from tests.servers.proxy import CuttingProxy
 
 from healthprobe.adapters.nats.jetstream import Request, Unanswered
-from healthprobe.adapters.nats.leader import Receipt
+from healthprobe.adapters.nats.leader import Leader, Message, Receipt
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import SHARDS, shard_of
 from healthprobe.ports import LogError
@@ -153,6 +153,28 @@ async def test_a_claim_at_the_end_of_the_stream_is_no_entry(nats_url: str, open_
     await log.claim(range(SHARDS))
     assert await log.end() == end == (await log.read(0, 10))[-1].cursor
     assert await log.read(end, 10) == []
+
+
+@pytest.mark.parametrize("events", [0, 1, 300])
+async def test_the_last_entry_before_many_claims_is_found_without_looking_at_every_game(
+    nats_url: str, open_log: OpenLog, monkeypatch: pytest.MonkeyPatch, events: int
+) -> None:
+    log = await open_log(nats_url, by_claims=True)
+    await log.claim(range(SHARDS))
+    await log.append([failed(f"game-{number}", 1) for number in range(events)])
+    last = Leader.last
+    asked: list[str] = []
+
+    async def last_of(self: Leader, subjects: Sequence[str]) -> list[Message | None]:
+        asked.extend(subjects)
+        return await last(self, subjects)
+
+    monkeypatch.setattr(Leader, "last", last_of)
+    for claimed in (0, 1, 7, 100, SHARDS):
+        await log.claim(range(claimed))
+        asked.clear()
+        assert await log.end() == (SHARDS + events if events else 0)
+        assert asked == [">"] if events else asked[0] == ">"
 
 
 async def test_two_without_claims_share_what_a_fleet_has_claimed(nats_url: str, open_log: OpenLog) -> None:

@@ -13,6 +13,9 @@ from healthprobe.adapters.nats.refusals import IN_PROCESS, NO_MESSAGE, NOT_DELET
 EVERYTHING = ">"
 
 _PORTION = AT_ONCE - 2
+_DISTANCES = (0, *(2**power for power in range(11)))
+"""How far before the newest message of all one of a certain kind is sought at once: a fleet claims 256 in a row."""
+
 _NARROWEST = 8
 """The fewest places that are looked at together where a stream has become sparse."""
 
@@ -75,6 +78,26 @@ class Leader:
     async def following(self, places: Sequence[tuple[int, str]]) -> list[Message | None]:
         """For each place and subject, which may have wildcards, the first message there or behind it."""
         return await self._ask([next_at(seq, subject) for seq, subject in places])
+
+    async def newest(self, subject: str) -> Message | None:
+        """The last message whose subject matches, which may have wildcards.
+
+        It is looked for among the last ones of all first: a server asked for it alone looks at every subject there is.
+        """
+        (tail,) = await self.last([EVERYTHING])
+        if tail is None:
+            return None
+        starts = [max(1, tail.seq - distance) for distance in _DISTANCES]
+        found = await self.following([(start, subject) for start in starts])
+        nearest = next((number for number, message in enumerate(found) if message is not None), None)
+        if nearest is None:
+            return (await self.last([subject]))[0]
+        newest, behind = found[nearest], starts[nearest - 1] if nearest else tail.seq + 1
+        while newest is not None and newest.seq + 1 < behind:
+            middle = (newest.seq + 1 + behind) // 2
+            (message,) = await self.following([(middle, subject)])
+            newest, behind = (newest, middle) if message is None else (message, behind)
+        return newest
 
     async def read(self, after: int, limit: int, subject: str = EVERYTHING) -> list[Message]:
         """At most `limit` messages behind `after` whose subject matches, in order."""

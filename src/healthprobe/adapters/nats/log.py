@@ -11,7 +11,7 @@ from healthprobe.adapters.nats.appending import Appending, Offer
 from healthprobe.adapters.nats.body import body_of, event_in
 from healthprobe.adapters.nats.fences import Fences
 from healthprobe.adapters.nats.jetstream import JetStream
-from healthprobe.adapters.nats.leader import EVERYTHING, Message
+from healthprobe.adapters.nats.leader import Message
 from healthprobe.adapters.nats.refusals import told_at_opening, told_plainly
 from healthprobe.adapters.nats.relay_state import JetStreamRelayState
 from healthprobe.adapters.nats.streams import LogStreams, prepare
@@ -116,9 +116,7 @@ class JetStreamLog(JetStreamRelayState):
     async def end(self) -> int:
         """The cursor of the last entry, or 0 where there is none."""
         with told_plainly(self._stream):
-            (newest,) = await self._leader.last([EVERYTHING])
-            if newest is not None and not self._is_event(newest):  # a claim; the server looks long for what is older
-                (newest,) = await self._leader.last([self._streams.all_events])
+            newest = await self._leader.newest(self._streams.all_events)
         return 0 if newest is None else newest.seq
 
     async def prune(self, before: datetime, through: int) -> int:
