@@ -1,8 +1,10 @@
-"""NATS JetStream as log, store and lessor of shards. Imports domain and ports."""
+"""NATS JetStream as log, store and lessor of shards, each in a room of its own over one connection.
+
+Imports domain and ports. The rooms import what stands here beside them, and never each other.
+"""
 
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.instances import Instance, instances
-from healthprobe.adapters.nats.leases import ShardLeases
+from healthprobe.adapters.nats.leases import Instance, ShardLeases, instances
 from healthprobe.adapters.nats.log import JetStreamLog
 from healthprobe.adapters.nats.records import JetStreamRecords
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.adapters.lease_fleet import Fleet, have, until
+from tests.adapters.nats.lease_fleet import Fleet, have, until
 from tests.servers import nats_fixtures
 
 nats_server = nats_fixtures.nats_server

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from healthprobe.adapters.nats.instances import BEATS_TO_LIVE, Instance, Presence
 from healthprobe.adapters.nats.jetstream import JetStream
+from healthprobe.adapters.nats.leases.instances import BEATS_TO_LIVE, Instance, Presence
 from healthprobe.domain.shard import fair_share
 
 _BEATS_OF_SILENCE = 1.5

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from zlib import crc32
 
-from healthprobe.adapters.nats.value import Unusable, record_of
+from healthprobe.adapters.nats.records.value import Unusable, record_of
 from healthprobe.domain.record import RuntimeRecord
 
 _SLOTS = 512

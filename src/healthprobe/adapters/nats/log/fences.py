@@ -10,9 +10,9 @@ from uuid import uuid4
 import msgspec
 
 from healthprobe.adapters.nats.jetstream import Request, Unanswered
-from healthprobe.adapters.nats.leader import Leader
+from healthprobe.adapters.nats.log.leader import Leader
+from healthprobe.adapters.nats.log.streams import LogStreams
 from healthprobe.adapters.nats.refusals import Outrun
-from healthprobe.adapters.nats.streams import LogStreams
 
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 _EXPECTED_ON = "Nats-Expected-Last-Subject-Sequence-Subject"

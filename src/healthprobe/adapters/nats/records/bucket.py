@@ -9,12 +9,10 @@ from typing import Any
 import msgspec
 
 from healthprobe.adapters.nats.jetstream import ANSWER_WITHIN, JetStream, Refused, Request, Unanswered
+from healthprobe.adapters.nats.layout import NANOSECONDS, found_or_made_stream
+from healthprobe.adapters.nats.refusals import NO_STREAM
 from healthprobe.ports import StoreError
 
-NANOSECONDS = 1_000_000_000
-
-_NO_STREAM = 10059
-_MADE_MEANWHILE = 10058
 _MARKERS_LAST = 3600
 _DELETED = {"KV-Operation": "DEL"}
 _DELETED_FOR_A_WHILE = {"KV-Operation": "PURGE", "Nats-Rollup": "sub", "Nats-TTL": f"{_MARKERS_LAST}s"}
@@ -22,7 +20,7 @@ _DELETED_FOR_A_WHILE = {"KV-Operation": "PURGE", "Nats-Rollup": "sub", "Nats-TTL
 _ADVICE = {
     10005: "too few of its servers are there for so many replicas: bring them back, or write ?replicas=1",
     10039: "JetStream is not enabled for our account: enable it there",
-    _NO_STREAM: "there is no such bucket: `healthprobe runtimes add`, `healthprobe run` or `nats kv add {name}` "
+    NO_STREAM: "there is no such bucket: `healthprobe runtimes add`, `healthprobe run` or `nats kv add {name}` "
     "makes it",
     10074: "it is no cluster, and keeps one replica only: leave ?replicas= out, or write replicas=1",
     10077: "the bucket is full: raise its limits, or delete what is not needed",
@@ -58,12 +56,7 @@ class Bucket:
 
     async def ensure(self) -> None:
         """Make it where it is missing, with one value a key and as many replicas as the address wants."""
-        try:
-            await self.extent()
-        except Refused as refusal:
-            if refusal.code != _NO_STREAM:
-                raise
-            await self._make()
+        await found_or_made_stream(self.stream, self._config())
 
     async def extent(self, within: float = ANSWER_WITHIN) -> Extent:
         """How far it goes now, told within so many seconds."""
@@ -88,14 +81,6 @@ class Bucket:
         advice = _ADVICE.get(error.code, f"JetStream refuses: {error}").format(name=self.name)
         return StoreError(f"{self._where}: {advice}", permanent=error.code in _ADVICE)
 
-    async def _make(self) -> None:
-        replicas = self.stream.address.replicas or (3 if self.stream.is_clustered else 1)
-        try:
-            await self.stream.call(f"STREAM.CREATE.{self.stream_name}", self._config(replicas))
-        except Refused as refusal:
-            if refusal.code != _MADE_MEANWHILE:
-                raise
-
     async def _publish(self, requests: Iterable[Request]) -> int:
         last = 0
         for answer in await self.stream.ask(list(requests)):
@@ -108,12 +93,11 @@ class Bucket:
     def _subject(self, key: str) -> str:
         return f"$KV.{self.name}.{key}"
 
-    def _config(self, replicas: int) -> Mapping[str, Any]:
+    def _config(self) -> Mapping[str, Any]:
         return {
             "name": self.stream_name,
             "subjects": [self._subject(">")],
             "storage": "file",
-            "num_replicas": replicas,
             "max_msgs_per_subject": 1,
             "discard": "new",
             "allow_direct": True,

@@ -7,10 +7,10 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from healthprobe.adapters.nats.holdings import Holdings
-from healthprobe.adapters.nats.instances import Instance
 from healthprobe.adapters.nats.jetstream import Refused, Unanswered
-from healthprobe.adapters.nats.membership import Membership
+from healthprobe.adapters.nats.leases.holdings import Holdings
+from healthprobe.adapters.nats.leases.instances import Instance
+from healthprobe.adapters.nats.leases.membership import Membership
 
 BEATS = 5
 """How many beats there are in a lease."""

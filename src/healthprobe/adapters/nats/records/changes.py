@@ -14,8 +14,9 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from healthprobe.adapters.nats.bucket import NANOSECONDS, Bucket, key_of
 from healthprobe.adapters.nats.jetstream import Unanswered
+from healthprobe.adapters.nats.layout import NANOSECONDS
+from healthprobe.adapters.nats.records.bucket import Bucket, key_of
 
 PORTION = 250
 """The most changes that are asked for at once: nats-py makes them messages in about a millisecond."""

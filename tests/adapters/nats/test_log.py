@@ -11,11 +11,10 @@ import pytest
 from tests.servers import nats_fixtures
 from tests.servers.nats_fixtures import OpenLog
 
-from healthprobe.adapters.nats import up_to_date
-from healthprobe.adapters.nats.body import message_id
 from healthprobe.adapters.nats.jetstream import Request
-from healthprobe.adapters.nats.leader import Message
-from healthprobe.adapters.nats.log import JetStreamLog
+from healthprobe.adapters.nats.log import JetStreamLog, up_to_date
+from healthprobe.adapters.nats.log.body import message_id
+from healthprobe.adapters.nats.log.leader import Message
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import SHARDS
 from healthprobe.ports import DeadLetter, LogError

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from random import random
 
-from healthprobe.adapters.nats.bucket import Bucket, Extent
-from healthprobe.adapters.nats.changes import Change, Changes
-from healthprobe.adapters.nats.contents import Contents
 from healthprobe.adapters.nats.jetstream import ANSWER_WITHIN, Refused, Unanswered
+from healthprobe.adapters.nats.records.bucket import Bucket, Extent
+from healthprobe.adapters.nats.records.changes import Change, Changes
+from healthprobe.adapters.nats.records.contents import Contents
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import StoreError
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import random
 
-from healthprobe.adapters.nats.body import event_in, message_id
-from healthprobe.adapters.nats.fences import EXPECTED, Fence, Fences
 from healthprobe.adapters.nats.jetstream import Request, Unanswered
-from healthprobe.adapters.nats.leader import Leader
-from healthprobe.adapters.nats.past import sought_in_the_past
+from healthprobe.adapters.nats.log.body import event_in, message_id
+from healthprobe.adapters.nats.log.fences import EXPECTED, Fence, Fences
+from healthprobe.adapters.nats.log.leader import Leader
+from healthprobe.adapters.nats.log.past import sought_in_the_past
+from healthprobe.adapters.nats.log.streams import LogStreams
 from healthprobe.adapters.nats.refusals import Outrun
-from healthprobe.adapters.nats.streams import LogStreams
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import LogEntry
 

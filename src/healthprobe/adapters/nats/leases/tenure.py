@@ -16,15 +16,15 @@ from typing import Any, Self
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from healthprobe.adapters.nats.claims import ClaimedLog, Claims
-from healthprobe.adapters.nats.heartbeat import Heartbeat
-from healthprobe.adapters.nats.holdings import Holdings
-from healthprobe.adapters.nats.instances import Instance
 from healthprobe.adapters.nats.jetstream import JetStream, Refused, Unanswered
-from healthprobe.adapters.nats.lessor import Lessor
-from healthprobe.adapters.nats.membership import Membership
+from healthprobe.adapters.nats.leases.claims import ClaimedLog, Claims
+from healthprobe.adapters.nats.leases.heartbeat import Heartbeat
+from healthprobe.adapters.nats.leases.holdings import Holdings
+from healthprobe.adapters.nats.leases.instances import Instance
+from healthprobe.adapters.nats.leases.lessor import Lessor
+from healthprobe.adapters.nats.leases.membership import Membership
+from healthprobe.adapters.nats.leases.takeovers import Takeovers
 from healthprobe.adapters.nats.refusals import told_at_opening
-from healthprobe.adapters.nats.takeovers import Takeovers
 from healthprobe.domain.shard import SHARDS
 from healthprobe.ports import ConfigurationError
 

@@ -10,7 +10,7 @@ from tests.servers.nats_fixtures import OpenLog
 from tests.servers.proxy import CuttingProxy
 
 from healthprobe.adapters.nats.jetstream import Request, Unanswered
-from healthprobe.adapters.nats.leader import Leader, Message, Receipt
+from healthprobe.adapters.nats.log.leader import Leader, Message, Receipt
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import SHARDS, shard_of
 from healthprobe.ports import LogError

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from healthprobe.adapters.nats.fences import EXPECTED
 from healthprobe.adapters.nats.jetstream import Request
-from healthprobe.adapters.nats.leader import Message
-from healthprobe.adapters.nats.letters import JetStreamLetters
+from healthprobe.adapters.nats.log.fences import EXPECTED
+from healthprobe.adapters.nats.log.leader import Message
+from healthprobe.adapters.nats.log.letters import JetStreamLetters
 from healthprobe.adapters.nats.refusals import Outrun, told_plainly
 from healthprobe.ports import LogError
 

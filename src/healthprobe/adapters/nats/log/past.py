@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from healthprobe.adapters.nats.body import event_in
-from healthprobe.adapters.nats.leader import Leader
+from healthprobe.adapters.nats.log.body import event_in
+from healthprobe.adapters.nats.log.leader import Leader
 from healthprobe.domain.event import HealthEvent
 
 

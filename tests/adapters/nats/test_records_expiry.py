@@ -7,7 +7,7 @@ import pytest
 from tests.servers import nats_fixtures, nats_records_fixtures
 from tests.servers.nats_records_fixtures import AT_LAST, OpenPlatform, OpenRecords, Platform, Skipped
 
-from healthprobe.adapters.nats import changes, watch
+from healthprobe.adapters.nats.records import changes, watch
 from healthprobe.domain.record import RuntimeRecord
 
 nats_server = nats_fixtures.nats_server

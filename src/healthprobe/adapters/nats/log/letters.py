@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from healthprobe.adapters.nats.body import EventDocument
-from healthprobe.adapters.nats.fences import EXPECTED
 from healthprobe.adapters.nats.jetstream import JetStream, Request
-from healthprobe.adapters.nats.leader import Leader, Message
+from healthprobe.adapters.nats.log.body import EventDocument
+from healthprobe.adapters.nats.log.fences import EXPECTED
+from healthprobe.adapters.nats.log.leader import Leader, Message
+from healthprobe.adapters.nats.log.streams import LogStreams
 from healthprobe.adapters.nats.refusals import Outrun, told_plainly
-from healthprobe.adapters.nats.streams import LogStreams
 from healthprobe.domain.event import format_instant, parse_instant
 from healthprobe.ports import DeadLetter, LogError
 

@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from tests.adapters.lease_fleet import PATIENCE, Fleet, Member, have, until
+from tests.adapters.nats.lease_fleet import PATIENCE, Fleet, Member, have, until
 from tests.servers import nats_fixtures
 from tests.servers.nats import NatsServer
 from tests.servers.proxy import CuttingProxy
 
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.instances import Instance, Takeover, instances
 from healthprobe.adapters.nats.jetstream import JetStream, Request
+from healthprobe.adapters.nats.leases.instances import Instance, Takeover, instances
 from healthprobe.adapters.nats.token import token_of
 from healthprobe.ports import LogError
 

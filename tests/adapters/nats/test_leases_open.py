@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.adapters.lease_fleet import Fleet, have, until
+from tests.adapters.nats.lease_fleet import Fleet, have, until
 from tests.servers import nats_fixtures
 from tests.servers.nats import NatsServer
 from tests.servers.proxy import CuttingProxy

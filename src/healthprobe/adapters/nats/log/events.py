@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from datetime import datetime
 from typing import Self
 
-from healthprobe.adapters.nats.appending import Appending, Offer
-from healthprobe.adapters.nats.body import body_of, event_in
-from healthprobe.adapters.nats.fences import Fences
 from healthprobe.adapters.nats.jetstream import JetStream
-from healthprobe.adapters.nats.leader import Message
+from healthprobe.adapters.nats.log.appending import Appending, Offer
+from healthprobe.adapters.nats.log.body import body_of, event_in
+from healthprobe.adapters.nats.log.fences import Fences
+from healthprobe.adapters.nats.log.leader import Message
+from healthprobe.adapters.nats.log.relay_state import JetStreamRelayState
+from healthprobe.adapters.nats.log.streams import LogStreams, prepare
+from healthprobe.adapters.nats.log.up_to_date import UpToDateLeader
 from healthprobe.adapters.nats.refusals import told_at_opening, told_plainly
-from healthprobe.adapters.nats.relay_state import JetStreamRelayState
-from healthprobe.adapters.nats.streams import LogStreams, prepare
-from healthprobe.adapters.nats.up_to_date import UpToDateLeader
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import shard_of
 from healthprobe.ports import LogEntry, LogError

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from tests.adapters.lease_fleet import Fleet, have, instance_of_its_own, until
+from tests.adapters.nats.lease_fleet import Fleet, have, instance_of_its_own, until
 from tests.servers import nats_fixtures
 from tests.servers.nats import NatsCluster, NatsServer
 from tests.servers.nats_fixtures import OpenLog

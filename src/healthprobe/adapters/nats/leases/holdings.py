@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from healthprobe.adapters.nats.jetstream import Unanswered
-from healthprobe.adapters.nats.lessor import Grant, Lessor
+from healthprobe.adapters.nats.leases.lessor import Grant, Lessor
 from healthprobe.domain.lease import Lease
 
 Admit = Callable[[Collection[int]], Awaitable[Collection[int]]]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Self
 
-from healthprobe.adapters.nats.bucket import Bucket
-from healthprobe.adapters.nats.contents import Contents
 from healthprobe.adapters.nats.jetstream import JetStream, Refused, Unanswered
+from healthprobe.adapters.nats.records.bucket import Bucket
+from healthprobe.adapters.nats.records.contents import Contents
+from healthprobe.adapters.nats.records.value import Unusable, record_of, value_of
+from healthprobe.adapters.nats.records.watch import Watch
 from healthprobe.adapters.nats.token import token_of
-from healthprobe.adapters.nats.value import Unusable, record_of, value_of
-from healthprobe.adapters.nats.watch import Watch
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ConfigurationError, StoreError
 

@@ -13,11 +13,10 @@ from tests.servers.nats import NatsCluster, NatsServer
 from tests.servers.nats_records_fixtures import OpenPlatform, OpenRecords, Platform, Skipped
 from tests.servers.proxy import CuttingProxy
 
-from healthprobe.adapters.nats import changes, watch
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.changes import Changes
 from healthprobe.adapters.nats.jetstream import JetStream
-from healthprobe.adapters.nats.records import JetStreamRecords
+from healthprobe.adapters.nats.records import JetStreamRecords, changes, watch
+from healthprobe.adapters.nats.records.changes import Changes
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import StoreError
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from healthprobe.adapters.nats.jetstream import JetStream, Request, Unanswered
-from healthprobe.adapters.nats.leader import EVERYTHING, Leader, Message, Receipt, next_at
+from healthprobe.adapters.nats.log.leader import EVERYTHING, Leader, Message, Receipt, next_at
 
 _PAUSES = (0.0, 0.05, 0.2, 0.5)
 """Seconds before each try to have an answer from where the newest known message is: a former leader soon gives up."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from healthprobe.adapters.nats.jetstream import JetStream, Refused
-from healthprobe.adapters.nats.refusals import NO_STREAM
+from healthprobe.adapters.nats.jetstream import JetStream
+from healthprobe.adapters.nats.layout import found_or_made_stream, standing_stream
 from healthprobe.adapters.nats.token import token_of
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import shard_of
@@ -24,8 +24,6 @@ _NEVER_LESS: Mapping[str, Any] = {
     "deny_purge": False,
 }
 """What both streams have: nothing leaves them by itself, and all that we remove can be removed."""
-
-_MADE_MEANWHILE = 10058
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,31 +102,9 @@ async def prepare(stream: JetStream, *, create: bool) -> LogStreams:
 
 
 async def _prepare(stream: JetStream, config: Mapping[str, Any], *, create: bool) -> None:
-    name = stream.address.name
-    standing = await _standing(stream, config["name"])
-    if standing is None and not create:
-        raise ConfigurationError(f"{name} holds nothing yet: 'healthprobe run' creates it")
-    if standing is None:
-        replicas = stream.address.replicas or (3 if stream.is_clustered else 1)
-        try:
-            standing = (await stream.call(f"STREAM.CREATE.{config['name']}", {**config, "num_replicas": replicas}))[
-                "config"
-            ]
-        except Refused as refusal:
-            if refusal.code != _MADE_MEANWHILE:
-                raise
-            standing = await _standing(stream, config["name"])
-    _check(stream, config, standing or {})
-
-
-async def _standing(stream: JetStream, name: str) -> Mapping[str, Any] | None:
-    try:
-        config: Mapping[str, Any] = (await stream.call(f"STREAM.INFO.{name}"))["config"]
-    except Refused as refusal:
-        if refusal.code == NO_STREAM:
-            return None
-        raise
-    return config
+    if not create and await standing_stream(stream, config["name"]) is None:
+        raise ConfigurationError(f"{stream.address.name} holds nothing yet: 'healthprobe run' creates it")
+    _check(stream, config, await found_or_made_stream(stream, config))
 
 
 def _check(stream: JetStream, wanted: Mapping[str, Any], standing: Mapping[str, Any]) -> None:

@@ -1,0 +1,5 @@
+"""The log on JetStream: events, claims, cursors and dead letters. Imports the connection, and no other room."""
+
+from healthprobe.adapters.nats.log.events import JetStreamLog
+
+__all__ = ["JetStreamLog"]
