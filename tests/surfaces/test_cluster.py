@@ -46,11 +46,12 @@ def instances(command_line: CommandLine, nats_url: str) -> Instances:
 
 
 def wait_for_shares(instances: Instances, *shares: int) -> list[Document]:
-    """Wait until so many instances hold so many shards each."""
+    """Wait until so many instances hold so many shards each, and say that they watch the games of these."""
     deadline = time.monotonic() + PATIENCE
     while True:
         found = instances()
-        if sorted(len(each["shards"]) for each in found) == sorted(shares):
+        are_shared = sorted(len(each["shards"]) for each in found) == sorted(shares)
+        if are_shared and sum(each["games"] for each in found) == len(GAMES):
             return found
         assert time.monotonic() < deadline, found
         time.sleep(0.05)
