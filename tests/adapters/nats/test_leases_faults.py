@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from tests.adapters.nats.lease_fleet import Fleet, have, instance_of_its_own, until
 from tests.servers import nats_fixtures
-from tests.servers.nats import NatsCluster, NatsServer
+from tests.servers.nats import NatsServer
 from tests.servers.nats_fixtures import OpenLog
 from tests.servers.proxy import CuttingProxy
 
@@ -172,23 +172,3 @@ async def test_a_server_that_pauses_or_dies_costs_shards_for_as_long_as_that_and
         assert max(max(member.sizes) for member in members) == 128, "nobody who was not heard counts as gone"
         assert all(member.told("a beat failed") == [] for member in members)
         assert not any(member.task.done() for member in members)
-
-
-async def test_when_the_leader_of_the_leases_dies_the_instances_hold_all_shards_again_once_there_is_another() -> None:
-    with NatsCluster() as cluster:
-        async with Fleet(cluster.url()) as fleet:
-            await fleet.make_log()
-            members = await fleet.join_at_once("a", "b", "c", lease=LEASE)
-            await until(have(members, 86, 85, 85), "all have their shares")
-            leader = cluster.leader_of("health_leases")
-            assert leader is not None
-            leader.kill()
-            await cluster.new_leader_of("health_leases", instead_of=leader)
-            await until(have(members, 86, 85, 85), "all have their shares again")
-            for member in members:
-                assert await member.leases.confirm(range(256)) == member.shards
-            assert all(member.told("a beat failed") == [] for member in members)
-            assert not any(member.task.done() for member in members)
-            last, *others = members
-            await last.leave()
-            await until(have(others, 128, 128), "the others have everything")

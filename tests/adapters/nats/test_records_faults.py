@@ -1,15 +1,14 @@
 """Servers that die, hang or forget: no change is missed for good, and what is too old to be told is not told."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
 import pytest
 from nats.aio.msg import Msg
 from tests.servers import nats_fixtures, nats_records_fixtures
-from tests.servers.nats import NatsCluster, NatsServer
+from tests.servers.nats import NatsServer
 from tests.servers.nats_records_fixtures import OpenPlatform, OpenRecords, Platform, Skipped
 from tests.servers.proxy import CuttingProxy
 
@@ -52,12 +51,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "PATIENCE", 0.4)
     monkeypatch.setattr(changes, "HEARTBEAT", 0.2)
     monkeypatch.setattr(changes, "SILENCE", 0.5)
-
-
-@pytest.fixture
-def cluster() -> Iterator[NatsCluster]:
-    with NatsCluster() as cluster:
-        yield cluster
 
 
 @pytest.mark.usefixtures("impatient")
@@ -208,35 +201,3 @@ async def test_what_is_away_at_the_start_may_come_and_nothing_is_listed_before(
         assert not refused.value.permanent
     finally:
         await stream.aclose()
-
-
-@pytest.mark.usefixtures("impatient")
-async def test_the_death_of_the_node_that_leads_the_bucket_and_tells_us_of_it_costs_seconds_and_no_change(
-    cluster: NatsCluster, open_records: OpenRecords, open_platform: OpenPlatform
-) -> None:
-    watched = await open_records(cluster.url("/GAMES"))
-    platform = await open_platform(cluster.url("/GAMES"))
-    assert (await platform.jetstream.stream_info("KV_GAMES")).config.num_replicas == 3
-    await platform.put("game-7")
-    await watched.shows_games("game-7")
-    leader = await who_tells_us_leads(cluster, platform)
-    leader.kill()
-    await platform.put_at_last("game-8")
-    await watched.shows_games("game-7", "game-8")
-    leader.start()
-    await platform.put_at_last("game-9")
-    await watched.shows_games("game-7", "game-8", "game-9")
-
-
-async def who_tells_us_leads(cluster: NatsCluster, platform: Platform) -> NatsServer:
-    """Let the node that has our consumer lead the bucket."""
-    [consumer] = await platform.jetstream.consumers_info("KV_GAMES")
-    assert consumer.cluster is not None
-    [node] = [node for node in cluster.nodes if node.name == consumer.cluster.leader]
-    if (leader := cluster.leader_of("KV_GAMES")) is not node:
-        wanted = json.dumps({"placement": {"preferred": node.name}}).encode()
-        await platform.client.request("$JS.API.STREAM.LEADER.STEPDOWN.KV_GAMES", wanted)
-        assert leader is not None
-        leader = await cluster.new_leader_of("KV_GAMES", instead_of=leader)
-    assert leader is node
-    return node
