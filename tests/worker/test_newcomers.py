@@ -101,6 +101,22 @@ async def test_a_newcomer_that_fails_is_told_after_as_many_failures_as_any_other
     assert stage.log.events[0].occurred_at.second >= 7 + 2 * 2.5
 
 
+@pytest.mark.parametrize("others", [{}, {"a": HEALTHY}], ids=["the first of all", "one more"])
+async def test_where_one_failure_counts_the_first_probe_of_a_newcomer_tells(others: dict[str, Answer]) -> None:
+    stage = Stage(b=UNAVAILABLE, **others)
+    stage.log.delay = 0.05
+    stage.records.remove("b")
+    await run_and_edit(stage, 6.4, ("put", "b"), seconds=6.8, failures_threshold=1)
+    assert stage.story == [("b", "probe_failed", 1)]
+
+
+async def test_a_newcomer_does_not_wait_long_for_a_log_that_is_silent() -> None:
+    stage = Stage(a=HEALTHY)
+    stage.log.delay = 60.0
+    await run_and_edit(stage, 6.4, ("put", "b"))
+    assert 6.4 <= began(stage, "b")[0] < 7.0
+
+
 async def test_a_store_that_tells_of_changes_all_the_time_is_listed_a_few_times_a_second() -> None:
     stage = Stage(a=HEALTHY)
     worker = Worker(**stage.arguments())

@@ -42,6 +42,9 @@ _REST_AFTER_NEWS = 4.0
 """The least time, in seconds, between two takeovers in the middle of a tick, and how much longer it is than the last of
 them took: where games start all the time, a long list is gone through once a second and not a hundred times."""
 
+_NEWCOMERS_WAIT = 0.5
+"""How long, in seconds, games that start wait at most until the log has told of them: until then, nothing is decided."""
+
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
@@ -226,7 +229,10 @@ class Worker:
             await self._news.heard()
             heard_at = self._monotonic()
             try:
-                self._go_on_with(await self._take_over())
+                change = await self._take_over()
+                if change.newcomers:
+                    await self._committer.offer_within(min(self._patience, _NEWCOMERS_WAIT))
+                self._go_on_with(change)
             except Exception as error:  # noqa: BLE001  the next tick takes it over
                 self._verdicts.tell_of(error)
             rest = _REST_AFTER_NEWS * (self._monotonic() - heard_at)
