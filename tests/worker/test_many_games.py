@@ -175,11 +175,11 @@ async def test_a_tick_that_is_cancelled_in_the_middle_of_a_new_list_leaves_one_r
         await asyncio.sleep(0)
     tick.cancel()
     await asyncio.gather(tick, return_exceptions=True)
-    assert [{watched.game_id for watched in worker._takeover.roster.games}] in [[names(GAMES)], [names(OTHERS)]]
+    assert [{watched.game_id for watched in worker._watchlist.roster.games}] in [[names(GAMES)], [names(OTHERS)]]
     stage.prober.script_all_others(UNAVAILABLE)
     stage.log.write(*(event for record in OTHERS[::2] for event in history(record.game_id, 1)))
     await ticks(worker, 2)
-    assert {watched.game_id for watched in worker._takeover.roster.games} == names(OTHERS)
+    assert {watched.game_id for watched in worker._watchlist.roster.games} == names(OTHERS)
     assert len(stage.log.events) == MANY
     assert {event.sequence for event in stage.log.events} == {1}
     stage.prober.script_all_others(HEALTHY)

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from math import isfinite
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.domain.outcome import ProbeOutcome
-from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import AutoLanes, next_tick, spread_window
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.ports import ConfigurationError, HealthEventLog, Prober, RuntimeRecordStore, ShardTenure, Telemetry
+from healthprobe.ports import HealthEventLog, Prober, RuntimeRecordStore, ShardTenure, Telemetry
 from healthprobe.worker.bystanders import Onlooker, Voice
+from healthprobe.worker.changes import Changes
 from healthprobe.worker.commit import Committer
 from healthprobe.worker.ledger import Ledger
 from healthprobe.worker.listing import Listing
 from healthprobe.worker.newcomers import Newcomers
-from healthprobe.worker.news import News
+from healthprobe.worker.requirements import require, require_positive
 from healthprobe.worker.roster import Roster, RosterChange, WatchedGame
 from healthprobe.worker.stall import StallWatch
 from healthprobe.worker.takeover import Takeover
 from healthprobe.worker.tick import Tick
 from healthprobe.worker.verdicts import Verdicts
+from healthprobe.worker.watchlist import Watchlist
 
 DEFAULT_MAX_CONCURRENCY = 16
 """The most probes in flight where a caller gives no number (the reference's)."""
@@ -36,14 +36,6 @@ _PATIENCE_SHARE = 0.25
 """How much of an interval a tick waits for a store or a log that does not answer."""
 
 _LAST_OFFER_SECONDS = 1.0
-
-_BETWEEN_NEWS = 0.1
-_REST_AFTER_NEWS = 4.0
-"""The least time, in seconds, between two takeovers in the middle of a tick, and how much longer it is than the last of
-them took: where games start all the time, a long list is gone through once a second and not a hundred times."""
-
-_NEWCOMERS_WAIT = 0.5
-"""How long, in seconds, games that start wait at most until the log has told of them: until then, nothing is decided."""
 
 
 def utc_now() -> datetime:
@@ -77,8 +69,8 @@ class Worker:
         logger: FilteringBoundLogger | None = None,
         on_commit: Callable[[], None] | None = None,
     ) -> None:
-        _require(records=records, log=log, prober=prober, telemetry=telemetry)
-        _require_positive(interval=interval, probe_timeout=probe_timeout, failures_threshold=failures_threshold)
+        require(records=records, log=log, prober=prober, telemetry=telemetry)
+        require_positive(interval=interval, probe_timeout=probe_timeout, failures_threshold=failures_threshold)
         self._logger = Voice(logger)
         self._prober = prober
         self._telemetry = Onlooker(telemetry, self._logger)
@@ -88,12 +80,13 @@ class Worker:
         self._max_concurrency = max_concurrency
         self._monotonic = monotonic
         self._patience = interval * _PATIENCE_SHARE
-        self._listing = Listing(records, self._telemetry, self._logger, patience=self._patience)
         self._shards = shards
         self._ledger = Ledger(failures_threshold, clock, self._logger)
         self._window = spread_window(interval, probe_timeout)
         roster = Roster(self._window, probe_timeout)
-        self._takeover = Takeover(roster, self._ledger, self._forget, self._logger)
+        takeover = Takeover(roster, self._ledger, self._forget, self._logger)
+        listing = Listing(records, self._telemetry, self._logger, patience=self._patience)
+        self._watchlist = Watchlist(listing, takeover, shards, monotonic)
         self._committer = Committer(
             self._ledger, log, self._telemetry, self._logger, on_commit=on_commit, shards=shards
         )
@@ -103,7 +96,7 @@ class Worker:
         self._stall = StallWatch(probe_timeout, monotonic)
         self._verdicts = Verdicts(
             self._ledger,
-            self._takeover,
+            takeover,
             self._stall,
             shards,
             self._logger,
@@ -112,26 +105,30 @@ class Worker:
             on_decision=self._committer.wake,
             monotonic=monotonic,
         )
-        self._news = News()
-        self._moves = News()
-        self._one_takeover = asyncio.Lock()
+        self._changes = Changes(
+            self._watchlist,
+            self._committer,
+            self._go_on_with,
+            self._verdicts.tell_of,
+            patience=self._patience,
+            monotonic=monotonic,
+        )
         self._ticking = False
         self._tick: Tick | None = None
         self._tick_began = 0.0
-        self._looked_at = 0.0
         self._spread = False
         if shards is not None:
-            shards.on_change(self._on_move)
+            shards.on_change(self._changes.tell_of_move)
             shards.before_release(self._committer.hand_over)
 
     @property
     def games(self) -> int:
         """How many games it watches now."""
-        return len(self._takeover.roster)
+        return len(self._watchlist.roster)
 
     def refresh(self) -> None:
         """The list, or the shards, have changed: `run` takes that over at once, not when the next tick begins."""
-        self._news.tell()
+        self._changes.tell()
 
     async def run(self) -> None:
         """A tick every interval, the first at once, until cancelled.
@@ -145,12 +142,12 @@ class Worker:
             failures_threshold=self._failures_threshold,
             max_concurrency=self._max_concurrency if isinstance(self._max_concurrency, int) else "auto",
         )
-        async with _beside(self._committer.run(), self._newcomers.run(), self._follow_news()):
+        async with _beside(self._committer.run(), self._newcomers.run(), self._changes.run()):
             try:
                 with self._stall.watching():
                     await self._tick_for_ever()
             finally:
-                await self._listing.aclose()
+                await self._watchlist.aclose()
                 await self._committer.aclose(_LAST_OFFER_SECONDS)
                 self._logger.info("health probe worker stopped")
 
@@ -197,55 +194,14 @@ class Worker:
     async def _take_over_for_tick(self) -> None:
         """The first games wait until the log has told of them; games that appear among others are probed meanwhile."""
         first = not self.games
-        change = await self._take_over()
+        change = await self._watchlist.update()
         if change.appeared and (first or not self._spread):
             await self._committer.offer_within(self._patience)
         elif change.appeared:
             self._committer.wake()
 
-    async def _take_over(self) -> RosterChange:
-        async with self._one_takeover:
-            records = await self._listing.records()
-            if self._shards is None:
-                return await self._takeover.to(records, None)
-            looked_at, shards = self._monotonic(), self._shards.shards
-            await self._let_go_of_interrupted(records, shards, self._shards)
-            change = await self._takeover.to(records, shards)
-            self._looked_at = looked_at
-            return change
-
-    async def _let_go_of_interrupted(
-        self, records: Sequence[RuntimeRecord], shards: frozenset[int], tenure: ShardTenure
-    ) -> None:
-        """Of shards that were lost and are back since we looked last, others may have told more than we know."""
-        known = self._takeover.roster.shards or frozenset()
-        interrupted = frozenset(shard for shard in shards & known if not tenure.covers(shard, self._looked_at))
-        if interrupted:
-            await self._takeover.to(records, shards - interrupted)
-
-    async def _follow_news(self) -> None:
-        """Take over what changes in the middle of a tick, and go on with it; newcomers are asked at once."""
-        while True:
-            await self._news.heard()
-            heard_at = self._monotonic()
-            try:
-                change = await self._take_over()
-                if change.newcomers:
-                    await self._committer.offer_within(min(self._patience, _NEWCOMERS_WAIT))
-                self._go_on_with(change)
-            except Exception as error:  # noqa: BLE001  the next tick takes it over
-                self._verdicts.tell_of(error)
-            rest = _REST_AFTER_NEWS * (self._monotonic() - heard_at)
-            await asyncio.sleep(_BETWEEN_NEWS)
-            await self._moves.pause(rest)
-
-    def _on_move(self) -> None:
-        """Shards have come or gone: what they have is watched by nobody until we take that over, so no rest is due."""
-        self._moves.tell()
-        self.refresh()
-
     def _go_on_with(self, change: RosterChange) -> None:
-        roster = self._takeover.roster
+        roster = self._watchlist.roster
         if self._tick is not None:
             self._tick.go_on_with(roster.games, roster.phases, self._lane_limit())
         if change.newcomers:
@@ -253,7 +209,7 @@ class Worker:
         self._committer.wake()
 
     async def _probe_all(self) -> None:
-        roster = self._takeover.roster
+        roster = self._watchlist.roster
         self._tick = Tick(
             roster.games,
             roster.phases if self._spread else None,
@@ -270,7 +226,7 @@ class Worker:
     def _lane_limit(self) -> int:
         if isinstance(self._max_concurrency, int):
             return self._max_concurrency if self._max_concurrency > 0 else DEFAULT_MAX_CONCURRENCY
-        return self._max_concurrency.limit(self._takeover.roster.most_in_flight if self._spread else self.games)
+        return self._max_concurrency.limit(self._watchlist.roster.most_in_flight if self._spread else self.games)
 
     def _judge(self, game: WatchedGame, outcome: ProbeOutcome, started: float) -> None:
         due = self._tick_began + game.phase if self._spread else self._tick_began
@@ -296,15 +252,3 @@ async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _require(**collaborators: object) -> None:
-    for name, collaborator in collaborators.items():
-        if collaborator is None:
-            raise ConfigurationError(f"a worker needs {name}, and was given None")
-
-
-def _require_positive(**numbers: float) -> None:
-    for name, number in numbers.items():
-        if not (isfinite(number) and number > 0):
-            raise ConfigurationError(f"{name} must be a positive number, and is {number!r}")
