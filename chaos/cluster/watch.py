@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 from tests.servers.nats import NatsCluster
 
-from chaos.cluster.witness import Witnesses
+from chaos.cluster.witness import Asked, Witnesses
 from chaos.patience import until
 from chaos.program import Program
 from healthprobe.adapters.nats.address import NatsAddress
@@ -48,7 +48,7 @@ class Watch:
         self.programs = programs
         self._witnesses = witnesses
         self._stream = stream
-        self._last_asked: dict[int, tuple[float, int]] = {}
+        self._last_asked: dict[int, tuple[int, int]] = {}
 
     async def is_shared(self) -> float:
         """Wait until all that are present hold their share of the shards, and every engine was asked since.
@@ -71,33 +71,35 @@ class Watch:
         return {each.instance: frozenset(each.shards) for each in await instances(self._stream)}
 
     def asked_by(self, program: Program) -> dict[int, int]:
-        """The engines that `program` asked last, each with the local port from which it asks."""
+        """The engines that `program` asked last, each with the connection on which it asks."""
         self._listen()
         connections = psutil.Process(program.pid).net_connections("tcp4")
         asking = {(each.raddr.port, each.laddr.port) for each in connections if each.status == psutil.CONN_ESTABLISHED}
         return {
-            engine: by for engine, (_, by) in self._last_asked.items() if (self._witnesses.ports[engine], by) in asking
+            engine: connection
+            for engine, (port, connection) in self._last_asked.items()
+            if (self._witnesses.ports[engine], port) in asking
         }
 
     async def are_asked(self, engines: Mapping[int, int], *, since: float) -> list[float]:
-        """Wait until each of `engines` was asked after `since`, from another port than this; how many seconds later.
+        """Wait until each of `engines` was asked after `since`, on another connection; how many seconds later.
 
-        Two that ask different engines may do so from the same port, so the port alone does not tell who asks.
+        Whoever asks next may do so from the port of who has died, so the port does not tell them apart.
         """
         asked: dict[int, float] = {}
 
         async def all_asked() -> bool:
-            for at, engine, by in self._listen():
-                if at > since and by != engines.get(engine, by):
+            for at, engine, _, connection in self._listen():
+                if at > since and connection != engines.get(engine, connection):
                     asked.setdefault(engine, at - since)
             return len(asked) == len(engines)
 
         await until(all_asked, f"{len(engines)} engines are asked", within=_PATIENCE)
         return list(asked.values())
 
-    def _listen(self) -> list[tuple[float, int, int]]:
+    def _listen(self) -> list[Asked]:
         heard = self._witnesses.heard()
-        self._last_asked.update({engine: (at, by) for at, engine, by in heard})
+        self._last_asked.update({engine: (port, connection) for _, engine, port, connection in heard})
         return heard
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import Any, Self, cast
 
 import uvloop
@@ -20,8 +21,8 @@ _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 _GRACE = 5.0
 
 
-Asked = tuple[float, int, int]
-"""When, in monotonic seconds, which engine, by its number, and from which local port."""
+Asked = tuple[float, int, int, int]
+"""When, in monotonic seconds, which engine, by its number, from which local port, and on which connection of all."""
 
 
 class Witnesses:
@@ -58,7 +59,7 @@ class Witnesses:
         assert self._child.stdin is not None
         self._child.stdin.write("\n")
         self._child.stdin.flush()
-        return [(at, engine, by) for at, engine, by in self._reply()]
+        return [(at, engine, port, connection) for at, engine, port, connection in self._reply()]
 
     def _reply(self) -> Any:
         assert self._child is not None
@@ -72,20 +73,23 @@ class Witnesses:
 class _Connection(asyncio.Protocol):
     """Whoever asks sends one request after the other, each in one piece."""
 
+    _numbers = count(1)
+
     def __init__(self, engine: int, notes: list[Asked]) -> None:
         self._engine = engine
         self._notes = notes
-        self._by = 0
+        self._port = 0
+        self._number = next(self._numbers)
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._by = transport.get_extra_info("peername")[1]
+        self._port = transport.get_extra_info("peername")[1]
 
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None
         if data.endswith(b"\r\n\r\n"):
-            self._notes.append((time.monotonic(), self._engine, self._by))
+            self._notes.append((time.monotonic(), self._engine, self._port, self._number))
             self._transport.write(_OK)
 
 
