@@ -22,7 +22,8 @@ from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import RuntimeRecordStore
 from healthprobe.probing import http
-from healthprobe.surfaces import adapters
+from healthprobe.surfaces import makers
+from healthprobe.surfaces.adapters import Adapters
 from healthprobe.surfaces.cli.main import main
 from healthprobe.worker import worker
 
@@ -94,7 +95,7 @@ def _telling(sightings: Sightings, instance: int) -> type[worker.Worker]:
     return TellingWorker
 
 
-async def _records(_: adapters.Adapters, url: str) -> RuntimeRecordStore:
+async def _records(_: Adapters, url: str) -> RuntimeRecordStore:
     return ImaginaryRecords(int(url.partition(":")[2]))
 
 
@@ -104,7 +105,7 @@ def _put_in_place(sightings: Sightings, instance: int) -> None:
     replaced: dict[str, Callable[..., Any]] = {"HttpProber": ImaginaryProber, "Worker": _telling(sightings, instance)}
     http.HttpProber = replaced["HttpProber"]  # type: ignore[misc,assignment]
     worker.Worker = replaced["Worker"]  # type: ignore[misc,assignment]
-    adapters.RECORDS = {**adapters.RECORDS, "imaginary": _records}
+    makers.RECORDS = {**makers.RECORDS, "imaginary": _records}
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """The adapters: which one a URL names. Nobody else makes them.
 
-A new adapter is one line in a table here, or an entry point of another package (`plugins`). Adapters are imported when
-a URL asks for them, so that nobody waits for, or has to install, what they do not use.
+A new adapter is one line in a table of `makers`, or an entry point of another package (`plugins`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -22,7 +20,9 @@ from healthprobe.ports import (
     RuntimeRecordStore,
     Telemetry,
 )
-from healthprobe.surfaces import plugins
+from healthprobe.surfaces import makers, plugins
+from healthprobe.surfaces.extras import extra
+from healthprobe.surfaces.makers import Maker
 from healthprobe.surfaces.naming import scheme_of, shown
 from healthprobe.surfaces.skipping import SkippedRecords
 
@@ -31,14 +31,11 @@ if TYPE_CHECKING:
 
     from healthprobe.adapters.nats import ShardLeases
     from healthprobe.adapters.nats.jetstream import JetStream
-    from healthprobe.adapters.nats.records import JetStreamRecords
-    from healthprobe.adapters.sql import SqlDatabase, SqlRecords
+    from healthprobe.adapters.sql import SqlDatabase
     from healthprobe.surfaces.editable import EditableRecords
 
 EventLine = Callable[[HealthEvent], str]
 Made = TypeVar("Made")
-
-Maker = Callable[["Adapters", str], Awaitable[Made]]
 
 
 class Adapters:
@@ -71,10 +68,10 @@ class Adapters:
         """The store that `url` names, read by a `query` of the user's own where one is given."""
         if query is not None:
             return await self._queried(url, query)
-        return await self._made(RECORDS, plugins.RECORDS, "--records", url)
+        return await self._made(makers.RECORDS, plugins.RECORDS, "--records", url)
 
     async def log(self, url: str) -> HealthEventLog:
-        return await self._made(LOGS, plugins.LOGS, "--log", url)
+        return await self._made(makers.LOGS, plugins.LOGS, "--log", url)
 
     async def cluster(self, url: str, lease: float, games: Callable[[], int]) -> tuple[HealthEventLog, ShardLeases]:
         """The log of the cluster at `url`, and the leases of `lease` seconds under which it is written.
@@ -90,7 +87,7 @@ class Adapters:
         return log, leases
 
     async def publisher(self, url: str) -> HealthEventPublisher:
-        return await self._made(PUBLISHERS, plugins.PUBLISHERS, "--publish", url)
+        return await self._made(makers.PUBLISHERS, plugins.PUBLISHERS, "--publish", url)
 
     async def notifier(self, url: str) -> HealthEventPublisher:
         """What tells people of events, through the service that `url` names."""
@@ -102,9 +99,9 @@ class Adapters:
         """The store that can be edited."""
         if scheme_of(url) == "file":
             raise ConfigurationError(f"--records {shown(url)} is edited in the file itself; sqlite:PATH is edited here")
-        if scheme_of(url) not in _EDITABLE:
-            raise ConfigurationError(_unknown("--records", url, _EDITABLE))
-        return await _EDITABLE[scheme_of(url)](self, url)
+        if scheme_of(url) not in makers.EDITABLE:
+            raise ConfigurationError(_unknown("--records", url, makers.EDITABLE))
+        return await makers.EDITABLE[scheme_of(url)](self, url)
 
     async def database(self, url: str) -> SqlDatabase:
         from healthprobe.adapters.sql import SqlDatabase, place_of
@@ -121,7 +118,7 @@ class Adapters:
             from healthprobe.adapters.nats.address import NatsAddress
             from healthprobe.adapters.nats.jetstream import JetStream, Unanswered
         address = NatsAddress.of_url(url)
-        identity = (frozenset(address.servers), address.creds, address.ca)
+        identity = (frozenset(address.servers), address.user, address.token, address.creds, address.ca)
         if identity not in self._clusters:
             try:
                 self._clusters[identity] = await JetStream.open(address)
@@ -141,9 +138,9 @@ class Adapters:
     async def _queried(self, url: str, query: str) -> RuntimeRecordStore:
         from healthprobe.adapters.sql import SqlQuery
 
-        if scheme_of(url) not in _DATABASES:
+        if scheme_of(url) not in makers.DATABASES:
             raise ConfigurationError(
-                f"--records-query asks a database, and --records {shown(url)} is none; {_use(_DATABASES)}"
+                f"--records-query asks a database, and --records {shown(url)} is none; {_use(makers.DATABASES)}"
             )
         store = await SqlQuery.open(url, query, self.skipped.tell)
         self.close_later(store.aclose)
@@ -159,119 +156,6 @@ class Adapters:
         raise ConfigurationError(_unknown(option, url, [*table, *plugins.installed(group)]))
 
 
-@contextmanager
-def extra(name: str, wanted: str) -> Iterator[None]:
-    """Tell which extra brings the library that `wanted` needs, where it is not installed."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name is not None and error.name.startswith("healthprobe"):
-            raise
-        raise ConfigurationError(
-            f"{wanted} needs {error.name}, which is not installed: pip install 'healthprobe[{name}]'"
-        ) from error
-
-
-async def _sql_records(adapters: Adapters, url: str) -> SqlRecords:
-    from healthprobe.adapters.sql import SqlRecords
-
-    return SqlRecords(await adapters.database(url))
-
-
-async def _file_records(_: Adapters, url: str) -> RuntimeRecordStore:
-    from healthprobe.adapters.file import FileRecords
-
-    return await FileRecords.open(_path_of(url))
-
-
-async def _http_records(adapters: Adapters, url: str) -> RuntimeRecordStore:
-    from healthprobe.adapters.file import parse_records
-
-    with extra("http", f"--records {scheme_of(url)}:"):
-        from healthprobe.adapters.http import HttpRecords
-    store = await HttpRecords.open(url, parse_records)
-    adapters.close_later(store.aclose)
-    return store
-
-
-async def _jetstream_records(adapters: Adapters, url: str) -> JetStreamRecords:
-    with extra("nats", f"--records {scheme_of(url)}:"):
-        from healthprobe.adapters.nats.records import JetStreamRecords
-    stream = await adapters.jetstream(url)
-    store = await JetStreamRecords.open(stream, adapters.skipped.tell, create=not adapters.existing)
-    adapters.close_later(store.aclose)
-    return store
-
-
-async def _jetstream_log(adapters: Adapters, url: str) -> HealthEventLog:
-    with extra("nats", f"--log {scheme_of(url)}:"):
-        from healthprobe.adapters.nats.log import JetStreamLog
-    return await JetStreamLog.open(await adapters.jetstream(url), create=not adapters.existing)
-
-
-async def _sql_log(adapters: Adapters, url: str) -> HealthEventLog:
-    from healthprobe.adapters.sql import SqlLog
-
-    return SqlLog(await adapters.database(url))
-
-
-async def _stdout_publisher(adapters: Adapters, _: str) -> HealthEventPublisher:
-    from healthprobe.adapters.stdout import StdoutPublisher
-
-    return StdoutPublisher(render=adapters.line)
-
-
-async def _file_publisher(adapters: Adapters, url: str) -> HealthEventPublisher:
-    from healthprobe.adapters.file import FilePublisher
-    from healthprobe.adapters.stdout import line_of
-
-    publisher = await FilePublisher.open(Path(_path_of(url)), line_of)
-    adapters.close_later(publisher.aclose)
-    return publisher
-
-
-async def _redis_publisher(adapters: Adapters, url: str) -> HealthEventPublisher:
-    with extra("redis", f"--publish {scheme_of(url)}:"):
-        from healthprobe.adapters.redis import RedisPublisher
-    publisher = RedisPublisher.of_url(url, logger=adapters.logger)
-    adapters.close_later(publisher.aclose)
-    return publisher
-
-
-async def _webhook_publisher(adapters: Adapters, url: str) -> HealthEventPublisher:
-    with extra("http", f"--publish {scheme_of(url)}:"):
-        from healthprobe.adapters.http import WebhookPublisher
-    location, _, _own_word = url.partition("#")
-    publisher = WebhookPublisher.of_url(location, secret=adapters.webhook_secret)
-    adapters.close_later(publisher.aclose)
-    return publisher
-
-
-_DATABASES = ("sqlite", "postgresql", "postgres")
-_JETSTREAMS = ("nats", "tls")
-
-RECORDS: Mapping[str, Maker[RuntimeRecordStore]] = {
-    **dict.fromkeys(_DATABASES, _sql_records),
-    "file": _file_records,
-    **dict.fromkeys(("http", "https"), _http_records),
-    **dict.fromkeys(_JETSTREAMS, _jetstream_records),
-}
-LOGS: Mapping[str, Maker[HealthEventLog]] = {
-    **dict.fromkeys(_DATABASES, _sql_log),
-    **dict.fromkeys(_JETSTREAMS, _jetstream_log),
-}
-_EDITABLE: Mapping[str, Maker[EditableRecords]] = {
-    **dict.fromkeys(_DATABASES, _sql_records),
-    **dict.fromkeys(_JETSTREAMS, _jetstream_records),
-}
-PUBLISHERS: Mapping[str, Maker[HealthEventPublisher]] = {
-    "stdout": _stdout_publisher,
-    "file": _file_publisher,
-    **dict.fromkeys(("redis", "rediss", "unix"), _redis_publisher),
-    **dict.fromkeys(("http", "https"), _webhook_publisher),
-}
-
-
 def _unknown(option: str, url: str, known: Iterable[str]) -> str:
     """What nobody knows may hold a secret anywhere: its scheme alone is told."""
     scheme = scheme_of(url)
@@ -282,10 +166,3 @@ def _unknown(option: str, url: str, known: Iterable[str]) -> str:
 
 def _use(schemes: Iterable[str]) -> str:
     return "use " + " or ".join(f"{each}:" for each in dict.fromkeys(schemes) if each != "postgres")
-
-
-def _path_of(url: str) -> str:
-    scheme, _, path = url.partition(":")
-    if not path:
-        raise ConfigurationError(f"{url} names no file; write {scheme}:PATH")
-    return path

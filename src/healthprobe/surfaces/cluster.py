@@ -12,7 +12,8 @@ from rich.table import Table
 from healthprobe.domain.event import format_instant
 from healthprobe.domain.shard import SHARDS
 from healthprobe.surfaces import terminal
-from healthprobe.surfaces.adapters import Adapters, extra
+from healthprobe.surfaces.adapters import Adapters
+from healthprobe.surfaces.extras import extra
 
 if TYPE_CHECKING:
     from healthprobe.adapters.nats import Instance
