@@ -20,8 +20,8 @@ test: install ## the tests, against the installed wheel; ARGS="tests/worker" for
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest --numprocesses=2 --ignore=tests/system
-	@$(BIN)/python -m pytest tests/system
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal -m "not alone" tests/system tests
+	@$(BIN)/python -m pytest -m alone tests/system
 endif
 
 lint: install ## ruff, mypy and the import contracts

@@ -14,6 +14,8 @@ import pytest
 from tests.system.life import EMBEDDED, IN_FILE, Lives, until
 from tests.system.play import Play
 
+pytestmark = pytest.mark.alone
+
 THRESHOLD = 2
 OPTIONS = f"--interval 200ms --timeout 120ms --failures {THRESHOLD}"
 
