@@ -118,7 +118,7 @@ class Adapters:
             from healthprobe.adapters.nats.address import NatsAddress
             from healthprobe.adapters.nats.jetstream import JetStream, Unanswered
         address = NatsAddress.of_url(url)
-        identity = (frozenset(address.servers), address.user, address.token, address.creds, address.ca)
+        identity = (frozenset(address.servers), address.creds, address.ca)
         if identity not in self._clusters:
             try:
                 self._clusters[identity] = await JetStream.open(address)

@@ -14,7 +14,7 @@ from healthprobe.surfaces.extras import extra
 from healthprobe.surfaces.naming import scheme_of
 
 if TYPE_CHECKING:
-    from healthprobe.adapters.nats.records.jetstream_records import JetStreamRecords
+    from healthprobe.adapters.nats.records import JetStreamRecords
     from healthprobe.adapters.sql import SqlRecords
     from healthprobe.surfaces.adapters import Adapters
     from healthprobe.surfaces.editable import EditableRecords
@@ -48,7 +48,7 @@ async def _http_records(adapters: Adapters, url: str) -> RuntimeRecordStore:
 
 async def _jetstream_records(adapters: Adapters, url: str) -> JetStreamRecords:
     with extra("nats", f"--records {scheme_of(url)}:"):
-        from healthprobe.adapters.nats.records.jetstream_records import JetStreamRecords
+        from healthprobe.adapters.nats.records import JetStreamRecords
     stream = await adapters.jetstream(url)
     store = await JetStreamRecords.open(stream, adapters.skipped.tell, create=not adapters.existing)
     adapters.close_later(store.aclose)
@@ -57,7 +57,7 @@ async def _jetstream_records(adapters: Adapters, url: str) -> JetStreamRecords:
 
 async def _jetstream_log(adapters: Adapters, url: str) -> HealthEventLog:
     with extra("nats", f"--log {scheme_of(url)}:"):
-        from healthprobe.adapters.nats.log.jetstream_log import JetStreamLog
+        from healthprobe.adapters.nats.log import JetStreamLog
     return await JetStreamLog.open(await adapters.jetstream(url), create=not adapters.existing)
 
 
