@@ -1,6 +1,7 @@
 """Servers that die, hang or forget: no change is missed for good, and what is too old to be told is not told."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -14,7 +15,7 @@ from tests.servers.proxy import CuttingProxy
 
 from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.jetstream import JetStream
-from healthprobe.adapters.nats.records import JetStreamRecords, changes, watch
+from healthprobe.adapters.nats.records import JetStreamRecords, changes, contents, watch
 from healthprobe.adapters.nats.records.changes import Changes
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import StoreError
@@ -71,6 +72,32 @@ async def test_a_server_that_was_killed_is_read_again_and_what_was_edited_meanwh
     await watched.shows_games("game-8", "game-9")
     await editor.put("game-7")
     await watched.shows_games("game-7", "game-8", "game-9")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_who_lists_only_when_told_of_a_change_learns_what_was_edited_while_we_were_cut_off(
+    platform: Platform,
+    proxy: CuttingProxy,
+    open_records: OpenRecords,
+    url_by_proxy: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contents, "_PORTION", 1)  # as with a long list: others have their turn while it is gone through
+    watched = await open_records(url_by_proxy)
+    await platform.put("game-7")
+    await watched.shows_games("game-7")
+    proxy.refuse()
+    await platform.put("game-8")
+    await watched.complains()
+    watched.changed.clear()
+    await proxy.accept()
+    games: set[str] = set()
+    async with asyncio.timeout(30):
+        while games != {"game-7", "game-8"}:
+            await watched.changed.wait()
+            watched.changed.clear()
+            with contextlib.suppress(StoreError):
+                games = set(await watched.endpoints())
 
 
 @pytest.mark.usefixtures("impatient")

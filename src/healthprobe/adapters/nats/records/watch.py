@@ -104,7 +104,7 @@ class Watch:
         try:
             await self._read(changes, extent)
             self._read_for = time.monotonic() - begun
-            self._trouble, self._failures = None, 0
+            self._be_well()
             if not self._first.done():
                 self._first.set_result(None)
             await self._follow(changes, extent)
@@ -169,6 +169,12 @@ class Watch:
             self._told_revision = self._contents.revision
             if self._first.done():
                 asyncio.get_running_loop().call_soon(self._on_change)
+
+    def _be_well(self) -> None:
+        """Who was told of a change while we could not vouch for anything has not seen it: it is told again."""
+        was_in_trouble, self._trouble, self._failures = self._trouble is not None, None, 0
+        if was_in_trouble:
+            asyncio.get_running_loop().call_soon(self._on_change)
 
     def _note(self, error: Exception) -> None:
         """Keep what went wrong first: an outage is one complaint, whatever each new try meets in it."""
