@@ -26,6 +26,7 @@ class LiveEngine:
 
     def __exit__(self, *_: object) -> None:
         self._do(self._engine.__aexit__())
+        self._do(self._all_accepted())
         self._do(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -43,6 +44,12 @@ class LiveEngine:
         enough = self._engine.requests + count
         while self._engine.requests < enough:
             time.sleep(0.01)
+
+    async def _all_accepted(self) -> None:
+        """Who connects at the last moment is accepted by a task of asyncio's own, and let go again like all others."""
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
+        await self._engine.__aexit__()
+        await asyncio.sleep(0)
 
     def _do(self, work: Coroutine[Any, Any, object]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)

@@ -33,7 +33,7 @@ Instances = Callable[[], list[Document]]
 
 
 @pytest.fixture
-def start(program: Program, nats_url: str, engine: LiveEngine, tmp_path: Path) -> Callable[[], Started]:
+def start(engine: LiveEngine, program: Program, nats_url: str, tmp_path: Path) -> Callable[[], Started]:
     """Starts one more instance."""
     records = written_games(tmp_path, GAMES, engine.endpoint)
     return lambda: program.start(*QUICK, "--cluster", nats_url, "--lease", "1s", "--records", records)

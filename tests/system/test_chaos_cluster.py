@@ -64,7 +64,7 @@ def test_the_log_equals_the_oracle_whatever_is_done_to_a_cluster_and_without_its
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_proof_that_is_interrupted_leaves_nothing_running(number: signal.Signals) -> None:
-    with begun(only(["pause"])) as proof:
+    with begun(only(["pause", "cut", "join"])) as proof:
         assert proof.stderr is not None
         while not proof.stderr.readline().startswith("pause:"):
             assert proof.poll() is None
