@@ -58,13 +58,15 @@ class LatenessByTick:
         self._wanted = ticks
         self._present = array("d")
 
-    def record_probe(self, outcome: ProbeOutcome, duration: float, lateness: float) -> None:  # noqa: ARG002
+    def record_probe(self, game_id: str, outcome: ProbeOutcome, duration: float, lateness: float) -> None:  # noqa: ARG002
         if outcome is HEALTHY:
             self._present.append(lateness)
         elif isinstance(outcome, Inconclusive):
             self.inconclusive += 1
         else:
             self.failed += 1
+
+    def record_append(self, events: int, duration: float) -> None: ...
 
     def record_tick(self, games: int, duration: float, dropped: int) -> None:  # noqa: ARG002 - the port's width
         self.dropped += dropped

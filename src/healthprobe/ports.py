@@ -223,12 +223,16 @@ class Prober(Protocol):
 class Telemetry(Protocol):
     """Counts. Adds integers and never waits."""
 
-    def record_probe(self, outcome: ProbeOutcome, duration: float, lateness: float) -> None:
-        """One probe was judged: it took `duration` seconds and began `lateness` seconds after it was due."""
+    def record_probe(self, game_id: str, outcome: ProbeOutcome, duration: float, lateness: float) -> None:
+        """One probe of the game was judged: it took `duration` seconds and began `lateness` seconds late."""
         ...
 
     def record_health_event(self, event_type: EventType) -> None:
         """The log took one health event."""
+        ...
+
+    def record_append(self, events: int, duration: float) -> None:
+        """The log took `events` health events together, which took `duration` seconds."""
         ...
 
     def record_tick(self, games: int, duration: float, dropped: int) -> None:

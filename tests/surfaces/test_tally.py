@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from healthprobe.domain.event import EventType
 from healthprobe.domain.outcome import HEALTHY, Failed, Healthy, Inconclusive
-from healthprobe.surfaces.tally import BOUNDS, Histogram, Tally
+from healthprobe.surfaces.histogram import BOUNDS, Histogram
+from healthprobe.surfaces.tally import Tally
 
 
 def test_every_outcome_is_counted_under_its_own_name() -> None:
     tally = Tally()
     for outcome in (HEALTHY, Healthy(), Failed(503, "unexpected status 503"), Inconclusive("too many open files")):
-        tally.record_probe(outcome, duration=0.002, lateness=0.001)
+        tally.record_probe("game-7", outcome, duration=0.002, lateness=0.001)
     assert (tally.probes, tally.healthy, tally.failed) == (4, 2, 1)
     assert tally.inconclusive == {"too many open files": 1}
 
@@ -18,7 +19,7 @@ def test_every_outcome_is_counted_under_its_own_name() -> None:
 def test_causes_that_never_repeat_do_not_grow_the_tally() -> None:
     tally = Tally()
     for number in range(1000):
-        tally.record_probe(Inconclusive(f"bug number {number}"), duration=0.0, lateness=0.0)
+        tally.record_probe("game-7", Inconclusive(f"bug number {number}"), duration=0.0, lateness=0.0)
     assert tally.probes == 1000
     assert len(tally.inconclusive) <= 17
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from healthprobe.domain.endpoint import Endpoint, InvalidEndpoint, parse_endpoint
-from healthprobe.domain.outcome import Failed
+from healthprobe.domain.outcome import Failed, FailureKind
 from healthprobe.domain.record import RuntimeRecord
 
 
@@ -28,5 +28,5 @@ def target_of(record: RuntimeRecord, timeout: float) -> ProbeTarget:
     try:
         endpoint: Endpoint | Failed = parse_endpoint(record.engine_endpoint)
     except InvalidEndpoint as invalid:
-        endpoint = Failed(0, f"invalid endpoint: {invalid}")
+        endpoint = Failed(0, f"invalid endpoint: {invalid}", FailureKind.ENDPOINT)
     return ProbeTarget(record.game_id, endpoint, timeout)

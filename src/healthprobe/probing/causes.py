@@ -6,7 +6,7 @@ import errno
 import os
 import ssl
 
-from healthprobe.domain.outcome import Failed, Inconclusive
+from healthprobe.domain.outcome import Failed, FailureKind, Inconclusive
 
 _OWN_FAULTS = {
     errno.EMFILE: "out of file descriptors (this process's limit)",
@@ -24,13 +24,13 @@ _OWN_FAULTS = {
 """Errors that the prober's own machine raises before any engine was asked."""
 
 _ENGINE_FAULTS = {
-    errno.ECONNREFUSED: "connection refused",
-    errno.ECONNRESET: "connection reset",
-    errno.EPIPE: "connection reset",
-    errno.ECONNABORTED: "connection closed before the response head",
-    errno.EHOSTUNREACH: "no route to host",
-    errno.EHOSTDOWN: "host is down",
-    errno.ETIMEDOUT: "connection timed out in the network",
+    errno.ECONNREFUSED: (FailureKind.REFUSED, "connection refused"),
+    errno.ECONNRESET: (FailureKind.CLOSED, "connection reset"),
+    errno.EPIPE: (FailureKind.CLOSED, "connection reset"),
+    errno.ECONNABORTED: (FailureKind.CLOSED, "connection closed before the response head"),
+    errno.EHOSTUNREACH: (FailureKind.UNREACHABLE, "no route to host"),
+    errno.EHOSTDOWN: (FailureKind.UNREACHABLE, "host is down"),
+    errno.ETIMEDOUT: (FailureKind.TIMEOUT, "connection timed out in the network"),
 }
 
 
@@ -40,9 +40,9 @@ def outcome_of_error(error: Exception) -> Failed | Inconclusive:
     An exception that no engine can cause is a bug of the prober, and so inconclusive.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Failed(0, f"certificate refused: {error.verify_message.rstrip('.')}")
+        return Failed(0, f"certificate refused: {error.verify_message.rstrip('.')}", FailureKind.TLS)
     if isinstance(error, ssl.SSLError):
-        return Failed(0, f"TLS handshake failed: {_tls_reason(error)}")
+        return Failed(0, f"TLS handshake failed: {_tls_reason(error)}", FailureKind.TLS)
     if isinstance(error, MemoryError):
         return Inconclusive("out of memory")
     if isinstance(error, OSError):
@@ -50,7 +50,8 @@ def outcome_of_error(error: Exception) -> Failed | Inconclusive:
         if number in _OWN_FAULTS:
             return Inconclusive(_OWN_FAULTS[number])
         if number:
-            return Failed(0, _ENGINE_FAULTS.get(number) or os.strerror(number).lower())
+            kind, cause = _ENGINE_FAULTS.get(number) or (FailureKind.OTHER, os.strerror(number).lower())
+            return Failed(0, cause, kind)
     return Inconclusive(f"a fault of the prober's own: {type(error).__name__}")
 
 

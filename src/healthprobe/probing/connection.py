@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol, cast
 
-from healthprobe.domain.outcome import HEALTHY, OK, Failed, Healthy, Inconclusive, outcome_of_status
+from healthprobe.domain.outcome import HEALTHY, OK, Failed, FailureKind, Healthy, Inconclusive, outcome_of_status
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.causes import outcome_of_error
 from healthprobe.probing.precedent import Precedent
@@ -18,7 +18,7 @@ from healthprobe.probing.sweep import Sweep, Sweepable
 _DRAIN_SECONDS = 1.0
 """How long the rest of a body may take before its connection is given up."""
 
-_CLOSED_EARLY = Failed(0, "connection closed before the response head")
+_CLOSED_EARLY = Failed(0, "connection closed before the response head", FailureKind.CLOSED)
 
 PROBER_CLOSED = Inconclusive("the prober was closed")
 """The outcome of a probe whose connection we gave up ourselves."""
@@ -182,7 +182,7 @@ class EngineConnection(asyncio.Protocol):
         try:
             reader.feed(data)
         except MalformedResponse as malformed:
-            self._settle(Failed(0, str(malformed)))
+            self._settle(Failed(0, str(malformed), FailureKind.MALFORMED))
             self.abort()
             return
         if reader.status == OK and reader.keeps_alive:
@@ -254,6 +254,6 @@ def _closing_cause(error: Exception | None, *, in_head: bool) -> Failed | Inconc
     """Why a connection ended that owed an answer."""
     place = "in the middle of the response head" if in_head else "before the response head"
     if error is None:
-        return Failed(0, f"connection closed {place}")
+        return Failed(0, f"connection closed {place}", FailureKind.CLOSED)
     outcome = outcome_of_error(error)
-    return Failed(0, f"{outcome.last_error} {place}") if isinstance(outcome, Failed) else outcome
+    return Failed(0, f"{outcome.last_error} {place}", outcome.kind) if isinstance(outcome, Failed) else outcome

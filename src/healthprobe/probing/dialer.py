@@ -8,7 +8,7 @@ import ssl
 from dataclasses import dataclass
 
 from healthprobe.domain.endpoint import Endpoint
-from healthprobe.domain.outcome import Failed, Inconclusive
+from healthprobe.domain.outcome import Failed, FailureKind, Inconclusive
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.causes import in_words
 from healthprobe.probing.connection import EngineConnection
@@ -33,7 +33,7 @@ class Progress:
 
     def timed_out(self, timeout: float) -> Failed | Inconclusive:
         cause = f"timed out after {in_words(timeout)} {self.stage}"
-        return Inconclusive(cause) if self.own_fault else Failed(0, cause)
+        return Inconclusive(cause) if self.own_fault else Failed(0, cause, FailureKind.TIMEOUT)
 
 
 class Dialer:

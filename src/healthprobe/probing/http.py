@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from healthprobe.domain.endpoint import Endpoint
-from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive, ProbeOutcome
+from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Inconclusive, ProbeOutcome
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.causes import outcome_of_error
 from healthprobe.probing.connection import PROBER_CLOSED, Answer, EngineConnection, Redirect, Silence
@@ -145,7 +145,7 @@ class HttpProber:
                     return await self._exchange(target, endpoint, progress, deadline)
                 return await self._follow(target, endpoint, redirect, progress, deadline)
         except UnresolvableName as unresolvable:
-            return Failed(0, str(unresolvable))
+            return Failed(0, str(unresolvable), FailureKind.NAME)
         except Exception as error:  # noqa: BLE001  whatever an engine or our own code raises, it is an outcome
             if self._closed:
                 return PROBER_CLOSED

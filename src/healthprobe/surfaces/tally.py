@@ -7,39 +7,10 @@ from collections import Counter
 from typing import Any
 
 from healthprobe.domain.event import EventType
-from healthprobe.domain.outcome import HEALTHY, Failed, Healthy, Inconclusive, ProbeOutcome
+from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Healthy, Inconclusive, ProbeOutcome
+from healthprobe.surfaces.histogram import BOUNDS, Histogram
 
-_FIRST_BOUND = 50e-6
-_BOUND_STEP = 1.125
-_BOUND_COUNT = 128
 _MOST_CAUSES = 16
-
-BOUNDS = tuple(_FIRST_BOUND * _BOUND_STEP**step for step in range(_BOUND_COUNT))
-"""Upper bounds of the histograms' buckets, in seconds: 50 us to 157 s, each an eighth above the one before."""
-
-
-class Histogram:
-    """Counts of times by bucket: a quantile is read to within an eighth of its value."""
-
-    __slots__ = ("counts",)
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS) + 1)
-
-    def record(self, seconds: float) -> None:
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
-
-    def quantile(self, share: float) -> float | None:
-        """A time in seconds that `share` of all times do not exceed; None where there are none yet."""
-        total = sum(self.counts)
-        if total == 0:
-            return None
-        seen = 0
-        for bound, count in zip(BOUNDS, self.counts, strict=False):
-            seen += count
-            if seen >= share * total:
-                return bound
-        return BOUNDS[-1]
 
 
 class Tally:
@@ -47,11 +18,12 @@ class Tally:
 
     def __init__(self) -> None:
         self.healthy = 0
-        self.failed = 0
+        self.failures = dict.fromkeys(FailureKind, 0)
         self.inconclusive: dict[str, int] = {}
         self.events = dict.fromkeys(EventType, 0)
         self.games = 0
         self.ticks = 0
+        self.last_tick_duration = 0.0
         self.dropped_ticks = 0
         self.listing_errors = 0
         self.skipped_records = 0
@@ -59,14 +31,20 @@ class Tally:
         self.parked: Counter[str] = Counter()
         self.durations = Histogram()
         self.lateness = Histogram()
+        self.tick_durations = Histogram()
+        self.appends = Histogram()
         self._duration_counts = self.durations.counts
         self._lateness_counts = self.lateness.counts
+
+    @property
+    def failed(self) -> int:
+        return sum(self.failures.values())
 
     @property
     def probes(self) -> int:
         return self.healthy + self.failed + sum(self.inconclusive.values())
 
-    def record_probe(self, outcome: ProbeOutcome, duration: float, lateness: float) -> None:
+    def record_probe(self, game_id: str, outcome: ProbeOutcome, duration: float, lateness: float) -> None:  # noqa: ARG002
         if outcome is HEALTHY:
             self.healthy += 1
         else:
@@ -77,7 +55,12 @@ class Tally:
     def record_health_event(self, event_type: EventType) -> None:
         self.events[event_type] += 1
 
-    def record_tick(self, games: int, duration: float, dropped: int) -> None:  # noqa: ARG002 - the port's width
+    def record_append(self, events: int, duration: float) -> None:  # noqa: ARG002 - the port's width
+        self.appends.record(duration)
+
+    def record_tick(self, games: int, duration: float, dropped: int) -> None:
+        self.tick_durations.record(duration)
+        self.last_tick_duration = duration
         self.games = games
         self.ticks += 1
         self.dropped_ticks += dropped
@@ -118,12 +101,12 @@ class Tally:
 
     def _record_trouble(self, outcome: ProbeOutcome) -> None:
         match outcome:
-            case Failed():
-                self.failed += 1
+            case Failed(kind=kind):
+                self.failures[kind] += 1
             case Inconclusive(cause):
                 known = cause in self.inconclusive or len(self.inconclusive) < _MOST_CAUSES
-                kind = cause if known else "other"
-                self.inconclusive[kind] = self.inconclusive.get(kind, 0) + 1
+                told = cause if known else "other"
+                self.inconclusive[told] = self.inconclusive.get(told, 0) + 1
             case Healthy():
                 self.healthy += 1
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from healthprobe.domain.outcome import HEALTHY, Failed, ProbeOutcome
+from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
 from healthprobe.domain.target import ProbeTarget
 
 
@@ -119,7 +119,7 @@ async def _given(answer: Answer, target: ProbeTarget) -> ProbeOutcome:
         if not answer.bounded:
             await asyncio.get_running_loop().create_future()
         await asyncio.sleep(target.timeout)
-        return Failed(0, f"timed out after {target.timeout:g}s waiting for the response head")
+        return Failed(0, f"timed out after {target.timeout:g}s waiting for the response head", FailureKind.TIMEOUT)
     if isinstance(answer, BaseException):
         raise answer
     return answer

@@ -28,6 +28,7 @@ class CountingTelemetry:
         self.lateness: list[float] = []
         self.health_events: Counter[EventType] = Counter()
         self.ticks: list[Tick] = []
+        self.appends: list[tuple[int, float]] = []
         self.listing_errors = 0
         self.skipped_records = 0
         self.lag: dict[str, int] = {}
@@ -41,7 +42,7 @@ class CountingTelemetry:
         """How many probes gave an outcome of this kind."""
         return sum(isinstance(outcome, kind) for outcome in self.outcomes)
 
-    def record_probe(self, outcome: ProbeOutcome, duration: float, lateness: float) -> None:
+    def record_probe(self, game_id: str, outcome: ProbeOutcome, duration: float, lateness: float) -> None:  # noqa: ARG002
         self._raise_if_broken()
         self.outcomes.append(outcome)
         self.durations.append(duration)
@@ -50,6 +51,10 @@ class CountingTelemetry:
     def record_health_event(self, event_type: EventType) -> None:
         self._raise_if_broken()
         self.health_events[event_type] += 1
+
+    def record_append(self, events: int, duration: float) -> None:
+        self._raise_if_broken()
+        self.appends.append((events, duration))
 
     def record_tick(self, games: int, duration: float, dropped: int) -> None:
         self._raise_if_broken()

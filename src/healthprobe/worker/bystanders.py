@@ -44,14 +44,17 @@ class Onlooker:
         self._telemetry = telemetry
         self._voice = voice
 
-    def record_probe(self, outcome: ProbeOutcome, duration: float, lateness: float) -> None:
+    def record_probe(self, game_id: str, outcome: ProbeOutcome, duration: float, lateness: float) -> None:
         try:
-            self._telemetry.record_probe(outcome, duration, lateness)
+            self._telemetry.record_probe(game_id, outcome, duration, lateness)
         except Exception as error:  # noqa: BLE001  a bystander's
             self._voice.debug("telemetry failed", err=repr(error))
 
     def record_health_event(self, event_type: EventType) -> None:
         self._report(self._telemetry.record_health_event, event_type)
+
+    def record_append(self, events: int, duration: float) -> None:
+        self._report(self._telemetry.record_append, events, duration)
 
     def record_tick(self, games: int, duration: float, dropped: int) -> None:
         self._report(self._telemetry.record_tick, games, duration, dropped)

@@ -7,21 +7,17 @@ from collections.abc import Callable, Container, Iterator
 from itertools import islice
 from random import random
 
-from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.schedule import backoff
 from healthprobe.domain.shard import shard_of
 from healthprobe.domain.transition import Transition
-from healthprobe.ports import HealthEventLog, LogError, ShardTenure, Telemetry
+from healthprobe.ports import HealthEventLog, LogError, ShardTenure
+from healthprobe.worker.appender import Appender, keys_of
 from healthprobe.worker.bystanders import Voice
 from healthprobe.worker.fault import FAULTS, LONGEST_CALL, end_if_cancelled, plainly
 from healthprobe.worker.ledger import Ledger
-from healthprobe.worker.portions import in_portions
 
 BATCH = 1_000
 """The most transitions in one append: when all engines fail at once, each commit costs about as much as many."""
-
-_PORTION = 50
-"""The most transitions that are taken over between two turns of the loop: each has its log line."""
 
 _QUESTION = 1_000
 """The most games that the log is asked about at once, for the same reason: 100,000 may appear together."""
@@ -35,28 +31,29 @@ class Committer:
 
     While the log is away its transitions wait, unchanged and in order; probing does not notice. Everything is safe to
     repeat: an event whose acknowledgement was lost is recognised, and one that another instance wrote first is adopted.
+    `away_since` is when the log was first missed, in monotonic seconds, or None while it is there.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         log: HealthEventLog,
-        telemetry: Telemetry,
+        appender: Appender,
         logger: Voice,
         *,
-        on_commit: Callable[[], None] | None,
+        monotonic: Callable[[], float],
         shards: ShardTenure | None = None,
     ) -> None:
         self._ledger = ledger
         self._log = log
-        self._telemetry = telemetry
+        self._appender = appender
         self._logger = logger
-        self._on_commit = on_commit
+        self._monotonic = monotonic
         self._shards = shards
         self._leaving: frozenset[int] = frozenset()
         self._wanted = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
-        self._away = False
+        self.away_since: float | None = None
         self._offering: asyncio.Task[bool] | None = None
 
     def wake(self) -> None:
@@ -87,7 +84,7 @@ class Committer:
 
     async def offer_within(self, seconds: float) -> None:
         """As `offer`, but without waiting longer than `seconds`: a log that hangs is a log that is away."""
-        if not self._away:
+        if self.away_since is None:
             if self._offering is None or self._offering.done():
                 self._offering = asyncio.create_task(self.offer())
             await asyncio.wait({self._offering}, timeout=seconds)
@@ -116,7 +113,7 @@ class Committer:
             async with self._one_at_a_time:
                 leaving = [each for each in self._ledger.waiting.values() if shard_of(each.game_id) in shards]
                 if leaving:
-                    await self._append_or_refuse(leaving)
+                    await self._appender.append(leaving, doubtful=self.away_since is not None)
         except FAULTS as error:
             end_if_cancelled()
             self._tell_that_it_is_away(error)
@@ -131,7 +128,7 @@ class Committer:
                 ours, doubtful = await self._confirmed(batch)
                 refused.update(doubtful)
                 if ours:
-                    refused.update(await self._append_or_refuse(ours))
+                    refused.update(await self._appender.append(ours, doubtful=self.away_since is not None))
             for refusal in refused.values():
                 raise refusal
             self._tell_that_it_is_back()
@@ -167,89 +164,19 @@ class Committer:
                 self._ledger.abandon(transition.game_id)
         return ours, doubtful
 
-    async def _append_or_refuse(self, batch: list[Transition]) -> dict[str, LogError]:
-        """Append `batch`; where the log will never take it, each alone, so that one does not keep the others out.
-
-        Returns, by game, what was refused and why. Raises what is worth a retry.
-        """
-        refused: dict[str, LogError] = {}
-        try:
-            await self._append(batch)
-        except LogError as refusal:
-            if not refusal.permanent:
-                raise
-            for transition in batch:
-                try:
-                    await self._append([transition])
-                except LogError as error:
-                    if not error.permanent:
-                        raise
-                    refused[transition.game_id] = error
-        return refused
-
-    async def _append(self, batch: list[Transition]) -> None:
-        if self._away:
-            batch = await self._not_there_yet(batch)
-        standing = await self._log.append([transition.event for transition in batch])
-        async for transition, stands in in_portions(zip(batch, standing, strict=True), _PORTION):
-            self._take(transition, stands)
-        if self._on_commit is not None:
-            self._tell_of_the_commit(self._on_commit)
-
-    async def _not_there_yet(self, batch: list[Transition]) -> list[Transition]:
-        """Those that an earlier try has not written after all: where a log loses every acknowledgement, it is read."""
-        last_events = await self._log.last_events([transition.game_id for transition in batch])
-        missing = []
-        for transition in batch:
-            stands = last_events.get(transition.game_id)
-            if (0 if stands is None else stands.sequence) == transition.follows:
-                missing.append(transition)
-            else:
-                self._take(transition, stands)
-        return missing
-
-    def _take(self, transition: Transition, stands: HealthEvent | None) -> None:
-        """What stands in the log is the game's state, whoever wrote it.
-
-        Where its shard went and came back meanwhile, the log is asked again, for others may have written since.
-        """
-        if transition.game_id not in self._ledger.unread:
-            self._ledger.settle(transition.game_id, stands)
-        keys = _keys(transition)
-        if stands == transition.event:
-            self._telemetry.record_health_event(transition.details.event_type)
-            self._logger.info("probe event published", **keys)
-        else:
-            self._logger.info("probe event left to the log", **keys, stands=None if stands is None else stands.id)
-
-    def _tell_of_the_commit(self, on_commit: Callable[[], None]) -> None:
-        try:
-            on_commit()
-        except Exception as error:  # noqa: BLE001  it was only told: the events are in the log
-            self._logger.warning("on_commit failed", err=plainly(error))
-
     def _tell_that_it_is_away(self, error: BaseException) -> None:
-        if self._away:
+        if self.away_since is not None:
             return
-        self._away = True
+        self.away_since = self._monotonic()
         first = next(iter(self._ledger.waiting.values()), None)
         self._logger.error(
             "publish health event",
-            **({} if first is None else _keys(first)),
+            **({} if first is None else keys_of(first)),
             err=plainly(error),
             waiting=len(self._ledger.waiting),
         )
 
     def _tell_that_it_is_back(self) -> None:
-        if self._away:
-            self._away = False
+        if self.away_since is not None:
+            self.away_since = None
             self._logger.info("the log takes health events again")
-
-
-def _keys(transition: Transition) -> dict[str, str]:
-    """The reference's log keys."""
-    return {
-        "game_id": transition.game_id,
-        "container_id": transition.container_id,
-        "event_type": transition.details.event_type.value,
-    }

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Self
 
-from healthprobe.domain.outcome import Failed, Inconclusive, ProbeOutcome
+from healthprobe.domain.outcome import Failed, FailureKind, Inconclusive, ProbeOutcome
 from healthprobe.domain.schedule import DEADLINE_SLACK
 from healthprobe.ports import Prober
 from healthprobe.worker.agenda import Agenda
@@ -131,7 +131,9 @@ class Lanes:
             lane.task.uncancel()
         end_if_cancelled()
         if overdue:
-            return Failed(0, f"timed out after {self._probe_timeout:g}s without an answer of the prober")
+            return Failed(
+                0, f"timed out after {self._probe_timeout:g}s without an answer of the prober", FailureKind.TIMEOUT
+            )
         return Inconclusive("a fault of the prober's own: it cancelled itself")
 
     def _end_overdue(self) -> None:

@@ -31,7 +31,7 @@ class Verdicts:
         logger: Voice,
         *,
         interval: float,
-        record_probe: Callable[[ProbeOutcome, float, float], None],
+        record_probe: Callable[[str, ProbeOutcome, float, float], None],
         on_decision: Callable[[], None],
         monotonic: Callable[[], float],
     ) -> None:
@@ -54,7 +54,7 @@ class Verdicts:
                 outcome = _STOOD_STILL
             if outcome is not HEALTHY or self._ledger.states:
                 self._decide(game, outcome, started, now)
-            self._record_probe(outcome, now - started, started - due)
+            self._record_probe(game.game_id, outcome, now - started, started - due)
         except Exception as error:  # noqa: BLE001  a collaborator's, or our own
             self.tell_of(error)
 

@@ -15,6 +15,7 @@ from healthprobe.domain.outcome import ProbeOutcome
 from healthprobe.domain.schedule import AutoLanes, next_tick, spread_window
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import HealthEventLog, Prober, RuntimeRecordStore, ShardTenure, Telemetry
+from healthprobe.worker.appender import Appender
 from healthprobe.worker.bystanders import Onlooker, Voice
 from healthprobe.worker.changes import Changes
 from healthprobe.worker.commit import Committer
@@ -87,9 +88,8 @@ class Worker:
         takeover = Takeover(roster, self._ledger, self._forget, self._logger)
         listing = Listing(records, self._telemetry, self._logger, patience=self._patience)
         self._watchlist = Watchlist(listing, takeover, shards, monotonic)
-        self._committer = Committer(
-            self._ledger, log, self._telemetry, self._logger, on_commit=on_commit, shards=shards
-        )
+        appender = Appender(self._ledger, log, self._telemetry, self._logger, on_commit=on_commit, monotonic=monotonic)
+        self._committer = Committer(self._ledger, log, appender, self._logger, monotonic=monotonic, shards=shards)
         self._newcomers = Newcomers(
             prober, self._judge_newcomer, interval=interval, probe_timeout=probe_timeout, monotonic=monotonic
         )
