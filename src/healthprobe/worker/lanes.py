@@ -64,6 +64,11 @@ class Lanes:
         self._quiet = asyncio.Event()
         self._check = self._loop.call_later(probe_timeout / _CHECKS_PER_TIMEOUT, self._end_overdue)
 
+    @property
+    def busy(self) -> int:
+        """How many lanes are not idle."""
+        return self._busy
+
     def __len__(self) -> int:
         return len(self._lanes)
 

@@ -45,6 +45,16 @@ class Tick:
         self._monotonic = monotonic
         self._changed = News()
 
+    @property
+    def in_flight(self) -> int:
+        """How many probes are in flight."""
+        return self._lanes.busy
+
+    @property
+    def limit(self) -> int:
+        """How many there may be."""
+        return self._lanes.limit
+
     async def run(self) -> None:
         """Returns when every game that fell due is judged."""
         agenda = self._agenda

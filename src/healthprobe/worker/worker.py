@@ -28,6 +28,7 @@ from healthprobe.worker.stall import StallWatch
 from healthprobe.worker.takeover import Takeover
 from healthprobe.worker.tick import Tick
 from healthprobe.worker.verdicts import Verdicts
+from healthprobe.worker.view import View, Watch
 from healthprobe.worker.watchlist import Watchlist
 
 DEFAULT_MAX_CONCURRENCY = 16
@@ -49,8 +50,8 @@ class Worker:
     `interval` and `probe_timeout` are seconds, `failures_threshold` a count, `max_concurrency` the most probes in
     flight: a number, or AutoLanes for as many as a tick can need. With `shards` it watches the games of those that are
     its own at the time, and no others. `clock` tells wall time, for `occurred_at` alone; `monotonic` tells seconds, for
-    all durations. `on_commit` is called after the log took events. Raises ConfigurationError for a missing collaborator
-    and for numbers that are not positive.
+    all durations. `on_commit` is called after the log took events. `view` is what may be seen of it. Raises
+    ConfigurationError for a missing collaborator and for numbers that are not positive.
     """
 
     def __init__(
@@ -114,7 +115,8 @@ class Worker:
             monotonic=monotonic,
         )
         self._ticking = False
-        self._tick: Tick | None = None
+        self._watch = Watch()
+        self.view = View(self._watchlist, self._ledger, self._committer, self._watch, monotonic)
         self._tick_began = 0.0
         self._spread = False
         if shards is not None:
@@ -182,6 +184,7 @@ class Worker:
     async def _pass(self, began: float, *, spread: bool) -> None:
         self._ticking = True
         self._tick_began = began
+        self._watch.due_at = began + self._interval
         self._spread = spread
         try:
             await self._take_over_for_tick()
@@ -189,7 +192,7 @@ class Worker:
                 await self._probe_all()
         finally:
             self._ticking = False
-            self._tick = None
+            self._watch.tick = None
 
     async def _take_over_for_tick(self) -> None:
         """The first games wait until the log has told of them; games that appear among others are probed meanwhile."""
@@ -202,15 +205,15 @@ class Worker:
 
     def _go_on_with(self, change: RosterChange) -> None:
         roster = self._watchlist.roster
-        if self._tick is not None:
-            self._tick.go_on_with(roster.games, roster.phases, self._lane_limit())
+        if self._watch.tick is not None:
+            self._watch.tick.go_on_with(roster.games, roster.phases, self._lane_limit())
         if change.newcomers:
             self._newcomers.call(change.newcomers)
         self._committer.wake()
 
     async def _probe_all(self) -> None:
         roster = self._watchlist.roster
-        self._tick = Tick(
+        self._watch.tick = tick = Tick(
             roster.games,
             roster.phases if self._spread else None,
             self._prober,
@@ -221,7 +224,7 @@ class Worker:
             probe_timeout=self._probe_timeout,
             monotonic=self._monotonic,
         )
-        await self._tick.run()
+        await tick.run()
 
     def _lane_limit(self) -> int:
         if isinstance(self._max_concurrency, int):

@@ -1,0 +1,73 @@
+"""The view: what may be seen of a worker from outside while it works. Reading costs the worker nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from healthprobe.domain.hysteresis import GameState
+from healthprobe.domain.transition import Transition
+from healthprobe.worker.commit import Committer
+from healthprobe.worker.ledger import Ledger
+from healthprobe.worker.roster import Roster
+from healthprobe.worker.tick import Tick
+from healthprobe.worker.watchlist import Watchlist
+
+
+@dataclass(slots=True)
+class Watch:
+    """What the ticks tell of themselves. `due_at` is when the present or next one is, in monotonic seconds; 0 before
+    the first.
+    """
+
+    due_at: float = 0.0
+    tick: Tick | None = None
+
+
+class View:
+    """The games of a worker and what it knows of them, as it is now. Nothing here may be changed."""
+
+    def __init__(
+        self, watchlist: Watchlist, ledger: Ledger, committer: Committer, watch: Watch, monotonic: Callable[[], float]
+    ) -> None:
+        self._watchlist = watchlist
+        self._ledger = ledger
+        self._committer = committer
+        self._watch = watch
+        self._monotonic = monotonic
+
+    @property
+    def roster(self) -> Roster:
+        """All games that are watched: the very same object as long as nothing changes."""
+        return self._watchlist.roster
+
+    @property
+    def states(self) -> Mapping[str, GameState]:
+        """What is known of games in trouble, and of those that the log has not told about. Others have no state."""
+        return self._ledger.states
+
+    @property
+    def waiting(self) -> Mapping[str, Transition]:
+        """By game, the transitions that the log does not have yet."""
+        return self._ledger.waiting
+
+    @property
+    def log_away_for(self) -> float:
+        """For how many seconds the log has not taken what it was offered; 0 while it does."""
+        since = self._committer.away_since
+        return 0.0 if since is None else self._monotonic() - since
+
+    @property
+    def tick_overdue_for(self) -> float:
+        """For how many seconds the present tick should have been over, or the next begun; 0 while all is well."""
+        return max(0.0, self._monotonic() - self._watch.due_at) if self._watch.due_at else 0.0
+
+    @property
+    def lanes_in_use(self) -> int:
+        """How many probes of the present tick are in flight."""
+        return 0 if self._watch.tick is None else self._watch.tick.in_flight
+
+    @property
+    def lane_limit(self) -> int:
+        """How many there may be."""
+        return 0 if self._watch.tick is None else self._watch.tick.limit
