@@ -28,8 +28,6 @@ FAILED = ProbeFailedDetails(3, 503, "unexpected status 503")
     ],
 )
 def test_a_game_stands_as_the_log_says_or_is_about_to_say(
-    state: GameState | None,
-    asked: bool,
-    condition: Condition,  # noqa: FBT001
+    *, state: GameState | None, asked: bool, condition: Condition
 ) -> None:
     assert condition_of(state, asked=asked) is condition

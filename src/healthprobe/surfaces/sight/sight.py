@@ -1,0 +1,174 @@
+"""The sight of a run: what page, API, metrics and terminal show of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from healthprobe.domain.condition import Condition
+from healthprobe.domain.diagnosis import Diagnosis, Outage, diagnosis, for_people
+from healthprobe.domain.hysteresis import Standing
+from healthprobe.domain.shard import shard_of
+from healthprobe.ports import HealthEventLog, LogError
+from healthprobe.surfaces.settings import Settings
+from healthprobe.surfaces.sight.cells import Cells, Delta
+from healthprobe.surfaces.sight.histories import Histories
+from healthprobe.surfaces.sight.incidents import Incidents
+from healthprobe.worker.view import View
+
+MOST_LATE = 2
+"""How many intervals a tick may be late until this prober counts as stuck."""
+
+MOST_LOG_AWAY = 60.0
+"""For how many seconds the log may be away until this prober counts as stuck."""
+
+REFRESH = 1.0
+"""Seconds between two looks while somebody watches."""
+
+_NOBODY_WATCHES = 15.0
+_FRESH = 0.25
+_DELTAS = 120
+
+
+class Connections(Protocol):
+    """The prober's connections: how many are open, and how many may be."""
+
+    @property
+    def open_connections(self) -> int: ...
+
+    @property
+    def capacity(self) -> int: ...
+
+
+class Sight:
+    """Looks at a run when somebody asks, or watches. `monotonic` tells seconds, `clock` wall time for what is shown.
+
+    Everything is as old as the last `refresh`, but for `view`, which is as things are.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        view: View,
+        log: HealthEventLog,
+        histories: Histories,
+        connections: Connections,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.view = view
+        self.log = log
+        self.tally = histories
+        self.connections = connections
+        self.cells = Cells(histories)
+        self.incidents = Incidents(log)
+        self.clock = clock
+        self.started_at = clock()
+        self._monotonic = monotonic
+        self._refreshed_at = float("-inf")
+        self._one_at_a_time = asyncio.Lock()
+        self._deltas: deque[Delta] = deque(maxlen=_DELTAS)
+        self._changed = asyncio.Condition()
+        self._watchers = 0
+        self._watched = asyncio.Event()
+        self._log_trouble = False
+
+    async def run(self) -> None:
+        """Refresh once a second while somebody watches, and now and then else, until cancelled."""
+        while True:
+            await self.refresh()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH if self._watchers else _NOBODY_WATCHES):
+                    await self._watched.wait()
+            if self._watched.is_set():
+                self._watched.clear()
+                await asyncio.sleep(REFRESH if self._monotonic() - self._refreshed_at < REFRESH else 0)
+
+    async def refresh(self) -> None:
+        """Look anew, unless that was done a moment ago."""
+        async with self._one_at_a_time:
+            if self._monotonic() - self._refreshed_at < _FRESH:
+                return
+            delta = await self.cells.update(self.view.roster, self.view.states)
+            await self._follow_log()
+            self._refreshed_at = self._monotonic()
+        if delta:
+            self._deltas.append(delta)
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def deltas(self, after: int) -> AsyncIterator[Delta | None]:
+        """What changes in the cells after version `after`, as it does; None once a refresh where nothing has changed.
+
+        Ends where that is longer ago than is remembered: then all cells are to be read again.
+        """
+        self._watchers += 1
+        self._watched.set()
+        try:
+            while True:
+                new = [delta for delta in self._deltas if delta.version > after]
+                if after < self.cells.version and (not new or new[0].version != after + 1):
+                    return
+                for delta in new:
+                    after = delta.version
+                    yield delta
+                if not new:
+                    yield None
+                async with self._changed:
+                    await self._changed.wait()
+        finally:
+            self._watchers -= 1
+
+    @property
+    def outages(self) -> list[Outage]:
+        """The games that are down, those in an incident the longest first."""
+        now = self.clock()
+        outages = []
+        for place, number in enumerate(self.cells.conditions):
+            if number == 0 and (game := self.cells.games[place]) is not None:
+                failed = self.incidents.open.get(game.game_id)
+                seconds = None if failed is None else max((now - failed.occurred_at).total_seconds(), 0.0)
+                outages.append(Outage(game.game_id, self.cells.hosts[place], seconds))
+        return sorted(outages, key=lambda outage: -(outage.seconds or 0.0))
+
+    @property
+    def trouble(self) -> str | None:
+        """What is the matter with the prober itself, or None."""
+        late = self.view.tick_overdue_for
+        if late > MOST_LATE * self.settings.interval:
+            return f"its tick is late by {for_people(late)}"
+        away = self.view.log_away_for
+        if away > MOST_LOG_AWAY:
+            return f"its log is away for {for_people(away)}, and {len(self.view.waiting)} transitions wait for it"
+        return None
+
+    def diagnosis(self) -> Diagnosis:
+        """What is the matter with the fleet, in a sentence."""
+        return diagnosis(len(self.cells), self.cells.on_host, self.outages, self.trouble)
+
+    def count_of(self, condition: Condition) -> int:
+        return self.cells.count_of(condition)
+
+    async def _follow_log(self) -> None:
+        """A log that is away is told of elsewhere; what was read of it before is still shown."""
+        with contextlib.suppress(LogError, TimeoutError):
+            async with asyncio.timeout(REFRESH):
+                await self.incidents.catch_up()
+                states = self.view.states
+                await self.incidents.look_up(
+                    [game_id for game_id, state in states.items() if state.standing is Standing.OPEN]
+                )
+        self.incidents.let_go([game_id for game_id in self.incidents.open if self._has_gone(game_id)])
+
+    def _has_gone(self, game_id: str) -> bool:
+        """Whether nobody watches the game any more, as far as we know: of other instances' games we do not."""
+        roster = self.view.roster
+        is_ours = roster.shards is None or shard_of(game_id) in roster.shards
+        return is_ours and game_id not in roster.by_id
