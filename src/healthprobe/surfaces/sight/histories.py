@@ -38,6 +38,7 @@ class Histories(Tally):
     def __init__(self) -> None:
         super().__init__()
         self._rings: dict[str, bytearray] = {}
+        self._last_failures: dict[str, Failed] = {}
 
     def record_probe(self, game_id: str, outcome: ProbeOutcome, duration: float, lateness: float) -> None:
         bucket = bisect_left(BOUNDS, duration)
@@ -46,7 +47,11 @@ class Histories(Tally):
             code = bucket + 1
         else:
             self._record_trouble(outcome)
-            code = _CODES[outcome.kind] if isinstance(outcome, Failed) else _INCONCLUSIVE
+            if isinstance(outcome, Failed):
+                code = _CODES[outcome.kind]
+                self._last_failures[game_id] = outcome
+            else:
+                code = _INCONCLUSIVE
         self._duration_counts[bucket] += 1
         self._lateness_counts[bisect_left(BOUNDS, lateness)] += 1
         ring = self._rings.get(game_id)
@@ -72,14 +77,15 @@ class Histories(Tally):
         at = ring[OUTCOMES]
         return [_remembered(code) for code in (*ring[at:OUTCOMES], *ring[:at]) if code != _NONE]
 
+    def last_failure_of(self, game_id: str) -> Failed | None:
+        """The last failure of a game, however long ago it was."""
+        return self._last_failures.get(game_id)
+
     def forget(self, game_ids: Iterable[str]) -> None:
         """These are watched no more."""
         for game_id in game_ids:
             self._rings.pop(game_id, None)
-
-    @property
-    def games_remembered(self) -> Iterable[str]:
-        return self._rings.keys()
+            self._last_failures.pop(game_id, None)
 
 
 def _remembered(code: int) -> Remembered:

@@ -1,0 +1,100 @@
+"""The explanation: why a game stands as it does, and what would change it, in a short paragraph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from healthprobe.domain.condition import Condition
+from healthprobe.domain.diagnosis import for_people
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """By what a game is judged: `interval` and `timeout` in seconds, `failures` in a row."""
+
+    interval: float
+    timeout: float
+    failures: int
+
+    @property
+    def told(self) -> str:
+        """The rule in a sentence."""
+        in_a_row = "one failure is" if self.failures == 1 else f"{self.failures} failures in a row are"
+        return (
+            f"It is asked every {self.interval:g}s and has {self.timeout:g}s to answer 200; {in_a_row} a probe_failed."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is known of a game. `down_for` is seconds, where the log tells when its incident began; `last_outcomes` are
+    the newest last, in a word each.
+    """
+
+    game_id: str
+    condition: Condition
+    rule: Rule
+    consecutive_failures: int = 0
+    last_error: str | None = None
+    down_for: float | None = None
+    in_log: bool = True
+    last_outcomes: Sequence[str] = ()
+
+
+def explanation(case: Case) -> str:
+    """A paragraph for whoever asks why.
+
+    >>> explanation(Case("chess-1", Condition.UNKNOWN, Rule(5, 2, 3)))
+    'chess-1 was not asked yet. It is asked every 5s and has 2s to answer 200; 3 failures in a row are a probe_failed.'
+    """
+    match case.condition:
+        case Condition.DOWN:
+            told = _of_down(case)
+        case Condition.FAILING:
+            told = _of_failing(case)
+        case Condition.UNKNOWN:
+            told = f"{case.game_id} was not asked yet."
+        case Condition.HEALTHY:
+            told = f"{case.game_id} answers."
+    return " ".join([told, *_of_outcomes(case), case.rule.told, *_what_would_change_it(case)])
+
+
+def _of_down(case: Case) -> str:
+    lasting = "" if case.down_for is None else f" for {for_people(case.down_for)}"
+    count = f"{case.consecutive_failures} probe{'s' * (case.consecutive_failures != 1)} in a row failed"
+    waits = "" if case.in_log else " Its probe_failed is decided and waits for the log."
+    return f"{case.game_id} is down{lasting}: {count}{_the_last_with(case)}.{waits}"
+
+
+def _of_failing(case: Case) -> str:
+    missing = max(case.rule.failures - case.consecutive_failures, 1)
+    probes = "its last probe" if case.consecutive_failures == 1 else f"its last {case.consecutive_failures} probes"
+    more = "one more failure" if missing == 1 else f"{missing} more failures"
+    return f"{case.game_id} is not down: {probes} failed{_the_last_with(case)}, and {more} in a row would be told."
+
+
+def _the_last_with(case: Case) -> str:
+    return f", the last with “{case.last_error}”" if case.last_error else ""
+
+
+def _of_outcomes(case: Case) -> list[str]:
+    known = len(case.last_outcomes)
+    if not known:
+        return []
+    healthy = sum(outcome == "healthy" for outcome in case.last_outcomes)
+    unclear = sum(outcome == "inconclusive" for outcome in case.last_outcomes)
+    told = (
+        f"Of its last {known} probes {healthy} were healthy"
+        if known > 1
+        else f"Its one probe was {case.last_outcomes[0]}"
+    )
+    return [f"{told}, and {unclear} told nothing of it." if unclear and known > 1 else f"{told}."]
+
+
+def _what_would_change_it(case: Case) -> list[str]:
+    if case.condition is Condition.DOWN:
+        return ["One answer with 200 ends the incident: a probe_recovered."]
+    if case.condition is Condition.FAILING:
+        return ["One answer with 200 sets the count back, and nothing is told."]
+    return []

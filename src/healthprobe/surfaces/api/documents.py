@@ -1,0 +1,173 @@
+"""The documents that the API answers with. What is here is what the OpenAPI document says."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+
+class Document(msgspec.Struct, frozen=True):
+    """Times are RFC 3339 in UTC, fields that end in `_s` are seconds, those in `_ms` milliseconds."""
+
+
+class Trouble(Document):
+    """Why there is no other answer."""
+
+    error: str
+
+
+class Health(Document):
+    """The prober's own: `trouble` says what is the matter with it, or nothing."""
+
+    well: bool
+    trouble: str | None
+
+
+class Outage(Document):
+    game_id: str
+    host: str
+    down_s: float | None
+
+
+class Publisher(Document):
+    """`lag` is how many events of the log have not reached it, `parked` how many it has refused for good."""
+
+    name: str
+    lag: int
+    parked: int
+
+
+class Prober(Document):
+    """How the prober itself does. `shards` is null where it shares the fleet with nobody."""
+
+    version: str
+    started_at: datetime
+    trouble: str | None
+    interval_s: float
+    timeout_s: float
+    failures: int
+    tick_overdue_s: float
+    log_away_s: float
+    transitions_waiting: int
+    lanes_in_use: int
+    lane_limit: int
+    connections: int
+    connection_limit: int
+    probes: int
+    ticks_dropped: int
+    listing_errors: int
+    inconclusive: dict[str, int]
+    lateness_ms_p50: float | None
+    lateness_ms_p99: float | None
+    latency_ms_p50: float | None
+    latency_ms_p99: float | None
+    shards: int | None
+
+
+class Fleet(Document):
+    """The fleet in a sentence, and in numbers. `scope` is what an outage seems to be: the whole word is in `told`."""
+
+    at: datetime
+    told: str
+    scope: str
+    games: int
+    down: int
+    failing: int
+    unknown: int
+    healthy: int
+    longest: Outage | None
+    prober: Prober
+    publishers: list[Publisher]
+
+
+class Game(Document):
+    """`down_s` is for how long it is down, null where it is not, or where the log does not tell."""
+
+    game_id: str
+    container_id: str
+    engine_endpoint: str
+    host: str
+    condition: str
+    consecutive_failures: int
+    down_s: float | None
+
+
+class Games(Document):
+    total: int
+    page: int
+    pages: int
+    games: list[Game]
+
+
+class Outcome(Document):
+    """`healthy`, `inconclusive`, or the kind of the failure. A failure has no duration."""
+
+    outcome: str
+    duration_ms: float | None
+
+
+class Incident(Document):
+    game_id: str
+    container_id: str
+    open: bool
+    failed_at: datetime
+    recovered_at: datetime | None
+    duration_s: float
+    last_status: int
+    last_error: str
+
+
+class GameDetails(Document):
+    """One game with what its last probes gave, the oldest first, and its incidents, the newest first."""
+
+    game: Game
+    explanation: str
+    last_status: int | None
+    last_error: str | None
+    outcomes: list[Outcome]
+    incidents: list[Incident]
+
+
+class Incidents(Document):
+    """Open ones the longest first, then those that ended, the newest first."""
+
+    open: int
+    incidents: list[Incident]
+
+
+class Event(Document):
+    """A health event as docs/asyncapi.yaml has it, with its cursor in the log."""
+
+    cursor: int
+    event: dict[str, object]
+
+
+class Events(Document):
+    """`next` is the `after` of the next page."""
+
+    next: int
+    events: list[Event]
+
+
+class Cells(Document):
+    """All games by their places: ids and hosts (as places in `host_names`), and a digit of condition each.
+
+    An empty place has the id null. The digit is the place of the condition in `condition_names`.
+    """
+
+    version: int
+    condition_names: list[str]
+    conditions: str
+    ids: list[str | None]
+    host_names: list[str]
+    hosts: list[int]
+
+
+class CellsDelta(Document):
+    """What changed in the cells with `version`: [place, id, host] of who came, places left empty, [place, condition]."""
+
+    version: int
+    came: list[tuple[int, str, str]]
+    left: list[int]
+    turned: list[tuple[int, int]]
