@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 
-class Document(msgspec.Struct, frozen=True):
+class Document(msgspec.Struct):
     """Times are RFC 3339 in UTC, fields that end in `_s` are seconds, those in `_ms` milliseconds."""
 
 
@@ -165,7 +165,7 @@ class Cells(Document):
 
 
 class CellsDelta(Document):
-    """What changed in the cells with `version`: [place, id, host] of who came, places left empty, [place, condition]."""
+    """What changed in the cells with `version`: [place, id, host] of who came, empty places, [place, condition]."""
 
     version: int
     came: list[tuple[int, str, str]]
