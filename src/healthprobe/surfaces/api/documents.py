@@ -88,7 +88,7 @@ class Game(Document):
     container_id: str
     engine_endpoint: str
     host: str
-    condition: str
+    state: str
     consecutive_failures: int
     down_s: float | None
 
@@ -151,21 +151,21 @@ class Events(Document):
 
 
 class Cells(Document):
-    """All games by their places: ids and hosts (as places in `host_names`), and a digit of condition each.
+    """All games by their places: ids and hosts (as places in `host_names`), and a digit of state each.
 
-    An empty place has the id null. The digit is the place of the condition in `condition_names`.
+    An empty place has the id null. The digit is the place of the state in `state_names`.
     """
 
     version: int
-    condition_names: list[str]
-    conditions: str
+    state_names: list[str]
+    states: str
     ids: list[str | None]
     host_names: list[str]
     hosts: list[int]
 
 
 class CellsDelta(Document):
-    """What changed in the cells with `version`: [place, id, host] of who came, empty places, [place, condition]."""
+    """What changed in the cells with `version`: [place, id, host] of who came, empty places, [place, state]."""
 
     version: int
     came: list[tuple[int, str, str]]

@@ -63,6 +63,10 @@ class Cells:
         """How many games are in this condition."""
         return self.conditions.count(CONDITIONS.index(condition))
 
+    def place_of(self, game_id: str) -> int | None:
+        """Where a game is, or None of one that is not watched."""
+        return self._places.get(game_id)
+
     def condition(self, game_id: str) -> Condition | None:
         """The condition of a game, or None of one that is not watched."""
         place = self._places.get(game_id)

@@ -1,0 +1,86 @@
+"""The application: what is answered where. Everything is read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from healthprobe.surfaces.api.answers import answer, refusal
+from healthprobe.surfaces.api.cells import CellAnswers
+from healthprobe.surfaces.api.events import EventAnswers
+from healthprobe.surfaces.api.fleet import FleetAnswers
+from healthprobe.surfaces.api.games import GameAnswers
+from healthprobe.surfaces.api.guard import Guard
+from healthprobe.surfaces.api.incidents import IncidentAnswers
+from healthprobe.surfaces.api.openapi import openapi_document
+from healthprobe.surfaces.sight.sight import Sight
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+_PAGE = files("healthprobe.surfaces.page")
+_KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+
+def application(sight: Sight, exposition: Callable[[], tuple[bytes, str]], *, token: str | None = None) -> ASGIApp:
+    """All that there is to read of a run. `exposition` gives the metrics and their content type.
+
+    With `token` only who knows it may read; without, only requests that name loopback are answered.
+    """
+    fleet, games, events, cells = FleetAnswers(sight), GameAnswers(sight), EventAnswers(sight), CellAnswers(sight)
+
+    async def metrics(_: Request) -> Response:
+        await sight.refresh()
+        content, kind = exposition()
+        return Response(content, headers={"Content-Type": kind, "Cache-Control": "no-store"})
+
+    async def openapi(_: Request) -> Response:
+        return answer(openapi_document())
+
+    routes = {
+        "/healthz": fleet.healthz,
+        "/metrics": metrics,
+        "/api/fleet": fleet.fleet,
+        "/api/games": games.games,
+        "/api/games/{game_id:path}": games.game,
+        "/api/incidents": IncidentAnswers(sight).incidents,
+        "/api/events": events.events,
+        "/api/events/stream": events.stream,
+        "/api/cells": cells.cells,
+        "/api/cells/stream": cells.stream,
+        "/api/openapi.json": openapi,
+        **{f"/{name}": _served(name) for name in ("page.js", "page.css", "icon.svg")},
+        "/": _served("index.html"),
+    }
+    app = Starlette(
+        routes=[Route(path, answers, methods=["GET"]) for path, answers in routes.items()],
+        exception_handlers={HTTPException: _refused, Exception: _broken},
+    )
+    return Guard(app, token=token)
+
+
+def _served(name: str) -> Answer:
+    content = (_PAGE / name).read_bytes()
+    kind = _KINDS[name[name.rindex(".") :]]
+
+    async def served(_: Request) -> Response:
+        return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+
+    return served
+
+
+async def _refused(_: Request, refused: Exception) -> Response:
+    assert isinstance(refused, HTTPException)
+    response = refusal(refused.status_code, refused.detail)
+    response.headers.update(refused.headers or {})
+    return response
+
+
+async def _broken(_: Request, __: Exception) -> Response:
+    return refusal(500, "a fault of the prober's own, which its log tells of")

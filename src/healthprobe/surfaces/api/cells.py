@@ -1,0 +1,80 @@
+"""The cells: all games at once for the grid of the page, and what changes in them."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from healthprobe.surfaces.api.answers import number_in
+from healthprobe.surfaces.api.documents import Cells, CellsDelta
+from healthprobe.surfaces.api.fleet import fleet_document
+from healthprobe.surfaces.api.incidents import incidents_document
+from healthprobe.surfaces.api.stream import sent, streaming
+from healthprobe.surfaces.sight.cells import CONDITIONS, Delta
+from healthprobe.surfaces.sight.sight import Sight
+
+INCIDENTS = 100
+"""How many incidents the page is told of."""
+
+_LAST_VERSION = 2**53
+_QUICK = 1
+_GZIP = 31
+
+
+class CellAnswers:
+    """`GET /api/cells` and `GET /api/cells/stream`."""
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+
+    async def cells(self, _: Request) -> Response:
+        """All of them; compressed on a thread of its own, for there may be a hundred thousand."""
+        await self._sight.refresh()
+        document = self._document()
+        body = await asyncio.to_thread(_compressed, document)
+        headers = {"Cache-Control": "no-store", "Content-Encoding": "gzip"}
+        return Response(body, media_type="application/json", headers=headers)
+
+    async def stream(self, request: Request) -> StreamingResponse:
+        """After the version `after`: `cells` for each change, `fleet` once a second, `incidents` when they differ.
+
+        `reload` where too much has changed since: the cells are to be read again.
+        """
+        return streaming(self._follow(number_in(request, "after", 0, most=_LAST_VERSION)))
+
+    async def _follow(self, after: int) -> AsyncIterator[bytes]:
+        known, told = self._sight.incidents, None
+        async for delta in self._sight.deltas(after):
+            if delta is not None:
+                yield sent(msgspec.json.encode(_delta(delta)), "cells")
+            yield sent(msgspec.json.encode(fleet_document(self._sight)), "fleet")
+            if told != (told := (known.cursor, len(known.open))):
+                yield sent(msgspec.json.encode(incidents_document(self._sight, INCIDENTS)), "incidents")
+        yield sent(b"{}", "reload")
+
+    def _document(self) -> Cells:
+        cells = self._sight.cells
+        names = sorted(cells.on_host)
+        numbers = {name: number for number, name in enumerate(names)}
+        return Cells(
+            version=cells.version,
+            state_names=[condition.value for condition in CONDITIONS],
+            states="".join(map(str, cells.conditions)),
+            ids=[None if game is None else game.game_id for game in cells.games],
+            host_names=names,
+            hosts=[numbers.get(host, -1) for host in cells.hosts],
+        )
+
+
+def _compressed(document: Cells) -> bytes:
+    packer = zlib.compressobj(_QUICK, wbits=_GZIP)
+    return packer.compress(msgspec.json.encode(document)) + packer.flush()
+
+
+def _delta(delta: Delta) -> CellsDelta:
+    return CellsDelta(delta.version, delta.came, delta.left, list(delta.turned.items()))
