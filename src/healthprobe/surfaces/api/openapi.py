@@ -84,7 +84,11 @@ def _get(
     misasked: bool = False,
     others: dict[str, tuple[str, type[documents.Document]]] | None = None,
 ) -> dict[str, Any]:
-    answers = {"200": ("As it is now", document), **(others or {}), "401": ("No token", documents.Trouble)}
+    answers: dict[str, tuple[str, type[documents.Document]]] = {
+        "200": ("As it is now", document),
+        **(others or {}),
+        "401": ("No token", documents.Trouble),
+    }
     if misasked:
         answers["400"] = ("A parameter cannot be obeyed", documents.Trouble)
     return {
