@@ -30,12 +30,14 @@ class FewConnections:
 class Scene:
     """A worker over `engines` by their games, each with the script of its engine; made in virtual time.
 
-    `others` are arguments of the worker.
+    `others` are arguments of the worker, whose telemetry is `histories` unless they say otherwise.
     """
 
-    def __init__(self, engines: Mapping[str, Script | Answer], **others: Any) -> None:
+    def __init__(
+        self, engines: Mapping[str, Script | Answer], *, histories: Histories | None = None, **others: Any
+    ) -> None:
         self.stage = Stage(**engines)
-        self.histories = Histories()
+        self.histories = Histories() if histories is None else histories
         self.worker = Worker(**self.stage.arguments(**{"telemetry": self.histories, **others}))
         self.sight = Sight(
             settings=Settings(),

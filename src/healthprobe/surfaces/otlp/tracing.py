@@ -1,0 +1,50 @@
+"""The tracing telemetry: takes notes of ticks and failures on their way to the telemetry that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from healthprobe.domain.endpoint import Endpoint
+from healthprobe.domain.event import EventType
+from healthprobe.domain.outcome import HEALTHY, Failed, ProbeOutcome
+from healthprobe.ports import Telemetry
+from healthprobe.surfaces.otlp.notes import FailedProbe, Notes, PassedTick, Place, now_ns
+
+
+class TracingTelemetry:
+    """A Telemetry before another. A probe that succeeds costs one call and one comparison more.
+
+    `endpoint_of` tells where the engine of a game is, once somebody knows it. `events` is how many health events the
+    log took.
+    """
+
+    def __init__(self, telemetry: Telemetry, notes: Notes, clock: Callable[[], int] = now_ns) -> None:
+        self.endpoint_of: Callable[[str], Endpoint | None] = lambda _: None
+        self.events = 0
+        self.record_listing_error = telemetry.record_listing_error
+        self.record_skipped_records = telemetry.record_skipped_records
+        self.record_lag = telemetry.record_lag
+        self.record_parked = telemetry.record_parked
+        self.record_append = telemetry.record_append
+        self._telemetry = telemetry
+        self._record_probe = telemetry.record_probe
+        self._notes = notes
+        self._clock = clock
+        self._tick = Place()
+
+    def record_probe(self, game_id: str, outcome: ProbeOutcome, duration: float, lateness: float) -> None:
+        self._record_probe(game_id, outcome, duration, lateness)
+        if outcome is not HEALTHY and isinstance(outcome, Failed):
+            endpoint = self.endpoint_of(game_id)
+            self._notes.add(FailedProbe(self._tick, self._clock(), duration, lateness, game_id, endpoint, outcome))
+
+    def record_health_event(self, event_type: EventType) -> None:
+        self._telemetry.record_health_event(event_type)
+        self.events += 1
+
+    def record_tick(self, games: int, duration: float, dropped: int) -> None:
+        self._telemetry.record_tick(games, duration, dropped)
+        if dropped and not duration:  # one that was dropped before it began: the one under way goes on
+            return
+        self._notes.add(PassedTick(self._tick, self._clock(), duration, games, dropped))
+        self._tick = Place()
