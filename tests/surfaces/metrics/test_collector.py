@@ -164,6 +164,16 @@ def test_relays_listing_errors_and_skipped_records_are_told_of() -> None:
     in_virtual_time(play())
 
 
+def test_a_publisher_that_never_parked_anything_is_told_of_so_that_the_first_time_shows_as_an_increase() -> None:
+    async def play() -> None:
+        scene = Scene({})
+        scene.histories.record_lag("nats://bus", 0)
+        told = await scene.told()
+        assert told["healthprobe_relay_parked_events_total", labels(publisher="nats://bus")] == 0
+
+    in_virtual_time(play())
+
+
 def test_an_instance_that_shares_the_fleet_tells_how_many_shards_it_holds() -> None:
     async def play() -> None:
         scene = Scene({"a": HEALTHY}, shards=StaticShards(frozenset(range(12))))

@@ -9,40 +9,17 @@ import time
 from pathlib import Path
 
 import pytest
-from prometheus_client.metrics_core import Metric
+from tests.surfaces.metrics.lively import families_of_a_lively_run, text_of_a_lively_run
 from tests.surfaces.metrics.scene import Scene
 from tests.surfaces.virtual_time import in_virtual_time
 
-from healthprobe.domain.outcome import HEALTHY, Inconclusive
-from healthprobe.domain.shard import SHARDS
 from healthprobe.surfaces.metrics.collector import exposition, registry_of
-from healthprobe.testing.prober import UNAVAILABLE, Answer, Script
+from healthprobe.testing.prober import UNAVAILABLE
 from healthprobe.testing.stage import ticks
-from healthprobe.worker.static_shards import StaticShards
 
 PROMTOOL = shutil.which("promtool")
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
 ROW = re.compile(r"\| `(\w+)` \| (\w+) \|([^|]*)\|")
-
-
-async def lively() -> Scene:
-    """A run of which everything can be told."""
-    engines: dict[str, Script | Answer] = {"a": HEALTHY, "b": UNAVAILABLE, "c": Inconclusive("too many open files")}
-    scene = Scene(engines, shards=StaticShards(frozenset(range(SHARDS))))
-    await ticks(scene.worker, 3)
-    scene.histories.record_lag("nats://bus", 7)
-    scene.histories.record_parked("nats://bus")
-    return scene
-
-
-async def text_of_a_lively_run() -> str:
-    return await (await lively()).exposed()
-
-
-async def families_of_a_lively_run() -> list[Metric]:
-    scene = await lively()
-    await scene.sight.refresh()
-    return list(scene.collector.collect())
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed; it comes with Prometheus")

@@ -70,15 +70,17 @@ def _log(sight: Sight) -> Iterator[Metric]:
 
 
 def _relays(sight: Sight) -> Iterator[Metric]:
+    lag, parked = sight.tally.lag, sight.tally.parked
     yield gauges(
         "healthprobe_relay_lag_events",
         "Events of the log that have not reached the publisher yet.",
         ("publisher",),
-        [((publisher,), events) for publisher, events in sight.tally.lag.items()],
+        [((publisher,), events) for publisher, events in lag.items()],
     )
     yield counters(
         "healthprobe_relay_parked_events_total",
         "Events that the publisher refused for good; they are kept as dead letters.",
         "publisher",
-        sight.tally.parked,
+        # A series that begins at 1 has no increase: what was never parked is told of as well.
+        {**dict.fromkeys(lag, 0), **parked},
     )
