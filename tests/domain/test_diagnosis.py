@@ -21,6 +21,12 @@ def test_nothing_is_the_matter_where_all_answer() -> None:
     assert diagnosis(0, {}, []).told == "No game is running."
 
 
+def test_what_failed_lately_or_was_not_asked_yet_is_told_where_nothing_is_down() -> None:
+    assert diagnosis(12, HOSTS, [], failing=2).told == "No engine of 12 is down; 2 failed lately."
+    told = diagnosis(1_200, HOSTS, [], failing=2, unknown=1_000)
+    assert (told.scope, told.told) == (Scope.NONE, "No engine of 1,200 is down; 2 failed lately, 1,000 not asked yet.")
+
+
 def test_one_engine_is_named_with_the_time_it_is_down() -> None:
     told = diagnosis(12, HOSTS, outages("1", seconds=75.0))
     assert (told.scope, told.told) == (Scope.ENGINE, "1 of 12 engines is down: game-1, for 1m15s.")

@@ -45,9 +45,17 @@ class Diagnosis:
 
 
 def diagnosis(
-    games: int, on_host: Mapping[str, int], outages: Sequence[Outage], prober_trouble: str | None = None
+    games: int,
+    on_host: Mapping[str, int],
+    outages: Sequence[Outage],
+    prober_trouble: str | None = None,
+    *,
+    failing: int = 0,
+    unknown: int = 0,
 ) -> Diagnosis:
     """What is the matter with a fleet of so many games, so many of them on each host, of which these are down.
+
+    `failing` are those that failed lately and are not down, `unknown` those that were not asked yet.
 
     Where the prober itself is in trouble that is told first: then nothing it says of engines is worth much.
 
@@ -63,7 +71,7 @@ def diagnosis(
     if not games:
         return Diagnosis(Scope.NONE, "No game is running.")
     if not outages:
-        return Diagnosis(Scope.NONE, f"All {games:,} engines answer." if games > 1 else "The one engine answers.")
+        return Diagnosis(Scope.NONE, _of_calm(games, failing, unknown))
     return _of_outage(games, on_host, outages)
 
 
@@ -84,6 +92,13 @@ def for_people(seconds: float) -> str:
         return f"{hours}h{minutes:02}m"
     days, hours = divmod(hours, 24)
     return f"{days}d{hours:02}h"
+
+
+def _of_calm(games: int, failing: int, unknown: int) -> str:
+    if failing or unknown:
+        but = [f"{failing:,} failed lately"] * bool(failing) + [f"{unknown:,} not asked yet"] * bool(unknown)
+        return f"No engine of {games:,} is down; {', '.join(but)}."
+    return f"All {games:,} engines answer." if games > 1 else "The one engine answers."
 
 
 def _of_outage(games: int, on_host: Mapping[str, int], outages: Sequence[Outage]) -> Diagnosis:

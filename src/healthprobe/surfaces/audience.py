@@ -22,8 +22,8 @@ class Audience(Protocol):
     logger: FilteringBoundLogger
     line: EventLine | None
 
-    def started(self, settings: Settings, games: int) -> None:
-        """The run begins, over `games` running games."""
+    def started(self, settings: Settings, games: int, address: str | None) -> None:
+        """The run begins, over `games` running games, and can be seen at `address` if there is one."""
         ...
 
     def stopped(self, tally: Tally, open_incidents: int | None) -> None:
@@ -39,7 +39,7 @@ class Machines:
     def __init__(self, log_level: LogLevel | None) -> None:
         self.logger = configure_logs(log_level or "info")
 
-    def started(self, settings: Settings, games: int) -> None:
+    def started(self, settings: Settings, games: int, address: str | None) -> None:
         self.logger.info(
             "started",
             games=games,
@@ -50,6 +50,7 @@ class Machines:
             interval=str(settings.interval),
             timeout=str(settings.timeout),
             failures=settings.failures,
+            **({} if address is None else {"address": address}),
         )
 
     def stopped(self, tally: Tally, open_incidents: int | None) -> None:
@@ -65,10 +66,12 @@ class People:
         self._console = terminal.console_for(stderr=True)
         self._introduction = introduction
 
-    def started(self, settings: Settings, games: int) -> None:
+    def started(self, settings: Settings, games: int, address: str | None) -> None:
         opening = self._introduction or f"{terminal.counted(games, 'running game')}, probed every {settings.interval}"
         in_a_row = "1 failure counts" if settings.failures == 1 else f"{settings.failures} failures in a row count"
         self._say(f"{opening}; {in_a_row}. Ctrl-C ends it.")
+        if address is not None:
+            self._say(f"Look at it: {address}")
         if games == 0:
             self._say("Add one: healthprobe runtimes add GAME http://HOST:PORT, now or at any time.")
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from healthprobe.adapters.nats import ShardLeases
+    from healthprobe.probing.http import HttpProber
     from healthprobe.surfaces.duties import Duties
     from healthprobe.worker.relay import Relay
     from healthprobe.worker.static_shards import StaticShards
@@ -41,6 +42,7 @@ class Parts:
     worker: Worker
     duties: Duties
     leases: ShardLeases | None
+    prober: HttpProber
 
 
 @asynccontextmanager
@@ -84,7 +86,7 @@ async def composed(
         )
         if isinstance(records, WatchedRecords):
             records.on_change(worker.refresh)
-        yield Parts(records, log, worker, duties, leases)
+        yield Parts(records, log, worker, duties, leases, prober)
 
 
 async def _log(

@@ -21,6 +21,7 @@ from healthprobe.surfaces.composition import Parts, composed
 from healthprobe.surfaces.descriptors import raise_descriptor_limit
 from healthprobe.surfaces.patience import patiently
 from healthprobe.surfaces.settings import Settings
+from healthprobe.surfaces.showing import Showing
 from healthprobe.surfaces.signals import StopSignal, exit_cleanly_at_once
 from healthprobe.surfaces.tally import Tally
 
@@ -51,19 +52,21 @@ def run_service(settings: Settings, audience: Audience, *, duration: float | Non
 
 
 async def _serve(settings: Settings, audience: Audience, duration: float | None) -> None:
-    tally = Tally()
+    showing = Showing(settings, audience.logger)
+    tally = showing.tally
     with StopSignal(give_up_after=settings.timeout + STOP_ALLOWANCE) as stop:
         async with AsyncExitStack() as stack:
             if duration is not None:
                 asyncio.get_running_loop().call_later(duration, stop.request)
             async with _given_up_at(stop) as beginning:
-                composing = composed(settings, telemetry=tally, logger=audience.logger, line=audience.line)
+                composing = composed(settings, telemetry=showing.telemetry, logger=audience.logger, line=audience.line)
                 parts = await stack.enter_async_context(composing)
                 running = await patiently(partial(parts.records.list_by_status, RUNNING), audience.logger)
             if beginning.expired():
                 return
-            audience.started(settings, len(running))
-            await _serve_until(stop, parts, tally, audience.logger)
+            async with showing.of(parts) as address:
+                audience.started(settings, len(running), address)
+                await _serve_until(stop, parts, tally, audience.logger)
             open_incidents = await _open_incidents(parts, within=stop.remaining / 2)
         audience.stopped(tally, open_incidents)
 

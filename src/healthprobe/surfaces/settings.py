@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from healthprobe.domain.shard import Slice
 from healthprobe.ports import ConfigurationError
 from healthprobe.surfaces.durations import Duration
+from healthprobe.surfaces.listen import Listen
 
 DEFAULT_DATABASE = "sqlite:healthprobe.db"
 """The embedded store and log: one file in the working directory."""
+
+TOKEN = "HEALTHPROBE_TOKEN"  # noqa: S105 - the variable's name
+"""The environment variable of what a reader of the API must know."""
 
 WEBHOOK_SECRET = "HEALTHPROBE_WEBHOOK_SECRET"  # noqa: S105 - the variable's name
 """The environment variable with the secret that webhooks are signed with: command lines are seen by everybody."""
@@ -28,7 +32,8 @@ class Settings:
     `interval`, `timeout` and `retain` are in seconds. `max_concurrency` None means automatic: as many probes in flight
     as a tick needs when every engine hangs. `retain` None keeps events for ever. With `cluster`, the URL of a NATS
     cluster whose JetStream has the log, this run shares the fleet with others, each shard by a `lease` of so many
-    seconds; with `shard` it watches a part of the fleet that never changes.
+    seconds; with `shard` it watches a part of the fleet that never changes. With `listen` it can be seen over HTTP, by
+    whoever knows `token` where there is one; `otlp` is where metrics and spans go.
     """
 
     records: str = DEFAULT_DATABASE
@@ -46,6 +51,9 @@ class Settings:
     cluster: str | None = None
     lease: Duration = DEFAULT_LEASE
     shard: Slice | None = None
+    listen: Listen | None = None
+    token: str | None = field(default=None, repr=False)
+    otlp: str | None = None
 
     def __post_init__(self) -> None:
         if self.timeout >= self.interval:
@@ -57,6 +65,11 @@ class Settings:
             raise ConfigurationError(f"--failures {self.failures} is below 1: say after how many an engine has failed")
         if self.max_concurrency is not None and self.max_concurrency < 1:
             raise ConfigurationError(f"--max-concurrency {self.max_concurrency} is below 1: write a number or auto")
+        if self.listen is not None and not self.listen.is_loopback and not self.token:
+            raise ConfigurationError(
+                f"--listen {self.listen} can be reached by others: set {TOKEN} to a long random word, "
+                "which readers must know, or listen on 127.0.0.1"
+            )
         if self.cluster is not None:
             self._check_cluster()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,6 +23,8 @@ from healthprobe.surfaces.api.guard import Guard
 from healthprobe.surfaces.api.incidents import IncidentAnswers
 from healthprobe.surfaces.api.openapi import openapi_document
 from healthprobe.surfaces.sight.sight import Sight
+
+_NOTHING_HERE = "there is nothing at this path; /api/openapi.json tells what there is"
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -55,8 +59,8 @@ def application(sight: Sight, exposition: Callable[[], tuple[bytes, str]], *, to
         "/api/cells": cells.cells,
         "/api/cells/stream": cells.stream,
         "/api/openapi.json": openapi,
-        **{f"/{name}": _served(name) for name in ("page.js", "page.css", "icon.svg")},
-        "/": _served("index.html"),
+        **{f"/{file.name}": _served(file) for file in _PAGE.iterdir() if Path(file.name).suffix in _KINDS},
+        "/": _served(_PAGE / "index.html"),
     }
     app = Starlette(
         routes=[Route(path, answers, methods=["GET"]) for path, answers in routes.items()],
@@ -65,9 +69,9 @@ def application(sight: Sight, exposition: Callable[[], tuple[bytes, str]], *, to
     return Guard(app, token=token)
 
 
-def _served(name: str) -> Answer:
-    content = (_PAGE / name).read_bytes()
-    kind = _KINDS[name[name.rindex(".") :]]
+def _served(file: Traversable) -> Answer:
+    """Read once: what is installed does not change while it runs."""
+    content, kind = file.read_bytes(), _KINDS[Path(file.name).suffix]
 
     async def served(_: Request) -> Response:
         return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
@@ -77,7 +81,8 @@ def _served(name: str) -> Answer:
 
 async def _refused(_: Request, refused: Exception) -> Response:
     assert isinstance(refused, HTTPException)
-    response = refusal(refused.status_code, refused.detail)
+    told = _NOTHING_HERE if refused.status_code == 404 else refused.detail
+    response = refusal(refused.status_code, told)
     response.headers.update(refused.headers or {})
     return response
 

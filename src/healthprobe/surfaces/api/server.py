@@ -7,46 +7,15 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from ipaddress import ip_address
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from healthprobe.ports import ConfigurationError
+from healthprobe.surfaces.listen import Listen
 
 _LET_GO_WITHIN = 0.3
 _MOST_CONNECTIONS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where to listen: a host, which may be a name, and a port, 0 for any that is free."""
-
-    host: str
-    port: int
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether nobody but this machine can reach it."""
-        if self.host == "localhost":
-            return True
-        with contextlib.suppress(ValueError):
-            return ip_address(self.host).is_loopback
-        return False
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
-
-
-def parse_listen(text: str) -> Listen:
-    """`HOST:PORT`, with a host of IPv6 in brackets. Raises ValueError."""
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):
-        raise ValueError(f"{text!r} is no address to listen at: write one such as 127.0.0.1:8600")
-    return Listen(host, int(port))
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import typer
 
 from healthprobe.surfaces.cli import options
 from healthprobe.surfaces.durations import Duration, parse_duration
-from healthprobe.surfaces.settings import DEFAULT_FAILURES, WEBHOOK_SECRET, Settings
+from healthprobe.surfaces.settings import DEFAULT_FAILURES, TOKEN, WEBHOOK_SECRET, Settings
 
 DEMO_INTERVAL = Duration(1)
 DEMO_TIMEOUT = Duration(0.4)
@@ -60,6 +60,8 @@ def demo(
     failures: options.Failures = DEFAULT_FAILURES,
     max_concurrency: options.MaxConcurrency = None,
     connections: options.Connections = "reuse",
+    listen: options.Listening = None,
+    otlp: options.OtlpUrl = None,
     log_level: options.LogLevel = None,
     as_json: options.Json = False,
 ) -> None:
@@ -83,5 +85,8 @@ def demo(
         failures=failures,
         max_concurrency=max_concurrency,
         keep_connections=connections == "reuse",
+        listen=listen,
+        token=os.environ.get(TOKEN) or None,
+        otlp=otlp,
     )
     run_demo(settings, duration=for_, as_json=as_json, log_level=log_level)

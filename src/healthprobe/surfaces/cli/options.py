@@ -8,12 +8,14 @@ import typer
 
 from healthprobe.domain.shard import Slice
 from healthprobe.surfaces.durations import Duration, parse_duration, parse_retention
+from healthprobe.surfaces.listen import Listen, parse_listen
 from healthprobe.surfaces.settings import DEFAULT_DATABASE
 
 PROBING = "What is probed, and where transitions go"
 VERDICT = "When an engine has failed"
 COST = "What a probe may cost"
 SHARING = "More than one machine"
+SEEING = "Seeing it"
 OUTPUT = "Output"
 
 STORE_URLS = (
@@ -220,6 +222,29 @@ Shard = Annotated[
         help="Probe a fixed part of the fleet, as in 2/5, without a cluster: every instance with the same --records "
         "and --log, each with another number. Nobody takes the part of one that has died.",
         rich_help_panel=SHARING,
+    ),
+]
+Listening = Annotated[
+    Listen | None,
+    typer.Option(
+        "--listen",
+        metavar="HOST:PORT|off",
+        envvar="HEALTHPROBE_LISTEN",
+        parser=parse_listen,
+        show_default="off",
+        help="Show this run at http://HOST:PORT/: a page, /metrics, /healthz, an API. Beyond this machine only with "
+        "HEALTHPROBE_TOKEN, which readers must know.",
+        rich_help_panel=SEEING,
+    ),
+]
+OtlpUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--otlp",
+        metavar="URL",
+        envvar="HEALTHPROBE_OTLP",
+        help="Send metrics and spans to an OpenTelemetry collector: http://HOST:4318.",
+        rich_help_panel=SEEING,
     ),
 ]
 LogLevel = Annotated[

@@ -11,6 +11,7 @@ from healthprobe.surfaces.settings import (
     DEFAULT_INTERVAL,
     DEFAULT_LEASE,
     DEFAULT_TIMEOUT,
+    TOKEN,
     WEBHOOK_SECRET,
     Settings,
 )
@@ -31,6 +32,8 @@ def run(
     cluster: options.Cluster = None,
     lease: options.Lease = DEFAULT_LEASE,
     shard: options.Shard = None,
+    listen: options.Listening = None,
+    otlp: options.OtlpUrl = None,
     log_level: options.LogLevel = None,
     as_json: options.Json = False,
 ) -> None:
@@ -64,6 +67,9 @@ def run(
         failures=failures,
         max_concurrency=max_concurrency,
         keep_connections=connections == "reuse",
+        listen=listen,
+        token=os.environ.get(TOKEN) or None,
+        otlp=otlp,
         cluster=cluster,
         lease=lease,
         shard=shard,

@@ -151,7 +151,14 @@ class Sight:
 
     def diagnosis(self) -> Diagnosis:
         """What is the matter with the fleet, in a sentence."""
-        return diagnosis(len(self.cells), self.cells.on_host, self.outages, self.trouble)
+        return diagnosis(
+            len(self.cells),
+            self.cells.on_host,
+            self.outages,
+            self.trouble,
+            failing=self.count_of(Condition.FAILING),
+            unknown=self.count_of(Condition.UNKNOWN),
+        )
 
     def count_of(self, condition: Condition) -> int:
         return self.cells.count_of(condition)
