@@ -19,14 +19,18 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 ON_UVLOOP: Mapping[str, LoopFactory] = {"uvloop": uvloop.new_event_loop}
 LOOPS_OF_ROOM: Mapping[str, Mapping[str, LoopFactory]] = {
     "worker": {"virtual": VirtualTimeLoop},
+    "surfaces/sight": {"virtual": VirtualTimeLoop},
     "probing": {**ON_UVLOOP, "asyncio": asyncio.new_event_loop},
 }
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
-    """The worker is proven in virtual time, the prober on both loops that a user may bring, all else on uvloop."""
-    room = item.path.relative_to(Path(__file__).parent).parts[0]
-    return LOOPS_OF_ROOM.get(room, ON_UVLOOP)
+    """The worker and what is seen of it are proven in virtual time, the prober on both loops that a user may bring.
+
+    All else is proven on uvloop.
+    """
+    room, inner, *_ = item.path.relative_to(Path(__file__).parent).parts
+    return LOOPS_OF_ROOM.get(room) or LOOPS_OF_ROOM.get(f"{room}/{inner}", ON_UVLOOP)
 
 
 @pytest.fixture(autouse=True)

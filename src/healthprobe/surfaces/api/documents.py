@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -140,7 +141,7 @@ class Event(Document):
     """A health event as docs/asyncapi.yaml has it, with its cursor in the log."""
 
     cursor: int
-    event: dict[str, object]
+    event: dict[str, Any]
 
 
 class Events(Document):

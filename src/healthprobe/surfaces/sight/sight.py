@@ -146,7 +146,9 @@ class Sight:
             return f"its tick is late by {for_people(late)}"
         away = self.view.log_away_for
         if away > MOST_LOG_AWAY:
-            return f"its log is away for {for_people(away)}, and {len(self.view.waiting)} transitions wait for it"
+            waiting = len(self.view.waiting)
+            what = "1 transition waits" if waiting == 1 else f"{waiting:,} transitions wait"
+            return f"its log is away for {for_people(away)}, and {what} for it"
         return None
 
     def diagnosis(self) -> Diagnosis:
