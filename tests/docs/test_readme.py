@@ -13,6 +13,7 @@ from healthprobe.adapters.file import parse_records
 from healthprobe.surfaces.cli.main import app
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
+OPTIONS = (Path(__file__).parents[2] / "docs" / "options.md").read_text()
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]  # a group's, which Typer does not say
 
 
@@ -21,8 +22,8 @@ def options_of(command: Any) -> dict[str, Any]:
 
 
 def row_of(option: str) -> list[str]:
-    """The cells of the option's row in README's table of the options of `run`."""
-    [row] = [line for line in README.splitlines() if re.match(rf"\| `{option}[ `]", line)]
+    """The cells of the option's row in the table of the options of `run`."""
+    [row] = [line for line in OPTIONS.splitlines() if re.match(rf"\| `{option}[ `]", line)]
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
 
 
@@ -33,7 +34,7 @@ def test_every_command_is_in_the_readme_and_every_command_there_exists() -> None
 
 
 def test_every_option_of_run_has_its_row_and_every_row_its_option() -> None:
-    table = README.partition("| option of `run` |")[2].partition("\n\n")[0]
+    table = OPTIONS.partition("| option of `run` |")[2].partition("\n\n")[0]
     assert re.findall(r"^\| `(--[\w-]+)", table, re.MULTILINE) == list(options_of(COMMANDS["run"]))
 
 

@@ -9,10 +9,12 @@ import typer
 
 from healthprobe.surfaces.cli import options
 from healthprobe.surfaces.durations import Duration, parse_duration
+from healthprobe.surfaces.listen import Listen, parse_listen
 from healthprobe.surfaces.settings import DEFAULT_FAILURES, TOKEN, WEBHOOK_SECRET, Settings
 
 DEMO_INTERVAL = Duration(1)
 DEMO_TIMEOUT = Duration(0.4)
+ANY_PORT = Listen("127.0.0.1", 0)
 
 For = Annotated[
     Duration | None,
@@ -34,6 +36,18 @@ DemoRecords = Annotated[
         show_default="a temporary file",
         help="Where the demo puts its engines: [b]sqlite:[/b]PATH.",
         rich_help_panel=options.PROBING,
+    ),
+]
+DemoListening = Annotated[
+    Listen | None,
+    typer.Option(
+        "--listen",
+        metavar="HOST:PORT|off",
+        envvar="HEALTHPROBE_DEMO_LISTEN",
+        parser=parse_listen,
+        show_default="any free port of 127.0.0.1",
+        help="Where to show the page; its address is told as the demo begins.",
+        rich_help_panel=options.SEEING,
     ),
 ]
 DemoLog = Annotated[
@@ -60,7 +74,7 @@ def demo(
     failures: options.Failures = DEFAULT_FAILURES,
     max_concurrency: options.MaxConcurrency = None,
     connections: options.Connections = "reuse",
-    listen: options.Listening = None,
+    listen: DemoListening = ANY_PORT,
     otlp: options.OtlpUrl = None,
     log_level: options.LogLevel = None,
     as_json: options.Json = False,
