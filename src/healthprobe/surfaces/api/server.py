@@ -66,6 +66,7 @@ def _bound(at: Listen) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen()  # whoever is told the address may come before uvicorn looks
     except OSError as error:
         raise ConfigurationError(f"--listen {at}: {(error.strerror or str(error)).lower()}; choose another") from error
     listener.setblocking(False)
