@@ -38,7 +38,7 @@ chaos: install ## every fault done to the whole program while engines fail, and 
 chaos-cluster: install ## the same for instances that share a fleet on three NATS nodes; ARGS="--short", ARGS=takeover
 	@$(BIN)/python -m chaos.cluster $(ARGS)
 
-bench: $(VENV)/.bench ## our cost beside wrk, HAProxy, blackbox_exporter, aiohttp and httpx; ARGS="--write", ARGS=lateness, mass-failure, listing, cluster, units, simulation
+bench: $(VENV)/.bench ## our cost beside wrk, HAProxy, blackbox_exporter, aiohttp and httpx; ARGS="--write", ARGS=lateness, mass-failure, listing, seeing, cluster, units, simulation
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 wheel: $(VENV)/.requirements ## build the wheel and the sdist into dist/

@@ -5,6 +5,7 @@ python -m benchmarks lateness [--engines N] [--dead N] [--ticks N] [--write]
 python -m benchmarks mass-failure [--engines N] [--write]
 python -m benchmarks listing [--games N] [--restarts N] [--ticks N] [--write]
 python -m benchmarks cluster [--engines N] [--seconds S] [--rounds N] [--write]
+python -m benchmarks seeing [--engines N] [--games N] [--seconds S] [--rounds N] [--write]
 python -m benchmarks units [--only probe,game,shard,event,list] [--engines N] [--write]
 python -m benchmarks simulation [--games N] [--instances N] [--interval S] [--write]
 """
@@ -19,7 +20,7 @@ import signal
 import sys
 from collections.abc import Collection
 
-from benchmarks import costs, lateness, listing, mass_failure
+from benchmarks import costs, lateness, listing, mass_failure, seeing
 from benchmarks.machine import facts
 from benchmarks.measure import say
 from benchmarks.page import SECTIONS, page_of, preamble, write_section, write_table
@@ -30,7 +31,7 @@ _ROOM_FOR_OTHERS = 500
 """Descriptors that an engine's process, or a contender's, needs for other things than connections."""
 
 _WHAT = (*SECTIONS, "cluster", "units", "simulation")
-_GAMES = {"listing": 100_000, "simulation": 1_000_000}
+_GAMES = {"listing": 100_000, "seeing": 100_000, "simulation": 1_000_000}
 
 
 def main() -> None:
@@ -87,6 +88,11 @@ def _report(arguments: argparse.Namespace, engine_count: int, opening: str) -> s
             games = _games(arguments)
             listed = listing.measured(games=games, restarts=arguments.restarts, ticks=arguments.ticks)
             return listing.report(listed, opening, games=games)
+        case "seeing":
+            found = seeing.seen(
+                engine_count=engine_count, games=_games(arguments), seconds=arguments.seconds, rounds=arguments.rounds
+            )
+            return seeing.report(found, opening)
         case _:
             rows = costs.compared(arguments.contenders, engine_count=engine_count, seconds=arguments.seconds)
             return costs.report(rows, opening)

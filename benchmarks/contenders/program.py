@@ -22,17 +22,20 @@ _TICKS_BEFORE = 3
 class HealthprobeRun:
     """The program in a process of its own, probing what `records` lists: a JSON file, or the embedded store.
 
-    With `cluster`, the URL of one, it is an instance of that. `interval` is in seconds.
+    With `cluster`, the URL of one, it is an instance of that. `interval` is in seconds. At port
+    `listen` it shows itself.
     """
 
     records: Literal["file", "sqlite"]
     connections: Literal["kept", "fresh"] = "kept"
     cluster: str | None = None
     interval: float = INTERVAL
+    listen: int | None = None
 
     @property
     def name(self) -> str:
         told = f"healthprobe run, {self.records}: records" + (", fresh" if self.connections == "fresh" else "")
+        told += ", seen" if self.listen is not None else ""
         return told if self.cluster is None else f"{told}, in a cluster"
 
     @contextmanager
@@ -43,6 +46,8 @@ class HealthprobeRun:
         command = [*_HEALTHPROBE, "run", f"--records={records}", home]
         command += [f"--interval={self.interval:g}s", f"--timeout={PROBE_TIMEOUT * 1000:.0f}ms"]
         command += [f"--connections={'reuse' if self.connections == 'kept' else 'fresh'}"]
+        if self.listen is not None:
+            command.append(f"--listen=127.0.0.1:{self.listen}")
         with running(command, course.workspace) as child:
             warm_up = _TICKS_BEFORE * course.engine_count
             probing = Probing(
