@@ -13,7 +13,7 @@ import structlog
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 
-_SPEAKS_FOR_ITSELF = ("psycopg", "sqlalchemy", "uvicorn")
+_SPEAKS_FOR_ITSELF = ("opentelemetry", "psycopg", "sqlalchemy", "uvicorn")
 """Libraries that would write their own lines to standard error about what we tell in ours."""
 
 
