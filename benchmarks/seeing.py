@@ -137,8 +137,10 @@ def _cost(contender: HealthprobeRun, course: Course) -> tuple[Cost, Sequence[str
 def _large(course: Course) -> Large:
     port = free_port()
     page = sum(file.stat().st_size for file in Path("src/healthprobe/surfaces/page").iterdir() if file.is_file())
+    before_it = course.engines.requests()
     with HealthprobeRun("file", interval=_SLOW_INTERVAL, listen=port).probing(course) as probing:
-        probing.child.wait_until(lambda: engines_asked(course) > course.engine_count, 4 * _SLOW_INTERVAL)
+        all_asked = before_it + course.engine_count
+        probing.child.wait_until(lambda: course.engines.requests() > all_asked, 4 * _SLOW_INTERVAL)
         with _reader(port) as tell:
             time.sleep(3)
             before = tell()
@@ -146,11 +148,6 @@ def _large(course: Course) -> Large:
             after = tell()
     at_rest = (after["bytes"]["stream"] - before["bytes"].get("stream", 0)) / _AT_REST_FOR
     return Large(course.engine_count, after["cells_s"][0], after["bytes"]["cells"], at_rest, page)
-
-
-def engines_asked(course: Course) -> int:
-    """How many probes the engines have had."""
-    return course.engines.requests()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from tests.deploy import shipped_fixtures
 from tests.deploy.shipped import CONFIGURATION, ShippedNats
 from tests.deploy.test_systemd import variables_of_run
 
-from healthprobe.surfaces.settings import DEFAULT_TIMEOUT
+from healthprobe.surfaces.settings import DEFAULT_TIMEOUT, TOKEN
 
 nats = shipped_fixtures.nats
 
@@ -119,7 +119,7 @@ def test_every_node_of_nats_is_named_and_no_other() -> None:
 def test_variables_are_those_that_are_read_and_come_after_what_they_are_made_of() -> None:
     read = set(re.findall(r"^[^#\n]*[^\"$]\$(NATS_[A-Z_]+)", CONFIGURATION.read_text(), re.MULTILINE))
     assert environment_of("nats").keys() - {"GOMEMLIMIT"} == read
-    assert environment_of("healthprobe").keys() - {"NATS_PASSWORD"} <= variables_of_run()
+    assert environment_of("healthprobe").keys() - {"NATS_PASSWORD", TOKEN} <= variables_of_run()
     for name in ("nats", "healthprobe"):
         known: list[str] = []
         for variable in container_of(name)["env"]:
@@ -133,7 +133,7 @@ def test_passwords_are_in_the_secret_alone_under_the_keys_that_the_command_makes
         variable["valueFrom"]["secretKeyRef"]
         for name in ("nats", "healthprobe")
         for variable in container_of(name)["env"]
-        if "PASSWORD" in variable["name"]
+        if "PASSWORD" in variable["name"] or variable["name"] == TOKEN
     ]
     assert {each["name"] for each in wanted} == {"nats-passwords"}
     assert {each["key"] for each in wanted} == set(made)

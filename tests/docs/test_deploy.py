@@ -48,6 +48,6 @@ def test_what_it_says_of_defaults_is_so() -> None:
 
 
 def test_the_secret_is_made_in_one_way() -> None:
-    made = re.compile(r"--from-literal=\S+ --from-literal=.*")
+    made = re.compile(r"--from-literal=\w+=[^ \n]+(?: -\w+ \w+\))?")
     kustomization = (ROOT / "deploy" / "kubernetes" / "kustomization.yaml").read_text()
     assert made.findall(PAGE) == made.findall(kustomization)

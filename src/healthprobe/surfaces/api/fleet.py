@@ -32,7 +32,8 @@ class FleetAnswers:
 
 def fleet_document(sight: Sight) -> Fleet:
     """The fleet as it was at the last refresh."""
-    outages, told = sight.outages, sight.diagnosis()
+    outages = sight.outages
+    told = sight.diagnosis(outages)
     return Fleet(
         at=sight.clock(),
         told=told.told,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -62,6 +62,15 @@ class Cells:
     def count_of(self, condition: Condition) -> int:
         """How many games are in this condition."""
         return self.conditions.count(CONDITIONS.index(condition))
+
+    def in_condition(self, condition: Condition) -> Iterator[tuple[WatchedGame, str]]:
+        """The games in this condition and their hosts, by place. A hundred thousand others cost next to nothing."""
+        number = CONDITIONS.index(condition)
+        place = self.conditions.find(number)
+        while place >= 0:
+            if (game := self.games[place]) is not None:
+                yield game, self.hosts[place]
+            place = self.conditions.find(number, place + 1)
 
     def place_of(self, game_id: str) -> int | None:
         """Where a game is, or None of one that is not watched."""

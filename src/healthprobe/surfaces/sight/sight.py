@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -131,11 +131,10 @@ class Sight:
         """The games that are down, those in an incident the longest first."""
         now = self.clock()
         outages = []
-        for place, number in enumerate(self.cells.conditions):
-            if number == 0 and (game := self.cells.games[place]) is not None:
-                failed = self.incidents.open.get(game.game_id)
-                seconds = None if failed is None else max((now - failed.occurred_at).total_seconds(), 0.0)
-                outages.append(Outage(game.game_id, self.cells.hosts[place], seconds))
+        for game, host in self.cells.in_condition(Condition.DOWN):
+            failed = self.incidents.open.get(game.game_id)
+            seconds = None if failed is None else max((now - failed.occurred_at).total_seconds(), 0.0)
+            outages.append(Outage(game.game_id, host, seconds))
         return sorted(outages, key=lambda outage: -(outage.seconds or 0.0))
 
     @property
@@ -151,12 +150,12 @@ class Sight:
             return f"its log is away for {for_people(away)}, and {what} for it"
         return None
 
-    def diagnosis(self) -> Diagnosis:
-        """What is the matter with the fleet, in a sentence."""
+    def diagnosis(self, outages: Sequence[Outage] | None = None) -> Diagnosis:
+        """What is the matter with the fleet, in a sentence; `outages` spares looking for them again."""
         return diagnosis(
             len(self.cells),
             self.cells.on_host,
-            self.outages,
+            self.outages if outages is None else outages,
             self.trouble,
             failing=self.count_of(Condition.FAILING),
             unknown=self.count_of(Condition.UNKNOWN),
