@@ -22,7 +22,7 @@ ALERTS = DEPLOY / "prometheus" / "alerts.yaml"
 DASHBOARD = DEPLOY / "grafana" / "healthprobe.json"
 PROMTOOL = shutil.which("promtool")
 METRIC = re.compile(r"\b(?:healthprobe|process)_\w+")
-MATCHER = re.compile(r'\b(condition|outcome|event_type|kind)="(\w+)"')
+MATCHER = re.compile(r'\b(state|outcome|event_type|kind)="(\w+)"')
 GRAFANA = {"$__rate_interval": "5m", "$job": ".*", "$instance": ".*"}
 WIDTH = 24
 

@@ -44,7 +44,7 @@ def test_a_run_shows_its_games_its_metrics_and_its_own_health(program: Program, 
         time.sleep(0.1)
     assert fleet["told"].startswith("1 of 1 engines is down: game-7, for ")
     assert got(f"{address}healthz")[0] == 200
-    assert b'healthprobe_games{condition="down"} 1.0' in got(f"{address}metrics")[1]
+    assert b'healthprobe_games{state="down"} 1.0' in got(f"{address}metrics")[1]
     assert b"<html" in got(address)[1].lower()
 
 

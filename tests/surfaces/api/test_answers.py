@@ -134,7 +134,7 @@ async def test_a_prober_that_is_stuck_says_so_to_whoever_watches_it(
 async def test_metrics_are_told_as_prometheus_wants_them(scene: Scene) -> None:
     answer = await got(app_of(scene), "/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert 'healthprobe_games{condition="down"} 1.0' in answer.text.splitlines()
+    assert 'healthprobe_games{state="down"} 1.0' in answer.text.splitlines()
 
 
 async def test_a_fault_of_our_own_is_told_as_one_and_nothing_of_it_leaks(

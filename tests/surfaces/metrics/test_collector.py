@@ -23,7 +23,7 @@ def test_a_run_without_games_tells_that_it_has_none() -> None:
         return await Scene({}).told()
 
     series = in_virtual_time(told())
-    assert series["healthprobe_games", labels(condition="healthy")] == 0
+    assert series["healthprobe_games", labels(state="healthy")] == 0
     assert series["healthprobe_ticks_total", NONE] == 0
     assert series["healthprobe_probe_duration_seconds_count", NONE] == 0
     assert "healthprobe_shards_held" not in names(series)
@@ -38,8 +38,8 @@ def test_failures_are_counted_by_kind_and_an_incident_begins_and_ends_in_the_met
         assert down["healthprobe_probes_total", labels(outcome="failed")] == 3
         assert down["healthprobe_probe_failures_total", labels(kind="status")] == 1
         assert down["healthprobe_probe_failures_total", labels(kind="refused")] == 2
-        assert down["healthprobe_games", labels(condition="down")] == 1
-        assert down["healthprobe_games", labels(condition="healthy")] == 1
+        assert down["healthprobe_games", labels(state="down")] == 1
+        assert down["healthprobe_games", labels(state="healthy")] == 1
         assert down["healthprobe_open_incidents", NONE] == 1
         assert down["healthprobe_health_events_total", labels(event_type="probe_failed")] == 1
         assert down["healthprobe_game_down_seconds", labels(game_id="b", host="127.0.0.1")] == 0
@@ -47,7 +47,7 @@ def test_failures_are_counted_by_kind_and_an_incident_begins_and_ends_in_the_met
         await asyncio.sleep(30)
         await scene.worker.tick()
         well = await scene.told()
-        assert well["healthprobe_games", labels(condition="down")] == 0
+        assert well["healthprobe_games", labels(state="down")] == 0
         assert well["healthprobe_open_incidents", NONE] == 0
         assert well["healthprobe_health_events_total", labels(event_type="probe_recovered")] == 1
         assert "healthprobe_game_down_seconds" not in names(well)
@@ -110,7 +110,7 @@ def test_a_log_that_is_away_is_told_of_with_what_waits_for_it() -> None:
         told = await scene.told()
         assert told["healthprobe_transitions_waiting", NONE] == 1
         assert told["healthprobe_log_away_seconds", NONE] == 20
-        assert told["healthprobe_games", labels(condition="down")] == 1
+        assert told["healthprobe_games", labels(state="down")] == 1
         assert told["healthprobe_games_down_unlisted", NONE] == 1
 
     in_virtual_time(play())

@@ -20,8 +20,8 @@ def families_of_fleet(sight: Sight) -> Iterator[Metric]:
     """The families of games and incidents, as old as the last refresh of `sight`."""
     yield gauges(
         "healthprobe_games",
-        "Watched games by their condition.",
-        ("condition",),
+        "Watched games by their state.",
+        ("state",),
         [((condition.value,), sight.count_of(condition)) for condition in Condition],
     )
     watched = sight.view.roster.by_id
