@@ -15,6 +15,9 @@ DEFAULT_DATABASE = "sqlite:healthprobe.db"
 TOKEN = "HEALTHPROBE_TOKEN"  # noqa: S105 - the variable's name
 """The environment variable of what a reader of the API must know."""
 
+DEFAULT_AT = "http://127.0.0.1:8600"
+"""Where a run is asked unless told otherwise."""
+
 WEBHOOK_SECRET = "HEALTHPROBE_WEBHOOK_SECRET"  # noqa: S105 - the variable's name
 """The environment variable with the secret that webhooks are signed with: command lines are seen by everybody."""
 
