@@ -34,13 +34,24 @@ def show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> N
 def show_incidents(url: str, *, as_json: bool) -> None:
     """Write the incidents of the log at `url`, open ones first, the longest first."""
     now = datetime.now(UTC)
-    found = uvloop.run(_incidents(url))
-    found.sort(key=lambda incident: (not incident.is_open, -incident.lasted(now)))
+    found = read_incidents(url, now)
     if not terminal.people_watch(json_wanted=as_json):
         for incident in found:
             terminal.write_json(incident.as_document(now))
         return
     terminal.console_for().print(_table(found, now) if found else "No incident in this log.")
+
+
+def read_incidents(url: str, now: datetime) -> list[Incident]:
+    """The incidents of the log at `url`, open ones first, the longest first at `now`."""
+    found = incidents(uvloop.run(_read_events(url)))
+    found.sort(key=lambda incident: (not incident.is_open, -incident.lasted(now)))
+    return found
+
+
+def read_events_of(url: str, game: str) -> list[HealthEvent]:
+    """The events of `game` in the log at `url`, oldest first."""
+    return [event for event in uvloop.run(_read_events(url)) if event.game_id == game]
 
 
 async def _show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> None:
@@ -75,11 +86,11 @@ async def _entries(log: HealthEventLog, *, follow: bool) -> AsyncGenerator[Healt
             await asyncio.sleep(_POLL_INTERVAL)
 
 
-async def _incidents(url: str) -> list[Incident]:
+async def _read_events(url: str) -> list[HealthEvent]:
     adapters = Adapters(existing=True)
     try:
         log = await adapters.log(url)
-        return incidents([event async for event in _entries(log, follow=False)])
+        return [event async for event in _entries(log, follow=False)]
     finally:
         await adapters.aclose()
 

@@ -11,7 +11,20 @@ from typer.main import get_command
 
 from healthprobe import __version__
 from healthprobe.ports import ConfigurationError, HealthprobeError
-from healthprobe.surfaces.cli import check, cluster, demo, errors, events, incidents, relays, run, runtimes
+from healthprobe.surfaces.cli import (
+    check,
+    cluster,
+    demo,
+    errors,
+    events,
+    explain,
+    incidents,
+    relays,
+    run,
+    runtimes,
+    status,
+    top,
+)
 
 app = typer.Typer(
     name="healthprobe",
@@ -42,6 +55,9 @@ def _healthprobe(
 app.command("run", rich_help_panel="Watch")(run.run)
 app.command("check", rich_help_panel="Watch")(check.check)
 app.command("demo", rich_help_panel="Watch")(demo.demo)
+app.command("status", rich_help_panel="Watch")(status.status)
+app.command("top", rich_help_panel="Watch")(top.top)
+app.command("explain", rich_help_panel="Watch")(explain.explain)
 app.command("cluster", rich_help_panel="Manage")(cluster.cluster)
 app.add_typer(runtimes.app, name="runtimes", rich_help_panel="Manage")
 app.command("events", rich_help_panel="Look back")(events.events)

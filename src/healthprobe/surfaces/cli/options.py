@@ -9,7 +9,7 @@ import typer
 from healthprobe.domain.shard import Slice
 from healthprobe.surfaces.durations import Duration, parse_duration, parse_retention
 from healthprobe.surfaces.listen import Listen, parse_listen
-from healthprobe.surfaces.settings import DEFAULT_AT, DEFAULT_DATABASE
+from healthprobe.surfaces.settings import DEFAULT_DATABASE
 
 PROBING = "What is probed, and where transitions go"
 VERDICT = "When an engine has failed"
@@ -255,27 +255,6 @@ LogLevel = Annotated[
         show_default="info; warning where transitions show in a terminal",
         help="What is logged to standard error.",
         rich_help_panel=OUTPUT,
-    ),
-]
-At = Annotated[
-    str | None,
-    typer.Option(
-        "--at",
-        metavar="URL",
-        envvar="HEALTHPROBE_AT",
-        show_default=DEFAULT_AT,
-        help="The run to ask, by the address that it listens at. Its token, where it wants one, is read from "
-        "$HEALTHPROBE_TOKEN.",
-    ),
-]
-InsteadLog = Annotated[
-    str | None,
-    typer.Option(
-        "--log",
-        metavar="URL",
-        envvar="HEALTHPROBE_LOG",
-        show_default=f"{DEFAULT_DATABASE}, where nobody listens and --at names nobody",
-        help=f"Ask no run but read this log: {LOG_URLS}. In the variable: only where no run answers.",
     ),
 ]
 Json = Annotated[

@@ -30,6 +30,10 @@ class NobodyListens(ConfigurationError):
     """No connection, or one that gave no answer: the run is away, or was never there."""
 
 
+class Unwell(ConfigurationError):
+    """The run answers that it cannot tell this now."""
+
+
 class UnknownThere(Exception):
     """The run knows nothing of that name."""
 
@@ -104,7 +108,8 @@ class Instance:
             return ConfigurationError(f"--at {self.at}: {how}, to what that run was started with")
         if status == 404:
             return UnknownThere(told)
-        return ConfigurationError(f"--at {self.at}: it answers {status}: {told}")
+        kind = Unwell if status >= 500 else ConfigurationError
+        return kind(f"--at {self.at}: it answers {status}: {told}")
 
     def _stranger(self) -> ConfigurationError:
         return ConfigurationError(f"--at {self.at}: what answers there is not a healthprobe of this version")

@@ -1,0 +1,109 @@
+"""The status: how the fleet stands, on one screen, from a run or from a log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from healthprobe.domain.diagnosis import for_people
+from healthprobe.surfaces import terminal
+from healthprobe.surfaces.api import documents
+from healthprobe.surfaces.client import screen
+from healthprobe.surfaces.client.asking import Instance
+from healthprobe.surfaces.client.whom import Whom
+from healthprobe.surfaces.naming import shown
+from healthprobe.surfaces.reading import read_incidents
+
+_MOST = 1_000
+_LINES_OF_STATUS = 12
+"""What the screen holds besides incidents."""
+
+_FEWEST_INCIDENTS = 5
+
+
+class Status(msgspec.Struct):
+    """How the fleet stands. `source` is `run` or `log`, `at` where that is; `incidents` are open ones, the longest
+    first, and at most 1,000 of the `down`. A log knows neither how many games there are nor how the prober does.
+    """
+
+    source: str
+    at: str
+    told: str
+    down: int
+    incidents: list[documents.Incident]
+    games: int | None = None
+    failing: int | None = None
+    unknown: int | None = None
+    healthy: int | None = None
+    prober: documents.Prober | None = None
+    publishers: list[documents.Publisher] = []
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether something is down, or the prober in trouble."""
+        return bool(self.down) or (self.prober is not None and self.prober.trouble is not None)
+
+
+def show_status(whom: Whom, *, as_json: bool) -> bool:
+    """Write how the fleet stands; whether that is well."""
+    status = whom.ask(status_of_run, status_of_log)
+    if terminal.people_watch(json_wanted=as_json):
+        _show(terminal.console_for(), status)
+    else:
+        terminal.write_json(msgspec.to_builtins(status))
+    return not status.is_bad
+
+
+def status_of_run(run: Instance) -> Status:
+    fleet, known = run.fleet(), run.incidents(_MOST)
+    return Status(
+        source="run",
+        at=run.at,
+        told=fleet.told,
+        down=fleet.down,
+        incidents=[each for each in known.incidents if each.open],
+        games=fleet.games,
+        failing=fleet.failing,
+        unknown=fleet.unknown,
+        healthy=fleet.healthy,
+        prober=fleet.prober,
+        publishers=fleet.publishers,
+    )
+
+
+def status_of_log(url: str) -> Status:
+    now = datetime.now(UTC)
+    found = [
+        msgspec.convert(each.as_document(now), documents.Incident) for each in read_incidents(url, now) if each.is_open
+    ]
+    return Status(source="log", at=shown(url), told=_told(found), down=len(found), incidents=found[:_MOST])
+
+
+def _told(found: Sequence[documents.Incident]) -> str:
+    if not found:
+        return "No game is down, as far as the log tells."
+    lasting = for_people(found[0].duration_s)
+    if len(found) == 1:
+        return f"1 game is down, as the log tells: {found[0].game_id}, for {lasting}."
+    return f"{len(found):,} games are down, as the log tells, {found[0].game_id} the longest, for {lasting}."
+
+
+def _show(console: Console, status: Status) -> None:
+    console.print(screen.sentence(status.told, is_bad=status.is_bad))
+    if status.games is not None:
+        console.print(screen.counts(status.games, status.down, status.failing, status.unknown, status.healthy))
+    else:
+        source = f"from the log {status.at}: a run that listens could say how the other games and the prober do"
+        console.print(Text(terminal.printable(source), terminal.ASIDE))
+    if status.incidents:
+        rows = max(console.height - _LINES_OF_STATUS, _FEWEST_INCIDENTS)
+        console.print(screen.outages(status.incidents[:rows]))
+        if (more := status.down - rows) > 0:
+            console.print(Text(f"and {more:,} more: healthprobe incidents, or --json", terminal.ASIDE))
+    if status.prober is not None:
+        console.print()
+        console.print(screen.prober(status.prober, status.publishers, datetime.now(UTC)))

@@ -1,0 +1,104 @@
+"""The top: a run as it goes, drawn anew once a second on a screen of its own."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from healthprobe.domain.event import HealthEvent
+from healthprobe.ports import ConfigurationError
+from healthprobe.surfaces import terminal
+from healthprobe.surfaces.api.documents import Fleet, Incident
+from healthprobe.surfaces.client import screen
+from healthprobe.surfaces.client.asking import Instance, Unwell, instance_at
+from healthprobe.surfaces.signals import exit_cleanly_at_once
+
+_PERIOD = 1.0
+_MOST_ROWS = 100
+_LINES_ASIDE = 16
+"""What the screen holds besides incidents and transitions, with one relay."""
+
+_FEWEST_ROWS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a run told last, all of it at about the same time."""
+
+    fleet: Fleet
+    incidents: list[Incident]
+    events: list[HealthEvent]
+
+
+def show_top(at: str | None) -> None:
+    """Draw the run at `at` until SIGINT or SIGTERM. Raises ConfigurationError where there is no terminal, or no run."""
+    if not terminal.people_watch(json_wanted=False):
+        raise ConfigurationError("top draws in a terminal, and standard output is none; use healthprobe status --json")
+    run = instance_at(at)
+    moment, trouble = _look(run), None
+    console = terminal.console_for()
+    exit_cleanly_at_once()
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(drawn(console, run.at, moment, trouble), refresh=True)
+            time.sleep(_PERIOD)
+            try:
+                moment, trouble = _look(run, moment), None
+            except ConfigurationError as error:
+                trouble = str(error)
+
+
+def drawn(console: Console, at: str, moment: Moment, trouble: str | None) -> RenderableType:
+    """The screen: all lines of it, as many as `console` is high. With `trouble` it is how things were at `moment`."""
+    fleet, incidents = moment.fleet, [each for each in moment.incidents if each.open]
+    lines: list[RenderableType] = [
+        _one_line(Text(f"healthprobe top   {at}   {fleet.at.astimezone():%H:%M:%S}   Ctrl-C ends it", terminal.ASIDE)),
+        *_gone(trouble, fleet),
+        screen.sentence(fleet.told, is_bad=bool(fleet.down) or fleet.prober.trouble is not None),
+        screen.bar(fleet.down, fleet.failing, fleet.unknown, fleet.healthy, console.width),
+        screen.counts(fleet.games, fleet.down, fleet.failing, fleet.unknown, fleet.healthy),
+    ]
+    rows = max(console.height - _LINES_ASIDE - len(fleet.publishers), 2 * _FEWEST_ROWS)
+    for_incidents = min(len(incidents), max(rows - min(len(moment.events), rows // 2), _FEWEST_ROWS))
+    if incidents:
+        lines.append(screen.outages(incidents[:for_incidents]))
+        if (more := max(fleet.down, len(incidents)) - for_incidents) > 0:
+            lines.append(Text(f"and {more:,} more", terminal.ASIDE))
+    else:
+        lines.append(Text())
+    if newest := moment.events[::-1][: rows - for_incidents]:
+        lines.append(Text("last transitions", "bold"))
+        lines += [_one_line(terminal.transition_text(each, dated=True)) for each in newest]
+        lines.append(Text())
+    return Group(*lines, screen.prober(fleet.prober, fleet.publishers, fleet.at))
+
+
+def _look(run: Instance, before: Moment | None = None) -> Moment:
+    """Ask for everything. Where the log does not answer, its last transitions are still those of `before`."""
+    fleet, known = run.fleet(), run.incidents(_MOST_ROWS)
+    try:
+        events = run.events(_MOST_ROWS)
+    except Unwell:
+        events = before.events if before is not None else []
+    return Moment(fleet, known.incidents, events)
+
+
+def _gone(trouble: str | None, fleet: Fleet) -> list[Text]:
+    """That nobody answers, since when, and what that means for all the rest of the screen."""
+    if trouble is None:
+        return []
+    ago = terminal.lasted(datetime.now(UTC) - fleet.at)
+    return [
+        Text(f"No answer for {ago}; below is how it was. Asking again every second.", terminal.UNCERTAIN),
+        _one_line(Text(terminal.printable(trouble), terminal.ASIDE)),
+    ]
+
+
+def _one_line(text: Text) -> Text:
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
