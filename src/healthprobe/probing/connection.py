@@ -205,7 +205,7 @@ class EngineConnection(asyncio.Protocol):
         if self._asking:
             self._asking = False
             in_head = self._reader is not None and self._reader.began
-            self.closing_cause = _closing_cause(exc, in_head=in_head)
+            self.closing_cause = closing_cause(exc, in_head=in_head)
             self._settle(self.closing_cause if in_head else Silence.CLOSED)
         self._owner.closed(self)
 
@@ -250,7 +250,7 @@ class EngineConnection(asyncio.Protocol):
         return outcome_of_status(reader.status)
 
 
-def _closing_cause(error: Exception | None, *, in_head: bool) -> Failed | Inconclusive:
+def closing_cause(error: Exception | None, *, in_head: bool) -> Failed | Inconclusive:
     """Why a connection ended that owed an answer."""
     place = "in the middle of the response head" if in_head else "before the response head"
     if error is None:

@@ -54,7 +54,7 @@ class Dialer:
 
         Each address has an equal share of the time left, so that one that never answers leaves some to the next.
         """
-        if _is_address(endpoint.host):
+        if is_address(endpoint.host):
             return await self._open(target, endpoint, endpoint.host, progress)
         addresses = await self._resolver.addresses(endpoint.host)
         first_error: OSError | None = None
@@ -64,7 +64,7 @@ class Dialer:
                 async with asyncio.timeout(share if position < len(addresses) else None):
                     return await self._open(target, endpoint, address, progress)
             except OSError as error:
-                first_error = first_error or _with_number(error)
+                first_error = first_error or with_number(error)
         raise first_error or OSError(errno.EHOSTUNREACH, "no address")
 
     async def _open(
@@ -105,11 +105,11 @@ class Dialer:
         return self._tls
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
     """Endpoints hold addresses in canonical form, so their characters tell."""
     return ":" in host or host.replace(".", "").isdigit()
 
 
-def _with_number(error: OSError) -> OSError:
+def with_number(error: OSError) -> OSError:
     """The timeout of one address's share has no errno of its own."""
     return error if error.errno or not isinstance(error, TimeoutError) else OSError(errno.ETIMEDOUT, "timed out")

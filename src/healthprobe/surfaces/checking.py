@@ -53,7 +53,7 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
     )
     for each in checks:
         why, took = terminal.printable(each.last_error), f"{each.duration_ms:.1f} ms"
-        shown.add_row(each.endpoint, _VERDICTS[each.healthy], took, why)
+        shown.add_row(each.endpoint, verdict_text(each.healthy), took, why)
     terminal.console_for().print(shown)
 
 
@@ -73,9 +73,19 @@ async def _check(prober: Prober, lanes: asyncio.Semaphore, endpoint: str, timeou
     async with lanes:
         start = time.monotonic()
         outcome = await prober.probe(target)
-        duration_ms = round((time.monotonic() - start) * 1000, 3)
+        took = time.monotonic() - start
+    return check_of(endpoint, outcome, took)
+
+
+def check_of(endpoint: str, outcome: ProbeOutcome, seconds: float) -> Check:
+    """What a probe of `endpoint` that took so long comes to."""
     healthy, status, error = _judged(outcome)
-    return Check(terminal.printable(masked(endpoint)), healthy, status, error, duration_ms)
+    return Check(terminal.printable(masked(endpoint)), healthy, status, error, round(seconds * 1000, 3))
+
+
+def verdict_text(healthy: bool | None) -> Text:
+    """The verdict in a coloured word."""
+    return _VERDICTS[healthy]
 
 
 def _judged(outcome: ProbeOutcome) -> tuple[bool | None, int, str]:

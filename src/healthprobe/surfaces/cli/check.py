@@ -27,6 +27,16 @@ def check(
         list[str], typer.Argument(metavar="URL...", help="Engine endpoints; each is asked at URL/healthz.")
     ],
     timeout: CheckTimeout = DEFAULT_TIMEOUT,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            envvar="HEALTHPROBE_VERBOSE",
+            help="Tell on standard error what happens, step by step and one URL after the other: name, connection, "
+            "TLS, request, response head, verdict.",
+        ),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Probe each endpoint once, all at once, and exit 1 if any of them is not healthy.
@@ -37,11 +47,16 @@ def check(
     machine is at fault, such as by too few open files, healthy is null; that
     exits 1 too. Credentials show as ***.
 
-    Example: [b]healthprobe check http://10.0.0.7:8080 --timeout 500ms[/b]
+    Example: [b]healthprobe check http://10.0.0.7:8080 --verbose[/b]
     """
     from healthprobe.surfaces.checking import check_all, show_checks
 
-    checks = check_all(endpoints, timeout)
+    if verbose:
+        from healthprobe.surfaces.tracing import trace_all
+
+        checks = trace_all(endpoints, timeout)
+    else:
+        checks = check_all(endpoints, timeout)
     show_checks(checks, as_json=as_json)
     if not all(each.healthy for each in checks):
         raise typer.Exit(errors.BAD)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from rich.console import Console
@@ -127,7 +127,10 @@ def _told(game_id: str, known: list[documents.Incident]) -> str:
 
 
 def _show(console: Console, explained: Explained) -> None:
-    console.print(Text(terminal.printable(explained.explanation), terminal.FAILED if explained.is_down else ""))
+    told = Text(terminal.printable(explained.explanation))
+    if explained.is_down:
+        told.stylize(terminal.FAILED, 0, len(f"{explained.game_id} is down"))
+    console.print(told)
     if explained.engine_endpoint:
         where = f"asked at {explained.engine_endpoint}, container {explained.container_id or 'unknown'}"
         console.print(Text(terminal.printable(where), terminal.ASIDE))
@@ -151,7 +154,14 @@ def _events_of(incident: documents.Incident) -> list[Text]:
     error = terminal.printable(incident.last_error)
     lines = [_event(began, "failed", terminal.FAILED, error)]
     if ended is not None:
-        lines.append(_event(ended, "recovered", terminal.RECOVERED, f"after {for_people(incident.duration_s)}"))
+        lines.append(
+            _event(
+                ended,
+                "recovered",
+                terminal.RECOVERED,
+                f"after {terminal.lasted(timedelta(seconds=incident.duration_s))}",
+            )
+        )
     return lines
 
 

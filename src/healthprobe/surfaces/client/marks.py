@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 from math import log
+from operator import itemgetter
 from statistics import median
 
 from rich.text import Text
@@ -21,15 +23,22 @@ def marks(outcomes: Sequence[Outcome], width: int) -> Text:
     """As many of the last as `width` columns hold, the newest at the right."""
     durations = _durations(outcomes)
     least, most = (min(durations), max(durations)) if durations else (0.0, 0.0)
+    made = [_mark(each, least, most) for each in outcomes[-width:]]
     line = Text()
-    for each in outcomes[-width:]:
-        if each.outcome == "healthy":
-            line.append(_height(each.duration_ms or least, least, most), terminal.RECOVERED)
-        elif each.outcome == "inconclusive":
-            line.append(_UNCLEAR, terminal.UNCERTAIN)
-        else:
-            line.append(_FAILED, terminal.FAILED)
+    for style, alike in groupby(made, key=itemgetter(1)):
+        line.append("".join(mark for mark, _ in alike), style)
     return line
+
+
+def _mark(outcome: Outcome, least: float, most: float) -> tuple[str, str]:
+    """The mark and its style: they differ also where there is no colour."""
+    match outcome.outcome:
+        case "healthy":
+            return _height(outcome.duration_ms or least, least, most), terminal.RECOVERED
+        case "inconclusive":
+            return _UNCLEAR, terminal.UNCERTAIN
+        case _:
+            return _FAILED, terminal.FAILED
 
 
 def marks_told(outcomes: Sequence[Outcome]) -> Text:
