@@ -7,6 +7,7 @@ import errno
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from healthprobe.domain.endpoint import Endpoint
@@ -27,12 +28,12 @@ _AT_ONCE = 65536
 @dataclass(frozen=True, slots=True)
 class Step:
     """Something that happened: `name` in a word, `told` in lines that may be shown to anybody, and for how many
-    `seconds` it went on.
+    `seconds` it went on, where that says something.
     """
 
     name: str
     told: tuple[str, ...]
-    seconds: float
+    seconds: float | None
 
 
 Tell = Callable[[Step], None]
@@ -94,10 +95,9 @@ class Trace:
             if endpoint.scheme == "https":
                 await self._shake_hands(endpoint, writer)
             progress.enter("waiting for the response head")
-            began = self._loop.time()
             request = request_bytes(endpoint, path, keep_alive=False)
             writer.write(request)
-            self._step("sent", request_lines(request), began)
+            self._tell(Step("sent", request_lines(request), None))
             return await self._read(reader, endpoint)
         finally:
             writer.transport.abort()
@@ -110,8 +110,8 @@ class Trace:
         progress.enter("connecting and shaking hands over TLS" if endpoint.scheme == "https" else "connecting")
         first_error: OSError | None = None
         for position, address in enumerate(addresses, start=1):
-            began, place = self._loop.time(), f"[{address}]" if ":" in address else address
-            share = (deadline - began) / (len(addresses) - position + 1)
+            began, place = perf_counter(), f"[{address}]" if ":" in address else address
+            share = (deadline - self._loop.time()) / (len(addresses) - position + 1)
             try:
                 async with asyncio.timeout(share if position < len(addresses) else None):
                     opened = await asyncio.open_connection(address, endpoint.port)
@@ -127,19 +127,19 @@ class Trace:
         if is_address(endpoint.host):
             return (endpoint.host,)
         progress.enter("resolving the name")
-        began = self._loop.time()
+        began = perf_counter()
         addresses = await self._resolver.addresses(endpoint.host)
         self._step("resolved", (f"{endpoint.host} to {', '.join(addresses)}",), began)
         return addresses
 
     async def _shake_hands(self, endpoint: Endpoint, writer: asyncio.StreamWriter) -> None:
-        began = self._loop.time()
+        began = perf_counter()
         await writer.start_tls(self._tls or ssl.create_default_context(), server_hostname=endpoint.host)
         shaken: Any = writer.get_extra_info("ssl_object")
         self._step("TLS", _of_tls(shaken), began)
 
     async def _read(self, reader: asyncio.StreamReader, endpoint: Endpoint) -> ResponseReader | ProbeOutcome:
-        response, received, began = ResponseReader(), b"", self._loop.time()
+        response, received, began = ResponseReader(), b"", perf_counter()
         try:
             while not response.status:
                 data = await reader.read(_AT_ONCE)
@@ -155,7 +155,7 @@ class Trace:
         return response
 
     def _step(self, name: str, told: tuple[str, ...], began: float) -> None:
-        self._tell(Step(name, told, self._loop.time() - began))
+        self._tell(Step(name, told, perf_counter() - began))
 
 
 def _told(error: OSError) -> str:

@@ -53,7 +53,7 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
     )
     for each in checks:
         why, took = terminal.printable(each.last_error), f"{each.duration_ms:.1f} ms"
-        shown.add_row(each.endpoint, verdict_text(each.healthy), took, why)
+        shown.add_row(each.endpoint, verdict_text(each), took, why)
     terminal.console_for().print(shown)
 
 
@@ -83,9 +83,9 @@ def check_of(endpoint: str, outcome: ProbeOutcome, seconds: float) -> Check:
     return Check(terminal.printable(masked(endpoint)), healthy, status, error, round(seconds * 1000, 3))
 
 
-def verdict_text(healthy: bool | None) -> Text:
+def verdict_text(check: Check) -> Text:
     """The verdict in a coloured word."""
-    return _VERDICTS[healthy]
+    return _VERDICTS[check.healthy]
 
 
 def _judged(outcome: ProbeOutcome) -> tuple[bool | None, int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import uvloop
 from rich.text import Text
@@ -14,6 +15,9 @@ from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import target_of
 from healthprobe.surfaces import terminal
 from healthprobe.surfaces.checking import Check, check_of, verdict_text
+
+if TYPE_CHECKING:
+    from healthprobe.probing.trace import Step
 
 _NAME_WIDTH = len("connected")
 _TIME_WIDTH = len("2,000.0 ms")
@@ -30,7 +34,7 @@ async def _trace_all(endpoints: Sequence[str], timeout: float) -> list[Check]:
     checks = []
     for endpoint in endpoints:
         teller = _Teller()
-        trace = Trace(lambda step, tell=teller: tell(step.name, step.told, step.seconds))
+        trace = Trace(teller.tell)
         teller.begin(endpoint)
         try:
             outcome = await trace.probe(target_of(RuntimeRecord(endpoint, "", endpoint), timeout))
@@ -55,14 +59,14 @@ class _Teller:
     def begin(self, endpoint: str) -> None:
         self._write(Text(terminal.printable(masked(endpoint)), "bold"))
 
-    def __call__(self, name: str, told: Sequence[str], seconds: float) -> None:
-        first, *others = told
-        lasted = Text(f"  in {_milliseconds(seconds)}", terminal.ASIDE)
-        self._step(name, Text.assemble(terminal.printable(first), lasted), others)
+    def tell(self, step: Step) -> None:
+        first, *others = step.told
+        lasted = "" if step.seconds is None else f"  in {_milliseconds(step.seconds)}"
+        self._step(step.name, Text.assemble(terminal.printable(first), (lasted, terminal.ASIDE)), others)
 
     def end(self, check: Check, outcome: ProbeOutcome) -> None:
         """The verdict, and by which rule."""
-        told = verdict_text(check.healthy).copy()
+        told = verdict_text(check).copy()
         if check.last_error:
             told.append(f": {terminal.printable(check.last_error)}", "")
         self._step("verdict", told, [_rule(check, outcome)])
@@ -83,7 +87,7 @@ def _rule(check: Check, outcome: ProbeOutcome) -> str:
     if not isinstance(outcome, Failed):
         return "this machine's own fault, so neither healthy nor failed: a run would count it for nothing"
     return "anything but a final 200 within the timeout is a failure" + (
-        "" if check.last_status else ": no response counts as status 0"
+        "" if check.last_status else "; without a response the status is told as 0"
     )
 
 
