@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.surfaces.program import CommandLine, Program, documents
+from tests.surfaces.terminal_session import OpenTerminal, assert_readable
 
 from healthprobe.domain.outcome import Inconclusive, ProbeOutcome
 from healthprobe.domain.target import ProbeTarget
@@ -69,3 +70,34 @@ def test_a_fault_of_our_own_is_neither_healthy_nor_failed_and_exits_1(
     assert told.code == 1
     assert (document["healthy"], document["last_status"]) == (None, 0)
     assert document["last_error"] == "could not tell: too many open files"
+
+
+def test_verbose_tells_every_step_on_standard_error_and_the_verdict_on_standard_output(program: Program) -> None:
+    with FleetProcess(FLEET) as fleet:
+        endpoint = fleet.endpoints["failing"].replace("127.0.0.1", "user:secret@localhost")
+        ended = program("check", "--verbose", endpoint, fleet.endpoints["steady"])
+    failing, steady = documents(ended.stdout.splitlines())
+    assert ended.returncode == 1
+    assert (failing["healthy"], failing["last_status"], failing["last_error"]) == (False, 503, "unexpected status 503")
+    assert steady["healthy"]
+    words = ended.stderr.split()
+    steps = ["resolved", "connected", "sent", "received", "verdict"]
+    assert [word for word in words if word in steps] == steps + steps[1:]
+    assert ended.stderr.startswith(failing["endpoint"] + "\n")
+    for told in ("GET /healthz HTTP/1.1", "HTTP/1.1 503", "failed: unexpected status 503", "Authorization: ***"):
+        assert told in ended.stderr
+    assert "secret" not in ended.stdout + ended.stderr
+
+
+def test_verbose_fits_a_terminal_and_keeps_to_its_colours(terminal: OpenTerminal) -> None:
+    with FleetProcess({"steady": Script()}) as fleet:
+        session = terminal("check", "--verbose", fleet.endpoints["steady"])
+        assert session.end() == 0
+    assert_readable(session)
+
+
+def test_verbose_tells_of_an_engine_that_hangs_while_it_does(terminal: OpenTerminal) -> None:
+    with FleetProcess({"hanging": Script(((0.0, "hang"),))}) as fleet:
+        session = terminal("check", "--verbose", fleet.endpoints["hanging"], "--timeout", "20s")
+        session.read_until("GET /healthz")
+        assert "verdict" not in session.screen

@@ -13,7 +13,7 @@ RUN = ("run", "--records", "sqlite:games.db")
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        ((), "no command given, choose from run, check, demo, cluster, events, incidents, relays, runtimes"),
+        ((), "no command given, choose from run, check, demo, status, top, explain, cluster, events, incidents, "),
         (("runtimes",), "no command given, choose from add, remove, list, import"),
         (("rnu",), "Did you mean 'run'?"),
         (("run", "--intervall", "5s"), "Possible options: --interval"),
@@ -51,6 +51,9 @@ RUN = ("run", "--records", "sqlite:games.db")
         (("events", "--dead", "--log", "sqlite:nowhere.db"), "nowhere.db"),
         (("events", "--replay-dead", "--log", "sqlite:nowhere.db"), "nowhere.db"),
         (("check",), "Missing argument 'URL...'"),
+        (("explain",), "Missing argument 'GAME'"),
+        (("status", "--log", "sqlite:nowhere.db"), "nowhere.db"),
+        (("explain", "game-7", "--log", "sqlite:nowhere.db"), "nowhere.db"),
         (("runtimes", "add", "game-7"), "Missing argument 'ENDPOINT'"),
         (("events", "--log", "sqlite:nowhere.db"), "nowhere.db"),
         (("incidents", "--log", "sqlite:nowhere.db"), "nowhere.db"),
@@ -126,7 +129,10 @@ def test_an_option_wins_over_both_variables(command_line: CommandLine, monkeypat
                 "HEALTHPROBE_JSON",
             },
         ),
-        (("check",), {"HEALTHPROBE_TIMEOUT", "RTMANAGER_PROBE_TIMEOUT", "HEALTHPROBE_JSON"}),
+        (("check",), {"HEALTHPROBE_TIMEOUT", "RTMANAGER_PROBE_TIMEOUT", "HEALTHPROBE_VERBOSE", "HEALTHPROBE_JSON"}),
+        (("status",), {"HEALTHPROBE_AT", "HEALTHPROBE_LOG", "HEALTHPROBE_JSON"}),
+        (("top",), {"HEALTHPROBE_AT"}),
+        (("explain",), {"HEALTHPROBE_AT", "HEALTHPROBE_LOG", "HEALTHPROBE_JSON"}),
         (
             ("events",),
             {

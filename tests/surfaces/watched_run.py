@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -27,6 +27,9 @@ from healthprobe.worker.worker import Worker
 INTERVAL = 0.1
 TIMEOUT = 0.05
 
+LONG_AGO = timedelta(hours=3, minutes=12, seconds=5)
+"""How long ago every transition was seen, as the worker's clock has it: so long that what is shown of it stays."""
+
 
 class _Connections:
     open_connections = 3
@@ -36,7 +39,7 @@ class _Connections:
 class WatchedRun:
     """Games by their ids, each with what its engine answers. `at` is where it listens, on the same port every time."""
 
-    def __init__(self, engines: dict[str, Script | Answer], *, token: str | None = None) -> None:
+    def __init__(self, engines: Mapping[str, Script | Answer], *, token: str | None = None) -> None:
         self.prober = ScriptedProber(**engines)
         self.records = MemoryRecords(*(game(game_id, "c0ffee") for game_id in engines))
         self.log = MemoryLog()
@@ -92,7 +95,7 @@ class WatchedRun:
             probe_timeout=TIMEOUT,
             failures_threshold=3,
             logger=structlog.wrap_logger(None, processors=[LogCapture()]),
-            clock=lambda: datetime.now(UTC) - timedelta(minutes=4, seconds=12),
+            clock=lambda: datetime.now(UTC) - LONG_AGO,
         )
         self.sight = Sight(
             settings=Settings(interval=Duration(INTERVAL), timeout=Duration(TIMEOUT)),
