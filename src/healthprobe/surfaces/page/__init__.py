@@ -1,1 +1,1 @@
-"""The page: what a browser is given. Static, without a build step, and without anything from elsewhere."""
+"""The page: static files that a browser shows of a run, from what the API tells. No build step, no dependency."""

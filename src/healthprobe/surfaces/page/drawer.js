@@ -1,0 +1,123 @@
+// The drawer: one game with its state, its last outcomes, latency, incidents and the exact error.
+
+import { outcomesDrawing } from "./outcomes.js";
+import { count, element, glyph, lasting, moment } from "./words.js";
+
+const READ_EVERY = 2_000;
+
+const at = (id) => document.getElementById(id);
+
+export class Drawer {
+  #readAt = 0;
+  #back = null;
+  #asked = 0;
+  #shown = "";
+
+  /** `onChange` is called when another game, or none, is open. */
+  constructor({ onChange }) {
+    this.onChange = onChange;
+    this.gameId = "";
+    at("drawer-close").addEventListener("click", () => this.close());
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.gameId) this.close();
+    });
+  }
+
+  /** Opens a game; focus goes into the drawer, and `back` when it closes. */
+  open(gameId, back = null) {
+    this.#back = back ?? this.#back;
+    const isOther = gameId !== this.gameId;
+    this.gameId = gameId;
+    this.#shown = "";
+    document.body.classList.add("has-drawer");
+    at("drawer").hidden = false;
+    at("drawer-title").textContent = gameId;
+    at("drawer-body").replaceChildren(element("p", "none", "Asking …"));
+    at("drawer-title").focus({ preventScroll: true });
+    if (isOther) this.onChange();
+    this.read();
+  }
+
+  close() {
+    this.gameId = "";
+    at("drawer").hidden = true;
+    document.body.classList.remove("has-drawer");
+    if (this.#back?.isConnected) this.#back.focus({ preventScroll: true });
+    this.#back = null;
+    this.onChange();
+  }
+
+  /** Reads the game again, if one is open and the last time is a while ago. */
+  refresh() {
+    if (this.gameId && Date.now() - this.#readAt > READ_EVERY) this.read();
+  }
+
+  async read() {
+    const gameId = this.gameId;
+    const number = (this.#asked += 1);
+    this.#readAt = Date.now();
+    let document_;
+    try {
+      const answer = await fetch(`/api/games/${encodeURIComponent(gameId)}`, { cache: "no-store" });
+      document_ = await answer.json();
+    } catch {
+      document_ = { error: "the prober does not answer" };
+    }
+    if (number !== this.#asked || gameId !== this.gameId) return;
+    const key = JSON.stringify(document_);
+    if (key === this.#shown) return;
+    this.#shown = key;
+    const body = at("drawer-body");
+    const { scrollTop } = body;
+    body.replaceChildren(...("error" in document_ ? [element("p", "error", document_.error)] : parts(document_)));
+    body.scrollTop = scrollTop;
+  }
+}
+
+function parts({ game, explanation, last_error: error, last_status: status, outcomes, incidents }) {
+  const state = element("p", `state-now ${game.state}`);
+  const since = game.down_s === null ? "" : ` for ${lasting(game.down_s)}`;
+  state.append(glyph(game.state), `${game.state}${since}`);
+  const made = [state];
+  if (error !== null) {
+    const isPast = game.state !== "down" && game.state !== "failing";
+    made.push(element("h3", "", isPast ? "The last error, which is past" : "The error"));
+    made.push(element("p", `error${isPast ? " past" : ""}`, error));
+  }
+  made.push(element("p", "explanation", explanation));
+  made.push(element("h3", "", outcomes.length ? `Last ${outcomes.length} outcomes` : "Outcomes"), outcomesDrawing(outcomes));
+  made.push(element("h3", "", "Where it runs"), facts(game, status));
+  made.push(element("h3", "", "Incidents"));
+  made.push(incidents.length ? incidentList(incidents) : element("p", "none", "None that is remembered."));
+  return made;
+}
+
+function facts(game, status) {
+  const list = element("dl", "readings");
+  const told = {
+    Engine: game.engine_endpoint,
+    Host: game.host || "none that can be asked",
+    Container: game.container_id,
+    "Failures in a row": count(game.consecutive_failures),
+    "Last status": status ? String(status) : "–",
+  };
+  for (const [name, value] of Object.entries(told)) {
+    const box = element("div");
+    box.append(element("dt", "", name), element("dd", "", value));
+    list.append(box);
+  }
+  return list;
+}
+
+function incidentList(incidents) {
+  const list = element("ol", "rows");
+  for (const each of incidents) {
+    const item = element("li", "row");
+    const when = element("span", "game");
+    when.append(moment(each.failed_at));
+    const end = each.open ? "is open" : lasting(each.duration_s);
+    item.append(glyph(each.open ? "down" : "healthy"), when, element("b", "lasting", end), element("span", "cause", each.last_error));
+    list.append(item);
+  }
+  return list;
+}

@@ -1,0 +1,74 @@
+// The transitions: what the log has, the newest first, read on whenever the prober says that it has grown.
+
+import { element, glyph, moment, opener } from "./words.js";
+
+const SHOWN = 50;
+
+const at = (id) => document.getElementById(id);
+
+export class Transitions {
+  #next = null;
+  #reading = false;
+  #again = false;
+
+  constructor({ open }) {
+    this.open = open;
+  }
+
+  /** Another prober may have another log: begin with its last ones again. */
+  restart() {
+    this.#next = null;
+  }
+
+  /** Reads what is new. While it reads, another call makes it read once more. */
+  async read() {
+    if (this.#reading) {
+      this.#again = true;
+      return;
+    }
+    this.#reading = true;
+    try {
+      const first = this.#next === null;
+      const after = first ? "" : `&after=${this.#next}`;
+      const answer = await fetch(`/api/events?limit=${SHOWN}${after}`, { cache: "no-store" });
+      if (answer.ok) {
+        const { next, events } = await answer.json();
+        this.#show(events, first);
+        this.#again ||= !first && events.length === SHOWN;
+        this.#next = next;
+      }
+    } catch {
+      // The connection is dead, which the stream tells of; the next change reads on from here.
+    } finally {
+      this.#reading = false;
+    }
+    if (this.#again) {
+      this.#again = false;
+      await this.read();
+    }
+  }
+
+  #show(events, first) {
+    const list = at("transitions");
+    if (first) list.replaceChildren();
+    for (const { event } of events) list.prepend(this.#row(event));
+    while (list.children.length > SHOWN) list.lastElementChild.remove();
+    at("transitions-none").hidden = list.children.length > 0;
+  }
+
+  #row(event) {
+    const hasFailed = event.event_type === "probe_failed";
+    const { details } = event;
+    const told = hasFailed
+      ? `failed: ${details.last_error}`
+      : `recovered after ${details.prior_failure_count} failure${details.prior_failure_count === 1 ? "" : "s"}`;
+    const item = element("li", "row");
+    item.append(
+      glyph(hasFailed ? "down" : "healthy"),
+      opener(event.game_id, this.open),
+      moment(event.occurred_at, "lasting"),
+      element("span", "cause", told),
+    );
+    return item;
+  }
+}
