@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, Self, TypeVar
 import structlog
 import uvloop
 
+from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import AutoLanes
 from healthprobe.probing.http import HttpProber
@@ -43,6 +45,7 @@ class NoConnections:
 
 class LiveRun:
     """Watches `engines`, real ones by their games, each on the host that is said; or `records` by `prober`'s script.
+    `events` are in the log when it begins.
 
     `url` is where it is served. `log`, `publisher` and `prober` are what it works with.
     """
@@ -52,16 +55,18 @@ class LiveRun:
         engines: Mapping[str, str] | None = None,
         *,
         records: Iterable[RuntimeRecord] = (),
+        events: Iterable[HealthEvent] = (),
         prober: ScriptedProber | None = None,
         settings: Settings = SETTINGS,
     ) -> None:
         self.url = ""
-        self.log = MemoryLog()
+        self.log = MemoryLog(*events)
         self.publisher = MemoryPublisher()
         self.engines = {game_id: ScriptedEngine(host) for game_id, host in (engines or {}).items()}
         self.records = MemoryRecords(*records)
         self._prober = prober
         self._settings = settings
+        self._histories = Histories()
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._run = AsyncExitStack()
@@ -91,6 +96,11 @@ class LiveRun:
         for game_id in game_ids:
             self.do(self.engines[game_id].become(behaviour))
 
+    def until_probed(self, game_id: str) -> None:
+        """Wait until this game was asked once; those before it in the list have been by then."""
+        while game_id not in self._histories:
+            time.sleep(0.05)
+
     def serve(self) -> None:
         """Serve; always at the same port."""
         assert self._sight is not None
@@ -110,7 +120,7 @@ class LiveRun:
         looked_at: Connections = connections
         if prober is None:
             asking = looked_at = await self._run.enter_async_context(HttpProber())
-        histories = Histories()
+        histories = self._histories
         relay = Relay(
             log=self.log, publisher=self.publisher, name="webhook", telemetry=histories, logger=structlog.get_logger()
         )

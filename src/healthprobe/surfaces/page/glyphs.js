@@ -55,7 +55,7 @@ function draw(pen, name, size, colours) {
       else pen.fillRect(0, 0, 1, Math.max(1, wide - 1));
       break;
     default: {
-      const inset = Math.round(wide * 0.22);
+      const inset = Math.round(wide * (size >= 12 ? 0.28 : 0.2));
       const side = Math.max(1, wide - 2 * inset);
       pen.fillRect(inset, inset, side, side);
     }

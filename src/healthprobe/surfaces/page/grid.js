@@ -3,10 +3,10 @@
 import { EMPTY } from "./fleet.js";
 import { palette, sprites } from "./glyphs.js";
 
-const LARGEST = 40;
+const LARGEST = 28;
 const SMALLEST = 2;
 const LEAST_HEIGHT = 160;
-const SHARE_OF_HEIGHT = 0.5;
+const SHARE_OF_HEIGHT = 0.42;
 const ONE_BY_ONE = 2000;
 const MOST_BEACONS = 300;
 const NEEDS_BEACON = 9;

@@ -4,6 +4,7 @@ import { count, element, glyph, lasting, moment, opener, say } from "./words.js"
 
 const ENDED_SHOWN = 12;
 const CAUSES_SHOWN = 3;
+const LEAST_FOR_CAUSES = 4;
 
 const at = (id) => document.getElementById(id);
 
@@ -76,9 +77,9 @@ export class Incidents {
     const causes = new Map();
     for (const { last_error: cause } of incidents) causes.set(cause, (causes.get(cause) ?? 0) + 1);
     const common = [...causes].sort((one, other) => other[1] - one[1]);
-    const told = common.slice(0, CAUSES_SHOWN).map(([cause, number]) => `${count(number)} × ${cause}`);
-    if (common.length > CAUSES_SHOWN) told.push(`${count(common.length - CAUSES_SHOWN)} causes more`);
-    at("incidents-causes").hidden = incidents.length < 4;
+    const told = common.slice(0, common.length > CAUSES_SHOWN + 1 ? CAUSES_SHOWN : CAUSES_SHOWN + 1).map(([cause, number]) => `${count(number)} × ${cause}`);
+    if (common.length > CAUSES_SHOWN + 1) told.push(`and ${count(common.length - CAUSES_SHOWN)} other causes`);
+    at("incidents-causes").hidden = incidents.length < LEAST_FOR_CAUSES || common[0][1] === 1;
     say(at("incidents-causes"), told.join(" · "));
   }
 }

@@ -10,11 +10,10 @@ const readings = new Map();
 export function showProber(fleet) {
   const { prober } = fleet;
   const inconclusive = Object.entries(prober.inconclusive);
-  const unclear = inconclusive.reduce((sum, [, number]) => sum + number, 0);
   read("State", prober.trouble ?? "well", { isBad: prober.trouble !== null });
   read("Lateness", `${milliseconds(prober.lateness_ms_p50)} median, ${milliseconds(prober.lateness_ms_p99)} p99`);
   read("Latency", `${milliseconds(prober.latency_ms_p50)} median, ${milliseconds(prober.latency_ms_p99)} p99`);
-  read("Lanes", `${count(prober.lanes_in_use)} of ${count(prober.lane_limit)}`, {
+  read("Lanes", prober.lane_limit ? `${count(prober.lanes_in_use)} of ${count(prober.lane_limit)}` : "between ticks", {
     share: prober.lanes_in_use / Math.max(prober.lane_limit, 1),
   });
   read("Connections", `${count(prober.connections)} of ${count(prober.connection_limit)}`, {
@@ -30,7 +29,7 @@ export function showProber(fleet) {
   read("Ticks dropped", count(prober.ticks_dropped), { isBad: prober.ticks_dropped > 0 });
   read("Listing errors", count(prober.listing_errors), { isBad: prober.listing_errors > 0 });
   read("Probes", count(prober.probes));
-  read("Told nothing", inconclusive.length ? `${count(unclear)}: ${inconclusive.map(([cause, number]) => `${number} × ${cause}`).join(", ")}` : "0");
+  read("Told nothing", inconclusive.map(([cause, number]) => `${count(number)} × ${cause}`).join(", ") || "0");
   read("Rule", `every ${prober.interval_s}s, ${prober.timeout_s}s to answer, ${prober.failures} in a row`);
   if (prober.shards !== null) read("Shards", count(prober.shards));
   read("Version", prober.version);

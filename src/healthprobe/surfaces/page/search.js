@@ -103,8 +103,8 @@ export class Search {
       button.append(glyph(name), number, ` ${name}`);
       button.addEventListener("click", () => {
         if (!this.states.delete(name)) this.states.add(name);
-        this.#set([...this.states], this.text, this.host);
-        this.onChange();
+        button.setAttribute("aria-pressed", String(this.states.has(name)));
+        this.#takeTyped();
       });
       at("states").append(button);
     }
@@ -112,11 +112,14 @@ export class Search {
 
   #typed() {
     clearTimeout(this.#typing);
-    this.#typing = setTimeout(() => {
-      this.text = at("search-text").value.trim().toLowerCase();
-      this.host = at("search-host").value.trim().toLowerCase();
-      this.onChange();
-    }, AFTER_TYPING);
+    this.#typing = setTimeout(() => this.#takeTyped(), AFTER_TYPING);
+  }
+
+  #takeTyped() {
+    clearTimeout(this.#typing);
+    this.text = at("search-text").value.trim().toLowerCase();
+    this.host = at("search-host").value.trim().toLowerCase();
+    this.onChange();
   }
 
   #set(states, text, host) {
