@@ -107,10 +107,13 @@ def test_a_token_is_read_from_the_environment_and_missed_or_wrong_it_is_said_whe
         assert documents(command_line("status", "--at", run.at).out)[0]["games"] == 1
 
 
-def test_a_run_that_knows_this_name_only_by_a_token_says_what_it_minds(command_line: CommandLine) -> None:
-    with stranger(421, b'{"error": "your request names another host\\u001b"}') as at:
+@pytest.mark.parametrize("status", [404, 421, 503])
+def test_what_a_run_minds_is_told_in_its_words_without_what_a_terminal_obeys(
+    command_line: CommandLine, status: int
+) -> None:
+    with stranger(status, b'{"error": "your request names another host\\u001b"}') as at:
         told = command_line("status", "--at", at)
-        assert_refused(told, "it answers 421: your request names another host")
+        assert_refused(told, f"it answers {status}: your request names another host")
         assert told.err[0].isprintable()
 
 

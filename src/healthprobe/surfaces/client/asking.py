@@ -34,7 +34,7 @@ class Unwell(ConfigurationError):
     """The run answers that it cannot tell this now."""
 
 
-class UnknownThere(Exception):
+class UnknownThere(ConfigurationError):
     """The run knows nothing of that name."""
 
 
@@ -106,9 +106,7 @@ class Instance:
         if status == 401:
             how = f"the token in {TOKEN} is another one" if self._token else f"it wants a token: set {TOKEN}"
             return ConfigurationError(f"--at {self.at}: {how}, to what that run was started with")
-        if status == 404:
-            return UnknownThere(told)
-        kind = Unwell if status >= 500 else ConfigurationError
+        kind = UnknownThere if status == 404 else Unwell if status >= 500 else ConfigurationError
         return kind(f"--at {self.at}: it answers {status}: {told}")
 
     def _stranger(self) -> ConfigurationError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -20,10 +21,23 @@ _STYLES = {
 _BLOCKS = {"down": "█", "failing": "▓", "unknown": "░", "healthy": "━"}
 """How the bar shows them: different also where there is no colour."""
 
+_LONGEST_SENTENCE = 300
+
+AROUND_OUTAGES = 5
+"""Lines of `outages` besides its rows, and one for how many more there are."""
+
+
+def height_of(console: Console, *shown: RenderableType) -> int:
+    """How many lines these take on `console`."""
+    return sum(len(console.render_lines(each, pad=False)) for each in shown)
+
 
 def sentence(told: str, *, is_bad: bool) -> Text:
-    """How the fleet stands, for whoever reads no further."""
-    return Text(terminal.printable(told), terminal.FAILED if is_bad else terminal.RECOVERED)
+    """How the fleet stands, for whoever reads no further. A name in it that never ends is cut."""
+    shown = terminal.printable(told)
+    if len(shown) > _LONGEST_SENTENCE:
+        shown = shown[: _LONGEST_SENTENCE - 1] + "…"
+    return Text(shown, terminal.FAILED if is_bad else terminal.RECOVERED)
 
 
 def counts(games: int, down: int | None, failing: int | None, unknown: int | None, healthy: int | None) -> Text:
@@ -75,7 +89,7 @@ def prober(found: Prober, publishers: Sequence[Publisher], now: datetime) -> Tab
     shown.add_column(overflow="fold")
     late = "" if found.lateness_ms_p99 is None else f", probes {found.lateness_ms_p99:g} ms late at p99"
     shown.add_row("prober", Text(f"up {terminal.lasted(now - found.started_at)}, version {found.version}{late}"))
-    lanes = f"{found.lanes_in_use:,} of {terminal.counted(found.lane_limit, 'lane')}"
+    lanes = f"{found.lanes_in_use:,} of {terminal.counted(found.lane_limit, 'lane')}" if found.lane_limit else "no lane"
     shown.add_row("in use", f"{lanes}, {found.connections:,} of {found.connection_limit:,} connections")
     if found.trouble is not None:
         shown.add_row("trouble", Text(terminal.printable(found.trouble), terminal.FAILED))

@@ -19,9 +19,7 @@ from healthprobe.surfaces.naming import shown
 from healthprobe.surfaces.reading import read_incidents
 
 _MOST = 1_000
-_LINES_OF_STATUS = 12
-"""What the screen holds besides incidents."""
-
+_PROMPT = 2
 _FEWEST_INCIDENTS = 5
 
 
@@ -93,17 +91,24 @@ def _told(found: Sequence[documents.Incident]) -> str:
 
 
 def _show(console: Console, status: Status) -> None:
-    console.print(screen.sentence(status.told, is_bad=status.is_bad))
-    if status.games is not None:
-        console.print(screen.counts(status.games, status.down, status.failing, status.unknown, status.healthy))
-    else:
-        source = f"from the log {status.at}: a run that listens could say how the other games and the prober do"
-        console.print(Text(terminal.printable(source), terminal.ASIDE))
+    """As many incidents as leave room on the screen for all else, and for the prompt behind it."""
+    head = [screen.sentence(status.told, is_bad=status.is_bad), _counts(status)]
+    foot = [] if status.prober is None else [screen.prober(status.prober, status.publishers, datetime.now(UTC))]
+    console.print(*head, sep="\n")
     if status.incidents:
-        rows = max(console.height - _LINES_OF_STATUS, _FEWEST_INCIDENTS)
+        taken = screen.height_of(console, *head, *foot) + screen.AROUND_OUTAGES + _PROMPT
+        rows = max(console.height - taken, _FEWEST_INCIDENTS)
         console.print(screen.outages(status.incidents[:rows]))
         if (more := status.down - rows) > 0:
             console.print(Text(f"and {more:,} more: healthprobe incidents, or --json", terminal.ASIDE))
-    if status.prober is not None:
+    elif foot:
         console.print()
-        console.print(screen.prober(status.prober, status.publishers, datetime.now(UTC)))
+    if foot:
+        console.print(*foot)
+
+
+def _counts(status: Status) -> Text:
+    if status.games is not None:
+        return screen.counts(status.games, status.down, status.failing, status.unknown, status.healthy)
+    told = f"from the log {status.at}: a run that listens could tell how the other games and the prober do"
+    return Text(terminal.printable(told), terminal.ASIDE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -20,10 +21,12 @@ from healthprobe.surfaces.signals import exit_cleanly_at_once
 
 _PERIOD = 1.0
 _MOST_ROWS = 100
-_LINES_ASIDE = 16
-"""What the screen holds besides incidents and transitions, with one relay."""
+_AROUND_EVENTS = 2
+"""Lines that the transitions take besides their own."""
 
 _FEWEST_ROWS = 2
+_SHARE_OF_EVENTS = 3
+"""Who is down matters more than what turned: where there is too much of both, transitions have a third of the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +58,41 @@ def show_top(at: str | None) -> None:
 
 def drawn(console: Console, at: str, moment: Moment, trouble: str | None) -> RenderableType:
     """The screen: all lines of it, as many as `console` is high. With `trouble` it is how things were at `moment`."""
-    fleet, incidents = moment.fleet, [each for each in moment.incidents if each.open]
-    lines: list[RenderableType] = [
+    fleet, newest = moment.fleet, moment.events[::-1]
+    incidents = [each for each in moment.incidents if each.open]
+    head, foot = _head(console, at, fleet, trouble), screen.prober(fleet.prober, fleet.publishers, fleet.at)
+    room = console.height - screen.height_of(console, *head, foot) - _AROUND_EVENTS
+    if not incidents:
+        return Group(*head, Text(), *_events(newest[: max(room - 1, _FEWEST_ROWS)]), foot)
+    room -= screen.AROUND_OUTAGES
+    rows = min(len(incidents), max(room - min(len(newest), room // _SHARE_OF_EVENTS), _FEWEST_ROWS))
+    more = max(fleet.down, len(incidents)) - rows
+    return Group(
+        *head,
+        screen.outages(incidents[:rows]),
+        *([Text(f"and {more:,} more", terminal.ASIDE)] if more > 0 else []),
+        *_events(newest[: max(room - rows, _FEWEST_ROWS)]),
+        foot,
+    )
+
+
+def _head(console: Console, at: str, fleet: Fleet, trouble: str | None) -> list[Text]:
+    """How things stand at a glance."""
+    return [
         _one_line(Text(f"healthprobe top   {at}   {fleet.at.astimezone():%H:%M:%S}   Ctrl-C ends it", terminal.ASIDE)),
         *_gone(trouble, fleet),
         screen.sentence(fleet.told, is_bad=bool(fleet.down) or fleet.prober.trouble is not None),
         screen.bar(fleet.down, fleet.failing, fleet.unknown, fleet.healthy, console.width),
         screen.counts(fleet.games, fleet.down, fleet.failing, fleet.unknown, fleet.healthy),
     ]
-    rows = max(console.height - _LINES_ASIDE - len(fleet.publishers), 2 * _FEWEST_ROWS)
-    for_incidents = min(len(incidents), max(rows - min(len(moment.events), rows // 2), _FEWEST_ROWS))
-    if incidents:
-        lines.append(screen.outages(incidents[:for_incidents]))
-        if (more := max(fleet.down, len(incidents)) - for_incidents) > 0:
-            lines.append(Text(f"and {more:,} more", terminal.ASIDE))
-    else:
-        lines.append(Text())
-    if newest := moment.events[::-1][: rows - for_incidents]:
-        lines.append(Text("last transitions", "bold"))
-        lines += [_one_line(terminal.transition_text(each, dated=True)) for each in newest]
-        lines.append(Text())
-    return Group(*lines, screen.prober(fleet.prober, fleet.publishers, fleet.at))
+
+
+def _events(newest: Sequence[HealthEvent]) -> list[Text]:
+    """The last transitions, the newest first, between a heading and an empty line."""
+    if not newest:
+        return []
+    lines = [_one_line(terminal.transition_text(each, dated=True)) for each in newest]
+    return [Text("last transitions", "bold"), *lines, Text()]
 
 
 def _look(run: Instance, before: Moment | None = None) -> Moment:
