@@ -113,7 +113,7 @@ def _told(game_id: str, known: list[documents.Incident]) -> str:
     if not known:
         return f"{game_id} recovered, and has not failed since. {unsaid}"
     last = known[0]
-    before = "It is its first incident there." if len(known) == 1 else f"It is incident {len(known)} that is known."
+    before = f"The log knows {terminal.counted(len(known), 'incident')} of it."
     if last.open:
         return (
             f"{game_id} is down for {for_people(last.duration_s)}: so many probes in a row failed as make a "
@@ -122,7 +122,7 @@ def _told(game_id: str, known: list[documents.Incident]) -> str:
         )
     return (
         f"{game_id} is not down: its last incident was {for_people(last.duration_s)} long, with “{last.last_error}”, "
-        f"and a probe_recovered ended it. {unsaid}"
+        f"and a probe_recovered ended it. {before} {unsaid}"
     )
 
 

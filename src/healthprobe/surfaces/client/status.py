@@ -99,7 +99,7 @@ def _show(console: Console, status: Status) -> None:
         taken = screen.height_of(console, *head, *foot) + screen.AROUND_OUTAGES + _PROMPT
         rows = max(console.height - taken, _FEWEST_INCIDENTS)
         console.print(screen.outages(status.incidents[:rows]))
-        if (more := status.down - rows) > 0:
+        if (more := max(status.down, len(status.incidents)) - rows) > 0:
             console.print(Text(f"and {more:,} more: healthprobe incidents, or --json", terminal.ASIDE))
     elif foot:
         console.print()
