@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.surfaces.program import CommandLine, Program, documents
+from tests.surfaces.live_engine import LiveEngine
+from tests.surfaces.program import CommandLine, Program, documents, next_document
 from tests.surfaces.terminal_session import OpenTerminal, assert_readable
+from tests.surfaces.test_listen import address_of
 from tests.surfaces.test_reading import REFUSED, event, written
 from tests.surfaces.watched_run import WatchedRun
 
@@ -161,7 +163,18 @@ def test_a_terminal_is_told_that_it_is_from_the_log(terminal: OpenTerminal) -> N
     assert session.lines[1].startswith("from the log sqlite:healthprobe.db")
 
 
-def test_the_program_itself_reads_a_run(program: Program, run: WatchedRun) -> None:
-    ended = program("status", HEALTHPROBE_AT=run.at)
-    assert (ended.returncode, ended.stderr) == (1, "")
-    assert documents(ended.stdout.splitlines())[0]["source"] == "run"
+def test_the_program_asks_a_run_of_the_program_for_status_and_why(program: Program, engine: LiveEngine) -> None:
+    program("runtimes", "add", "game-7", engine.endpoint)
+    engine.become(503)
+    running = program.start("run", "--listen", "127.0.0.1:0", "--interval", "300ms", "--timeout", "100ms")
+    at = address_of(running)
+    assert next_document(running)["event_type"] == "probe_failed"
+    status, explained = program("status", HEALTHPROBE_AT=at), program("explain", "game-7", HEALTHPROBE_AT=at)
+    assert (status.returncode, status.stderr) == (1, "")
+    assert documents(status.stdout.splitlines())[0]["told"].startswith("1 of 1 engines is down: game-7")
+    assert (explained.returncode, explained.stderr) == (1, "")
+    assert "unexpected status 503" in explained.stdout
+    running.terminate()
+    running.wait(timeout=10)
+    after = program("status", "--log", "sqlite:healthprobe.db")
+    assert (after.returncode, documents(after.stdout.splitlines())[0]["source"]) == (1, "log")

@@ -74,7 +74,9 @@ def past(games: list[RuntimeRecord]) -> list[HealthEvent]:
         ]
     for number, (answer, ago) in DOWN.items():
         record = games[number]
-        details = ProbeFailedDetails(2, answer.last_status, answer.last_error) if isinstance(answer, Failed) else SILENCE
+        details = (
+            ProbeFailedDetails(2, answer.last_status, answer.last_error) if isinstance(answer, Failed) else SILENCE
+        )
         sequence = 3 if number in ENDED else 1
         events.append(HealthEvent(sequence, record.game_id, record.current_container_id, now - ago, details))
     return sorted(events, key=attrgetter("occurred_at"))

@@ -64,7 +64,9 @@ def test_a_click_on_a_cell_opens_its_game_with_the_exact_error(visit: Visit, run
     try:
         expect(page.locator("#told")).to_contain_text("chess-11")
         box = page.locator("#cells").bounding_box()
-        at = page.evaluate("import('/page.js').then(({ page: { grid, fleet } }) => grid.cornerOf(fleet.places.get('chess-11')))")
+        at = page.evaluate(
+            "import('/page.js').then(({ page: { grid, fleet } }) => grid.cornerOf(fleet.places.get('chess-11')))"
+        )
         assert box is not None
         page.mouse.click(box["x"] + at["x"] + 5, box["y"] + at["y"] + 5)
         drawer = page.get_by_role("dialog", name="chess-11")
