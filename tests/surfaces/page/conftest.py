@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.surfaces.page.live_run import LiveRun
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -47,7 +48,7 @@ def visit(browser: Browser, run: LiveRun) -> Iterator[Visit]:
     visit = Visit(context.new_page())
     watch(visit.page, visit.complaints)
     visit.page.goto(run.url)
-    visit.page.wait_for_function("performance.getEntriesByName('fleet-painted').length")
+    until_drawn(visit.page)
     yield visit
     context.close()
     assert [told for told in visit.complaints if "net::ERR_" not in told] == []
@@ -57,3 +58,8 @@ def watch(page: Page, complaints: list[str]) -> None:
     """Collect what the console of `page` complains of, violations of the Content-Security-Policy among it."""
     page.on("console", lambda told: complaints.append(told.text) if told.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
+
+
+def until_drawn(page: Page, patience: float = 10.0) -> None:
+    """Wait until the fleet is drawn and told of. Nothing is evaluated in `page`, which forbids that it be."""
+    expect(page.locator("#cells")).to_have_attribute("aria-label", re.compile("engines: "), timeout=patience * 1000)

@@ -15,6 +15,7 @@ import uvloop
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import AutoLanes
+from healthprobe.ports import Prober
 from healthprobe.probing.http import HttpProber
 from healthprobe.surfaces.api.app import application
 from healthprobe.surfaces.api.server import Listen, serving
@@ -116,10 +117,12 @@ class LiveRun:
         for game_id, engine in self.engines.items():
             await self._run.enter_async_context(engine)
             self.records.put(game(game_id, endpoint=engine.endpoint))
-        prober, connections = self._prober, NoConnections()
-        looked_at: Connections = connections
-        if prober is None:
-            asking = looked_at = await self._run.enter_async_context(HttpProber())
+        if self._prober is None:
+            http = await self._run.enter_async_context(HttpProber())
+            prober: Prober = http
+            connections: Connections = http
+        else:
+            prober, connections = self._prober, NoConnections()
         histories = self._histories
         relay = Relay(
             log=self.log, publisher=self.publisher, name="webhook", telemetry=histories, logger=structlog.get_logger()
@@ -127,7 +130,7 @@ class LiveRun:
         worker = Worker(
             records=self.records,
             log=self.log,
-            prober=asking if prober is None else prober,
+            prober=prober,
             telemetry=histories,
             interval=self._settings.interval,
             probe_timeout=self._settings.timeout,
@@ -140,7 +143,7 @@ class LiveRun:
             view=worker.view,
             log=self.log,
             histories=histories,
-            connections=looked_at,
+            connections=connections,
         )
         self._sight = sight
         await self._run.enter_async_context(_beside(worker.run(), sight.run(), relay.run()))

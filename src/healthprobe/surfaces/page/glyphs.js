@@ -1,6 +1,8 @@
 // Glyphs: the shapes of the states as pixels, made once for a size and copied from then on.
 
 const FAINT = 0.22;
+const QUIET = 0.5;
+const TINY = 4;
 
 /** Colours as the style sheet has them, for light or dark. */
 export function palette() {
@@ -52,9 +54,15 @@ function draw(pen, name, size, colours) {
       break;
     case "unknown":
       if (size >= 5) outline(pen, wide, line);
-      else pen.fillRect(0, 0, 1, Math.max(1, wide - 1));
+      else pen.fillRect(0, 0, Math.max(1, wide - 1), Math.max(1, wide - 1));
       break;
     default: {
+      if (size < TINY) {
+        // A mass of them is to be a quiet ground: what is not well stands out against it.
+        pen.globalAlpha *= QUIET;
+        pen.fillRect(0, 0, size, size);
+        break;
+      }
       const inset = Math.round(wide * (size >= 12 ? 0.28 : 0.2));
       const side = Math.max(1, wide - 2 * inset);
       pen.fillRect(inset, inset, side, side);

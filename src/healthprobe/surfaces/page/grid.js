@@ -9,7 +9,7 @@ const LEAST_HEIGHT = 160;
 const SHARE_OF_HEIGHT = 0.42;
 const ONE_BY_ONE = 2000;
 const MOST_BEACONS = 300;
-const NEEDS_BEACON = 9;
+const NEEDS_BEACON = 8;
 
 export class Grid {
   #pen;
@@ -133,7 +133,7 @@ export class Grid {
     }
   }
 
-  /** Cells too small to meet the eye get a ring each where they are down, unless so many are that they do anyway. */
+  /** Cells too small to meet the eye get a target each where they are down, unless so many are that they do anyway. */
   #paintBeacons() {
     this.#beaconsDue = false;
     const pen = this.beacons.getContext("2d");
@@ -144,14 +144,21 @@ export class Grid {
       if (this.fleet.states[place] === 0 && this.matches(place)) down.push(place);
     }
     if (down.length > MOST_BEACONS) return;
-    pen.strokeStyle = palette().down;
-    pen.lineWidth = 1.5 * this.#scale;
+    const { down: colour, ground } = palette();
     for (const place of down) {
-      pen.beginPath();
       const x = ((place % this.columns) + 0.5) * this.#size;
       const y = (Math.floor(place / this.columns) + 0.5) * this.#size;
-      pen.arc(x, y, this.#size / 2 + 4 * this.#scale, 0, 2 * Math.PI);
-      pen.stroke();
+      this.#disc(pen, x, y, 9, ground);
+      this.#disc(pen, x, y, 7.5, colour);
+      this.#disc(pen, x, y, 5, ground);
+      this.#disc(pen, x, y, 3, colour);
     }
+  }
+
+  #disc(pen, x, y, radius, colour) {
+    pen.fillStyle = colour;
+    pen.beginPath();
+    pen.arc(x, y, radius * this.#scale, 0, 2 * Math.PI);
+    pen.fill();
   }
 }
