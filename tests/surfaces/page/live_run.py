@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 import structlog
 import uvloop
 
+from healthprobe.domain.condition import Condition
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import AutoLanes
@@ -100,6 +101,13 @@ class LiveRun:
     def until_probed(self, game_id: str) -> None:
         """Wait until this game was asked once; those before it in the list have been by then."""
         while game_id not in self._histories:
+            time.sleep(0.05)
+
+    def until_down(self, games: int) -> None:
+        """Wait until so many games are seen to be down."""
+        assert self._sight is not None
+        while self._sight.count_of(Condition.DOWN) < games:
+            self.do(self._sight.refresh())
             time.sleep(0.05)
 
     def serve(self) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.surfaces.page.conftest import until_drawn, watch
 from tests.surfaces.page.live_run import LiveRun
 
+from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 from healthprobe.surfaces.durations import Duration
 from healthprobe.surfaces.settings import Settings
 from healthprobe.testing.prober import UNAVAILABLE, ScriptedProber
@@ -20,7 +21,8 @@ from healthprobe.testing.stage import game
 
 GAMES = 100_000
 IN_THE_MIDDLE = f"game-{GAMES // 2:06}"
-SETTINGS = Settings(interval=Duration(12), timeout=Duration(2), failures=1)
+SETTINGS = Settings(interval=Duration(3_600), timeout=Duration(2), failures=1)
+"""At rest: few are asked while somebody looks."""
 
 FIRST_PAINT = 6_000.0
 """Milliseconds, three times what is promised: a machine of tests has other things to do."""
@@ -53,15 +55,16 @@ async ([each, seconds]) => {
 
 @pytest.fixture(scope="module")
 def vast_run() -> Iterator[LiveRun]:
-    """A hundred thousand engines on a thousand hosts, of which one will be down."""
+    """A hundred thousand engines on a thousand hosts, of which one is down."""
     records = [
         game(f"game-{number:06}", "c1", f"http://10.1.{number % 1000 // 250}.{number % 250}:8080")
         for number in range(GAMES)
     ]
+    began = datetime.now(UTC) - timedelta(minutes=4, seconds=12)
+    failed = HealthEvent(1, IN_THE_MIDDLE, "c1", began, ProbeFailedDetails(3, 503, "unexpected status 503"))
     prober = ScriptedProber(**{IN_THE_MIDDLE: UNAVAILABLE})
-    with LiveRun(records=records, prober=prober, settings=SETTINGS) as live:
-        while not live.log.events:
-            time.sleep(0.05)
+    with LiveRun(records=records, events=[failed], prober=prober, settings=SETTINGS) as live:
+        live.until_down(1)
         yield live
 
 

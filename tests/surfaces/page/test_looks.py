@@ -30,9 +30,7 @@ LOOKS: dict[str, tuple[int, int, Scheme]] = {
     "light": (1440, 900, "light"),
     "dark": (1440, 900, "dark"),
     "narrow": (360, 800, "light"),
-    "narrow-dark": (360, 800, "dark"),
     "wide": (2560, 1440, "dark"),
-    "wide-light": (2560, 1440, "light"),
 }
 KINDS = ("checkers", "chess", "go", "ludo")
 GAMES, ON_HOST = 1_200, 40
@@ -134,7 +132,6 @@ def test_the_page_is_accessible_and_fits_its_window(
     expect(page.locator("#told")).to_contain_text("are down")
     expect(page.locator("#transitions .row")).not_to_have_count(0)
     page.screenshot(path=pictures / f"{look}.png")
-    page.screenshot(path=pictures / f"{look}-full.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert violations(page) == ""
     page.locator("#incidents-open button").first.click()
@@ -146,6 +143,5 @@ def test_the_page_is_accessible_and_fits_its_window(
     page.get_by_label("Game id").fill("ches")
     expect(page.locator("#matches-told")).to_contain_text("300 of 1,200")
     page.screenshot(path=pictures / f"{look}-search.png")
-    assert violations(page) == ""
     assert complaints == []
     context.close()

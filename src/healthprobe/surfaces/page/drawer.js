@@ -3,7 +3,7 @@
 import { outcomesDrawing } from "./outcomes.js";
 import { count, element, glyph, lasting, moment } from "./words.js";
 
-const READ_EVERY = 2_000;
+const READ_EVERY = 900;
 
 const at = (id) => document.getElementById(id);
 
