@@ -38,7 +38,8 @@ def test_a_failure_is_in_headline_grid_and_incidents_and_gone_when_the_engine_re
     while not run.log.events_of("chess-07"):
         time.sleep(0.01)
     decided = time.monotonic()
-    while corner_of(page, "chess-07") != "c22f12":
+    down = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--down')")
+    while corner_of(page, "chess-07") != down.strip("# "):
         time.sleep(0.02)
     seen_after = time.monotonic() - decided
     assert seen_after < 2.5, f"it took {seen_after:.1f} s from the decision to the pixel"

@@ -3,7 +3,7 @@
 import { clock, count, lasting, say } from "./words.js";
 
 const SCOPES = {
-  none: "nothing",
+  none: "–",
   engine: "one engine",
   engines: "several engines",
   host: "one host",

@@ -63,13 +63,16 @@ const stream = new Stream({
   seen() {
     document.body.classList.remove("lost");
     at("connection").hidden = true;
+    say(at("connection-told"), "");
   },
   lost(lastSeen) {
     document.body.classList.add("lost");
     document.title = "disconnected · healthprobe";
     at("connection").hidden = false;
-    const ago = lastSeen && lasting((Date.now() - lastSeen.getTime()) / 1000);
-    say(at("connection"), lastSeen ? `disconnected, last seen ${clock(lastSeen)}, ${ago} ago; connecting again …` : "disconnected, never seen; connecting …");
+    say(at("connection-told"), lastSeen ? `disconnected, last seen ${clock(lastSeen)}` : "disconnected, never seen");
+    // What changes every second is for eyes alone: nobody wants it read out.
+    const ago = lastSeen ? `, ${lasting((Date.now() - lastSeen.getTime()) / 1000)} ago` : "";
+    say(at("connection-ago"), `${ago}; connecting again …`);
   },
 });
 

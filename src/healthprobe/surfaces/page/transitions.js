@@ -10,6 +10,7 @@ export class Transitions {
   #next = null;
   #reading = false;
   #again = false;
+  #log = 0;
 
   constructor({ open }) {
     this.open = open;
@@ -18,6 +19,7 @@ export class Transitions {
   /** Another prober may have another log: begin with its last ones again. */
   restart() {
     this.#next = null;
+    this.#log += 1;
   }
 
   /** Reads what is new. While it reads, another call makes it read once more. */
@@ -29,13 +31,16 @@ export class Transitions {
     this.#reading = true;
     try {
       const first = this.#next === null;
+      const log = this.#log;
       const after = first ? "" : `&after=${this.#next}`;
       const answer = await fetch(`/api/events?limit=${SHOWN}${after}`, { cache: "no-store" });
       if (answer.ok) {
         const { next, events } = await answer.json();
-        this.#show(events, first);
-        this.#again ||= !first && events.length === SHOWN;
-        this.#next = next;
+        if (log === this.#log) {
+          this.#show(events, first);
+          this.#again ||= !first && events.length === SHOWN;
+          this.#next = next;
+        }
       }
     } catch {
       // The connection is dead, which the stream tells of; the next change reads on from here.
