@@ -35,10 +35,10 @@ export class Fleet {
     }
   }
 
-  /** Takes in a delta; the places that differ now. Those that left go first: a newcomer may have taken their place. */
+  /** Takes in a delta; the places that differ now, some of them twice. Those that left go first: a newcomer may have taken their place. */
   apply(delta) {
     this.version = delta.version;
-    const dirty = new Set(delta.left);
+    const dirty = [...delta.left];
     for (const place of delta.left) {
       this.places.delete(this.ids[place]);
       this.ids[place] = null;
@@ -54,11 +54,11 @@ export class Fleet {
       this.ids[place] = id;
       this.hosts[place] = host;
       this.places.set(id, place);
-      dirty.add(place);
+      dirty.push(place);
     }
     for (const [place, state] of delta.turned) {
       this.states[place] = state;
-      dirty.add(place);
+      dirty.push(place);
     }
     return dirty;
   }

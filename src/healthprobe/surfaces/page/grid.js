@@ -16,7 +16,7 @@ export class Grid {
   #pixels = null;
   #image = null;
   #pictures = null;
-  #dirty = new Set();
+  #dirty = [];
   #beaconsDue = false;
   #frame = 0;
   #size = LARGEST;
@@ -71,7 +71,7 @@ export class Grid {
     this.#pixels.fill(this.#pictures.empty[0]);
     for (let place = 0; place < this.fleet.length; place += 1) this.#copy(place);
     this.#pen.putImageData(this.#image, 0, 0);
-    this.#dirty.clear();
+    this.#dirty = [];
     this.#paintBeacons();
     this.frames += 1;
     this.onPaint?.();
@@ -79,7 +79,9 @@ export class Grid {
 
   /** These places have changed: they are painted in the next frame. */
   touch(places) {
-    for (const place of places) this.#dirty.add(place);
+    // A page that nobody sees has no frames: what it has to paint then must not grow for ever.
+    if (this.#dirty.length > this.fleet.length) this.#dirty = [...new Set(this.#dirty)];
+    for (const place of places) this.#dirty.push(place);
     this.#beaconsDue = true;
     if (this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#paint());
   }
@@ -104,7 +106,7 @@ export class Grid {
     if (this.#image === null) return;
     let top = Infinity;
     let bottom = -1;
-    const isFew = this.#dirty.size <= ONE_BY_ONE;
+    const isFew = this.#dirty.length <= ONE_BY_ONE;
     for (const place of this.#dirty) {
       this.#copy(place);
       const x = (place % this.columns) * this.#size;
@@ -114,7 +116,7 @@ export class Grid {
       bottom = Math.max(bottom, y + this.#size);
     }
     if (!isFew) this.#pen.putImageData(this.#image, 0, 0, 0, top, this.#image.width, bottom - top);
-    this.#dirty.clear();
+    this.#dirty = [];
     if (this.#beaconsDue) this.#paintBeacons();
     this.frames += 1;
     this.onPaint?.();
