@@ -13,6 +13,7 @@ from healthprobe.surfaces.logs import LogLevel
 from healthprobe.surfaces.recording import drop_records, put_records
 from healthprobe.surfaces.service import run_service
 from healthprobe.surfaces.settings import Settings
+from healthprobe.surfaces.showing import load
 from healthprobe.surfaces.signals import exit_cleanly_at_once
 from healthprobe.testing.engines import OK, Behaviour, Script
 from healthprobe.testing.fleet import FleetProcess
@@ -27,6 +28,7 @@ def run_demo(settings: Settings, *, duration: float | None, as_json: bool, log_l
     engines are gone too.
     """
     exit_cleanly_at_once()
+    load(settings)
     scripts = demo_scripts(beat=settings.interval, failures=settings.failures)
     introduction = f"{len(scripts)} engines crash, hang and recover"
     with TemporaryDirectory(prefix="healthprobe-demo-") as folder, FleetProcess(scripts) as fleet:

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from healthprobe.surfaces.settings import Settings
 
 
+def load(settings: Settings) -> None:
+    """Import what a run with these settings is shown by: the demo's engines, once started, do not wait for that."""
+    if settings.listen is not None:
+        import healthprobe.surfaces.api.app
+        import healthprobe.surfaces.api.server
+        import healthprobe.surfaces.metrics.collector  # noqa: F401
+
+
 class Showing:
     """Shows a run as `settings` ask for: over HTTP, to a collector, both, or not at all.
 
