@@ -22,8 +22,13 @@ open_log = nats_fixtures.open_log
 
 ALL_SHARDS = range(SHARDS)
 
+MANY = 3_000
+"""A thousand events are pruned at once, fewer are read."""
+
 
 class TestJetStreamLog(HealthEventLogContract):
+    many = MANY
+
     @pytest.fixture
     async def log(self, nats_url: str, open_log: OpenLog) -> JetStreamLog:
         return await open_log(nats_url)
@@ -49,6 +54,8 @@ class TestJetStreamLog(HealthEventLogContract):
 
 
 class TestJetStreamLogOnThreeServers(HealthEventLogContract):
+    many = MANY
+
     @pytest.fixture
     async def log(self, nats_cluster_url: str, open_log: OpenLog) -> JetStreamLog:
         return await open_log(nats_cluster_url)
@@ -62,6 +69,7 @@ class TestJetStreamLogByClaims(HealthEventLogContract):
     """All shards are ours, and nobody else can write: our own log is the only way to it."""
 
     keeps_order_across_games = False
+    many = MANY
 
     @pytest.fixture
     async def log(self, nats_url: str, open_log: OpenLog) -> JetStreamLog:

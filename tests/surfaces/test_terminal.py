@@ -21,8 +21,9 @@ def test_the_demo_is_an_introduction_a_line_a_transition_and_a_summary(terminal:
     session.interrupt()
     assert session.end() == 0
     assert_readable(session)
-    introduction, *transitions, summary = session.lines
+    introduction, address, *transitions, summary = session.lines
     assert introduction == "12 engines crash, hang and recover; 3 failures in a row count. Ctrl-C ends it."
+    assert re.fullmatch(r"Look at it: http://127\.0\.0\.1:\d+/", address)
     refused = r"\d\d:\d\d:\d\d  failed     chess-1             3 failures: connection refused"
     assert any(re.fullmatch(refused, line) for line in transitions)
     assert all(re.match(r"\d\d:\d\d:\d\d  (failed|recovered)  ", line) for line in transitions)
