@@ -13,6 +13,8 @@ from healthprobe.surfaces.api.documents import Fleet, Health, Outage, Prober, Pu
 from healthprobe.surfaces.histogram import Histogram
 from healthprobe.surfaces.sight.sight import Sight
 
+_VERSION = version("healthprobe")
+
 
 class FleetAnswers:
     """`GET /healthz` and `GET /api/fleet`."""
@@ -55,7 +57,7 @@ def fleet_document(sight: Sight) -> Fleet:
 def _prober(sight: Sight) -> Prober:
     settings, view, tally = sight.settings, sight.view, sight.tally
     return Prober(
-        version=version("healthprobe"),
+        version=_VERSION,
         started_at=sight.started_at,
         trouble=sight.trouble,
         interval_s=float(settings.interval),
