@@ -20,8 +20,8 @@ from healthprobe.ports import Prober
 from healthprobe.probing.http import HttpProber
 from healthprobe.surfaces.api.app import application
 from healthprobe.surfaces.api.server import serving
-from healthprobe.surfaces.listen import Listen
 from healthprobe.surfaces.durations import Duration
+from healthprobe.surfaces.listen import Listen
 from healthprobe.surfaces.settings import Settings
 from healthprobe.surfaces.sight.histories import Histories
 from healthprobe.surfaces.sight.sight import Connections, Sight
