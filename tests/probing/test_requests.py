@@ -154,3 +154,17 @@ async def test_an_invalid_endpoint_fails_every_time_and_touches_nothing(
 async def test_what_is_no_endpoint_at_all_is_a_failure_of_its_game_alone(text: str, prober: HttpProber) -> None:
     for outcome in await probes(prober, target_at(text), 2):
         assert_failed(outcome, "^invalid endpoint: ")
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["kept", "fresh"])
+async def test_a_probe_of_a_trace_says_so_in_one_header_more(peer: StartPeer, *, keep: bool) -> None:
+    engine = await peer(answering(OK))
+
+    async with HttpProber(keep_connections=keep) as prober:
+        await probes(prober, engine.target(), 2)
+    async with HttpProber(keep_connections=keep, traceparent=lambda _: b"traceparent: 00-7\r\n") as prober:
+        assert await probes(prober, engine.target(), 2) == [HEALTHY, HEALTHY]
+
+    *plain, first, second = (headers_of(request) for request in engine.requests)
+    assert first.pop("traceparent") == second.pop("traceparent") == "00-7"
+    assert plain == [first, second]

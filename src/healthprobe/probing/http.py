@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,7 +28,8 @@ class HttpProber:
 
     It keeps one connection an engine, or with `keep_connections=False` opens one a probe. `descriptor_budget` bounds
     the open connections; by default it is what the process's limit leaves. `tls` is the trust that https is held to;
-    by default the system's roots. Proxies of the environment are ignored: a proxy's 200 is not the engine's.
+    by default the system's roots. `traceparent` gives, by game, a header line that tells an engine a probe's trace.
+    Proxies of the environment are ignored: a proxy's 200 is not the engine's.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class HttpProber:
         descriptor_budget: int | None = None,
         resolver: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
+        traceparent: Callable[[str], bytes] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._keeps = keep_connections
@@ -46,6 +49,7 @@ class HttpProber:
         self._resolver = resolver or CachingResolver()
         self._dialer = Dialer(self._pool, self._resolver, tls)
         self._limits: set[asyncio.Timeout] = set()
+        self._traceparent = traceparent
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -73,7 +77,10 @@ class HttpProber:
         if connection is None:
             return await self._probe_afresh(target, deadline)
         try:
-            answer = await connection.ask(connection.request, now + timeout * _HALF)
+            request = connection.request
+            if self._traceparent is not None:
+                request = _traced(request, self._traceparent(target.game_id))
+            answer = await connection.ask(request, now + timeout * _HALF)
             if answer is HEALTHY:
                 return HEALTHY
             return await self._unless_healthy(target, connection, answer, deadline)
@@ -187,6 +194,8 @@ class HttpProber:
     ) -> ProbeOutcome | Redirect:
         connection = await self._dialer.connect(target, endpoint, progress, deadline)
         connection.request = self._requests.get(target, request)
+        if self._traceparent is not None:
+            request = _traced(request, self._traceparent(target.game_id))
         try:
             answer = await connection.ask(request)
         except asyncio.CancelledError:
@@ -195,6 +204,11 @@ class HttpProber:
         if not self._keeps:
             connection.abort()
         return connection.closing_cause if isinstance(answer, Silence) else answer
+
+
+def _traced(request: bytes, traceparent: bytes) -> bytes:
+    """`request` with one header line more, before the empty line that ends it."""
+    return request[:-2] + traceparent + b"\r\n"
 
 
 def _is_response(outcome: ProbeOutcome) -> bool:

@@ -47,9 +47,15 @@ class Parts:
 
 @asynccontextmanager
 async def composed(
-    settings: Settings, *, telemetry: Telemetry, logger: FilteringBoundLogger, line: EventLine | None = None
+    settings: Settings,
+    *,
+    telemetry: Telemetry,
+    logger: FilteringBoundLogger,
+    line: EventLine | None = None,
+    traceparent: Callable[[str], bytes] | None = None,
 ) -> AsyncIterator[Parts]:
-    """Open what `settings` name, in a running loop, and close it in the end. `line` is how stdout: writes an event.
+    """Open what `settings` name, in a running loop, and close it in the end. `line` is how stdout: writes an event,
+    `traceparent` what a probe's request tells of its trace.
 
     A store or a log that is away is waited for. Raises ConfigurationError before anything is probed.
     """
@@ -66,7 +72,7 @@ async def composed(
         worker: Worker
         log, leases = await patiently(partial(_log, settings, adapters, lambda: worker.games), logger)
         shards = leases or _static_shards(settings)
-        prober = HttpProber(keep_connections=settings.keep_connections)
+        prober = HttpProber(keep_connections=settings.keep_connections, traceparent=traceparent)
         stack.push_async_callback(prober.aclose)
         relays = await _relays(publishers, settings, log, telemetry, logger)
         retention = None if settings.retain is None else Retention(log, publishers.keys(), settings.retain, logger)

@@ -59,7 +59,13 @@ async def _serve(settings: Settings, audience: Audience, duration: float | None)
             if duration is not None:
                 asyncio.get_running_loop().call_later(duration, stop.request)
             async with _given_up_at(stop) as beginning:
-                composing = composed(settings, telemetry=showing.telemetry, logger=audience.logger, line=audience.line)
+                composing = composed(
+                    settings,
+                    telemetry=showing.telemetry,
+                    logger=audience.logger,
+                    line=audience.line,
+                    traceparent=showing.traceparent,
+                )
                 parts = await stack.enter_async_context(composing)
                 running = await patiently(partial(parts.records.list_by_status, RUNNING), audience.logger)
             if beginning.expired():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,8 @@ def load(settings: Settings) -> None:
 class Showing:
     """Shows a run as `settings` ask for: over HTTP, to a collector, both, or not at all.
 
-    The worker is made with `telemetry`; `tally` is what has counted. Raises ConfigurationError where it cannot be.
+    The worker is made with `telemetry`, the prober with `traceparent`; `tally` is what has counted. Raises
+    ConfigurationError where it cannot be.
     """
 
     def __init__(self, settings: Settings, logger: FilteringBoundLogger) -> None:
@@ -41,11 +42,13 @@ class Showing:
 
             self.tally = Histories()
         self.telemetry: Telemetry = self.tally
+        self.traceparent: Callable[[str], bytes] | None = None
         if settings.otlp is not None:
             from healthprobe.surfaces.otlp.opening import otlp
 
             self._otlp = otlp(settings.otlp, self.tally, logger)
             self.telemetry = self._otlp.telemetry
+            self.traceparent = self._otlp.telemetry.traceparent
 
     @property
     def _is_wanted(self) -> bool:

@@ -58,6 +58,20 @@ def test_only_failures_and_ticks_are_noted(tracing: TracingTelemetry, notes: Not
     assert len(notes) == 0
 
 
+def test_the_span_of_a_failed_probe_is_the_one_that_its_request_has_named(
+    tracing: TracingTelemetry, notes: Notes
+) -> None:
+    named = tracing.traceparent("a")
+    assert tracing.traceparent("a") == named, "a second connection asks for the same probe"
+    assert tracing.traceparent("b") != named
+    tracing.record_probe("a", FAILED, 0.002, 0.0)
+    (probe,) = notes.taken()
+    assert isinstance(probe, FailedProbe)
+    assert named == f"traceparent: 00-{probe.place.trace_id:032x}-{probe.place.span_id:016x}-01\r\n".encode()
+    assert probe.place.trace_id == probe.tick.trace_id
+    assert tracing.traceparent("a") != named, "the next probe is another span"
+
+
 def test_a_tick_that_was_dropped_before_it_began_does_not_end_the_one_under_way(
     tracing: TracingTelemetry, notes: Notes
 ) -> None:

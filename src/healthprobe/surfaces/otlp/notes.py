@@ -44,9 +44,10 @@ class PassedTick:
 
 @dataclass(frozen=True, slots=True)
 class FailedProbe:
-    """A probe that failed, within the tick at `tick`. `duration` and `lateness` are seconds."""
+    """A probe at `place` that failed, within the tick at `tick`. `duration` and `lateness` are seconds."""
 
     tick: Place
+    place: Place
     ended: int
     duration: float
     lateness: float

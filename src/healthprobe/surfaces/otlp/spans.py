@@ -68,7 +68,7 @@ class Spans:
         }
         return self._span(
             "GET",
-            probe.tick.child(),
+            probe.place,
             (_before(probe.ended, probe.duration), probe.ended),
             attributes,
             parent=probe.tick,

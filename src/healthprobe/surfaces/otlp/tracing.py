@@ -15,7 +15,7 @@ class TracingTelemetry:
     """A Telemetry before another. A probe that succeeds costs one call and one comparison more.
 
     `endpoint_of` tells where the engine of a game is, once somebody knows it. `events` is how many health events the
-    log took.
+    log took. A prober that puts `traceparent` into its requests lets engines tell of the very span that a failure has.
     """
 
     def __init__(self, telemetry: Telemetry, notes: Notes, clock: Callable[[], int] = now_ns) -> None:
@@ -31,12 +31,24 @@ class TracingTelemetry:
         self._notes = notes
         self._clock = clock
         self._tick = Place()
+        self._asked: dict[str, Place] = {}
+
+    def traceparent(self, game_id: str) -> bytes:
+        """The header line that names the span of a game's probe (W3C Trace Context): the same until that is judged."""
+        place = self._asked.get(game_id)
+        if place is None:
+            place = self._asked[game_id] = self._tick.child()
+        return b"traceparent: 00-%032x-%016x-01\r\n" % (place.trace_id, place.span_id)
 
     def record_probe(self, game_id: str, outcome: ProbeOutcome, duration: float, lateness: float) -> None:
         self._record_probe(game_id, outcome, duration, lateness)
+        place = self._asked.pop(game_id, None)
         if outcome is not HEALTHY and isinstance(outcome, Failed):
+            place = place or self._tick.child()
             endpoint = self.endpoint_of(game_id)
-            self._notes.add(FailedProbe(self._tick, self._clock(), duration, lateness, game_id, endpoint, outcome))
+            self._notes.add(
+                FailedProbe(self._tick, place, self._clock(), duration, lateness, game_id, endpoint, outcome)
+            )
 
     def record_health_event(self, event_type: EventType) -> None:
         self._telemetry.record_health_event(event_type)
