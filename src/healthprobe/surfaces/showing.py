@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from healthprobe.surfaces.tally import Tally
+from healthprobe.worker.beside import beside
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -77,10 +77,10 @@ class Showing:
         )
         registry = registry_of(RunCollector(sight))
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(_beside(sight.run()))
+            await stack.enter_async_context(beside(sight.run()))
             if self._otlp is not None:
                 stack.push_async_callback(self._otlp.aclose)
-                await stack.enter_async_context(_beside(self._otlp.run(registry, sight)))
+                await stack.enter_async_context(beside(self._otlp.run(registry, sight)))
             address: str | None = None
             if self._settings.listen is not None:
                 from healthprobe.surfaces.api.app import application
@@ -89,14 +89,3 @@ class Showing:
                 app = application(sight, lambda: exposition(registry), token=self._settings.token)
                 address = await stack.enter_async_context(serving(app, self._settings.listen))
             yield address
-
-
-@asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Let `work` run as long as somebody is inside."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

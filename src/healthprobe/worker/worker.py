@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
@@ -16,6 +14,7 @@ from healthprobe.domain.schedule import AutoLanes, next_tick, spread_window
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import HealthEventLog, Prober, RuntimeRecordStore, ShardTenure, Telemetry
 from healthprobe.worker.appender import Appender
+from healthprobe.worker.beside import beside
 from healthprobe.worker.bystanders import Onlooker, Voice
 from healthprobe.worker.changes import Changes
 from healthprobe.worker.commit import Committer
@@ -144,7 +143,7 @@ class Worker:
             failures_threshold=self._failures_threshold,
             max_concurrency=self._max_concurrency if isinstance(self._max_concurrency, int) else "auto",
         )
-        async with _beside(self._committer.run(), self._newcomers.run(), self._changes.run()):
+        async with beside(self._committer.run(), self._newcomers.run(), self._changes.run()):
             try:
                 with self._stall.watching():
                     await self._tick_for_ever()
@@ -243,15 +242,3 @@ class Worker:
             self._prober.forget(target)
         except Exception as error:  # noqa: BLE001  the prober's own; it keeps what it will not let go of
             self._verdicts.tell_of(error)
-
-
-@asynccontextmanager
-async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Let `works` run as long as somebody is inside."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

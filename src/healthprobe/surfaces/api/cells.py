@@ -17,11 +17,16 @@ from healthprobe.surfaces.api.incidents import incidents_document
 from healthprobe.surfaces.api.stream import sent, streaming
 from healthprobe.surfaces.sight.cells import CONDITIONS, Delta
 from healthprobe.surfaces.sight.sight import Sight
+from healthprobe.worker.portions import in_portions
 
 INCIDENTS = 100
 """How many incidents the page is told of."""
 
 _LAST_VERSION = 2**53
+_DIGITS = bytes(ord("0") + number % 10 for number in range(256))
+_PORTION = 5_000
+"""How many games are named between two turns of the loop, in a fraction of a millisecond."""
+
 _QUICK = 1
 _GZIP = 31
 
@@ -35,7 +40,7 @@ class CellAnswers:
     async def cells(self, _: Request) -> Response:
         """All of them; compressed on a thread of its own, for there may be a hundred thousand."""
         await self._sight.refresh()
-        document = self._document()
+        document = await self._document()
         body = await asyncio.to_thread(_compressed, document)
         headers = {"Cache-Control": "no-store", "Content-Encoding": "gzip"}
         return Response(body, media_type="application/json", headers=headers)
@@ -57,17 +62,19 @@ class CellAnswers:
                 yield sent(msgspec.json.encode(incidents_document(self._sight, INCIDENTS)), "incidents")
         yield sent(b"{}", "reload")
 
-    def _document(self) -> Cells:
+    async def _document(self) -> Cells:
+        """As things are at one moment: names are made of copies, in portions, for there may be very many."""
         cells = self._sight.cells
+        version, conditions, games, hosts = cells.version, bytes(cells.conditions), [*cells.games], [*cells.hosts]
         names = sorted(cells.on_host)
         numbers = {name: number for number, name in enumerate(names)}
         return Cells(
-            version=cells.version,
+            version=version,
             state_names=[condition.value for condition in CONDITIONS],
-            states="".join(map(str, cells.conditions)),
-            ids=[None if game is None else game.game_id for game in cells.games],
+            states=conditions.translate(_DIGITS).decode("ascii"),
+            ids=[None if game is None else game.game_id async for game in in_portions(games, _PORTION)],
             host_names=names,
-            hosts=[numbers.get(host, -1) for host in cells.hosts],
+            hosts=[numbers.get(host, -1) async for host in in_portions(hosts, _PORTION)],
         )
 
 

@@ -14,11 +14,8 @@ from healthprobe.domain.endpoint import masked
 from healthprobe.domain.event import HealthEvent, details_from_document, parse_instant
 from healthprobe.ports import ConfigurationError
 from healthprobe.surfaces.api.documents import Document, Events, Fleet, GameDetails, Incidents, Trouble
-from healthprobe.surfaces.settings import DEFAULT_AT
+from healthprobe.surfaces.settings import DEFAULT_AT, TOKEN
 from healthprobe.surfaces.terminal import printable
-
-TOKEN = "HEALTHPROBE_TOKEN"  # noqa: S105 - the variable's name
-"""The environment variable with the token of a run that wants one: command lines are seen by everybody."""
 
 _TIMEOUT = 5.0
 _LARGEST = 16 * 1024 * 1024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import merge
 from operator import attrgetter
 
 from healthprobe.domain.condition import Condition, condition_of
@@ -16,6 +17,7 @@ from healthprobe.worker.roster import Roster, WatchedGame
 CONDITIONS = tuple(Condition)
 """A condition is written as its place in here."""
 
+_BY_NAME = attrgetter("game_id")
 _EMPTY = len(CONDITIONS)
 _NOWHERE = -1
 _PORTION = 1_000
@@ -110,8 +112,10 @@ class Cells:
                 came.append(game)
             elif self.games[place] is not game:
                 self._settle(place, game, delta)
-        came.sort(key=attrgetter("game_id"))
-        async for game in in_portions(came):
+        chunks = [came[first : first + _PORTION] for first in range(0, len(came), _PORTION)]
+        async for chunk in in_portions(chunks, size=1):  # one sort of a hundred thousand would hold up all probes
+            chunk.sort(key=_BY_NAME)
+        async for game in in_portions(merge(*chunks, key=_BY_NAME)):
             self._settle(self._place_of_newcomer(game.game_id), game, delta)
 
     def _settle(self, place: int, game: WatchedGame, delta: Delta) -> None:

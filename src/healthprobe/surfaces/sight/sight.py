@@ -96,11 +96,10 @@ class Sight:
         async with self._one_at_a_time:
             if self._monotonic() - self._refreshed_at < _FRESH:
                 return
-            delta = await self.cells.update(self.view.roster, self.view.states)
+            if delta := await self.cells.update(self.view.roster, self.view.states):
+                self._deltas.append(delta)  # at once: who watches must never meet a version without its delta
             await self._follow_log()
             self._refreshed_at = self._monotonic()
-        if delta:
-            self._deltas.append(delta)
         async with self._changed:
             self._changed.notify_all()
 
