@@ -13,7 +13,8 @@ from typing import Any, Self
 from urllib.request import urlopen
 
 from tests.servers.nats import _program as nats_server
-from tests.servers.redis import end_with_parent, free_port
+from tests.servers.ports import free_port
+from tests.servers.redis import end_with_parent
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nats" / "nats-server.conf"
 PASSWORD = "pw0of0healthprobe"

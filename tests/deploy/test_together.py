@@ -9,7 +9,7 @@ import pytest
 from tests.deploy import shipped_fixtures
 from tests.deploy.shipped import ShippedNats
 from tests.deploy.test_kubernetes import container_of
-from tests.servers.redis import free_port
+from tests.servers.ports import free_port
 from tests.surfaces.live_engine import LiveEngine
 from tests.surfaces.program import QUICK, Program, documents, next_document
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.request import urlopen
 
-from tests.servers.redis import end_with_parent, free_port
+from tests.servers.ports import free_port
+from tests.servers.redis import end_with_parent
 
 _PATIENCE = 60.0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import psycopg
+from tests.servers.ports import free_port
 
 _PATIENCE = 60.0
 _USER = "postgres"
@@ -41,7 +41,7 @@ class PostgresServer:
     """
 
     def __init__(self) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="healthprobe-postgres-"))
         self._binaries = _binaries(self._folder)
         self._process: subprocess.Popen[bytes] | None = None
@@ -172,12 +172,6 @@ class PostgresServer:
 
     def _last_words(self) -> str:
         return (self._folder / "log").read_text(errors="replace")[-500:]
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def _binaries(folder: Path) -> Path:

@@ -6,7 +6,6 @@ import ctypes
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import redis
+from tests.servers.ports import free_port
 
 STREAM = "runtime:health_events"
 """The stream of a URL that names none."""
@@ -167,9 +167,3 @@ def _program() -> Path:
     assert package is not None
     assert package.origin is not None
     return Path(package.origin).parent / "bin" / "redis-server"
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])

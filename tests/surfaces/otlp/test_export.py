@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from structlog.testing import capture_logs
-from tests.servers.redis import free_port
+from tests.servers.ports import free_port
 from tests.surfaces.metrics.scene import Scene
 from tests.surfaces.otlp.receiver import Receiver, attributes
 
