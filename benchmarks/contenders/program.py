@@ -23,7 +23,7 @@ class HealthprobeRun:
     """The program in a process of its own, probing what `records` lists: a JSON file, or the embedded store.
 
     With `cluster`, the URL of one, it is an instance of that. `interval` is in seconds. At port
-    `listen` it shows itself.
+    `listen` it shows itself; to the collector at `otlp` it sends metrics and spans. `options` are given as they are.
     """
 
     records: Literal["file", "sqlite"]
@@ -31,11 +31,14 @@ class HealthprobeRun:
     cluster: str | None = None
     interval: float = INTERVAL
     listen: int | None = None
+    otlp: str | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         told = f"healthprobe run, {self.records}: records" + (", fresh" if self.connections == "fresh" else "")
         told += ", seen" if self.listen is not None else ""
+        told += ", traced" if self.otlp is not None else ""
         return told if self.cluster is None else f"{told}, in a cluster"
 
     @contextmanager
@@ -48,6 +51,9 @@ class HealthprobeRun:
         command += [f"--connections={'reuse' if self.connections == 'kept' else 'fresh'}"]
         if self.listen is not None:
             command.append(f"--listen=127.0.0.1:{self.listen}")
+        if self.otlp is not None:
+            command.append(f"--otlp={self.otlp}")
+        command += self.options
         with running(command, course.workspace) as child:
             warm_up = _TICKS_BEFORE * course.engine_count
             probing = Probing(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from healthprobe.domain.endpoint import Endpoint, InvalidEndpoint, parse_endpoint
 from healthprobe.domain.outcome import Failed, FailureKind
+from healthprobe.domain.probe_settings import PLAIN, ProbeSettings
 from healthprobe.domain.record import RuntimeRecord
 
 
@@ -15,12 +16,14 @@ class ProbeTarget:
 
     Targets are compared by identity: a record that changed gets a new target, and whatever a prober kept for the old
     one (a connection to an engine that is gone) can never answer for the new. `endpoint` is the failure that every
-    probe of the game has where its record names no probeable address. `timeout` is in seconds.
+    probe of the game has where its record names no probeable address. `timeout` is in seconds. `settings` are the
+    game's own; its port and its timeout, where it has them, are those of `endpoint` and `timeout` already.
     """
 
     game_id: str
     endpoint: Endpoint | Failed
     timeout: float
+    settings: ProbeSettings = PLAIN
 
 
 def target_of(record: RuntimeRecord, timeout: float) -> ProbeTarget:

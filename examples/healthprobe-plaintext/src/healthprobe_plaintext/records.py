@@ -45,7 +45,7 @@ class CsvRecords:
             raise StoreError(f"{self._path}:{line}: no {missing[0]}; write {','.join(COLUMNS)}")
         if not cells["game_id"]:
             raise StoreError(f"{self._path}:{line}: a game without an id")
-        return RuntimeRecord(**cells)
+        return RuntimeRecord(*(cells[column] for column in COLUMNS))
 
 
 @asynccontextmanager

@@ -10,6 +10,9 @@ from healthprobe.domain.outcome import HEALTHY, Failed, ProbeOutcome
 from healthprobe.ports import Telemetry
 from healthprobe.surfaces.otlp.notes import FailedProbe, Notes, PassedTick, Place, now_ns
 
+_MOST_SPANS = 1_000_000
+"""After so many games, most of them gone by then, their span ids are drawn anew."""
+
 
 class TracingTelemetry:
     """A Telemetry before another. A probe that succeeds costs one call and one comparison more.
@@ -30,21 +33,22 @@ class TracingTelemetry:
         self._record_probe = telemetry.record_probe
         self._notes = notes
         self._clock = clock
-        self._tick = Place()
-        self._asked: dict[str, Place] = {}
+        self._spans: dict[str, tuple[int, bytes]] = {}
+        self._begin_tick()
 
     def traceparent(self, game_id: str) -> bytes:
-        """The header line that names the span of a game's probe (W3C Trace Context): the same until that is judged."""
-        place = self._asked.get(game_id)
-        if place is None:
-            place = self._asked[game_id] = self._tick.child()
-        return b"traceparent: 00-%032x-%016x-01\r\n" % (place.trace_id, place.span_id)
+        """The header line that names the span of a game's probe (W3C Trace Context).
+
+        Each tick has a trace of its own and asks each game once, so that a game may keep one span id for ever: nothing
+        is drawn or written out for a probe. One that is judged after its tick has ended is told of in the next.
+        """
+        known = self._spans.get(game_id)
+        return self._opening + (known or self._span_of(game_id))[1]
 
     def record_probe(self, game_id: str, outcome: ProbeOutcome, duration: float, lateness: float) -> None:
         self._record_probe(game_id, outcome, duration, lateness)
-        place = self._asked.pop(game_id, None)
         if outcome is not HEALTHY and isinstance(outcome, Failed):
-            place = place or self._tick.child()
+            place = Place(self._tick.trace_id, (self._spans.get(game_id) or self._span_of(game_id))[0])
             endpoint = self.endpoint_of(game_id)
             self._notes.add(
                 FailedProbe(self._tick, place, self._clock(), duration, lateness, game_id, endpoint, outcome)
@@ -59,4 +63,15 @@ class TracingTelemetry:
         if dropped and not duration:  # one that was dropped before it began: the one under way goes on
             return
         self._notes.add(PassedTick(self._tick, self._clock(), duration, games, dropped))
+        self._begin_tick()
+
+    def _begin_tick(self) -> None:
         self._tick = Place()
+        self._opening = b"traceparent: 00-%032x-" % self._tick.trace_id
+        if len(self._spans) > _MOST_SPANS:
+            self._spans.clear()
+
+    def _span_of(self, game_id: str) -> tuple[int, bytes]:
+        span_id = self._tick.child().span_id
+        known = self._spans[game_id] = (span_id, b"%016x-01\r\n" % span_id)
+        return known
