@@ -6,14 +6,13 @@ import asyncio
 import csv
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import fields
 from pathlib import Path
 
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import StoreError
 from healthprobe_plaintext.location import path_of
 
-COLUMNS = tuple(field.name for field in fields(RuntimeRecord))
+COLUMNS = ("game_id", "current_container_id", "engine_endpoint", "status")
 
 
 class CsvRecords:
