@@ -44,7 +44,7 @@ class CsvRecords:
             raise StoreError(f"{self._path}:{line}: no {missing[0]}; write {','.join(COLUMNS)}")
         if not cells["game_id"]:
             raise StoreError(f"{self._path}:{line}: a game without an id")
-        return RuntimeRecord(*(cells[column] for column in COLUMNS))
+        return RuntimeRecord(cells["game_id"], cells["current_container_id"], cells["engine_endpoint"], cells["status"])
 
 
 @asynccontextmanager
