@@ -15,6 +15,7 @@ from benchmarks.scale.imaginary import record_of
 from benchmarks.scale.spent import Servers, Spent, connected, servers
 from healthprobe.adapters.nats import JetStreamRecords
 from healthprobe.adapters.nats.jetstream import JetStream, Request
+from healthprobe.domain.policy import Thresholds
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.schedule import spread_window
 from healthprobe.domain.shard import Slice
@@ -84,7 +85,7 @@ async def _changed(
 
 
 async def _cut(kept: Servers, listed: list[RuntimeRecord]) -> tuple[Spent, Spent, Spent]:
-    empty = Roster(spread_window(5.0, 2.0), 2.0)
+    empty = Roster(spread_window(5.0, 2.0), 2.0, Thresholds(3))
     with kept.spending() as cut:
         roster, change = await empty.updated(listed, _THIRD)
     assert change.appeared

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.outcome import HEALTHY
+from healthprobe.domain.policy import Thresholds
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import AT_ONCE, Window, lanes_needed
 from healthprobe.domain.target import ProbeTarget
@@ -110,7 +111,7 @@ async def updated(roster: Roster, listings: Iterable[list[RuntimeRecord]]) -> Ro
 
 @pytest.mark.parametrize("listing", [GAMES, MOVED, OTHERS, list(GAMES)])
 async def test_a_new_list_is_looked_at_in_portions(listing: list[RuntimeRecord]) -> None:
-    roster = await updated(Roster(Window(0.1, 2.9), 2.0), [GAMES])
+    roster = await updated(Roster(Window(0.1, 2.9), 2.0, Thresholds(3)), [GAMES])
     turns = Turns()
     async with turns.counted():
         await roster.updated(Watched(listing, turns))
@@ -196,7 +197,7 @@ def names(records: Iterable[RuntimeRecord]) -> set[str]:
 def test_a_roster_has_each_listed_game_once_by_its_first_record_and_in_the_order_of_phases(
     listings: list[list[RuntimeRecord]],
 ) -> None:
-    roster = asyncio.run(updated(Roster(Window(0.1, 2.9), 2.0), listings))
+    roster = asyncio.run(updated(Roster(Window(0.1, 2.9), 2.0, Thresholds(3)), listings))
     ids = [record.game_id for record in listings[-1]]
     assert {watched.game_id: watched.record for watched in roster.games} == {
         game_id: listings[-1][ids.index(game_id)] for game_id in ids
@@ -209,7 +210,7 @@ def test_a_roster_has_each_listed_game_once_by_its_first_record_and_in_the_order
 @settings(max_examples=60, deadline=None)
 @given(listings)
 def test_what_a_list_changes_is_what_tells_it_from_the_one_before(listings: list[list[RuntimeRecord]]) -> None:
-    before = asyncio.run(updated(Roster(Window(0.1, 2.9), 2.0), listings[:-1]))
+    before = asyncio.run(updated(Roster(Window(0.1, 2.9), 2.0, Thresholds(3)), listings[:-1]))
     after, change = asyncio.run(before.updated(listings[-1]))
     assert set(change.appeared) == set(after.by_id) - set(before.by_id)
     assert set(change.left) == set(before.by_id) - set(after.by_id)
@@ -219,7 +220,7 @@ def test_what_a_list_changes_is_what_tells_it_from_the_one_before(listings: list
 
 
 async def test_many_games_without_room_to_spread_are_all_due_at_once() -> None:
-    roster = await updated(Roster(AT_ONCE, 2.0), [GAMES])
+    roster = await updated(Roster(AT_ONCE, 2.0, Thresholds(3)), [GAMES])
     assert set(roster.phases) == {0.0}
     assert roster.most_in_flight == len(roster) == MANY
 

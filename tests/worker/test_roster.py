@@ -8,6 +8,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from healthprobe.domain.policy import Thresholds
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import lanes_needed, spread_window
 from healthprobe.domain.shard import shard_of
@@ -15,7 +16,7 @@ from healthprobe.testing.stage import game
 from healthprobe.worker.roster import Roster, RosterChange
 
 TIMEOUT = 2.0
-EMPTY = Roster(spread_window(5.0, TIMEOUT), TIMEOUT)
+EMPTY = Roster(spread_window(5.0, TIMEOUT), TIMEOUT, Thresholds(3))
 
 Records = list[RuntimeRecord]
 records = st.lists(st.builds(game, st.sampled_from("abcde"), st.sampled_from(["c1", "c2"])), max_size=12)

@@ -32,12 +32,14 @@ class GameState:
 
     `consecutive_failures` is the current run, and in an incident the whole run since its first failure. `container_id`
     is the container that the run was counted in. `pending` was decided and is not in the log yet.
+    `consecutive_successes` are those in an incident that would end it, had there been enough of them.
     """
 
     standing: Standing
     consecutive_failures: int = 0
     container_id: str = ""
     pending: Details | None = None
+    consecutive_successes: int = 0
 
     @property
     def in_incident(self) -> bool:
@@ -53,10 +55,13 @@ UNREAD = GameState(Standing.UNREAD)
 _CALM = GameState(Standing.CLOSED)
 
 
-def after_failure(state: GameState | None, failed: Failed, container_id: str, threshold: int) -> GameState:
+def after_failure(
+    state: GameState | None, failed: Failed, container_id: str, threshold: int, *, decides: bool = True
+) -> GameState:
     """The state after one more failure; its `pending` is new where this failure reached the threshold.
 
-    A new container starts a count that no incident has published yet afresh; an open incident stays open.
+    A new container starts a count that no incident has published yet afresh; an open incident stays open. One that
+    `decides` nothing is counted, and the next that does decides for it.
     """
     before = state or _CALM
     inherited = before.consecutive_failures
@@ -64,21 +69,27 @@ def after_failure(state: GameState | None, failed: Failed, container_id: str, th
         inherited = 0
     count = inherited + 1
     pending = before.pending
-    if pending is None and before.standing is Standing.CLOSED and count >= threshold:
+    if decides and pending is None and before.standing is Standing.CLOSED and count >= threshold:
         pending = ProbeFailedDetails(count, failed.last_status, failed.last_error)
     return GameState(before.standing, count, container_id, pending)
 
 
-def after_success(state: GameState | None) -> GameState | None:
-    """The state after a success; its `pending` is new where this success ends an incident.
+def after_success(state: GameState | None, threshold: int = 1, *, decides: bool = True) -> GameState | None:
+    """The state after a success; its `pending` is new where that is the last of `threshold` which end an incident.
 
     A count that was not published goes back to nothing, silently. While a `probe_failed` waits for the log, a success
-    decides nothing and leaves the run as it is: the next success after the log took it ends the incident.
+    decides nothing and leaves the run as it is: the next success after the log took it ends the incident. One that
+    `decides` nothing is counted, and the next that does decides for it.
     """
     if state is None:
         return None
     if state.pending is None and state.standing is Standing.OPEN:
-        return replace(state, consecutive_failures=0, pending=ProbeRecoveredDetails(state.consecutive_failures))
+        in_a_row = state.consecutive_successes + 1
+        if not decides or in_a_row < threshold:
+            return replace(state, consecutive_successes=in_a_row)
+        return GameState(
+            Standing.OPEN, container_id=state.container_id, pending=ProbeRecoveredDetails(state.consecutive_failures)
+        )
     if state.in_incident:
         return state
     return _unless_calm(replace(state, consecutive_failures=0))

@@ -36,6 +36,8 @@ class Agenda:
             game = self._games[position]
             position += 1
             self._next = position
+            if game.every > 1 and not game.has_its_tick():
+                continue
             if game.not_before <= now or self._at_once:
                 return game
         return None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Self
+from typing import Protocol, Self
 
 from healthprobe.domain.outcome import Failed, FailureKind, Inconclusive, ProbeOutcome
 from healthprobe.domain.schedule import DEADLINE_SLACK
 from healthprobe.ports import Prober
-from healthprobe.worker.agenda import Agenda
 from healthprobe.worker.fault import end_if_cancelled
 from healthprobe.worker.roster import WatchedGame
 
@@ -17,6 +16,14 @@ Judge = Callable[[WatchedGame, ProbeOutcome, float], None]
 """What to do with an outcome: the game, what its probe gave, and when that began (monotonic seconds)."""
 
 _CHECKS_PER_TIMEOUT = 4
+
+
+class Due(Protocol):
+    """Where lanes get their games from."""
+
+    def take(self, now: float) -> WatchedGame | None:
+        """The next game that is due `now`, in monotonic seconds, or None."""
+        ...
 
 
 class Lane:
@@ -42,7 +49,7 @@ class Lanes:
 
     def __init__(
         self,
-        agenda: Agenda,
+        agenda: Due,
         prober: Prober,
         judge: Judge,
         *,
@@ -135,16 +142,16 @@ class Lanes:
         if overdue:
             lane.task.uncancel()
         end_if_cancelled()
-        if overdue:
-            return Failed(
-                0, f"timed out after {self._probe_timeout:g}s without an answer of the prober", FailureKind.TIMEOUT
-            )
+        if overdue and lane.game is not None:
+            timeout = lane.game.target.timeout
+            return Failed(0, f"timed out after {timeout:g}s without an answer of the prober", FailureKind.TIMEOUT)
         return Inconclusive("a fault of the prober's own: it cancelled itself")
 
     def _end_overdue(self) -> None:
-        latest = self._monotonic() - self._probe_timeout - 2 * DEADLINE_SLACK
+        latest = self._monotonic() - 2 * DEADLINE_SLACK
         for lane in self._lanes:
-            if lane.game is not None and lane.started < latest and not lane.overdue:
+            game = lane.game
+            if game is not None and lane.started < latest - game.target.timeout and not lane.overdue:
                 lane.overdue = True
                 lane.task.cancel()
         self._check = self._loop.call_later(self._probe_timeout / _CHECKS_PER_TIMEOUT, self._end_overdue)

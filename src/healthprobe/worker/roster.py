@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from operator import attrgetter
 
+from healthprobe.domain.policy import Thresholds
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.domain.schedule import Window, fraction_of, lanes_needed
+from healthprobe.domain.schedule import Window, fraction_of, lanes_needed, spread_window
 from healthprobe.domain.shard import SHARDS, shard_of
 from healthprobe.domain.target import ProbeTarget, target_of
 from healthprobe.worker.portions import in_portions
@@ -24,22 +25,40 @@ _SLICES = 64
 _CUT_AT_ONCE = 1_000
 """How many records are put to their shards between two turns of the loop, in a fraction of a millisecond."""
 
+_FIRST = -1
+
 
 class WatchedGame:
     """One running game: its record, its target, its shard, and its phase in seconds after the start of a tick.
 
-    `not_before` is the monotonic time, in seconds, before which it is not due again.
+    `not_before` is the monotonic time, in seconds, before which it is not due again. It has its turn in each `every`-th
+    tick, and is judged by `thresholds`.
     """
 
-    __slots__ = ("game_id", "not_before", "phase", "record", "shard", "target")
+    __slots__ = ("_passes", "every", "game_id", "not_before", "phase", "record", "shard", "target", "thresholds")
 
-    def __init__(self, record: RuntimeRecord, target: ProbeTarget, phase: float, shard: int) -> None:
+    def __init__(
+        self, record: RuntimeRecord, target: ProbeTarget, phase: float, shard: int, thresholds: Thresholds
+    ) -> None:
         self.game_id = record.game_id
         self.record = record
         self.target = target
         self.phase = phase
         self.shard = shard
+        self.thresholds = thresholds
         self.not_before = 0.0
+        self.every = target.settings.every
+        self._passes = _FIRST
+
+    def has_its_tick(self) -> bool:
+        """Whether this tick is its own; to be asked once a tick. The first always is, the second may come sooner than
+        later ones, so that games which came together are spread over the ticks.
+        """
+        if self._passes > 0:
+            self._passes -= 1
+            return False
+        self._passes = self.shard % self.every if self._passes == _FIRST else self.every - 1
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +80,7 @@ class RosterChange:
 class Roster:
     """All that depends on one list of records. It is never changed: another list makes another roster.
 
+    `thresholds` and `probe_timeout` are for games that have none of their own. `interval` is seconds.
     `games` and their `phases` are in ascending order of phase. With `shards` they are those of these alone, and `cut`
     is the list by shards, so that one that comes or goes costs what it has, and not what all others have.
     `most_in_flight` is how many probes are in flight at once where every engine hangs, `repeated` the ids that are
@@ -69,6 +89,8 @@ class Roster:
 
     window: Window
     probe_timeout: float
+    thresholds: Thresholds
+    interval: float | None = None
     shards: frozenset[int] | None = None
     records: Sequence[RuntimeRecord] = ()
     cut: Cut = ()
@@ -110,6 +132,17 @@ class Roster:
             repeated=frozenset(comparison.repeated),
         )
         return (await _in_order(roster) if change.appeared or change.retired else roster), change
+
+    def watched(self, record: RuntimeRecord, shard: int) -> WatchedGame:
+        """The game of `record`, prepared for its probes."""
+        target = target_of(record, self.probe_timeout)
+        window, settings, common = self.window, target.settings, self.thresholds
+        if self.interval is not None and target.timeout != self.probe_timeout:
+            window = spread_window(self.interval, target.timeout)
+        thresholds = common
+        if settings.failures is not None or settings.successes is not None:
+            thresholds = Thresholds(settings.failures or common.failures, settings.successes or common.successes)
+        return WatchedGame(record, target, window.phase(fraction_of(record.game_id)), shard, thresholds)
 
     async def _cut(self, records: Sequence[RuntimeRecord]) -> Cut:
         if records is self.records and self.cut:
@@ -156,7 +189,8 @@ class _Comparison:
             self.repeated.add(game_id)
             return
         known = self._left.get(game_id)
-        if known is not None and (known.record is record or known.record == record):
+        if known is not None and (known.record is record or _differ_in_silence_alone(known.record, record)):
+            known.record = record
             self.by_id[game_id] = self._left.pop(game_id)
         else:
             self._watch(record, shard_of(game_id) if known is None else known.shard)
@@ -168,8 +202,7 @@ class _Comparison:
 
     def _watch(self, record: RuntimeRecord, shard: int) -> None:
         before = self._before
-        phase = before.window.phase(fraction_of(record.game_id))
-        game = WatchedGame(record, target_of(record, before.probe_timeout), phase, shard)
+        game = before.watched(record, shard)
         self.by_id[record.game_id] = game
         if (known := self._left.pop(record.game_id, None)) is None:
             self._appeared.append(record.game_id)
@@ -177,6 +210,11 @@ class _Comparison:
             self._retired.append(known.target)
         if before.shards is None or shard in before.shards:
             self._newcomers.append(game)
+
+
+def _differ_in_silence_alone(one: RuntimeRecord, other: RuntimeRecord) -> bool:
+    """Whether both say the same of the engine: silence is no reason to ask anew."""
+    return one == other or one == replace(other, silenced_until=one.silenced_until, silenced_why=one.silenced_why)
 
 
 async def _in_order(roster: Roster) -> Roster:
@@ -187,9 +225,10 @@ async def _in_order(roster: Roster) -> Roster:
     games: list[WatchedGame] = []
     phases: list[float] = []
     most_in_flight = 0
+    longest = max((game.target.timeout for game in roster.by_id.values()), default=roster.probe_timeout)
     async for each in in_portions(slices, size=1):
         counted = len(games)
         games.extend(sorted(each, key=attrgetter("phase")))
         phases.extend(game.phase for game in games[counted:])
-        most_in_flight = lanes_needed(phases, roster.probe_timeout, counted=counted, most=most_in_flight)
+        most_in_flight = lanes_needed(phases, longest, counted=counted, most=most_in_flight)
     return replace(roster, games=games, phases=phases, most_in_flight=most_in_flight)

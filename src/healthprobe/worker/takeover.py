@@ -9,7 +9,7 @@ from healthprobe.domain.target import ProbeTarget
 from healthprobe.worker.bystanders import Voice
 from healthprobe.worker.ledger import Ledger
 from healthprobe.worker.portions import in_portions
-from healthprobe.worker.roster import Roster, RosterChange
+from healthprobe.worker.roster import Roster, RosterChange, WatchedGame
 
 
 class Takeover:
@@ -17,14 +17,25 @@ class Takeover:
 
     Nothing about a new game is decided before the log has told of it: the ledger has admitted it when the roster names
     it, and not after. What was decided when its shard was ours the last time is dropped. All of it is done in portions,
-    and one that is cancelled in the middle leaves one roster or the other in force. `forget` is told of targets that
-    are not probed any more.
+    and one that is cancelled in the middle leaves one roster or the other in force. `welcome` is told of newcomers,
+    `forget` of targets that are not probed any more, `dismiss` of games.
     """
 
-    def __init__(self, roster: Roster, ledger: Ledger, forget: Callable[[ProbeTarget], None], logger: Voice) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        ledger: Ledger,
+        *,
+        welcome: Callable[[Sequence[WatchedGame]], None],
+        forget: Callable[[ProbeTarget], None],
+        dismiss: Callable[[str], None],
+        logger: Voice,
+    ) -> None:
         self.roster = roster
         self._ledger = ledger
+        self._welcome = welcome
         self._forget = forget
+        self._dismiss = dismiss
         self._logger = logger
 
     async def to(self, records: Sequence[RuntimeRecord], shards: frozenset[int] | None) -> RosterChange:
@@ -36,10 +47,12 @@ class Takeover:
                 self._ledger.abandon(game_id)
             self._ledger.admit(game_id)
         self.roster = roster
+        self._welcome(change.newcomers)
         async for target in in_portions(change.retired):
             self._forget(target)
         async for game_id in in_portions(change.left):
             self._ledger.dismiss(game_id)
+            self._dismiss(game_id)
         async for game_id in in_portions(sorted(change.repeated)):
             self._logger.warning("game is listed more than once, only its first record counts", game_id=game_id)
         return change

@@ -1,82 +1,81 @@
-"""The verdicts: each outcome is weighed, whether it counts and what it decides."""
+"""The verdicts: all that stands between what a probe gave and what is decided, put together and kept running."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
-from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive, ProbeOutcome
-from healthprobe.ports import ShardTenure
-from healthprobe.worker.bystanders import Voice
+from healthprobe.domain.outcome import ProbeOutcome
+from healthprobe.domain.target import ProbeTarget
+from healthprobe.ports import Prober, ShardTenure, Telemetry
+from healthprobe.worker.beside import beside
+from healthprobe.worker.canaries import Canaries
+from healthprobe.worker.confirmations import Confirmations
+from healthprobe.worker.grace import Grace
+from healthprobe.worker.judgement import Judgement
 from healthprobe.worker.ledger import Ledger
-from healthprobe.worker.once_a_minute import OnceAMinute
-from healthprobe.worker.roster import WatchedGame
-from healthprobe.worker.stall import StallWatch
-from healthprobe.worker.takeover import Takeover
-
-_STOOD_STILL = Inconclusive("the prober itself stood still")
+from healthprobe.worker.roster import Roster, WatchedGame
+from healthprobe.worker.stall import StallWatches
+from healthprobe.worker.terms import Terms
+from healthprobe.worker.weighing import Weighing
 
 
 class Verdicts:
-    """Takes outcomes into account. `on_decision` is called when one has decided a transition.
+    """Takes outcomes into account: by the loop's own stalls, the canaries, the grace of newcomers, the policy.
 
-    `interval` is seconds; `record_probe` is the telemetry's own, for it is called once a probe.
+    `roster` tells the games in force. `on_decision` is called when a transition waits for the log, `on_sight` with
+    whether this worker sees when that has changed.
     """
 
     def __init__(
         self,
+        terms: Terms,
         ledger: Ledger,
-        takeover: Takeover,
-        stall: StallWatch,
-        shards: ShardTenure | None,
-        logger: Voice,
         *,
-        interval: float,
-        record_probe: Callable[[str, ProbeOutcome, float, float], None],
+        prober: Prober,
+        telemetry: Telemetry,
+        canaries: Sequence[ProbeTarget],
+        shards: ShardTenure | None,
+        roster: Callable[[], Roster],
+        lane_limit: Callable[[], int],
         on_decision: Callable[[], None],
-        monotonic: Callable[[], float],
+        on_sight: Callable[[bool], None] | None,
     ) -> None:
-        self._ledger = ledger
-        self._takeover = takeover
-        self._stall = stall
-        self._shards = shards
-        self._interval = interval
-        self._record_probe = record_probe
-        self._on_decision = on_decision
-        self._monotonic = monotonic
-        self._inconclusive = OnceAMinute(logger, "probe inconclusive", monotonic)
-        self._faults = OnceAMinute(logger, "judging an outcome failed", monotonic)
+        self.grace = Grace(terms.policy.grace, terms.monotonic)
+        self.judgement = Judgement(terms, ledger, roster, on_decision)
+        self.stalls = StallWatches(terms.probe_timeout, terms.monotonic)
+        self._confirmations = Confirmations(terms, prober, self.weigh_beside, lane_limit)
+        self._weighing = Weighing(
+            terms,
+            ledger,
+            judgement=self.judgement,
+            grace=self.grace,
+            stalls=self.stalls,
+            shards=shards,
+            roster=roster,
+            record_probe=telemetry.record_probe,
+            confirm=None if terms.policy.confirm is None else self._confirmations.call,
+        )
+        self.canaries = Canaries(terms, canaries, prober, settle=self._weighing.settle, on_sight=on_sight)
+        if canaries:
+            self._weighing.ask(self.canaries)
+        self.weigh = self._weighing.weigh
+        self.tell_of = self._weighing.tell_of
 
-    def weigh(self, game: WatchedGame, outcome: ProbeOutcome, started: float, due: float) -> None:
-        """Take one outcome into account. Never raises: one probe's fault is not another's."""
-        try:
-            now = self._monotonic()
-            if self._stall.spans(started, now):
-                outcome = _STOOD_STILL
-            if outcome is not HEALTHY or self._ledger.states:
-                self._decide(game, outcome, started, now)
-            self._record_probe(game.game_id, outcome, now - started, started - due)
-        except Exception as error:  # noqa: BLE001  a collaborator's, or our own
-            self.tell_of(error)
+    def weigh_beside(self, game: WatchedGame, outcome: ProbeOutcome, started: float) -> None:
+        """Take the outcome of a probe into account that belongs to no tick, and so began when it was due."""
+        self._weighing.weigh(game, outcome, started, started)
 
-    def tell_of(self, fault: Exception) -> None:
-        """Say what went wrong beside an outcome, once a minute."""
-        self._faults.tell(f"{type(fault).__name__}: {fault}")
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Ask the canaries, confirm, and release what was held, as long as somebody is inside."""
+        async with beside(self._confirmations.run(), self.canaries.run(), self.judgement.held.run()):
+            yield
 
-    def _decide(self, game: WatchedGame, outcome: ProbeOutcome, started: float, now: float) -> None:
-        if isinstance(outcome, Inconclusive):
-            self._inconclusive.tell(outcome.cause)
-            return
-        concerned = isinstance(outcome, Failed) or game.game_id in self._ledger.states
-        if concerned and self._counts(game, started, now) and self._ledger.judge(game.record, outcome):
-            self._on_decision()
-
-    def _counts(self, game: WatchedGame, started: float, now: float) -> bool:
-        """Whether the game is still listed as it was, and its shard has been ours since its probe began.
-
-        What is older than an interval is stale: another instance may have seen more since.
-        """
-        if self._takeover.roster.by_id.get(game.game_id) is not game:
-            return False
-        if self._shards is None:
-            return True
-        return now - started <= self._interval and self._shards.covers(game.shard, started)
+    async def settle(self) -> None:
+        """Do at once, and to its end, what is done beside the ticks of a run."""
+        await self.canaries.settle_all()
+        while self._confirmations.waiting:
+            await self._confirmations.drain()
+            await self.canaries.settle_all()
+        self.judgement.held.settle()

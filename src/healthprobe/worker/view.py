@@ -11,6 +11,7 @@ from healthprobe.worker.commit import Committer
 from healthprobe.worker.ledger import Ledger
 from healthprobe.worker.roster import Roster
 from healthprobe.worker.tick import Tick
+from healthprobe.worker.verdicts import Verdicts
 from healthprobe.worker.watchlist import Watchlist
 
 
@@ -28,11 +29,19 @@ class View:
     """The games of a worker and what it knows of them, as it is now. Nothing here may be changed."""
 
     def __init__(
-        self, watchlist: Watchlist, ledger: Ledger, committer: Committer, watch: Watch, monotonic: Callable[[], float]
+        self,
+        watchlist: Watchlist,
+        ledger: Ledger,
+        *,
+        committer: Committer,
+        verdicts: Verdicts,
+        watch: Watch,
+        monotonic: Callable[[], float],
     ) -> None:
         self._watchlist = watchlist
         self._ledger = ledger
         self._committer = committer
+        self._verdicts = verdicts
         self._watch = watch
         self._monotonic = monotonic
 
@@ -50,6 +59,25 @@ class View:
     def waiting(self) -> Mapping[str, Transition]:
         """By game, the transitions that the log does not have yet."""
         return self._ledger.waiting
+
+    def is_flapping(self, game_id: str) -> bool:
+        """Whether the game is kept in its incident, for it goes up and down."""
+        return game_id in self._verdicts.judgement.flaps
+
+    @property
+    def flapping_games(self) -> int:
+        return len(self._verdicts.judgement.flaps)
+
+    @property
+    def held_decisions(self) -> int:
+        """How many `probe_failed` of a mass failure are decided and not told yet."""
+        return len(self._verdicts.judgement.held)
+
+    @property
+    def blind_for(self) -> float:
+        """For how many seconds no canary answers; 0 while one does, and where there are none."""
+        since = self._verdicts.canaries.blind_since
+        return 0.0 if since is None else self._monotonic() - since
 
     @property
     def log_away_for(self) -> float:

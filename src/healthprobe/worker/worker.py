@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.domain.outcome import ProbeOutcome
-from healthprobe.domain.schedule import AutoLanes, next_tick, spread_window
+from healthprobe.domain.policy import REFERENCE, Policy
+from healthprobe.domain.schedule import AutoLanes, next_tick
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import HealthEventLog, Prober, RuntimeRecordStore, ShardTenure, Telemetry
 from healthprobe.worker.appender import Appender
@@ -23,8 +24,8 @@ from healthprobe.worker.listing import Listing
 from healthprobe.worker.newcomers import Newcomers
 from healthprobe.worker.requirements import require, require_positive
 from healthprobe.worker.roster import Roster, RosterChange, WatchedGame
-from healthprobe.worker.stall import StallWatch
 from healthprobe.worker.takeover import Takeover
+from healthprobe.worker.terms import Terms
 from healthprobe.worker.tick import Tick
 from healthprobe.worker.verdicts import Verdicts
 from healthprobe.worker.view import View, Watch
@@ -47,9 +48,11 @@ class Worker:
     """Watches the running games of a store and writes each transition to a log, exactly once.
 
     `interval` and `probe_timeout` are seconds, `failures_threshold` a count, `max_concurrency` the most probes in
-    flight: a number, or AutoLanes for as many as a tick can need. With `shards` it watches the games of those that are
+    flight: a number, or AutoLanes for as many as a tick can need. `policy` is what is asked of outcomes besides, and
+    where none of the `canaries` answers no failure counts. With `shards` it watches the games of those that are
     its own at the time, and no others. `clock` tells wall time, for `occurred_at` alone; `monotonic` tells seconds, for
-    all durations. `on_commit` is called after the log took events. `view` is what may be seen of it. Raises
+    all durations. `on_commit` is called after the log took events, `on_sight` with whether this worker sees when that
+    has changed. `view` is what may be seen of it. Raises
     ConfigurationError for a missing collaborator and for numbers that are not positive.
     """
 
@@ -64,46 +67,60 @@ class Worker:
         probe_timeout: float,
         failures_threshold: int,
         max_concurrency: int | AutoLanes = DEFAULT_MAX_CONCURRENCY,
+        policy: Policy = REFERENCE,
+        canaries: Sequence[ProbeTarget] = (),
         shards: ShardTenure | None = None,
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
         logger: FilteringBoundLogger | None = None,
         on_commit: Callable[[], None] | None = None,
+        on_sight: Callable[[bool], None] | None = None,
     ) -> None:
         require(records=records, log=log, prober=prober, telemetry=telemetry)
         require_positive(interval=interval, probe_timeout=probe_timeout, failures_threshold=failures_threshold)
         self._logger = Voice(logger)
+        self._terms = terms = Terms(
+            interval=interval,
+            probe_timeout=probe_timeout,
+            failures_threshold=failures_threshold,
+            policy=policy,
+            clock=clock,
+            monotonic=monotonic,
+            logger=self._logger,
+        )
         self._prober = prober
         self._telemetry = Onlooker(telemetry, self._logger)
-        self._interval = interval
-        self._probe_timeout = probe_timeout
-        self._failures_threshold = failures_threshold
         self._max_concurrency = max_concurrency
         self._monotonic = monotonic
         self._patience = interval * _PATIENCE_SHARE
         self._shards = shards
-        self._ledger = Ledger(failures_threshold, clock, self._logger)
-        self._window = spread_window(interval, probe_timeout)
-        roster = Roster(self._window, probe_timeout)
-        takeover = Takeover(roster, self._ledger, self._forget, self._logger)
-        listing = Listing(records, self._telemetry, self._logger, patience=self._patience)
-        self._watchlist = Watchlist(listing, takeover, shards, monotonic)
+        self._ledger = Ledger()
         appender = Appender(self._ledger, log, self._telemetry, self._logger, on_commit=on_commit, monotonic=monotonic)
         self._committer = Committer(self._ledger, log, appender, self._logger, monotonic=monotonic, shards=shards)
-        self._newcomers = Newcomers(
-            prober, self._judge_newcomer, interval=interval, probe_timeout=probe_timeout, monotonic=monotonic
-        )
-        self._stall = StallWatch(probe_timeout, monotonic)
         self._verdicts = Verdicts(
+            terms,
             self._ledger,
-            takeover,
-            self._stall,
-            shards,
-            self._logger,
-            interval=interval,
-            record_probe=telemetry.record_probe,
+            prober=prober,
+            telemetry=telemetry,
+            canaries=canaries,
+            shards=shards,
+            roster=lambda: takeover.roster,
+            lane_limit=self._lane_limit,
             on_decision=self._committer.wake,
-            monotonic=monotonic,
+            on_sight=on_sight,
+        )
+        takeover = Takeover(
+            Roster(terms.window, probe_timeout, terms.thresholds, interval),
+            self._ledger,
+            welcome=self._verdicts.grace.begin,
+            forget=self._forget,
+            dismiss=self._verdicts.judgement.dismiss,
+            logger=self._logger,
+        )
+        listing = Listing(records, self._telemetry, self._logger, patience=self._patience)
+        self._watchlist = Watchlist(listing, takeover, shards, monotonic)
+        self._newcomers = Newcomers(
+            prober, self._verdicts.weigh_beside, interval=interval, probe_timeout=probe_timeout, monotonic=monotonic
         )
         self._changes = Changes(
             self._watchlist,
@@ -115,7 +132,14 @@ class Worker:
         )
         self._ticking = False
         self._watch = Watch()
-        self.view = View(self._watchlist, self._ledger, self._committer, self._watch, monotonic)
+        self.view = View(
+            self._watchlist,
+            self._ledger,
+            committer=self._committer,
+            verdicts=self._verdicts,
+            watch=self._watch,
+            monotonic=monotonic,
+        )
         self._tick_began = 0.0
         self._spread = False
         if shards is not None:
@@ -138,14 +162,17 @@ class Worker:
         """
         self._logger.info(
             "health probe worker started",
-            interval=f"{self._interval:g}s",
-            probe_timeout=f"{self._probe_timeout:g}s",
-            failures_threshold=self._failures_threshold,
+            interval=f"{self._terms.interval:g}s",
+            probe_timeout=f"{self._terms.probe_timeout:g}s",
+            failures_threshold=self._terms.failures_threshold,
             max_concurrency=self._max_concurrency if isinstance(self._max_concurrency, int) else "auto",
         )
-        async with beside(self._committer.run(), self._newcomers.run(), self._changes.run()):
+        async with (
+            beside(self._committer.run(), self._newcomers.run(), self._changes.run()),
+            self._verdicts.running(),
+        ):
             try:
-                with self._stall.watching():
+                with self._verdicts.stalls.watching():
                     await self._tick_for_ever()
             finally:
                 await self._watchlist.aclose()
@@ -163,6 +190,7 @@ class Worker:
             self._telemetry.record_tick(self.games, 0.0, 1)
             return
         await self._pass(began, spread=False)
+        await self._verdicts.settle()
         await self._committer.offer()
         self._telemetry.record_tick(self.games, self._monotonic() - began, 0)
 
@@ -170,24 +198,25 @@ class Worker:
         origin = self._monotonic()
         number = 0
         while True:
-            began = origin + number * self._interval
+            began = origin + number * self._terms.interval
             try:
                 await self._pass(began, spread=True)
             except Exception as error:  # noqa: BLE001  a tick that breaks must not end the watch
                 self._verdicts.tell_of(error)
             now = self._monotonic()
-            number, dropped = next_tick(number, now - origin, self._interval)
+            number, dropped = next_tick(number, now - origin, self._terms.interval)
             self._telemetry.record_tick(self.games, now - began, dropped)
-            await asyncio.sleep(max(origin + number * self._interval - now, 0.0))
+            await asyncio.sleep(max(origin + number * self._terms.interval - now, 0.0))
 
     async def _pass(self, began: float, *, spread: bool) -> None:
         self._ticking = True
         self._tick_began = began
-        self._watch.due_at = began + self._interval
+        self._watch.due_at = began + self._terms.interval
+        self._verdicts.canaries.wake()
         self._spread = spread
         try:
             await self._take_over_for_tick()
-            with self._stall.watching():
+            with self._verdicts.stalls.watching():
                 await self._probe_all()
         finally:
             self._ticking = False
@@ -218,9 +247,9 @@ class Worker:
             self._prober,
             self._judge,
             began=self._tick_began,
-            open_for=self._window.end if self._spread and self._shards is not None else 0.0,
+            open_for=self._terms.window.end if self._spread and self._shards is not None else 0.0,
             limit=self._lane_limit(),
-            probe_timeout=self._probe_timeout,
+            probe_timeout=self._terms.probe_timeout,
             monotonic=self._monotonic,
         )
         await tick.run()
@@ -233,9 +262,6 @@ class Worker:
     def _judge(self, game: WatchedGame, outcome: ProbeOutcome, started: float) -> None:
         due = self._tick_began + game.phase if self._spread else self._tick_began
         self._verdicts.weigh(game, outcome, started, due)
-
-    def _judge_newcomer(self, game: WatchedGame, outcome: ProbeOutcome, started: float) -> None:
-        self._verdicts.weigh(game, outcome, started, started)
 
     def _forget(self, target: ProbeTarget) -> None:
         try:
