@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from healthprobe.domain.event import Details, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
-from healthprobe.domain.hysteresis import GameState, after_failure, after_log, after_success
+from healthprobe.domain.hysteresis import GameState, Standing, after_failure, after_log, after_success
 from healthprobe.domain.outcome import Failed
 
 UNAVAILABLE = Failed(503, "unexpected status 503")
@@ -125,3 +125,32 @@ def test_one_failure_short_of_the_threshold_is_silence_however_often_it_comes(th
         game.fails(threshold - 1).succeeds()
     assert game.told == []
     assert game.fails(threshold).told == [failed(threshold)]
+
+
+def test_successes_in_a_row_are_counted_from_the_last_failure() -> None:
+    state = GameState(Standing.OPEN, 3, "c1")
+    once = after_success(state, 3)
+    twice = after_success(once, 3)
+    assert once is not None
+    assert twice is not None
+    assert (once.consecutive_successes, twice.consecutive_successes, twice.pending) == (1, 2, None)
+    assert after_failure(twice, UNAVAILABLE, "c1", 3).consecutive_successes == 0
+    ended = after_success(twice, 3)
+    assert ended is not None
+    assert ended.pending == recovered(3)
+
+
+def test_what_decides_nothing_is_counted_and_the_next_that_does_decides_for_it() -> None:
+    state: GameState | None = None
+    for _ in range(5):
+        state = after_failure(state, UNAVAILABLE, "c1", 3, decides=False)
+        assert state.pending is None
+    assert after_failure(state, UNAVAILABLE, "c1", 3).pending == failed(6)
+    is_open: GameState | None = GameState(Standing.OPEN, 6, "c1")
+    for _ in range(4):
+        is_open = after_success(is_open, 2, decides=False)
+        assert is_open is not None
+        assert is_open.pending is None
+    after = after_success(is_open, 2)
+    assert after is not None
+    assert after.pending == recovered(6)

@@ -15,8 +15,8 @@ class MassFailure:
     """Watches how many of the engines that were healthy fail within one interval.
 
     It begins when they are more than `share` of those, and at least LEAST. From then on it has a cohort: those, and
-    whoever fails while it lasts. It still holds as long as more than the share, and LEAST, of the cohort fail. What it
-    keeps is bounded by the games that fail.
+    whoever fails while it lasts. It `holds` as long as nobody knows better than that the share, and LEAST, still fail;
+    it is `proven` when so many have failed again, an interval later. What it keeps is bounded by the games that fail.
     """
 
     def __init__(self, share: float, interval: float) -> None:
@@ -24,6 +24,7 @@ class MassFailure:
         self._interval = interval
         self._firsts: deque[tuple[float, str]] = deque()
         self._failing: dict[str, float] = {}
+        self._again: set[str] = set()
         self._needed: float | None = None
 
     @property
@@ -35,6 +36,11 @@ class MassFailure:
     def holds(self) -> bool:
         """Whether one is on, and the share of its cohort still fails."""
         return self._needed is not None and self._is_mass(len(self._failing), self._needed)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the share has failed again since it was decided that it had failed."""
+        return self._needed is not None and self._is_mass(len(self._again), self._needed)
 
     def failed(self, game_id: str, now: float, healthy: int) -> None:
         """A game that was healthy failed, and so many others are `healthy` still."""
@@ -51,15 +57,21 @@ class MassFailure:
             self._needed = needed
             self._firsts.clear()
 
+    def failed_again(self, game_id: str) -> None:
+        """The game had failed for good, and has done so once more."""
+        self._again.add(game_id)
+
     def answered(self, game_id: str) -> None:
         """The game fails no more, or is not watched any more."""
         self._failing.pop(game_id, None)
+        self._again.discard(game_id)
 
     def end(self) -> None:
         """It was the engines after all, or it is over: begin to watch anew."""
         self._needed = None
         self._firsts.clear()
         self._failing.clear()
+        self._again.clear()
 
     @staticmethod
     def _is_mass(failing: int, needed: float) -> bool:

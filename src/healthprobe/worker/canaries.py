@@ -36,7 +36,8 @@ class Canaries:
     """Probes the canaries with every tick, and after every failure of an engine before it counts.
 
     A failure counts if some canary answers in a round that began after it; if none does, this prober is blind, and the
-    failure says nothing. So an outage that begins in the middle of a tick does no harm either. `settle` is given each
+    failure says nothing, nor does one whose probe began while it was. So an outage that begins or ends in the middle of
+    a tick does no harm either. `settle` is given each
     outcome that waited, in the order in which they came; `on_sight` whether we see, when that has changed.
     """
 
@@ -56,6 +57,7 @@ class Canaries:
         self._logger = terms.logger
         self._monotonic = terms.monotonic
         self._doubts: list[Doubt] = []
+        self._sees_since = float("-inf")
         self._wanted = asyncio.Event()
         self.doubted: set[str] = set()
         """The games of which an outcome waits; the very same object always."""
@@ -103,7 +105,7 @@ class Canaries:
         is_blind = HEALTHY not in answers
         self._tell(answers, is_blind=is_blind)
         for number, doubt in enumerate(doubts, 1):
-            if is_blind and isinstance(doubt.outcome, Failed):
+            if isinstance(doubt.outcome, Failed) and (is_blind or doubt.started < self._sees_since):
                 self._settle(replace(doubt, outcome=_BLIND))
             else:
                 self._settle(doubt)
@@ -128,6 +130,7 @@ class Canaries:
             self._logger.error("the prober is blind: no canary answers, failures count for nothing", err=told)
         else:
             self.blind_since = None
+            self._sees_since = self._monotonic()
             self._logger.info("the prober sees again")
         if self._on_sight is not None:
             self._on_sight(not is_blind)

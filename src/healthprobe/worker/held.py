@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from healthprobe.domain.mass_failure import MassFailure
 from healthprobe.domain.transition import Transition
 from healthprobe.worker.terms import Terms
 
+_LONGEST = 2
+"""After how many intervals a hold is over whatever is known: an engine that nobody asks again must not be forgotten."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class HeldDecision:
-    """A `probe_failed` as it was decided, and when its hold is over, in monotonic seconds."""
+    """A `probe_failed` as it was decided, until when it is held at most, in monotonic seconds, and whether its game has
+    failed again since.
+    """
 
     transition: Transition
     over_at: float
+    failed_again: bool = False
 
 
 class HeldDecisions:
-    """Holds decisions while a mass failure is on, each for one interval.
+    """Holds decisions while a mass failure is on, each until its game is asked again, an interval later.
 
-    If the share still fails then, `release` is called with what was decided, as it was decided; else all of it was the
-    prober's own blip and is dropped, and whoever still fails is decided anew. They are nowhere but here, so that a
-    process that is killed leaves neither an event nor a lie. Without a share in the policy nothing is ever held.
+    If it fails then, and so does the share, `release` is called with what was decided, as it was decided. If the share
+    answers, all of it was the prober's own blip and is dropped, and whoever still fails is decided anew. They are
+    nowhere but here, so that a process that is killed leaves neither an event nor a lie. Without a share in the policy
+    nothing is ever held.
     """
 
     def __init__(self, terms: Terms, release: Callable[[Transition], None]) -> None:
@@ -35,6 +42,7 @@ class HeldDecisions:
         self._logger = terms.logger
         self._monotonic = terms.monotonic
         self._held: dict[str, HeldDecision] = {}
+        self._has_released = False
         self._news = asyncio.Event()
 
     def __len__(self) -> int:
@@ -55,17 +63,26 @@ class HeldDecisions:
             return
         self._held.pop(game_id, None)
         self._mass.answered(game_id)
-        if self._mass.is_on and not self._held and not self._mass.holds:
+        if self._mass.is_on and not self._mass.holds:
             self._drop()
 
-    def takes(self, transition: Transition) -> bool:
-        """Whether this `probe_failed` is held, and nobody is to be told yet."""
-        if self._mass is None or not self._mass.is_on:
-            return False
-        if transition.game_id not in self._held:
-            self._held[transition.game_id] = HeldDecision(transition, self._monotonic() + self._interval)
+    def wants(self, game_id: str) -> bool:
+        """Whether nobody is to be told yet that this game has failed."""
+        return self._mass is not None and (self._mass.is_on or game_id in self._held)
+
+    def take(self, transition: Transition) -> None:
+        """Hold this `probe_failed`; where one of its game is held, that one stays, and its game has failed again."""
+        assert self._mass is not None
+        held = self._held.get(transition.game_id)
+        if held is None:
+            over_at = self._monotonic() + _LONGEST * self._interval
+            self._held[transition.game_id] = HeldDecision(transition, over_at)
             self._news.set()
-        return True
+        else:
+            held.failed_again = True
+            self._mass.failed_again(transition.game_id)
+            if self._mass.is_proven:
+                self._release_all([each for each in self._held.values() if each.failed_again])
 
     async def run(self) -> None:
         """Release or drop what is held as its time comes, until cancelled."""
@@ -79,23 +96,33 @@ class HeldDecisions:
             self.settle()
 
     def settle(self) -> None:
-        """Release or drop what has been held for its time."""
+        """Release or drop what has been held for too long."""
         now = self._monotonic()
-        due = [each.transition for each in self._held.values() if each.over_at <= now]
+        due = [each for each in self._held.values() if each.over_at <= now]
         if self._mass is None or not due:
             return
-        if not self._mass.holds:
+        if self._mass.holds:
+            self._release_all(due)
+        else:
             self._drop()
-            return
-        for transition in due:
-            del self._held[transition.game_id]
-            self._release(transition)
-        self._logger.warning("they still fail: held decisions are released", decisions=len(due))
+
+    def _release_all(self, decisions: Sequence[HeldDecision]) -> None:
+        assert self._mass is not None
+        for each in decisions:
+            del self._held[each.transition.game_id]
+            self._release(each.transition)
+        if not self._has_released:
+            self._has_released = True
+            self._logger.warning("they still fail: held decisions are released")
         if not self._held:
-            self._mass.end()
+            self._end(self._mass)
 
     def _drop(self) -> None:
         assert self._mass is not None
-        self._mass.end()
         self._logger.warning("they fail no more: it was the prober's own blip", decisions_dropped=len(self._held))
         self._held.clear()
+        self._end(self._mass)
+
+    def _end(self, mass: MassFailure) -> None:
+        self._has_released = False
+        mass.end()

@@ -85,8 +85,9 @@ class Judgement:
         game_id = record.game_id
         follows = self._ledger.last_sequence(game_id)
         transition = Transition(game_id, record.current_container_id, self._clock(), details, follows)
-        if state.standing is Standing.CLOSED and self.held.takes(transition):
+        if state.standing is Standing.CLOSED and self.held.wants(game_id):
             self._ledger.put(game_id, replace(state, pending=None))
+            self.held.take(transition)
         else:
             self._note(transition, state)
 
