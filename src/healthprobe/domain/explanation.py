@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from healthprobe.domain.condition import Condition
 from healthprobe.domain.diagnosis import for_people
@@ -11,25 +12,47 @@ from healthprobe.domain.diagnosis import for_people
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """By what a game is judged: `interval` and `timeout` in seconds, `failures` in a row."""
+    """By what a game is judged: `failures` and `successes` in a row. `interval` and `timeout` are seconds, and so are
+    `confirm`, the spacing at which a failure is confirmed, and `steady`, what a flapping game has to be. A `plain` one
+    is to answer 200, others as their settings say.
+    """
 
     interval: float
     timeout: float
     failures: int
+    successes: int = 1
+    confirm: float | None = None
+    steady: float | None = None
+    plain: bool = True
 
     @property
     def told(self) -> str:
-        """The rule in a sentence."""
+        """The rule in a sentence or two."""
         in_a_row = "one failure is" if self.failures == 1 else f"{self.failures} failures in a row are"
+        answer = "200" if self.plain else "as its settings say"
+        has = f"has {self.timeout:g}s to answer {answer}"
+        asked = f"It is asked every {self.interval:g}s and {has}; {in_a_row} a probe_failed."
+        if self.confirm is None or self.failures == 1:
+            return asked
+        return f"{asked} After a first failure it is asked again every {self.confirm:g}s."
+
+    @property
+    def ends_an_incident(self) -> str:
+        """What does, as the subject of a sentence."""
         return (
-            f"It is asked every {self.interval:g}s and has {self.timeout:g}s to answer 200; {in_a_row} a probe_failed."
+            f"One {self.answer} ends" if self.successes == 1 else f"{self.successes} times in a row {self.answer} end"
         )
+
+    @property
+    def answer(self) -> str:
+        """A success, in words."""
+        return "answer with 200" if self.plain else "answer as its settings say"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """What is known of a game. `down_for` is seconds, where the log tells when its incident began; `last_outcomes` are
-    the newest last, in a word each.
+    the newest last, in a word each. Until `silenced_until` nothing of it is told; None where it is not silenced.
     """
 
     game_id: str
@@ -40,6 +63,9 @@ class Case:
     down_for: float | None = None
     in_log: bool = True
     last_outcomes: Sequence[str] = ()
+    silenced_until: datetime | None = None
+    silenced_why: str = ""
+    flapping: bool = False
 
 
 def explanation(case: Case) -> str:
@@ -57,7 +83,7 @@ def explanation(case: Case) -> str:
             told = f"{case.game_id} was not asked yet."
         case Condition.HEALTHY:
             told = f"{case.game_id} answers."
-    return " ".join([told, *_of_outcomes(case), case.rule.told, *_what_would_change_it(case)])
+    return " ".join([told, *_of_outcomes(case), case.rule.told, *_what_would_change_it(case), *_of_silence(case)])
 
 
 def _of_down(case: Case) -> str:
@@ -94,7 +120,17 @@ def _of_outcomes(case: Case) -> list[str]:
 
 def _what_would_change_it(case: Case) -> list[str]:
     if case.condition is Condition.DOWN:
-        return ["One answer with 200 ends the incident: a probe_recovered."]
+        if case.flapping and case.rule.steady is not None:
+            steady = for_people(case.rule.steady)
+            return [f"It goes up and down, so its incident lasts until it has answered for {steady} without a failure."]
+        return [f"{case.rule.ends_an_incident} the incident: a probe_recovered."]
     if case.condition is Condition.FAILING:
-        return ["One answer with 200 sets the count back, and nothing is told."]
+        return [f"One {case.rule.answer} sets the count back, and nothing is told."]
     return []
+
+
+def _of_silence(case: Case) -> list[str]:
+    if case.silenced_until is None:
+        return []
+    why = f" ({case.silenced_why})" if case.silenced_why else ""
+    return [f"It is silenced until {case.silenced_until:%Y-%m-%d %H:%M:%S} UTC{why}: nothing of it is told before."]

@@ -18,6 +18,7 @@ from healthprobe.ports import (
     WatchedRecords,
 )
 from healthprobe.surfaces.adapters import Adapters, EventLine
+from healthprobe.surfaces.canaries import canary_targets
 from healthprobe.surfaces.naming import notification_name, publisher_name
 from healthprobe.surfaces.patience import patiently
 from healthprobe.surfaces.settings import Settings
@@ -85,10 +86,13 @@ async def composed(
             interval=float(settings.interval),
             probe_timeout=float(settings.timeout),
             failures_threshold=settings.failures,
+            policy=settings.policy,
+            canaries=canary_targets(settings.canaries, float(settings.timeout)),
             max_concurrency=_lanes(settings.max_concurrency, prober.capacity, logger),
             shards=shards,
             logger=logger,
             on_commit=duties.wake,
+            on_sight=None if leases is None else leases.tell_of_sight,
         )
         if isinstance(records, WatchedRecords):
             records.on_change(worker.refresh)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from healthprobe.domain.policy import REFERENCE, Policy
 from healthprobe.domain.shard import Slice
 from healthprobe.ports import ConfigurationError
 from healthprobe.surfaces.durations import Duration
@@ -36,7 +37,8 @@ class Settings:
     as a tick needs when every engine hangs. `retain` None keeps events for ever. With `cluster`, the URL of a NATS
     cluster whose JetStream has the log, this run shares the fleet with others, each shard by a `lease` of so many
     seconds; with `shard` it watches a part of the fleet that never changes. With `listen` it can be seen over HTTP, by
-    whoever knows `token` where there is one; `otlp` is where metrics and spans go.
+    whoever knows `token` where there is one; `otlp` is where metrics and spans go. `policy` is what is asked of
+    outcomes besides `failures`; `canaries` are the URLs of what always answers.
     """
 
     records: str = DEFAULT_DATABASE
@@ -49,6 +51,8 @@ class Settings:
     interval: Duration = DEFAULT_INTERVAL
     timeout: Duration = DEFAULT_TIMEOUT
     failures: int = DEFAULT_FAILURES
+    policy: Policy = REFERENCE
+    canaries: tuple[str, ...] = ()
     max_concurrency: int | None = None
     keep_connections: bool = True
     cluster: str | None = None
@@ -66,6 +70,12 @@ class Settings:
             )
         if self.failures < 1:
             raise ConfigurationError(f"--failures {self.failures} is below 1: say after how many an engine has failed")
+        confirm = self.policy.confirm
+        if confirm is not None and confirm >= self.interval:
+            raise ConfigurationError(
+                f"--confirm {Duration(confirm)} is not shorter than --interval {self.interval}: "
+                "the next tick would come first; write one such as 250ms"
+            )
         if self.max_concurrency is not None and self.max_concurrency < 1:
             raise ConfigurationError(f"--max-concurrency {self.max_concurrency} is below 1: write a number or auto")
         if self.listen is not None and not self.listen.is_loopback and not self.token:

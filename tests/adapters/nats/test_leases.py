@@ -199,3 +199,26 @@ async def test_a_whole_fleet_that_starts_at_once_is_soon_at_rest(fleet: Fleet) -
         "shards given back",
         "JetStream does not do as asked",
     }
+
+
+async def test_a_blind_instance_gives_its_shards_back_to_those_that_see_and_has_them_again_when_it_does(
+    fleet: Fleet,
+) -> None:
+    three = [await fleet.join(name) for name in ("a", "b", "c")]
+    await until(have(three, 86, 85, 85), "three have their shares")
+    blind, *others = three
+    blind.leases.tell_of_sight(sees=False)
+    await until(have(three, 0, 128, 128), "those that see have all")
+    blind.leases.tell_of_sight(sees=True)
+    await until(have(three, 86, 85, 85), "three have their shares again")
+    assert frozenset().union(blind.shards, *(member.shards for member in others)) == EVERY_SHARD
+
+
+async def test_where_all_are_blind_they_keep_what_they_have(fleet: Fleet) -> None:
+    two = [await fleet.join(name) for name in ("a", "b")]
+    await until(have(two, 128, 128), "two have their shares")
+    for member in two:
+        member.leases.tell_of_sight(sees=False)
+    await until(have(two, 128, 128), "there is nobody better")
+    late = await fleet.join("c")
+    await until(have([*two, late], 0, 0, 256), "whoever sees has all")

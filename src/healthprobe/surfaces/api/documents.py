@@ -40,7 +40,9 @@ class Publisher(Document):
 
 
 class Prober(Document):
-    """How the prober itself does. `shards` is null where it shares the fleet with nobody."""
+    """How the prober itself does. `blind_s` is for how long no canary answers, `decisions_held` how many probe_failed
+    of a mass failure wait to be proven. `shards` is null where it shares the fleet with nobody.
+    """
 
     version: str
     started_at: datetime
@@ -51,6 +53,10 @@ class Prober(Document):
     tick_overdue_s: float
     log_away_s: float
     transitions_waiting: int
+    blind_s: float
+    decisions_held: int
+    games_flapping: int
+    games_silenced: int
     lanes_in_use: int
     lane_limit: int
     connections: int
@@ -83,7 +89,9 @@ class Fleet(Document):
 
 
 class Game(Document):
-    """`down_s` is for how long it is down, null where it is not, or where the log does not tell."""
+    """`down_s` is for how long it is down, null where it is not, or where the log does not tell. Until `silenced_until`
+    nothing of it is told; null where it is not silenced. A `flapping` one is kept in its incident until it is steady.
+    """
 
     game_id: str
     container_id: str
@@ -92,6 +100,9 @@ class Game(Document):
     state: str
     consecutive_failures: int
     down_s: float | None
+    silenced_until: datetime | None
+    silenced_why: str
+    flapping: bool
 
 
 class Games(Document):

@@ -12,6 +12,7 @@ from healthprobe.domain.endpoint import masked
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.explanation import Case, Rule, explanation
 from healthprobe.domain.incident import incidents
+from healthprobe.domain.probe_settings import PLAIN, ProbeKind
 from healthprobe.surfaces.api.answers import MOST_PER_PAGE, PER_PAGE, Misasked, answer, number_in, refusal, word_in
 from healthprobe.surfaces.api.documents import Game, GameDetails, Games, Incident, Outcome
 from healthprobe.surfaces.api.incidents import incident_document
@@ -61,15 +62,20 @@ class GameAnswers:
         cells = self._sight.cells
         game = cells.games[place]
         assert game is not None
-        state = self._sight.view.states.get(game.game_id)
+        view, record = self._sight.view, game.record
+        state, until = view.states.get(game.game_id), record.silenced_until
+        is_silenced = until is not None and self._sight.clock() < until
         return Game(
             game_id=game.game_id,
-            container_id=game.record.current_container_id,
-            engine_endpoint=masked(game.record.engine_endpoint),
+            container_id=record.current_container_id,
+            engine_endpoint=masked(record.engine_endpoint),
             host=cells.hosts[place],
             state=CONDITIONS[cells.conditions[place]].value,
             consecutive_failures=0 if state is None else state.consecutive_failures,
             down_s=self._down_for(game.game_id) if CONDITIONS[cells.conditions[place]] is Condition.DOWN else None,
+            silenced_until=until if is_silenced else None,
+            silenced_why=record.silenced_why if is_silenced else "",
+            flapping=view.is_flapping(game.game_id),
         )
 
     def _details(self, place: int, game_id: str) -> GameDetails:
@@ -79,12 +85,15 @@ class GameAnswers:
         case = Case(
             game_id,
             Condition(game.state),
-            Rule(float(sight.settings.interval), float(sight.settings.timeout), sight.settings.failures),
+            self._rule_of(place),
             game.consecutive_failures,
             failure.last_error if failure is not None and is_troubled else None,
             game.down_s,
             game_id not in sight.view.waiting,
             [each.outcome for each in outcomes],
+            game.silenced_until,
+            game.silenced_why,
+            game.flapping,
         )
         return GameDetails(
             game,
@@ -93,6 +102,20 @@ class GameAnswers:
             None if failure is None else failure.last_error,
             [Outcome(each.outcome, _milliseconds(each.duration)) for each in outcomes],
             self._incidents(game_id),
+        )
+
+    def _rule_of(self, place: int) -> Rule:
+        """The run's rule, and what the game's own settings put in its place."""
+        settings, game = self._sight.settings, self._sight.cells.games[place]
+        assert game is not None
+        return Rule(
+            float(settings.interval) * game.every,
+            game.target.timeout,
+            game.thresholds.failures,
+            game.thresholds.successes,
+            settings.policy.confirm,
+            None if settings.policy.flap is None else settings.policy.flap.steady,
+            game.target.settings.kind is ProbeKind.HTTP and game.target.settings.expect == PLAIN.expect,
         )
 
     def _incidents(self, game_id: str) -> list[Incident]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from healthprobe.surfaces.cli import options
+from healthprobe.domain.policy import Policy
+from healthprobe.surfaces.cli import options, trust
 from healthprobe.surfaces.settings import (
     DEFAULT_DATABASE,
     DEFAULT_FAILURES,
@@ -27,6 +28,12 @@ def run(
     interval: options.Interval = DEFAULT_INTERVAL,
     timeout: options.Timeout = DEFAULT_TIMEOUT,
     failures: options.Failures = DEFAULT_FAILURES,
+    successes: trust.Successes = 1,
+    confirm: trust.Confirm = None,
+    grace: trust.Grace = None,
+    flap: trust.Flap = None,
+    hold: trust.Hold = None,
+    canary: trust.Canary = None,
     max_concurrency: options.MaxConcurrency = None,
     connections: options.Connections = "reuse",
     cluster: options.Cluster = None,
@@ -65,6 +72,8 @@ def run(
         interval=interval,
         timeout=timeout,
         failures=failures,
+        policy=Policy(successes=successes, confirm=confirm, grace=grace or 0.0, flap=flap, hold=hold),
+        canaries=tuple(canary or ()),
         max_concurrency=max_concurrency,
         keep_connections=connections == "reuse",
         listen=listen,

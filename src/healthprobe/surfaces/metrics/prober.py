@@ -16,6 +16,7 @@ from healthprobe.surfaces.sight.sight import Sight
 def families_of_prober(sight: Sight) -> Iterator[Metric]:
     """The families of the prober, its log, its relays and its store."""
     yield from _keeping_up(sight)
+    yield from _doubts(sight)
     yield from _log(sight)
     yield from _relays(sight)
     tally, shards = sight.tally, sight.view.roster.shards
@@ -51,6 +52,24 @@ def _keeping_up(sight: Sight) -> Iterator[Metric]:
     yield gauge("healthprobe_lanes_limit", "How many probes may be in flight in the present tick.", view.lane_limit)
     yield gauge("healthprobe_connections_open", "Open connections to engines.", connections.open_connections)
     yield gauge("healthprobe_connections_limit", "How many connections may be open.", connections.capacity)
+
+
+def _doubts(sight: Sight) -> Iterator[Metric]:
+    view = sight.view
+    yield gauge(
+        "healthprobe_blind_seconds",
+        "For how long no canary answers, so that no failure counts; 0 while one does.",
+        view.blind_for,
+    )
+    yield gauge(
+        "healthprobe_decisions_held", "Decisions of a mass failure that wait to be proven.", view.held_decisions
+    )
+    yield gauge(
+        "healthprobe_games_flapping",
+        "Games that are kept in their incident, for they go up and down.",
+        view.flapping_games,
+    )
+    yield gauge("healthprobe_games_silenced", "Games of which nothing is told for a time.", sight.silenced)
 
 
 def _log(sight: Sight) -> Iterator[Metric]:

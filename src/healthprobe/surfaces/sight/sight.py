@@ -19,6 +19,7 @@ from healthprobe.surfaces.settings import Settings
 from healthprobe.surfaces.sight.cells import Cells, Delta
 from healthprobe.surfaces.sight.histories import Histories
 from healthprobe.surfaces.sight.incidents import Incidents
+from healthprobe.worker.roster import Roster
 from healthprobe.worker.view import View
 
 MOST_LATE = 2
@@ -79,6 +80,8 @@ class Sight:
         self._watchers = 0
         self._watched = asyncio.Event()
         self._log_trouble = False
+        self._roster_read: Roster | None = None
+        self._silences: list[datetime] = []
 
     async def run(self) -> None:
         """Refresh once a second while somebody watches, and now and then else, until cancelled."""
@@ -142,6 +145,9 @@ class Sight:
         late = self.view.tick_overdue_for
         if late > MOST_LATE * self.settings.interval:
             return f"its tick is late by {for_people(late)}"
+        blind = self.view.blind_for
+        if blind:
+            return f"no canary answers for {for_people(blind)}, so it sees nothing, and no failure counts"
         away = self.view.log_away_for
         if away > MOST_LOG_AWAY:
             waiting = len(self.view.waiting)
@@ -162,6 +168,16 @@ class Sight:
 
     def count_of(self, condition: Condition) -> int:
         return self.cells.count_of(condition)
+
+    @property
+    def silenced(self) -> int:
+        """How many games are silenced now. The roster is read when it changes: a fleet without silence costs nothing."""
+        roster = self.view.roster
+        if roster is not self._roster_read:
+            self._roster_read = roster
+            self._silences = [until for game in roster.games if (until := game.record.silenced_until) is not None]
+        now = self.clock()
+        return sum(now < until for until in self._silences)
 
     async def _follow_log(self) -> None:
         """A log that is away is told of elsewhere; what was read of it before is still shown."""

@@ -39,7 +39,8 @@ class Instance:
     """What an instance tells of itself.
 
     `order` grows with the order of joining. `epochs` are those of its claims to `shards`, in their order. Renewals are
-    the ages, in seconds, of the oldest and the newest renewal of its leases.
+    the ages, in seconds, of the oldest and the newest renewal of its leases. A `blind` one sees nothing, and is to have
+    no shards as long as others see.
     """
 
     instance: str
@@ -54,6 +55,7 @@ class Instance:
     duties: tuple[str, ...] = ()
     takeover: Takeover | None = None
     games: int = 0
+    blind: bool = False
 
 
 class _Message(msgspec.Struct):

@@ -64,10 +64,11 @@ class Membership:
 
     @property
     def share(self) -> int:
-        """How many shards are ours to have."""
+        """How many shards are ours to have: those who are blind leave them to those who see, if anybody does."""
         in_order = sorted(self._present.values(), key=lambda each: (each.order, each.instance))
-        names = [each.instance for each in in_order]
-        return fair_share(names.index(self._ourselves.instance), len(names))
+        names = [each.instance for each in in_order if not each.blind] or [each.instance for each in in_order]
+        ours = self._ourselves.instance
+        return fair_share(names.index(ours), len(names)) if ours in names else 0
 
     async def _tell(self, ourselves: Instance) -> None:
         """Whoever joins does so at the place of the first document that it tells."""

@@ -96,6 +96,7 @@ class ShardLeases:
         self._tells: list[Callable[[], None]] = []
         self._settles: list[Callable[[frozenset[int]], Awaitable[None]]] = []
         self._has_lapsed = False
+        self._is_blind = False
         self._held = 0
 
     @classmethod
@@ -149,6 +150,11 @@ class ShardLeases:
     def before_release(self, settle: Callable[[frozenset[int]], Awaitable[None]]) -> None:
         """Await `settle`, for a second at most, with shards that `shards` has no more, before we give them away."""
         self._settles.append(settle)
+
+    def tell_of_sight(self, sees: bool) -> None:  # noqa: FBT001  the one thing that is told
+        """Tell the others whether we see: while we do not and somebody does, our shards are theirs."""
+        self._is_blind = not sees
+        self._heartbeat.beat_at_once()
 
     async def run(self) -> None:
         """Hold our share, until cancelled. Raises nothing else."""
@@ -247,6 +253,7 @@ class ShardLeases:
             duties=(RELAY,) if self.has_duties else (),
             takeover=self._takeovers.last,
             games=self.games(),
+            blind=self._is_blind,
         )
 
 
