@@ -171,7 +171,7 @@ class Sight:
 
     @property
     def silenced(self) -> int:
-        """How many games are silenced now. The roster is read when it changes: a fleet without silence costs nothing."""
+        """How many games are silenced now. The roster is read when it changes, and not at each question."""
         roster = self.view.roster
         if roster is not self._roster_read:
             self._roster_read = roster
