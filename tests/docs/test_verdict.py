@@ -9,6 +9,10 @@ from healthprobe.domain.detection import Detection
 
 PAGE = Path(__file__).parents[2] / "docs" / "verdict.md"
 BEGIN, END = "<!-- detection: begin -->\n", "<!-- detection: end -->"
+COLUMNS = (
+    *("interval", "failures", "confirm", "refused: worst", "mean", "hangs: worst", "mean"),
+    *("false alarms a day, p = 0.1%", "p = 1%", "p = 5%", "harmless outage"),
+)
 WAYS = [
     (interval, failures, confirm)
     for interval, failures in ((5.0, 3), (1.0, 3), (10.0, 2), (30.0, 3))
@@ -18,9 +22,8 @@ WAYS = [
 
 def table() -> str:
     lines = [
-        "| interval | failures | confirm | refused: worst | mean | hangs: worst | mean "
-        "| false alarms a day, p = 0.1% | p = 1% | p = 5% | harmless outage |",
-        "| --- " * 11 + "|",
+        f"| {' | '.join(COLUMNS)} |",
+        "| --- " * len(COLUMNS) + "|",
     ]
     for interval, failures, confirm in WAYS:
         refused, hangs = (Detection(interval, failures, confirm, silence) for silence in (0.0, min(2.0, interval / 2)))
