@@ -180,7 +180,7 @@ async def test_a_game_may_have_thresholds_of_its_own() -> None:
     await worker.tick()
     assert stage.story == [("a", "probe_failed", 1)]
     await ticks(worker, 2)
-    assert stage.story == [("a", "probe_failed", 1), ("b", "probe_failed", 3), ("a", "probe_recovered", 1)]
+    assert stage.story == [("a", "probe_failed", 1), ("a", "probe_recovered", 1), ("b", "probe_failed", 3)]
 
 
 async def test_a_game_may_be_asked_in_each_third_tick() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 
 from healthprobe.domain.endpoint import Endpoint, InvalidEndpoint, parse_endpoint
 from healthprobe.domain.outcome import Failed, FailureKind
+from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
 from healthprobe.domain.probe_settings import PLAIN, ProbeSettings
 from healthprobe.domain.record import RuntimeRecord
 
@@ -26,10 +28,29 @@ class ProbeTarget:
     settings: ProbeSettings = PLAIN
 
 
-def target_of(record: RuntimeRecord, timeout: float) -> ProbeTarget:
-    """The target of `record`. Never raises: an endpoint that cannot be probed is a failure of its game alone."""
+def target_of(record: RuntimeRecord, timeout: float, *, longest: float = inf) -> ProbeTarget:
+    """The target of `record`, with the `timeout` of the run where it has none of its own, which is below `longest`.
+
+    Never raises: an endpoint that cannot be probed, or settings that cannot be followed, are a failure of the game
+    alone.
+    """
     try:
-        endpoint: Endpoint | Failed = parse_endpoint(record.engine_endpoint)
+        settings = parse_settings(record.probe)
+    except InvalidSettings as invalid:
+        return ProbeTarget(record.game_id, _failed(f"invalid probe settings: {invalid}"), timeout)
+    if settings.timeout is not None and settings.timeout >= longest:
+        told = f"timeout {settings.timeout:g}s is not shorter than the interval of {longest:g}s"
+        return ProbeTarget(record.game_id, _failed(f"invalid probe settings: {told}"), timeout, settings)
+    try:
+        endpoint: Endpoint | Failed = _at_port(parse_endpoint(record.engine_endpoint), settings.port)
     except InvalidEndpoint as invalid:
-        endpoint = Failed(0, f"invalid endpoint: {invalid}", FailureKind.ENDPOINT)
-    return ProbeTarget(record.game_id, endpoint, timeout)
+        endpoint = _failed(f"invalid endpoint: {invalid}")
+    return ProbeTarget(record.game_id, endpoint, settings.timeout or timeout, settings)
+
+
+def _at_port(endpoint: Endpoint, port: int | None) -> Endpoint:
+    return endpoint if port is None else replace(endpoint, port=port)
+
+
+def _failed(told: str) -> Failed:
+    return Failed(0, told, FailureKind.ENDPOINT)

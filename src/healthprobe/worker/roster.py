@@ -7,6 +7,7 @@ from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from math import inf
 from operator import attrgetter
 
 from healthprobe.domain.policy import Thresholds
@@ -135,7 +136,7 @@ class Roster:
 
     def watched(self, record: RuntimeRecord, shard: int) -> WatchedGame:
         """The game of `record`, prepared for its probes."""
-        target = target_of(record, self.probe_timeout)
+        target = target_of(record, self.probe_timeout, longest=inf if self.interval is None else self.interval)
         window, settings, common = self.window, target.settings, self.thresholds
         if self.interval is not None and target.timeout != self.probe_timeout:
             window = spread_window(self.interval, target.timeout)

@@ -1,0 +1,48 @@
+"""A place in a JSON body, and what stands there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from healthprobe.domain.json_path import InvalidJsonPath, NothingThere, Step, steps_of, value_at
+
+DOCUMENT = {"state": "up", "checks": [{"name": "db", "ok": True}, {"name": "disk", "ok": None}], "0": "zero"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("state", "up"), ("checks[0].ok", True), ("checks[1].name", "disk"), ("checks[1].ok", None), ("0", "zero")],
+)
+def test_names_and_numbers_lead_there(path: str, value: Any) -> None:
+    assert value_at(DOCUMENT, path) == value
+
+
+@pytest.mark.parametrize("path", ["missing", "state.more", "checks[2]", "checks.name", "state[0]", "[0]"])
+def test_where_nothing_stands_that_is_told(path: str) -> None:
+    with pytest.raises(NothingThere):
+        value_at(DOCUMENT, path)
+
+
+@pytest.mark.parametrize(
+    "path", ["", ".", "a.", ".a.", "a..b", "a[", "a[]", "a[-1]", "a[x]", "a b", "a]b", "a[0]b", "a." * 40]
+)
+def test_what_is_no_path_is_refused(path: str) -> None:
+    with pytest.raises(InvalidJsonPath, match=r"as a\.b\[0\]\.c"):
+        steps_of(path)
+
+
+_steps = st.lists(st.one_of(st.text("abcdefgh_-", min_size=1, max_size=5), st.integers(0, 999)), min_size=1, max_size=8)
+
+
+@given(_steps, st.integers())
+def test_every_way_that_can_be_written_is_gone(steps: list[Step], value: int) -> None:
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+    document: Any = value
+    for step in reversed(steps):
+        document = [*[None] * step, document] if isinstance(step, int) else {step: document}
+    assert steps_of(path) == tuple(steps)
+    assert value_at(document, path) == value

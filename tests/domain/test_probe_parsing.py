@@ -1,0 +1,156 @@
+"""Probe settings as people write them: every mistake is one line that says what to write instead."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
+from healthprobe.domain.probe_settings import PLAIN, Expectation, ProbeKind, ProbeSettings, TlsSettings
+
+EVERYTHING = {
+    "path": "/ready?deep=1",
+    "port": 9090,
+    "host": "chess.example",
+    "method": "GET",
+    "headers": {"X-Probe": "yes", "Authorization": "Bearer abc"},
+    "expect": {"status": [200, "202-204"], "body_contains": "ready", "json_path": "checks[0].state", "equals": "up"},
+    "timeout": "1s500ms",
+    "every": 3,
+    "failures": 5,
+    "successes": 2,
+    "tls": {"ca": "/etc/ca.pem", "server_name": "chess", "certificate": "/c.pem", "key": "/k.pem"},
+}
+
+
+def refused(text: str) -> str:
+    with pytest.raises(InvalidSettings) as told:
+        parse_settings(text)
+    return str(told.value)
+
+
+def outcome(text: str) -> ProbeSettings | str:
+    """What comes of it: settings, or why there are none."""
+    try:
+        return parse_settings(text)
+    except InvalidSettings as invalid:
+        return str(invalid)
+
+
+def test_nothing_is_the_reference_s_own_probe() -> None:
+    assert parse_settings("") is PLAIN
+    assert parse_settings("{}") == PLAIN
+
+
+def test_everything_that_can_be_said_is_heard() -> None:
+    assert parse_settings(json.dumps(EVERYTHING)) == ProbeSettings(
+        path="/ready?deep=1",
+        port=9090,
+        host="chess.example",
+        headers=(("X-Probe", "yes"), ("Authorization", "Bearer abc")),
+        expect=Expectation(((200, 200), (202, 204)), "ready", "checks[0].state", "up"),
+        timeout=1.5,
+        every=3,
+        failures=5,
+        successes=2,
+        tls=TlsSettings("/etc/ca.pem", "chess", True, "/c.pem", "/k.pem"),
+    )
+
+
+def test_the_other_kinds_have_their_own_words() -> None:
+    tcp = parse_settings('{"kind": "tcp", "send": "PING\\r\\n", "expect": {"body_contains": "PONG"}}')
+    assert (tcp.kind, tcp.send, tcp.expect.body_contains) == (ProbeKind.TCP, "PING\r\n", "PONG")
+    grpc = parse_settings('{"kind": "grpc", "service": "chess.Engine", "port": 50051}')
+    assert (grpc.kind, grpc.service, grpc.port) == (ProbeKind.GRPC, "chess.Engine", 50051)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"tiemout": "2s"}', 'unknown key "tiemout" (did you mean "timeout"?)'),
+        ('{"expect": {"staus": 200}}', 'unknown key "expect.staus" (did you mean "status"?)'),
+        ('{"tls": {"verfy": true}}', 'unknown key "tls.verfy" (did you mean "verify"?)'),
+        ('{"qqq": 1}', 'unknown key "qqq" (there are kind, path, port'),
+        ("{", "they are not JSON"),
+        ("[]", "they are no mapping of names to values"),
+        ("null", "they are no mapping of names to values"),
+        ('{"expect": 200}', "expect is no mapping of names to values"),
+        ('{"kind": "udp"}', "kind: udp is none of http, tcp, grpc"),
+        ('{"path": "ready"}', "path: ready is no path: begin it with /"),
+        ('{"path": "/a b"}', "write spaces as %20"),
+        ('{"path": "/a\\r\\nX: y"}', "path: /a??X: y is no path"),
+        ('{"port": 0}', "port: 0 is no number from 1 to 65535"),
+        ('{"port": true}', "port: true is no number from 1 to 65535"),
+        ('{"port": "80"}', "port: 80 is no number from 1 to 65535"),
+        ('{"host": "a b"}', "host: a b is no Host header"),
+        ('{"method": "POST"}', "method: POST is neither GET nor HEAD"),
+        ('{"method": ["GET"]}', 'method: ["GET"] is neither GET nor HEAD'),
+        ('{"headers": ["a"]}', "headers: they are no mapping"),
+        ('{"headers": {"A B": "c"}}', "headers: A B is no name of a header"),
+        ('{"headers": {"A": "b\\nC: d"}}', "headers: the value of A is not text of one line"),
+        ('{"headers": {"Host": "x"}}', 'headers: Host is not for you to send: use "host"'),
+        ('{"headers": {"content-length": "5"}}', "a probe has no body"),
+        ('{"expect": {"status": 99}}', "expect.status: 99 is no status: write 200, or 200-299"),
+        ('{"expect": {"status": "299-200"}}', "expect.status: 299-200 is no status"),
+        ('{"expect": {"status": []}}', "expect.status: it is empty"),
+        ('{"expect": {"body_contains": ""}}', "expect.body_contains: write a text of 1 to 4096"),
+        ('{"expect": {"json_path": "a..b", "equals": 1}}', "expect.json_path: a..b is no path into a JSON body"),
+        ('{"expect": {"json_path": "a"}}', 'expect: "json_path" and "equals" go together'),
+        ('{"expect": {"equals": 1}}', 'expect: "json_path" and "equals" go together'),
+        ('{"expect": {"json_path": "a", "equals": [1]}}', "expect.equals: write a text, a number, true or false"),
+        ('{"timeout": 2}', "timeout: 2 is no duration: write numbers with units"),
+        ('{"timeout": "2"}', "timeout: 2 is no duration"),
+        ('{"timeout": "0s"}', "timeout: 0s is shorter than 1ms"),
+        ('{"every": 0}', "every: 0 is no whole number from 1 to 1000"),
+        ('{"failures": 1.5}', "failures: 1.5 is no whole number"),
+        ('{"tls": {"verify": "no"}}', "tls.verify: no is neither true nor false"),
+        ('{"tls": {"key": "/k"}}', 'tls: a "key" without its "certificate"'),
+        ('{"tls": {"ca": "/c", "verify": false}}', "leave one out"),
+        ('{"kind": "tcp", "path": "/x"}', '"path" is for the kind http, and this is tcp'),
+        ('{"kind": "tcp", "expect": {"status": 201}}', "a status and a JSON body are for the kind http"),
+        ('{"send": "x"}', '"send" is for the kind tcp, and this is http'),
+        ('{"service": "x"}', '"service" is for the kind grpc, and this is http'),
+        ('{"kind": "grpc", "expect": {"body_contains": "x"}}', "body_contains is for the kinds http and tcp"),
+        ('{"method": "HEAD", "expect": {"body_contains": "x"}}', "an answer to HEAD has no body"),
+    ],
+)
+def test_a_mistake_is_refused_with_what_to_write_instead(text: str, told: str) -> None:
+    assert told in refused(text)
+
+
+@pytest.mark.parametrize("deep", [10_000, 1_000_000])
+def test_a_document_that_is_nested_without_end_is_not_json_of_ours(deep: int) -> None:
+    assert refused("[" * deep) == "they are not JSON"
+
+
+_values = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.sampled_from(["2s", "tcp", "/", "GET"])
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)),
+    max_leaves=6,
+)
+_names = st.sampled_from([*EVERYTHING, "kind", "send", "service", "status", "verify", "tmieout"])
+
+
+@given(st.one_of(st.text(), st.dictionaries(_names, _values, max_size=4).map(json.dumps)))
+def test_whatever_is_written_is_followed_or_refused_in_one_line(text: str) -> None:
+    told = outcome(text)
+    if isinstance(told, str):
+        assert "\n" not in told
+        assert len(told) < 400
+    else:
+        assert told.every >= 1
+        assert told.timeout is None or told.timeout > 0
+
+
+@given(st.sampled_from(sorted(EVERYTHING)), st.data())
+def test_one_letter_that_is_wrong_is_told_with_the_name_that_was_meant(name: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(name) - 1))
+    wrong = f"{name[:at]}{name[at]}{name[at:]}"
+    document: dict[str, Any] = {wrong: EVERYTHING[name]}
+    assert f'did you mean "{name}"?' in refused(json.dumps(document))
