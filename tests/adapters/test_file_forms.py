@@ -1,10 +1,12 @@
 """The forms in which a file may tell runtime records, and what is made of each."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from healthprobe.adapters.file import parse_records
+from healthprobe.domain.probe_parsing import parse_settings
 from healthprobe.domain.record import RuntimeRecord
 
 RECORDS = """
@@ -98,3 +100,24 @@ def test_line_ends_of_windows_are_line_ends() -> None:
 
 def test_a_game_that_stands_twice_is_told_twice_and_left_to_the_worker() -> None:
     assert parse_records(RECORDS + RECORDS, "engines.yaml") == AS_RECORDS * 2
+
+
+def test_settings_are_a_mapping_and_silence_an_instant_as_yaml_writes_them() -> None:
+    [record] = parse_records(
+        """
+- game_id: game-7
+  engine_endpoint: http://h:1
+  probe:
+    path: /ready
+    timeout: 500ms
+    expect: {status: [200, 202-204]}
+  silenced_until: 2026-11-25 14:00:00+01:00
+  silenced_why: new version
+""",
+        "engines.yaml",
+    )
+    settings = parse_settings(record.probe)
+    assert (settings.path, settings.timeout) == ("/ready", 0.5)
+    assert settings.expect.statuses == ((200, 200), (202, 204))
+    assert record.silenced_until == datetime(2026, 11, 25, 13, tzinfo=UTC)
+    assert record.silenced_why == "new version"

@@ -5,11 +5,13 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
 
 import pytest
 from tests.servers.postgres import PostgresServer
 
 from healthprobe.adapters.sql import SqlQuery, listing, postgres
+from healthprobe.domain.probe_parsing import parse_settings
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ConfigurationError, StoreError
 
@@ -268,3 +270,41 @@ async def longest_stall_during(store: SqlQuery, listing: list[RuntimeRecord]) ->
         longest = max(longest, time.monotonic() - begun - 0.001)
     assert await reading is listing
     return longest
+
+
+UNTIL = datetime(2026, 11, 25, 14, 0, tzinfo=UTC)
+
+
+@pytest.mark.usefixtures("platform")
+@pytest.mark.parametrize(
+    ("columns", "probe", "until"),
+    [
+        ('\'{"path": "/ready"}\' AS probe', '{"path": "/ready"}', None),
+        ("'2026-11-25 14:00:00' AS silenced_until, 'deploy' AS silenced_why", "", UNTIL),
+        ("'2026-11-25T15:00:00+01:00' AS silenced_until", "", UNTIL),
+        ("NULL AS probe, NULL AS silenced_until, NULL AS silenced_why", "", None),
+        ("'soon' AS silenced_until", "", None),
+        ("'no json' AS probe", "no json", None),
+    ],
+)
+async def test_settings_and_silence_may_be_columns_too_and_what_cannot_be_read_hides_no_game(
+    url: str, skipped: Skipped, columns: str, probe: str, until: datetime | None
+) -> None:
+    async with opened(url, f"SELECT *, {columns} FROM ({QUERY}) AS mine", skipped) as store:
+        records = await store.list_by_status("running")
+        assert [record.game_id for record in records] == ["game-7", "game-8"]
+        assert {(record.probe, record.silenced_until) for record in records} == {(probe, until)}
+        assert await store.list_by_status("running") is records
+
+
+async def test_a_database_s_own_json_and_timestamps_are_read(url: str, platform: Execute, skipped: Skipped) -> None:
+    if url.startswith("sqlite"):
+        pytest.skip("SQLite has neither")
+    platform("ALTER TABLE games ADD COLUMN settings jsonb, ADD COLUMN quiet timestamptz")
+    platform("UPDATE games SET settings = '{\"every\": 2}', quiet = '2026-11-25 14:00:00Z' WHERE id = 'game-7'")
+    query = QUERY.replace("SELECT ", "SELECT settings AS probe, quiet AS silenced_until, ")
+    async with opened(url, query, skipped) as store:
+        by_id = {record.game_id: record for record in await store.list_by_status("running")}
+    assert parse_settings(by_id["game-7"].probe).every == 2
+    assert by_id["game-7"].silenced_until == UNTIL
+    assert by_id["game-8"] == GAME_8

@@ -14,6 +14,8 @@ from healthprobe.testing.contracts.samples import failed
 GAME_7 = RuntimeRecord("game-7", "c0ffee", "http://game-7:8080")
 GAME_8 = RuntimeRecord("game-8", "cafe", "http://game-8:8080")
 
+COLUMNS = "runtime_records (game_id, current_container_id, engine_endpoint, status)"
+
 
 def edit(path: Path, statement: str) -> None:
     """What another program does with the file, for instance the sqlite3 shell."""
@@ -49,12 +51,18 @@ async def test_what_the_log_and_the_relay_write_does_not_disturb_the_listing(
 @pytest.mark.parametrize(
     ("statement", "games"),
     [
-        ("INSERT INTO runtime_records VALUES ('game-9', 'c', 'http://h:1', 'running')", ["game-7", "game-8", "game-9"]),
+        (
+            f"INSERT INTO {COLUMNS} VALUES ('game-9', 'c', 'http://h:1', 'running')",
+            ["game-7", "game-8", "game-9"],
+        ),
         ("UPDATE runtime_records SET status = 'stopped' WHERE game_id = 'game-7'", ["game-8"]),
         ("UPDATE runtime_records SET game_id = 'game-1' WHERE game_id = 'game-8'", ["game-1", "game-7"]),
         ("DELETE FROM runtime_records WHERE game_id = 'game-7'", ["game-8"]),
         ("DELETE FROM runtime_records", []),
-        ("REPLACE INTO runtime_records VALUES ('game-7', 'c', 'http://h:1', 'stopped')", ["game-8"]),
+        (
+            f"REPLACE INTO {COLUMNS} VALUES ('game-7', 'c', 'http://h:1', 'stopped')",
+            ["game-8"],
+        ),
     ],
 )
 async def test_an_edit_by_any_program_shows_at_the_next_listing(
@@ -74,13 +82,22 @@ async def test_a_row_with_a_nul_character_is_left_out_for_it_would_hold_up_all_e
 
 
 async def test_a_row_without_a_game_id_is_left_out(store: SqlRecords, path: Path) -> None:
-    edit(path, "INSERT INTO runtime_records VALUES ('', 'c', 'http://h:1', 'running')")
-    edit(path, "INSERT INTO runtime_records VALUES (x'ff00', 'c', 'http://h:1', 'running')")
+    edit(
+        path,
+        f"INSERT INTO {COLUMNS} VALUES ('', 'c', 'http://h:1', 'running')",
+    )
+    edit(
+        path,
+        f"INSERT INTO {COLUMNS} VALUES (x'ff00', 'c', 'http://h:1', 'running')",
+    )
     assert await store.list_by_status("running") == [GAME_7, GAME_8]
 
 
 async def test_numbers_and_bytes_in_a_row_hide_no_other_row(store: SqlRecords, path: Path) -> None:
-    edit(path, "INSERT INTO runtime_records VALUES (9, 9, x'0000', 'running')")
+    edit(
+        path,
+        f"INSERT INTO {COLUMNS} VALUES (9, 9, x'0000', 'running')",
+    )
     oddity = RuntimeRecord("9", "9", "b'\\x00\\x00'")
     assert await store.list_by_status("running") == [oddity, GAME_7, GAME_8]
 

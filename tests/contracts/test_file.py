@@ -11,11 +11,11 @@ import yaml
 
 from healthprobe.adapters.file import FileRecords
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.testing.contracts import RecordStoreContract
+from healthprobe.testing.contracts import RecordSettingsContract, RecordStoreContract
 from healthprobe.testing.contracts.records import Edit
 
 
-class FileContract(RecordStoreContract):
+class FileContract(RecordStoreContract, RecordSettingsContract):
     file_name: str
     written: Callable[[Any], str]
 
@@ -41,7 +41,7 @@ class FileContract(RecordStoreContract):
 
 class TestJsonFile(FileContract):
     file_name = "engines.json"
-    written = staticmethod(json.dumps)
+    written = staticmethod(lambda records: json.dumps(records, default=str))
 
 
 class TestYamlFile(FileContract):

@@ -12,7 +12,7 @@ from tests.servers.web import Answer, Script, WebServer
 from healthprobe.adapters.file import parse_records
 from healthprobe.adapters.http import HttpRecords, WebhookPublisher
 from healthprobe.domain.record import RUNNING, RuntimeRecord
-from healthprobe.testing.contracts import PublisherContract, RecordStoreContract
+from healthprobe.testing.contracts import PublisherContract, RecordSettingsContract, RecordStoreContract
 from healthprobe.testing.contracts.publisher import Delivered
 from healthprobe.testing.contracts.records import Edit
 
@@ -60,7 +60,7 @@ class TestSignedWebhook(WebhookContract):
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-class HttpRecordsContract(RecordStoreContract):
+class HttpRecordsContract(RecordStoreContract, RecordSettingsContract):
     written: Callable[[Sequence[RuntimeRecord]], Any]
 
     @pytest.fixture
@@ -79,7 +79,7 @@ class HttpRecordsContract(RecordStoreContract):
 
 
 def telling(document: Any) -> Script:
-    return Answer(200, json.dumps(document).encode(), {"Content-Type": "application/json"})
+    return Answer(200, json.dumps(document, default=str).encode(), {"Content-Type": "application/json"})
 
 
 class TestRecords(HttpRecordsContract):
@@ -94,7 +94,8 @@ def as_groups(records: Sequence[RuntimeRecord]) -> list[Any]:
 def _is_plain(record: RuntimeRecord) -> bool:
     scheme, separator, target = record.engine_endpoint.partition("://")
     is_target = bool(separator and target) and not set("/@") & set(target)
-    return record.status == RUNNING and scheme in {"http", "https"} and is_target
+    is_plain = not record.probe and record.silenced_until is None
+    return is_plain and record.status == RUNNING and scheme in {"http", "https"} and is_target
 
 
 def _as_group(record: RuntimeRecord) -> dict[str, Any]:

@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.testing.contracts import HealthEventLogContract, PublisherContract, RecordStoreContract
+from healthprobe.testing.contracts import (
+    HealthEventLogContract,
+    PublisherContract,
+    RecordSettingsContract,
+    RecordStoreContract,
+)
 from healthprobe.testing.contracts.publisher import Delivered
 from healthprobe.testing.contracts.records import Edit
 from healthprobe.testing.memory import MemoryLog, MemoryPublisher, MemoryRecords
@@ -18,7 +23,7 @@ class TestMemoryLog(HealthEventLogContract):
         return MemoryLog()
 
 
-class TestMemoryRecords(RecordStoreContract):
+class TestMemoryRecords(RecordStoreContract, RecordSettingsContract):
     @pytest.fixture
     def store(self) -> MemoryRecords:
         return MemoryRecords()

@@ -8,7 +8,7 @@ from tests.servers.nats_records_fixtures import OpenRecords, Watched
 
 from healthprobe.adapters.nats.records import JetStreamRecords
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.testing.contracts import RecordStoreContract
+from healthprobe.testing.contracts import RecordSettingsContract, RecordStoreContract
 from healthprobe.testing.contracts.records import Edit
 
 nats_server = nats_fixtures.nats_server
@@ -17,7 +17,7 @@ prefix = nats_fixtures.prefix
 open_records = nats_records_fixtures.open_records
 
 
-class TestJetStreamRecords(RecordStoreContract):
+class TestJetStreamRecords(RecordStoreContract, RecordSettingsContract):
     @pytest.fixture
     async def watched(self, open_records: OpenRecords, nats_url: str) -> Watched:
         return await open_records(nats_url)

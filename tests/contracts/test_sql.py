@@ -6,7 +6,7 @@ import pytest
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog, SqlRecords
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.testing.contracts import HealthEventLogContract, RecordStoreContract
+from healthprobe.testing.contracts import HealthEventLogContract, RecordSettingsContract, RecordStoreContract
 from healthprobe.testing.contracts.records import Edit
 
 
@@ -35,7 +35,7 @@ class TestSqlLog(HealthEventLogContract):
         return SqlLog(other_program)
 
 
-class TestSqlRecords(RecordStoreContract):
+class TestSqlRecords(RecordStoreContract, RecordSettingsContract):
     @pytest.fixture
     def store(self, database: SqlDatabase) -> SqlRecords:
         return SqlRecords(database)

@@ -13,7 +13,7 @@ RUN = ("run", "--records", "sqlite:games.db")
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        ((), "no command given, choose from run, check, demo, status, top, explain, cluster, events, incidents, "),
+        ((), "no command given, choose from run, check, demo, status, top, explain, cluster, silence, events, "),
         (("runtimes",), "no command given, choose from add, remove, list, import"),
         (("rnu",), "Did you mean 'run'?"),
         (("run", "--intervall", "5s"), "Possible options: --interval"),

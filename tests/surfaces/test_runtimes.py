@@ -138,3 +138,19 @@ def test_a_store_on_postgresql_is_edited_the_same_way_and_its_password_is_never_
     assert missing.code == 1
     assert "SECRET" not in "".join(missing.err)
     assert command_line("runtimes", "list", "--records", url).out == []
+
+
+def test_settings_of_a_game_s_own_are_kept_and_listed_without_secrets(command_line: CommandLine) -> None:
+    probe = '{"path": "/ready", "headers": {"Authorization": "Bearer abc", "X-Probe": "yes"}}'
+    assert command_line("runtimes", "add", "game-7", "http://10.0.0.7:8080", "--probe", probe).code == 0
+    [record] = listed(command_line)
+    assert record["probe"] == {"path": "/ready", "headers": {"Authorization": "***", "X-Probe": "yes"}}
+
+
+def test_settings_that_cannot_be_followed_are_refused_with_the_reason(
+    command_line: CommandLine, tmp_path: Path
+) -> None:
+    told = command_line("runtimes", "add", "game-7", "http://10.0.0.7:8080", "--probe", '{"tiemout": "2s"}')
+    assert (told.code, len(told.err)) == (2, 1)
+    assert 'game-7: probe settings: unknown key "tiemout" (did you mean "timeout"?)' in told.err[0]
+    assert not list(tmp_path.iterdir())

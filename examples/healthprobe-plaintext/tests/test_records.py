@@ -3,7 +3,6 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,9 @@ class TestCsvRecords(RecordStoreContract):
         async def edit(records: Sequence[RuntimeRecord]) -> None:
             draft = path.with_suffix(".draft")
             with draft.open("w", newline="") as file:
-                csv.writer(file).writerows([COLUMNS, *map(astuple, records)])
+                csv.writer(file).writerows(
+                    [COLUMNS, *([getattr(record, name) for name in COLUMNS] for record in records)]
+                )
             draft.replace(path)
 
         return edit

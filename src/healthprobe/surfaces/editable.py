@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from healthprobe.domain.record import RuntimeRecord
@@ -21,4 +22,8 @@ class EditableRecords(Protocol):
 
     async def remove(self, game_ids: Iterable[str]) -> int:
         """Remove the records of these games; returns how many there were."""
+        ...
+
+    async def silence(self, game_ids: Iterable[str], until: datetime | None, why: str = "") -> set[str]:
+        """Silence these games until then, or with None end their silence; returns those that are there."""
         ...

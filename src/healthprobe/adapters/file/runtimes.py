@@ -10,7 +10,9 @@ import msgspec
 
 from healthprobe.adapters.file.markup import line_of, parse_markup
 from healthprobe.adapters.file.yaml_builder import Malformed, Path
+from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
 from healthprobe.domain.record import RUNNING, RuntimeRecord
+from healthprobe.domain.record_fields import probe_text, silence_of
 from healthprobe.ports import ConfigurationError
 
 MAX_RECORDS = 1_000_000
@@ -26,6 +28,9 @@ class _Record(msgspec.Struct, forbid_unknown_fields=True):
     engine_endpoint: str
     current_container_id: _ContainerId | None = None
     status: str = RUNNING
+    probe: Any = None
+    silenced_until: Any = None
+    silenced_why: str = ""
 
 
 class _Labels(msgspec.Struct, rename={"scheme": "__scheme__"}):
@@ -92,7 +97,21 @@ def _records_of(entry: Any, index: int) -> Iterator[RuntimeRecord]:
     if isinstance(told, _Group):
         yield from _records_of_group(told, index)
     else:
-        yield RuntimeRecord(told.game_id, told.current_container_id or "", told.engine_endpoint, told.status)
+        yield _record_of(told, index)
+
+
+def _record_of(told: _Record, index: int) -> RuntimeRecord:
+    probe = probe_text(told.probe)
+    try:
+        parse_settings(probe)
+    except InvalidSettings as invalid:
+        raise Malformed(str(invalid), path=(index, "probe")) from invalid
+    try:
+        until = silence_of(told.silenced_until)
+    except ValueError as error:
+        raise Malformed(str(error), path=(index, "silenced_until")) from error
+    container = told.current_container_id or ""
+    return RuntimeRecord(told.game_id, container, told.engine_endpoint, told.status, probe, until, told.silenced_why)
 
 
 def _records_of_group(group: _Group, index: int) -> Iterator[RuntimeRecord]:

@@ -26,6 +26,10 @@ CREATE TABLE dead_letters (
 
 STEPS: Mapping[int, Sequence[str]] = {
     1: (_DEAD_LETTERS,),
+    2: tuple(
+        f"ALTER TABLE runtime_records ADD COLUMN {column} VARCHAR"
+        for column in ("probe", "silenced_until", "silenced_why")
+    ),
 }
 """What leads from each version to the one after it."""
 

@@ -12,10 +12,12 @@ from sqlalchemy import Connection, CursorResult
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, Row, Unusable
 from healthprobe.domain.record import RUNNING, RuntimeRecord
+from healthprobe.domain.record_fields import probe_text, silence_or_none
 from healthprobe.ports import ConfigurationError, StoreError
 
 _REQUIRED = ("game_id", "current_container_id", "engine_endpoint")
 _STATUS = "status"
+_OPTIONAL = (_STATUS, "probe", "silenced_until", "silenced_why")
 _OPTION = "--records-query"
 
 
@@ -23,7 +25,8 @@ class SqlQuery:
     """The runtime records that a SELECT gives, read in a transaction that cannot write. Made by `open`.
 
     Its columns are `game_id`, `current_container_id` and `engine_endpoint`, in any order and among others, and `status`
-    where it does not give running games alone. `on_skipped` is told after each listing how many rows were left out,
+    where it does not give running games alone; `probe`, as JSON or as its text, `silenced_until`, as an instant or as
+    its text, and `silenced_why` where it likes. `on_skipped` is told after each listing how many rows were left out,
     because they hold a null or no text, and why the first of them was; or that none of all has the status asked for.
     """
 
@@ -87,19 +90,34 @@ def _columns_of(result: CursorResult[Any]) -> Callable[[Sequence[Any]], Row]:
         if name not in places:
             given = ", ".join(result.keys())
             raise StoreError(f"there is no column {name}, only {given}: write … AS {name}", permanent=True)
-    wanted = [*_REQUIRED, *([_STATUS] if _STATUS in places else [])]
-    return itemgetter(*(places[name] for name in wanted))
+    if not any(name in places for name in _OPTIONAL):
+        return itemgetter(*(places[name] for name in _REQUIRED))
+    names = (*_REQUIRED, *_OPTIONAL)
+    return partial(_row_of, [places.get(name) for name in names], names.index("probe"))
+
+
+def _row_of(places: Sequence[int | None], probe: int, row: Sequence[Any]) -> Row:
+    """A row with all columns; settings as text, for a mapping has no hash."""
+    found = [None if place is None else row[place] for place in places]
+    if places[len(_REQUIRED)] is None:
+        found[len(_REQUIRED)] = RUNNING
+    found[probe] = probe_text(found[probe])
+    return tuple(found)
 
 
 def _record_of(row: Row) -> RuntimeRecord:
-    for name, value in zip((*_REQUIRED, _STATUS), row, strict=False):
+    required = row[: len(_REQUIRED) + 1]
+    for name, value in zip((*_REQUIRED, _STATUS), required, strict=False):
         if not isinstance(value, str):
             raise Unusable(_misfit(name, value, row))
     if not row[0]:
         raise Unusable("game_id is empty: leave such rows out with WHERE")
-    if any("\0" in value for value in row):
+    if any("\0" in value for value in required):
         raise Unusable(f"a NUL character is in the row of {row[0]!r}: leave it out with WHERE")
-    return RuntimeRecord(*row)
+    game_id, container_id, endpoint, status = (*required, RUNNING)[:4]
+    probe, until, why = row[4:] or ("", None, "")
+    silenced_why = why if isinstance(why, str) else ""
+    return RuntimeRecord(game_id, container_id, endpoint, status, probe, silence_or_none(until), silenced_why)
 
 
 def _misfit(name: str, value: object, row: Row) -> str:

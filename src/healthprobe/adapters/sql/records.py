@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, Unusable
 from healthprobe.adapters.sql.schema import records_revisions, runtime_records
 from healthprobe.adapters.sql.statements import chunks, upsert
+from healthprobe.domain.event import format_instant
 from healthprobe.domain.record import RuntimeRecord
+from healthprobe.domain.record_fields import probe_text, silence_or_none
 from healthprobe.ports import StoreError
 
 
@@ -48,16 +51,28 @@ class SqlRecords:
         games = list(game_ids)
         return await self._database.write(partial(_remove, games), StoreError) if games else 0
 
+    async def silence(self, game_ids: Iterable[str], until: datetime | None, why: str = "") -> set[str]:
+        """Silence these games until then, or end their silence; returns those that are there. All or none."""
+        return await self._database.write(partial(_silence, list(game_ids), until, why), StoreError)
+
 
 _ALL = select(
     runtime_records.c.game_id,
     runtime_records.c.current_container_id,
     runtime_records.c.engine_endpoint,
     runtime_records.c.status,
+    runtime_records.c.probe,
+    runtime_records.c.silenced_until,
+    runtime_records.c.silenced_why,
 ).order_by(runtime_records.c.game_id)
 
 _OF_STATUS = _ALL.where(runtime_records.c.status == bindparam("status"))
 _REVISION = select(records_revisions.c.revision)
+_SILENCE = (
+    update(runtime_records)
+    .where(runtime_records.c.game_id == bindparam("game"))
+    .values(silenced_until=bindparam("until"), silenced_why=bindparam("why"))
+)
 _REMOVE = delete(runtime_records).where(runtime_records.c.game_id == bindparam("game"))
 
 
@@ -66,17 +81,29 @@ def _put(records: Sequence[RuntimeRecord], connection: Connection) -> None:
         upsert(connection, runtime_records, [_row_of(record) for record in chunk])
 
 
-def _row_of(record: RuntimeRecord) -> dict[str, str]:
+def _row_of(record: RuntimeRecord) -> dict[str, str | None]:
     return {
         "game_id": record.game_id,
         "current_container_id": record.current_container_id,
         "engine_endpoint": record.engine_endpoint,
         "status": record.status,
+        "probe": record.probe or None,
+        "silenced_until": None if record.silenced_until is None else format_instant(record.silenced_until),
+        "silenced_why": record.silenced_why or None,
     }
 
 
 def _remove(game_ids: Sequence[str], connection: Connection) -> int:
     return connection.execute(_REMOVE, [{"game": game_id} for game_id in game_ids]).rowcount
+
+
+def _silence(game_ids: Sequence[str], until: datetime | None, why: str, connection: Connection) -> set[str]:
+    told = None if until is None else format_instant(until)
+    return {
+        game_id
+        for game_id in dict.fromkeys(game_ids)
+        if connection.execute(_SILENCE, {"game": game_id, "until": told, "why": why or None}).rowcount
+    }
 
 
 def _list_unless_known(
@@ -102,10 +129,13 @@ def _list_all(listing: Listing, connection: Connection) -> list[RuntimeRecord]:
 
 def _record_of(row: tuple[Any, ...]) -> RuntimeRecord:
     """The record of a row. Other programs may have put anything there: SQLite does not hold columns to their types."""
-    game_id, container_id, endpoint, status = row
+    game_id, container_id, endpoint, status, probe, until, why = row
     if not isinstance(game_id, str) or not game_id:
         raise Unusable("game_id is empty or no text")
-    record = RuntimeRecord(game_id, str(container_id), str(endpoint), status)
+    silenced_why = why if isinstance(why, str) else ""
+    record = RuntimeRecord(
+        game_id, str(container_id), str(endpoint), status, probe_text(probe), silence_or_none(until), silenced_why
+    )
     if "\0" in record.game_id or "\0" in record.current_container_id:
         raise Unusable("a NUL character is in the row: other databases and buses take none")
     return record

@@ -24,7 +24,7 @@ from healthprobe.adapters.sql.migrations import migrate
 from healthprobe.adapters.sql.place import Place
 from healthprobe.ports import ConfigurationError
 
-VERSION = 2
+VERSION = 3
 """The schema that this program writes. A greater one is refused, a lesser one migrated (`migrations`)."""
 
 metadata = MetaData()
@@ -43,7 +43,11 @@ runtime_records = Table(
     Column("current_container_id", String, nullable=False),
     Column("engine_endpoint", String, nullable=False),
     Column("status", String, nullable=False),
+    Column("probe", String),
+    Column("silenced_until", String),
+    Column("silenced_why", String),
 )
+"""`probe` is JSON text, `silenced_until` an instant as `health_events` has them, or as other programs write one."""
 
 records_revisions = Table(
     "runtime_records_revision",

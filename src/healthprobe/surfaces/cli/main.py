@@ -22,6 +22,7 @@ from healthprobe.surfaces.cli import (
     relays,
     run,
     runtimes,
+    silence,
     status,
     top,
 )
@@ -60,6 +61,7 @@ app.command("top", rich_help_panel="Watch")(top.top)
 app.command("explain", rich_help_panel="Watch")(explain.explain)
 app.command("cluster", rich_help_panel="Manage")(cluster.cluster)
 app.add_typer(runtimes.app, name="runtimes", rich_help_panel="Manage")
+app.command("silence", rich_help_panel="Manage")(silence.silence)
 app.command("events", rich_help_panel="Look back")(events.events)
 app.command("incidents", rich_help_panel="Look back")(incidents.incidents)
 app.command("relays", rich_help_panel="Look back")(relays.relays)

@@ -37,12 +37,21 @@ def add(
             "--status", metavar="WORD", envvar="HEALTHPROBE_STATUS", help="Only [b]running[/b] games are probed."
         ),
     ] = RUNNING,
+    probe: Annotated[
+        str,
+        typer.Option(
+            "--probe",
+            metavar="JSON",
+            envvar="HEALTHPROBE_PROBE",
+            help='How this game is asked, as in {"path": "/ready", "timeout": "500ms"}; see docs/records.md.',
+        ),
+    ] = "",
     records: options.EditableRecords = DEFAULT_DATABASE,
 ) -> None:
     """Add a game, or replace what is known of it. An endpoint that cannot be probed is refused with the reason."""
     from healthprobe.surfaces.recording import add_record
 
-    add_record(records, game, endpoint, container=container, status=status)
+    add_record(records, game, endpoint, container=container, status=status, probe=probe)
 
 
 @app.command("remove")
@@ -59,7 +68,8 @@ def list_(records: options.EditableRecords = DEFAULT_DATABASE, as_json: options.
     """Show every record, of whatever status. Credentials in endpoints show as ***.
 
     With --json, or where standard output is not a terminal: one object a line,
-    with game_id, current_container_id, engine_endpoint and status.
+    with game_id, current_container_id, engine_endpoint and status, and where
+    there are any probe, silenced_until and silenced_why.
     """
     from healthprobe.surfaces.recording import show_records
 

@@ -6,6 +6,6 @@ pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in ("log", "pub
 
 from healthprobe.testing.contracts.log import HealthEventLogContract  # noqa: E402 -- after the rewriting is asked for
 from healthprobe.testing.contracts.publisher import PublisherContract  # noqa: E402
-from healthprobe.testing.contracts.records import RecordStoreContract  # noqa: E402
+from healthprobe.testing.contracts.records import RecordSettingsContract, RecordStoreContract  # noqa: E402
 
-__all__ = ["HealthEventLogContract", "PublisherContract", "RecordStoreContract"]
+__all__ = ["HealthEventLogContract", "PublisherContract", "RecordSettingsContract", "RecordStoreContract"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -80,3 +82,22 @@ class RecordStoreContract:
         records = [RuntimeRecord(f"game-{i}", f"c{i}", f"http://10.0.{i // 250}.{i % 250}:80") for i in range(10_000)]
         await edit(records)
         assert await running(store) == {record.game_id: record for record in records}
+
+
+@pytest.mark.asyncio
+class RecordSettingsContract:
+    """For stores that can tell a game's own probe settings and its silence: with the same fixtures as the others."""
+
+    async def test_settings_and_silence_are_told_as_they_were_written(
+        self, store: RuntimeRecordStore, edit: Edit
+    ) -> None:
+        until = datetime(2026, 11, 25, 14, 30, 0, 250_000, tzinfo=UTC)
+        settings = '{"path": "/ready", "expect": {"status": [200, "202-204"]}}'
+        asked = RuntimeRecord("asked", "c1", "http://h:1", probe=settings)
+        silenced = RuntimeRecord("silenced", "c1", "http://h:2", silenced_until=until, silenced_why="new version")
+        plain = RuntimeRecord("plain", "c1", "http://h:3")
+        await edit([asked, silenced, plain])
+        assert await running(store) == {"asked": asked, "silenced": silenced, "plain": plain}
+        later = replace(silenced, silenced_until=until + timedelta(hours=1))
+        await edit([asked, later, plain])
+        assert await running(store) == {"asked": asked, "silenced": later, "plain": plain}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Self
 
 from healthprobe.adapters.nats.jetstream import JetStream, Refused, Unanswered
@@ -97,6 +99,22 @@ class JetStreamRecords:
         deletes = [key for keys in found.values() for key in keys]
         await self._edit({}, deletes)
         return len(deletes)
+
+    async def silence(self, game_ids: Iterable[str], until: datetime | None, why: str = "") -> set[str]:
+        """Silence these games until then, or end their silence; returns those that are there. It is no transaction, and
+        who edits the same record in the same moment may lose to us.
+        """
+        wanted = set(game_ids)
+        self._watch.vouch()
+        puts = {
+            key: _value_of(replace(record, silenced_until=until, silenced_why=why if until is not None else ""))
+            for key, record in await self._contents.entries()
+            if record.game_id in wanted
+        }
+        known = {record.game_id for key, record in await self._contents.entries() if key in puts}
+        if puts:
+            await self._edit(puts, [])
+        return known
 
     async def aclose(self) -> None:
         """End the watch; the connection stays."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import msgspec
 
+from healthprobe.domain.event import format_instant
 from healthprobe.domain.record import RUNNING, RuntimeRecord
+from healthprobe.domain.record_fields import probe_text, silence_or_none
 
 
 class _Value(msgspec.Struct, forbid_unknown_fields=True):
@@ -14,10 +17,14 @@ class _Value(msgspec.Struct, forbid_unknown_fields=True):
     game_id: str | None = None
     current_container_id: str | None = None
     status: str = RUNNING
+    probe: Any = None
+    silenced_until: Any = None
+    silenced_why: str = ""
 
 
 _values = msgspec.json.Decoder(_Value)
-_FIELDS = ("game_id", "current_container_id", "engine_endpoint", "status")
+_FIELDS = ("game_id", "current_container_id", "engine_endpoint", "status", "probe", "silenced_until", "silenced_why")
+_ALWAYS = ("game_id", "current_container_id", "engine_endpoint", "status")
 _FORM = '{"engine_endpoint": "http://HOST:PORT"}'
 _LONGEST_QUOTE = 80
 
@@ -37,7 +44,15 @@ def record_of(key: str, value: bytes) -> RuntimeRecord:
         raise Unusable(f"key {_quoted(key)}: {_advice(error, value)}") from error
     game_id = key if told.game_id is None or told.game_id == key else told.game_id  # no text is kept twice
     status = RUNNING if told.status == RUNNING else told.status
-    record = RuntimeRecord(game_id, told.current_container_id or "", told.engine_endpoint, status)
+    record = RuntimeRecord(
+        game_id,
+        told.current_container_id or "",
+        told.engine_endpoint,
+        status,
+        probe_text(told.probe),
+        silence_or_none(told.silenced_until),
+        told.silenced_why,
+    )
     if not game_id:
         raise Unusable(f"key {_quoted(key)}: game_id: it is empty: name the game, or leave the field out")
     if "\0" in game_id or "\0" in record.current_container_id:
@@ -47,7 +62,21 @@ def record_of(key: str, value: bytes) -> RuntimeRecord:
 
 def value_of(record: RuntimeRecord) -> bytes:
     """What `record_of` reads as `record` under any key. Raises UnicodeEncodeError for what is no text."""
-    return msgspec.json.encode({name: getattr(record, name) for name in _FIELDS})
+    told = {name: value for name in _FIELDS if (value := getattr(record, name)) not in {"", None} or name in _ALWAYS}
+    if record.silenced_until is not None:
+        told["silenced_until"] = format_instant(record.silenced_until)
+    if record.probe:
+        told["probe"] = _as_read(record.probe)
+    return msgspec.json.encode(told)
+
+
+def _as_read(probe: str) -> Any:
+    """Settings as people want to see them under a key; what is no JSON stays the text that it is."""
+    try:
+        settings = msgspec.json.decode(probe)
+    except (msgspec.MsgspecError, RecursionError):
+        return probe
+    return settings if isinstance(settings, dict) and probe_text(settings) == probe else probe
 
 
 def _advice(error: Exception, value: bytes) -> str:
