@@ -41,7 +41,7 @@ REFUSED = {
     "http:game-7": "scheme",
     "1http://game-7": "scheme",
     "ftp://game-7": "scheme ftp",
-    "unix:///var/run/engine.sock": "scheme unix",
+    "tcp://engine:8080": "scheme tcp",
     "http://": "host",
     "http:///engine": "host",
     "http://:8080": "host",

@@ -12,6 +12,8 @@ HEALTHZ_PATH = "/healthz"
 """The engine's probe path, below the endpoint's own prefix."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+_LONGEST_SOCKET = 107
+"""What fits into the kernel's address of a unix socket, in bytes."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _HOST_NAME = re.compile(r"(?=.{1,253}\.?\Z)([A-Za-z0-9_]([A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_\-]{1,63}\.?")
@@ -32,7 +34,8 @@ class InvalidEndpoint(ValueError):
 class Endpoint:
     """A probeable address: `scheme` http or https, an ASCII `host` without brackets, a `port`, and a path `prefix`.
 
-    `prefix` has no trailing slash. `authorization` is the value of a Basic authorization header, or None.
+    `prefix` has no trailing slash. `authorization` is the value of a Basic authorization header, or None. `socket` is
+    the path of a unix socket, over which HTTP is spoken as well: its scheme is `unix`, its host localhost.
     """
 
     scheme: str
@@ -40,17 +43,18 @@ class Endpoint:
     port: int
     prefix: str = ""
     authorization: str | None = field(default=None, repr=False)
+    socket: str | None = None
 
     @property
     def authority(self) -> str:
         """The Host header: brackets around IPv6, no zone (RFC 6874), the port only where it is not the scheme's own."""
         host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
-        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == DEFAULT_PORTS.get(self.scheme, 0) else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
         """The endpoint as it may be shown: without credentials."""
-        return f"{self.scheme}://{self.authority}{self.prefix}"
+        return f"unix:{self.socket}" if self.socket is not None else f"{self.scheme}://{self.authority}{self.prefix}"
 
     @property
     def healthz_path(self) -> str:
@@ -67,6 +71,9 @@ def parse_endpoint(text: str) -> Endpoint:
         raise InvalidEndpoint("it is empty")
     if _FORBIDDEN.search(text):
         raise InvalidEndpoint("it contains a space, a backslash or a control character")
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        return _unix(path.removeprefix("//") if path.startswith("///") else path)
     scheme, separator, rest = text.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):
         raise InvalidEndpoint("it has no scheme; begin it with http:// or https://")
@@ -87,6 +94,14 @@ def parse_endpoint(text: str) -> Endpoint:
         prefix=quote(slash + path, safe=_PATH_SAFE).rstrip("/"),
         authorization=_basic_authorization(credentials) if at else None,
     )
+
+
+def _unix(path: str) -> Endpoint:
+    if not path.startswith("/") or path.startswith("//") or path.endswith("/"):
+        raise InvalidEndpoint("a unix socket is named by its whole path, as in unix:/run/games/game-7.sock")
+    if len(path.encode("utf-8", "replace")) > _LONGEST_SOCKET:
+        raise InvalidEndpoint(f"the path of its socket is longer than {_LONGEST_SOCKET} bytes")
+    return Endpoint("unix", "localhost", 0, socket=path)
 
 
 def masked(text: str) -> str:

@@ -60,6 +60,12 @@ class FailureKind(StrEnum):
     ENDPOINT = "endpoint"
     """Its record names no address that can be probed."""
 
+    BODY = "body"
+    """It answered with the right status, and not with what its settings expect after it."""
+
+    IDENTITY = "identity"
+    """Another game answered."""
+
     OTHER = "other"
 
 
@@ -78,7 +84,7 @@ class Failed:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "last_error", plain_cause(self.last_error))
-        if self.last_status:
+        if self.last_status and self.kind is FailureKind.OTHER:
             object.__setattr__(self, "kind", FailureKind.STATUS)
 
 

@@ -49,7 +49,7 @@ def target_of(record: RuntimeRecord, timeout: float, *, longest: float = inf) ->
 
 
 def _at_port(endpoint: Endpoint, port: int | None) -> Endpoint:
-    return endpoint if port is None else replace(endpoint, port=port)
+    return endpoint if port is None or endpoint.socket is not None else replace(endpoint, port=port)
 
 
 def _failed(told: str) -> Failed:

@@ -19,11 +19,13 @@ _OWN_FAULTS = {
     errno.ENETDOWN: "the prober's network is down",
     errno.ENETUNREACH: "the prober has no route to the engine's network",
     errno.EPERM: "the prober's firewall forbids the connection",
+    errno.EACCES: "the prober may not open the connection",
     errno.EAFNOSUPPORT: "the prober's machine has no such address family",
 }
 """Errors that the prober's own machine raises before any engine was asked."""
 
 _ENGINE_FAULTS = {
+    errno.ENOENT: (FailureKind.REFUSED, "there is no such socket"),
     errno.ECONNREFUSED: (FailureKind.REFUSED, "connection refused"),
     errno.ECONNRESET: (FailureKind.CLOSED, "connection reset"),
     errno.EPIPE: (FailureKind.CLOSED, "connection reset"),
@@ -34,15 +36,21 @@ _ENGINE_FAULTS = {
 }
 
 
+class NamedFailure(Exception):
+    """A failure that whoever raises it has put into words already, for the event."""
+
+    kind = FailureKind.OTHER
+
+
 def outcome_of_error(error: Exception) -> Failed | Inconclusive:
     """Whose fault `error` is: the engine's (failed) or the prober's own (inconclusive), with its cause.
 
     An exception that no engine can cause is a bug of the prober, and so inconclusive.
     """
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Failed(0, f"certificate refused: {error.verify_message.rstrip('.')}", FailureKind.TLS)
+    if isinstance(error, NamedFailure):
+        return Failed(0, str(error), error.kind)
     if isinstance(error, ssl.SSLError):
-        return Failed(0, f"TLS handshake failed: {_tls_reason(error)}", FailureKind.TLS)
+        return Failed(0, _tls_fault(error), FailureKind.TLS)
     if isinstance(error, MemoryError):
         return Inconclusive("out of memory")
     if isinstance(error, OSError):
@@ -62,6 +70,18 @@ def in_words(seconds: float) -> str:
     ('2s', '150ms', '90.5s')
     """
     return f"{seconds:g}s" if seconds >= 1 else f"{seconds * 1000:g}ms"
+
+
+def quoted(text: str) -> str:
+    """A text that was waited for, in quotes, and not too long for a line."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return f"“{shown}”" if len(shown) <= 60 else f"“{shown[:59]}…”"
+
+
+def _tls_fault(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate refused: {error.verify_message.rstrip('.')}"
+    return f"TLS handshake failed: {_tls_reason(error)}"
 
 
 def _tls_reason(error: ssl.SSLError) -> str:

@@ -10,9 +10,9 @@ from typing import Protocol, cast
 from healthprobe.domain.outcome import HEALTHY, OK, Failed, FailureKind, Healthy, Inconclusive, outcome_of_status
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.causes import outcome_of_error
-from healthprobe.probing.precedent import Precedent
 from healthprobe.probing.redirect import REDIRECT_STATUSES
-from healthprobe.probing.response import MalformedResponse, ResponseReader
+from healthprobe.probing.response import BodyReader, MalformedResponse, ResponseReader
+from healthprobe.probing.standard import Standard
 from healthprobe.probing.sweep import Sweep, Sweepable
 
 _DRAIN_SECONDS = 1.0
@@ -73,6 +73,7 @@ class EngineConnection(asyncio.Protocol):
         "_owner",
         "_precedent",
         "_reader",
+        "_standard",
         "_sweep",
         "_transport",
         "_waiter",
@@ -88,7 +89,7 @@ class EngineConnection(asyncio.Protocol):
         target: ProbeTarget,
         owner: ConnectionOwner,
         sweep: Sweep,
-        precedent: Precedent,
+        standard: Standard,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.target = target
@@ -101,7 +102,8 @@ class EngineConnection(asyncio.Protocol):
         self._owner = owner
         self._sweep = sweep
         self._loop = loop
-        self._precedent = precedent
+        self._standard = standard
+        self._precedent = standard.precedent_of(target)
         self._reader: ResponseReader | None = None
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Answer] | None = None
@@ -167,25 +169,33 @@ class EngineConnection(asyncio.Protocol):
             self._drain(data)
             return
         reader = self._reader
-        if data == self._precedent.response and (reader is None or not reader.began):
+        if data == self._precedent.response and (reader is None or not (reader.began or reader.status)):
             self._asking = False
             self._leave_sweep()
             self._owner.keep(self)
             self._settle(HEALTHY)
             return
         if reader is None:
-            reader = self._reader = ResponseReader()
+            reader = self._reader = self._standard.reader()
         self._judge(reader, data)
 
     def _judge(self, reader: ResponseReader, data: bytes) -> None:
-        in_one_piece = not reader.began
+        in_one_piece = not (reader.began or reader.status)
         try:
             reader.feed(data)
         except MalformedResponse as malformed:
             self._settle(Failed(0, str(malformed), FailureKind.MALFORMED))
             self.abort()
             return
-        if reader.status == OK and reader.keeps_alive:
+        if not reader.status:
+            return
+        if self._standard.is_exacting:
+            answer = self._judge_exactly(reader)
+            if answer is None:
+                return
+        else:
+            answer = HEALTHY if reader.status == OK else self._answer_of(reader)
+        if answer is HEALTHY and reader.keeps_alive:
             self._asking = False
             if reader.complete:
                 if in_one_piece:
@@ -195,18 +205,35 @@ class EngineConnection(asyncio.Protocol):
             elif self._bucket is None:
                 self._bucket = self._sweep.watch(self, self._loop.time() + _DRAIN_SECONDS)
             self._settle(HEALTHY)
-        elif reader.status:
-            self._settle(self._answer_of(reader))
+        else:
+            self._settle(answer)
             self.abort()
+
+    def _judge_exactly(self, reader: ResponseReader, *, ended: bool = False) -> Answer | None:
+        """The answer of an engine of which more than a status is expected; None while more of it must come."""
+        standard = self._standard
+        verdict = standard.at_head(reader, self.target)
+        is_other = isinstance(verdict, Failed) and verdict.kind is FailureKind.IDENTITY
+        if reader.status in REDIRECT_STATUSES and not standard.expects(reader.status) and not is_other:
+            return self._answer_of(reader)
+        if verdict is not None or not isinstance(reader, BodyReader):
+            return verdict
+        if reader.complete or reader.has_enough or ended:
+            return standard.by_body(reader.body, reader.status)
+        return None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._leave_sweep()
         if self._asking:
             self._asking = False
-            in_head = self._reader is not None and self._reader.began
-            self.closing_cause = closing_cause(exc, in_head=in_head)
-            self._settle(self.closing_cause if in_head else Silence.CLOSED)
+            reader = self._reader
+            if reader is not None and reader.status:  # a body that lasts until its connection ends, or was cut short
+                self._settle(self._judge_exactly(reader, ended=True) or PROBER_CLOSED)
+            else:
+                in_head = reader is not None and reader.began
+                self.closing_cause = closing_cause(exc, in_head=in_head)
+                self._settle(self.closing_cause if in_head else Silence.CLOSED)
         self._owner.closed(self)
 
     def swept(self) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ssl
 from dataclasses import dataclass
 
 from healthprobe.domain.endpoint import Endpoint
+from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import Failed, FailureKind, Inconclusive
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.causes import in_words
+from healthprobe.probing.causes import NamedFailure, in_words
 from healthprobe.probing.connection import EngineConnection
 from healthprobe.probing.pool import ConnectionPool
-from healthprobe.probing.precedent import Precedent
 from healthprobe.probing.resolver import Resolver
+from healthprobe.probing.standard import Standards
 from healthprobe.probing.sweep import Sweep
+from healthprobe.probing.trust import Trust
 
 _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 
@@ -36,16 +37,28 @@ class Progress:
         return Inconclusive(cause) if self.own_fault else Failed(0, cause, FailureKind.TIMEOUT)
 
 
-class Dialer:
-    """Opens connections within the pool's budget. Raises OSError, ssl.SSLError or UnresolvableName where it cannot."""
+class ForbiddenAddress(NamedFailure):
+    """Nothing may be sent there. The message says by which option."""
 
-    def __init__(self, pool: ConnectionPool, resolver: Resolver, tls: ssl.SSLContext | None) -> None:
+    kind = FailureKind.ENDPOINT
+
+
+class Dialer:
+    """Opens connections within the pool's budget, to no address but those that `networks` allow.
+
+    Raises OSError, ssl.SSLError, UnresolvableName, ForbiddenAddress or UnusableTls where it cannot.
+    """
+
+    def __init__(
+        self, pool: ConnectionPool, resolver: Resolver, trust: Trust, networks: Networks, standards: Standards
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._pool = pool
         self._resolver = resolver
-        self._tls = tls
+        self._trust = trust
+        self._networks = networks
+        self._standards = standards
         self._sweep = Sweep(self._loop)
-        self._precedent = Precedent()
 
     async def connect(
         self, target: ProbeTarget, endpoint: Endpoint, progress: Progress, deadline: float
@@ -54,9 +67,9 @@ class Dialer:
 
         Each address has an equal share of the time left, so that one that never answers leaves some to the next.
         """
-        if is_address(endpoint.host):
-            return await self._open(target, endpoint, endpoint.host, progress)
-        addresses = await self._resolver.addresses(endpoint.host)
+        addresses = await self.addresses(endpoint)
+        if len(addresses) == 1:
+            return await self._open(target, endpoint, addresses[0], progress)
         first_error: OSError | None = None
         for position, address in enumerate(addresses, start=1):
             share = (deadline - self._loop.time()) / (len(addresses) - position + 1)
@@ -66,6 +79,24 @@ class Dialer:
             except OSError as error:
                 first_error = first_error or with_number(error)
         raise first_error or OSError(errno.EHOSTUNREACH, "no address")
+
+    async def addresses(self, endpoint: Endpoint) -> tuple[str, ...]:
+        """Where `endpoint` may be connected to: addresses, or the path of its socket.
+
+        Raises UnresolvableName, and ForbiddenAddress where none is left.
+        """
+        if endpoint.socket is not None:
+            if (refusal := self._networks.refusal_of_sockets) is not None:
+                raise ForbiddenAddress(refusal)
+            return (endpoint.socket,)
+        known = (endpoint.host,) if is_address(endpoint.host) else await self._resolver.addresses(endpoint.host)
+        if self._networks.are_all:
+            return known
+        refusals = {address: self._networks.refusal(address) for address in known}
+        allowed = tuple(address for address, refusal in refusals.items() if refusal is None)
+        if not allowed:
+            raise ForbiddenAddress(next(refusal for refusal in refusals.values() if refusal is not None))
+        return allowed
 
     async def _open(
         self, target: ProbeTarget, endpoint: Endpoint, address: str, progress: Progress
@@ -81,15 +112,23 @@ class Dialer:
     async def _open_once(
         self, target: ProbeTarget, endpoint: Endpoint, address: str, progress: Progress
     ) -> EngineConnection:
-        connection = EngineConnection(target, self._pool, self._sweep, self._precedent, self._loop)
+        connection = EngineConnection(target, self._pool, self._sweep, self._standards.of(target), self._loop)
         progress.enter("waiting for a free file descriptor", own_fault=True)
         await self._pool.admit(connection)
         try:
             if endpoint.scheme == "https":
                 progress.enter("connecting and shaking hands over TLS")
+                tls = target.settings.tls
                 await self._loop.create_connection(
-                    lambda: connection, address, endpoint.port, ssl=self._trust(), server_hostname=endpoint.host
+                    lambda: connection,
+                    address,
+                    endpoint.port,
+                    ssl=self._trust.context(tls),
+                    server_hostname=(tls and tls.server_name) or endpoint.host,
                 )
+            elif endpoint.socket is not None:
+                progress.enter("connecting")
+                await self._loop.create_unix_connection(lambda: connection, address)
             else:
                 progress.enter("connecting")
                 await self._loop.create_connection(lambda: connection, address, endpoint.port)
@@ -98,11 +137,6 @@ class Dialer:
             raise
         progress.enter("waiting for the response head")
         return connection
-
-    def _trust(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return self._tls
 
 
 def is_address(host: str) -> bool:

@@ -9,15 +9,21 @@ from types import TracebackType
 from typing import Any, Self
 
 from healthprobe.domain.endpoint import Endpoint
-from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Inconclusive, ProbeOutcome
+from healthprobe.domain.networks import Networks
+from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive, ProbeOutcome
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.causes import outcome_of_error
 from healthprobe.probing.connection import PROBER_CLOSED, Answer, EngineConnection, Redirect, Silence
 from healthprobe.probing.dialer import Dialer, Progress
 from healthprobe.probing.pool import ConnectionPool, descriptors_to_spend
 from healthprobe.probing.redirect import REDIRECT_LIMIT, RedirectRefused, redirected_path
-from healthprobe.probing.request import request_bytes
-from healthprobe.probing.resolver import CachingResolver, Resolver, UnresolvableName
+from healthprobe.probing.request import probe_path, request_bytes
+from healthprobe.probing.resolver import CachingResolver, Resolver
+from healthprobe.probing.standard import Standards
+from healthprobe.probing.trust import Trust
+
+EVERYWHERE = Networks()
+"""Any address will do."""
 
 _HALF = 0.5
 """The share of the timeout after which a silent kept connection gets a second chance on a fresh one."""
@@ -28,8 +34,9 @@ class HttpProber:
 
     It keeps one connection an engine, or with `keep_connections=False` opens one a probe. `descriptor_budget` bounds
     the open connections; by default it is what the process's limit leaves. `tls` is the trust that https is held to;
-    by default the system's roots. `traceparent` gives, by game, a header line that tells an engine a probe's trace.
-    Proxies of the environment are ignored: a proxy's 200 is not the engine's.
+    by default the system's roots. Nothing is sent to an address that is not among `networks`, and an answer whose
+    `identity_header` names another game is a failure. `traceparent` gives, by game, a header line that tells an engine
+    a probe's trace. Proxies of the environment are ignored: a proxy's 200 is not the engine's.
     """
 
     def __init__(
@@ -39,15 +46,18 @@ class HttpProber:
         descriptor_budget: int | None = None,
         resolver: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
+        networks: Networks = EVERYWHERE,
+        identity_header: str | None = None,
         traceparent: Callable[[str], bytes] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._keeps = keep_connections
         self._requests: dict[ProbeTarget, bytes] = {}
-        self._pool = ConnectionPool(descriptor_budget or descriptors_to_spend(), self._requests)
-        self._take = self._pool.take
+        self.pool = ConnectionPool(descriptor_budget or descriptors_to_spend(), self._requests)
+        self._take = self.pool.take
         self._resolver = resolver or CachingResolver()
-        self._dialer = Dialer(self._pool, self._resolver, tls)
+        self.trust = Trust(tls)
+        self.dialer = Dialer(self.pool, self._resolver, self.trust, networks, Standards(identity_header))
         self._limits: set[asyncio.Timeout] = set()
         self._traceparent = traceparent
         self._closed = False
@@ -63,11 +73,11 @@ class HttpProber:
     @property
     def capacity(self) -> int:
         """The most probes that can be in flight at once."""
-        return self._pool.budget
+        return self.pool.budget
 
     @property
     def open_connections(self) -> int:
-        return len(self._pool)
+        return len(self.pool)
 
     async def probe(self, target: ProbeTarget) -> ProbeOutcome:
         """One probe of `target`, which ends at most 50 ms after its timeout, whatever the engine does."""
@@ -91,16 +101,16 @@ class HttpProber:
     def forget(self, target: ProbeTarget) -> None:
         """Close the connection that is kept for `target`."""
         self._requests.pop(target, None)
-        self._pool.forget(target)
+        self.pool.forget(target)
 
     async def aclose(self) -> None:
         """Close every connection and end every lookup; a probe that is still under way ends inconclusive."""
         self._closed = True
         for limit in self._limits:
             limit.reschedule(self._loop.time())
-        self._pool.close()
+        self.pool.close()
         await self._resolver.aclose()
-        await self._pool.all_closed()
+        await self.pool.all_closed()
 
     async def _unless_healthy(
         self, target: ProbeTarget, connection: EngineConnection, answer: Answer, deadline: float
@@ -151,8 +161,6 @@ class HttpProber:
                 if redirect is None:
                     return await self._exchange(target, endpoint, progress, deadline)
                 return await self._follow(target, endpoint, redirect, progress, deadline)
-        except UnresolvableName as unresolvable:
-            return Failed(0, str(unresolvable), FailureKind.NAME)
         except Exception as error:  # noqa: BLE001  whatever an engine or our own code raises, it is an outcome
             if self._closed:
                 return PROBER_CLOSED
@@ -165,7 +173,8 @@ class HttpProber:
     ) -> ProbeOutcome:
         request = self._requests.get(target)
         if request is None:
-            request = request_bytes(endpoint, endpoint.healthz_path, keep_alive=self._keeps)
+            path = probe_path(target, endpoint)
+            request = request_bytes(endpoint, path, keep_alive=self._keeps_alive(target), settings=target.settings)
             self._requests[target] = request
         answer = await self._ask_afresh(target, endpoint, request, progress, deadline)
         if isinstance(answer, Redirect):
@@ -176,13 +185,14 @@ class HttpProber:
         self, target: ProbeTarget, endpoint: Endpoint, redirect: Redirect, progress: Progress, deadline: float
     ) -> ProbeOutcome:
         """Where `redirect` leads, as long as it stays with the same engine."""
-        path = endpoint.healthz_path
+        path = probe_path(target, endpoint)
         for _ in range(REDIRECT_LIMIT):
             try:
                 path = redirected_path(endpoint, path, redirect.location)
             except RedirectRefused as refused:
                 return Failed(redirect.status, str(refused))
-            request = request_bytes(endpoint, path, keep_alive=self._keeps)
+            keep_alive = self._keeps_alive(target)
+            request = request_bytes(endpoint, path, keep_alive=keep_alive, settings=target.settings)
             answer = await self._ask_afresh(target, endpoint, request, progress, deadline)
             if not isinstance(answer, Redirect):
                 return answer
@@ -192,7 +202,7 @@ class HttpProber:
     async def _ask_afresh(
         self, target: ProbeTarget, endpoint: Endpoint, request: bytes, progress: Progress, deadline: float
     ) -> ProbeOutcome | Redirect:
-        connection = await self._dialer.connect(target, endpoint, progress, deadline)
+        connection = await self.dialer.connect(target, endpoint, progress, deadline)
         connection.request = self._requests.get(target, request)
         if self._traceparent is not None:
             request = _traced(request, self._traceparent(target.game_id))
@@ -201,9 +211,13 @@ class HttpProber:
         except asyncio.CancelledError:
             connection.abort()
             raise
-        if not self._keeps:
+        if not self._keeps_alive(target):
             connection.abort()
         return connection.closing_cause if isinstance(answer, Silence) else answer
+
+    def _keeps_alive(self, target: ProbeTarget) -> bool:
+        """After an answer to HEAD nobody can tell where the next one begins: the parser waits for a body."""
+        return self._keeps and target.settings.method != "HEAD"
 
 
 def _traced(request: bytes, traceparent: bytes) -> bytes:

@@ -7,6 +7,7 @@ import os
 import resource
 from collections import deque
 from collections.abc import Container
+from typing import Protocol
 
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.connection import EngineConnection
@@ -28,6 +29,12 @@ def descriptors_to_spend() -> int:
     return max(limit - in_use - _HEADROOM, limit // 4, 1)
 
 
+class Pooled(Protocol):
+    """What has a descriptor, and can be made to give it up."""
+
+    def abort(self) -> None: ...
+
+
 class ConnectionPool:
     """At most `budget` connections are open at once; above it the idle one that was used least recently is closed.
 
@@ -39,7 +46,7 @@ class ConnectionPool:
         self.budget = budget
         self._tight = budget * _TIGHT_SHARE
         self._wanted = wanted
-        self._open: set[EngineConnection] = set()
+        self._open: set[Pooled] = set()
         self._kept: dict[ProbeTarget, EngineConnection] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -54,7 +61,7 @@ class ConnectionPool:
         connection.is_idle = False
         return connection
 
-    async def admit(self, connection: EngineConnection) -> None:
+    async def admit(self, connection: Pooled) -> None:
         """Count `connection` as open; returns when there is a descriptor for it."""
         while len(self._open) >= self.budget:
             place = asyncio.get_running_loop().create_future()
@@ -77,10 +84,10 @@ class ConnectionPool:
             # Only then does anybody ask for the order of use, and keeping it costs every probe.
             self._kept[connection.target] = self._kept.pop(connection.target)
 
-    def closed(self, connection: EngineConnection) -> None:
+    def closed(self, connection: Pooled) -> None:
         """`connection` has no descriptor any more."""
         self._open.discard(connection)
-        if connection.is_kept:
+        if isinstance(connection, EngineConnection) and connection.is_kept:
             self._let_go(connection)
         self._admit_next()
 

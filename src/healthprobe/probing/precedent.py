@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 LONGEST = 4096
 """The longest response that is remembered, in bytes."""
 
@@ -21,3 +23,40 @@ class Precedent:
     def remember(self, response: bytes) -> None:
         if len(response) <= LONGEST:
             self.response = response
+
+
+class SharedPrecedent:
+    """A response with a blank where each engine names its own game: what was before it, and what came after."""
+
+    __slots__ = ("after", "before", "has_blank")
+
+    def __init__(self) -> None:
+        self.before = self.after = b""
+        self.has_blank = False
+
+
+class OwnPrecedent:
+    """A shared precedent as one engine would send it: with its own game in the blank."""
+
+    __slots__ = ("_own", "_shared", "_values_in")
+
+    def __init__(self, shared: SharedPrecedent, values_in: re.Pattern[bytes], own: bytes) -> None:
+        self._shared = shared
+        self._values_in = values_in
+        self._own = own
+
+    @property
+    def response(self) -> bytes:
+        shared = self._shared
+        return shared.before + self._own + shared.after if shared.has_blank else shared.before
+
+    def remember(self, response: bytes) -> None:
+        """Remember a response that names this game once, or nobody."""
+        if len(response) > LONGEST:
+            return
+        shared, found = self._shared, list(self._values_in.finditer(response))
+        if not found:
+            shared.before, shared.after, shared.has_blank = response, b"", False
+        elif len(found) == 1 and found[0][1] == self._own:
+            start, end = found[0].span(1)
+            shared.before, shared.after, shared.has_blank = response[:start], response[end:], True

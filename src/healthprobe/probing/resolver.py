@@ -9,6 +9,9 @@ from typing import Protocol
 import aiodns
 import pycares
 
+from healthprobe.domain.outcome import FailureKind
+from healthprobe.probing.causes import NamedFailure
+
 _SHORTEST_LIFE = 5.0
 _LONGEST_LIFE = 60.0
 _PATIENCE = 0.2
@@ -18,8 +21,10 @@ _MOST_NAMES = 50_000
 _NO_SUCH_NAME = frozenset({pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_ENODATA, pycares.errno.ARES_EBADNAME})
 
 
-class UnresolvableName(Exception):
+class UnresolvableName(NamedFailure):
     """The name has no address, or nobody could tell. The message says which."""
+
+    kind = FailureKind.NAME
 
 
 class Resolver(Protocol):

@@ -37,6 +37,9 @@ class ResponseReader:
 
     __slots__ = ("_begun", "_ended", "_head", "_interim", "_parser", "_read", "complete", "keeps_alive", "status")
 
+    forgets_head = True
+    """Whether a head is let go of once it was judged: only a redirect's is looked at again."""
+
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         # The reference's client takes a bare LF for the end of a line, and engines written by hand send it.
@@ -53,6 +56,12 @@ class ResponseReader:
     def began(self) -> bool:
         """Whether anything at all has come."""
         return self._read > 0
+
+    @property
+    def head(self) -> bytes:
+        """The final head, once it has ended, from a reader that does not forget it."""
+        start, end = _last_of(self._interim + 1, self._head)
+        return self._head[max(start - 2, 0) : end]
 
     @property
     def location(self) -> str | None:
@@ -89,8 +98,8 @@ class ResponseReader:
                 raise MalformedResponse(_in_plain_words(head, "no status below 100 exists"))
             self._note_end()
             self._count_body(head)
-            if self.status == OK:
-                self._head = b""  # only a redirect's head is looked at again
+            if self.status == OK and self.forgets_head:
+                self._head = b""
 
     def on_message_begin(self) -> None:
         self._begun += 1
@@ -135,6 +144,41 @@ class ResponseReader:
     def _note_end(self) -> None:
         """Complete is the final response and what came before it, and not a byte of anything after."""
         self.complete = self._ended == self._begun == self._interim + 1
+
+
+class HeadReader(ResponseReader):
+    """Keeps the head, for whoever looks at what it says."""
+
+    __slots__ = ()
+
+    forgets_head = False
+
+
+class BodyReader(HeadReader):
+    """Keeps the body as well, as much of it as counts: BODY_LIMIT bytes."""
+
+    __slots__ = ("body", "has_enough")
+
+    def expect_response(self) -> None:
+        super().expect_response()
+        self.body = b""
+        self.has_enough = False
+
+    def on_body(self, body: bytes) -> None:
+        """Called by the parser, with what is left of the body's encodings."""
+        if len(self.body) < BODY_LIMIT:
+            self.body += body[: BODY_LIMIT - len(self.body)]
+        self.has_enough = len(self.body) >= BODY_LIMIT
+
+    def _feed_body(self, data: bytes) -> None:
+        """More of a body than counts is no fault of its engine's, but its connection is of no more use."""
+        self._read += len(data)
+        try:
+            self._parser.feed_data(data)
+        except _PARSER_ERRORS as error:
+            raise MalformedResponse(f"malformed body: {error}") from None
+        self._note_end()
+        self.keeps_alive = self.keeps_alive and self._read <= BODY_LIMIT
 
 
 def _last_of(heads: int, received: bytes) -> tuple[int, int]:

@@ -1,0 +1,72 @@
+"""Which addresses may be probed: a record must not make the prober reach a metadata service."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from healthprobe.domain.networks import InvalidNetwork, Networks
+
+DENIED = Networks.of(deny=["169.254.0.0/16", "fd00:ec2::/32"])
+ALLOWED = Networks.of(allow=["10.0.0.0/8", "fd12::/16"], deny=["10.9.0.0/16"])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "169.254.169.254",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::1",
+        "fd00:ec2::254",
+        "fd00:ec2::254%eth0",
+    ],
+)
+def test_a_denied_network_is_denied_by_every_way_to_it(address: str) -> None:
+    refusal = DENIED.refusal(address)
+    assert refusal is not None
+    assert refusal.startswith(f"address {address} is not to be probed: --deny-network ")
+
+
+@pytest.mark.parametrize("address", ["169.253.0.1", "10.0.0.1", "::1", "::ffff:10.0.0.1"])
+def test_what_is_not_denied_is_allowed_where_nothing_is(address: str) -> None:
+    assert DENIED.refusal(address) is None
+
+
+@pytest.mark.parametrize(("address", "is_allowed"), [
+    ("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("fd12::7", True),
+    ("10.9.0.1", False), ("11.0.0.1", False), ("127.0.0.1", False), ("::1", False), ("nonsense", False),
+])  # fmt: skip
+def test_with_any_allowed_only_those_are_and_a_denial_wins(address: str, is_allowed: bool) -> None:  # noqa: FBT001
+    assert (ALLOWED.refusal(address) is None) is is_allowed
+
+
+def test_who_says_which_networks_has_not_said_sockets() -> None:
+    assert Networks().refusal_of_sockets is None
+    assert DENIED.refusal_of_sockets is None
+    assert ALLOWED.refusal_of_sockets is not None
+
+
+@pytest.mark.parametrize("text", ["", "10", "10.0.0.0/33", "10.0.0.1/8", "example.com", "10.0.0.0/8 ", "::/129"])
+def test_what_is_no_network_is_refused_with_one_that_is(text: str) -> None:
+    with pytest.raises(InvalidNetwork, match=r"write a network such as 10\.0\.0\.0/8"):
+        Networks.of(deny=[text])
+
+
+@given(st.ip_addresses(v=4), st.integers(0, 32))
+def test_no_ipv4_address_slips_through_as_ipv6(address: IPv4Address, length: int) -> None:
+    network = IPv4Network((address, length), strict=False)
+    networks = Networks.of(deny=[str(network)])
+    for way in (str(address), f"::ffff:{address}", str(IPv6Address((0x64FF9B << 96) | int(address)))):
+        assert networks.refusal(way) is not None
+
+
+@given(st.text())
+def test_what_is_no_address_is_never_allowed(address: str) -> None:
+    try:
+        ip_address(address.partition("%")[0])
+    except ValueError:
+        assert ALLOWED.refusal(address) is not None

@@ -1,0 +1,32 @@
+"""A unix socket as an endpoint: named by its whole path, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from healthprobe.domain.endpoint import InvalidEndpoint, parse_endpoint
+
+
+@pytest.mark.parametrize("text", ["unix:/run/games/game-7.sock", "unix:///run/games/game-7.sock"])
+def test_a_socket_is_named_by_its_whole_path(text: str) -> None:
+    endpoint = parse_endpoint(text)
+    assert (endpoint.scheme, endpoint.socket, endpoint.authority) == ("unix", "/run/games/game-7.sock", "localhost")
+    assert endpoint.url == "unix:/run/games/game-7.sock"
+    assert endpoint.healthz_path == "/healthz"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("unix:", "named by its whole path"),
+        ("unix:game.sock", "named by its whole path"),
+        ("unix://host/game.sock", "named by its whole path"),
+        ("unix:/run/", "named by its whole path"),
+        ("unix:/run/a b.sock", "contains a space"),
+        ("unix:/run/\0.sock", "contains a space, a backslash or a control character"),
+        ("unix:/" + "x" * 107, "longer than 107 bytes"),
+    ],
+)
+def test_what_names_no_socket_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(InvalidEndpoint, match=reason):
+        parse_endpoint(text)

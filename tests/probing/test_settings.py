@@ -1,0 +1,230 @@
+"""A game is asked as its settings say, and judged by what they expect: its status, its body, a place in its JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from typing import Any
+
+import pytest
+from tests.probing.conftest import StartPeer
+from tests.probing.peers import OK, Connection, Peer, response
+
+from healthprobe.domain.endpoint import parse_endpoint
+from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
+from healthprobe.domain.probe_parsing import settings_of
+from healthprobe.domain.target import ProbeTarget
+from healthprobe.probing.http import HttpProber
+from healthprobe.probing.response import BODY_LIMIT
+
+
+def target(peer: Peer, settings: dict[str, Any], *, prefix: str = "", timeout: float = 5.0) -> ProbeTarget:
+    return ProbeTarget("game-7", parse_endpoint(peer.url(prefix)), timeout, settings_of(settings))
+
+
+async def answered(peer: StartPeer, prober: HttpProber, settings: dict[str, Any], *answers: bytes) -> ProbeOutcome:
+    """What comes of an engine that answers so, in pieces, and leaves the connection open."""
+
+    async def script(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            for piece in answers:
+                await connection.send(piece)
+                await asyncio.sleep(0.01)
+
+    return await prober.probe(target(await peer(script), settings))
+
+
+async def test_the_request_is_what_the_settings_say(peer: StartPeer, prober: HttpProber) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(response(200, "Connection: close", body=None))
+
+    engine = await peer(script)
+    settings = {
+        "method": "HEAD",
+        "path": "/ready?deep=1",
+        "host": "chess.example",
+        "headers": {"X-Probe": "yes", "User-Agent": "ours"},
+    }
+    assert await prober.probe(target(engine, settings, prefix="/engine")) == HEALTHY
+    lines = engine.requests[0].decode().split("\r\n")
+    assert lines[0] == "HEAD /engine/ready?deep=1 HTTP/1.1"
+    assert "Host: chess.example" in lines
+    assert "X-Probe: yes" in lines
+    assert [line for line in lines if line.lower().startswith("user-agent")] == ["User-Agent: ours"]
+
+
+async def test_an_answer_to_head_has_no_body_whatever_its_head_says(peer: StartPeer, prober: HttpProber) -> None:
+    async def script(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+
+    engine = await peer(script)
+    head = target(engine, {"method": "HEAD"})
+    for _ in range(3):
+        assert await prober.probe(head) == HEALTHY
+
+
+@pytest.mark.parametrize(
+    ("expected", "status", "outcome"),
+    [
+        (204, 204, HEALTHY),
+        ("200-299", 226, HEALTHY),
+        ([200, "300-399"], 302, HEALTHY),
+        (401, 401, HEALTHY),
+        (204, 200, Failed(200, "unexpected status 200")),
+        ("200-299", 300, Failed(300, "unexpected status 300")),
+    ],
+)
+async def test_the_statuses_that_are_expected_are_healthy_and_no_others(
+    peer: StartPeer, prober: HttpProber, expected: Any, status: int, outcome: ProbeOutcome
+) -> None:
+    answer = response(status, "Location: http://elsewhere/", body=None if status == 204 else b"ok")
+    assert await answered(peer, prober, {"expect": {"status": expected}}, answer) == outcome
+
+
+async def test_a_redirect_that_is_not_expected_is_followed_with_the_same_settings(
+    peer: StartPeer, prober: HttpProber
+) -> None:
+    async def script(connection: Connection) -> None:
+        request = await connection.request()
+        is_there = request.startswith(b"GET /there ")
+        await connection.send(response(204, body=None) if is_there else response(307, "Location: /there"))
+
+    engine = await peer(script)
+    settings = {"headers": {"X-Probe": "yes"}, "expect": {"status": 204}}
+    assert await prober.probe(target(engine, settings)) == HEALTHY
+    assert all(b"X-Probe: yes" in request for request in engine.requests)
+
+
+@pytest.mark.parametrize("pieces", [1, 3, 40])
+async def test_a_text_is_found_in_a_body_in_however_many_pieces_it_comes(
+    peer: StartPeer, prober: HttpProber, pieces: int
+) -> None:
+    answer = response(200, body=b"the engine is ready to play")
+    size = -(-len(answer) // pieces)
+    chunks = [answer[start : start + size] for start in range(0, len(answer), size)]
+    assert await answered(peer, prober, {"expect": {"body_contains": "is ready"}}, *chunks) == HEALTHY
+
+
+async def test_a_text_is_found_across_chunks(peer: StartPeer, prober: HttpProber) -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nrea\r\n2\r\ndy\r\n0\r\n\r\n"
+    assert await answered(peer, prober, {"expect": {"body_contains": "ready"}}, chunked) == HEALTHY
+
+
+async def test_a_body_without_the_text_is_a_failure_with_its_status(peer: StartPeer, prober: HttpProber) -> None:
+    outcome = await answered(peer, prober, {"expect": {"body_contains": "ready"}}, response(200, body=b"starting"))
+    assert outcome == Failed(200, 'body does not contain "ready"')
+    assert isinstance(outcome, Failed)
+    assert outcome.kind is FailureKind.BODY
+
+
+@pytest.mark.parametrize(("before", "found"), [(BODY_LIMIT - 5, True), (BODY_LIMIT, False)])
+async def test_a_text_counts_within_the_first_64_kib(
+    peer: StartPeer,
+    prober: HttpProber,
+    before: int,
+    found: bool,  # noqa: FBT001
+) -> None:
+    answer = response(200, body=b"x" * before + b"ready" + b"x" * 300_000)
+    outcome = await answered(peer, prober, {"expect": {"body_contains": "ready"}}, answer)
+    assert (outcome == HEALTHY) is found
+
+
+async def test_a_body_that_ends_with_its_connection_is_judged_then(peer: StartPeer, prober: HttpProber) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.0 200 OK\r\n\r\nnearly ")
+        await connection.send(b"ready")
+        connection.close()
+
+    assert await prober.probe(target(await peer(script), {"expect": {"body_contains": "nearly ready"}})) == HEALTHY
+
+
+async def test_a_body_that_never_comes_is_a_timeout(peer: StartPeer, prober: HttpProber) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nready?")
+        await connection.silence()
+
+    outcome = await prober.probe(target(await peer(script), {"expect": {"body_contains": "yes"}}, timeout=0.3))
+    assert isinstance(outcome, Failed)
+    assert outcome.kind is FailureKind.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "equals", "outcome"),
+    [
+        (b'{"state": "up"}', "state", "up", HEALTHY),
+        (b'{"checks": [{"ok": true}]}', "checks[0].ok", True, HEALTHY),
+        (b'{"players": 3.0}', "players", 3, HEALTHY),
+        (b'{"state": "down"}', "state", "up", Failed(200, 'state is "down", not "up"')),
+        (b'{"ok": 1}', "ok", True, Failed(200, "ok is 1, not true")),
+        (b"{}", "state", "up", Failed(200, "state is not in the body")),
+        (b"<html>", "state", "up", Failed(200, "body is not JSON")),
+        (b"[" * 60_000, "state", "up", Failed(200, "body is not JSON")),
+        (b"\xff\xfe", "state", "up", Failed(200, "body is not JSON")),
+    ],
+)
+async def test_a_place_in_a_json_body_must_have_its_value(
+    peer: StartPeer, prober: HttpProber, *, body: bytes, path: str, equals: Any, outcome: ProbeOutcome
+) -> None:
+    settings = {"expect": {"json_path": path, "equals": equals}}
+    assert await answered(peer, prober, settings, response(200, body=body)) == outcome
+
+
+async def test_a_kept_connection_goes_on_being_judged_by_its_body(peer: StartPeer, prober: HttpProber) -> None:
+    bodies = [b"ready", b"ready", b"broken", b"ready"]
+
+    async def script(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            await connection.send(response(200, body=bodies[(len(engine.requests) - 1) % 4]))
+
+    engine = await peer(script)
+    asked = target(engine, {"expect": {"body_contains": "ready"}})
+    outcomes = [await prober.probe(asked) for _ in range(4)]
+    assert [outcome == HEALTHY for outcome in outcomes] == [True, True, False, True]
+    assert engine.connections == 2, "the first was kept until it failed"
+
+
+async def test_an_engine_of_which_less_is_expected_is_no_precedent_for_one_of_which_more_is(
+    peer: StartPeer, prober: HttpProber
+) -> None:
+    async def script(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            await connection.send(OK)
+
+    engine = await peer(script)
+    plain, exacting = target(engine, {}), target(engine, {"expect": {"body_contains": "not there"}})
+    for _ in range(3):
+        assert await prober.probe(plain) == HEALTHY
+        assert isinstance(await prober.probe(exacting), Failed)
+
+
+async def test_a_chunk_that_looks_like_a_whole_answer_is_none(peer: StartPeer, prober: HttpProber) -> None:
+    """An engine that was healthy sends the same bytes once more, in the middle of a body."""
+    good = response(200, body=b"ready")
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        if connection.number > 1:
+            await connection.silence()
+        await connection.send(good)
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        await asyncio.sleep(0.02)
+        await connection.send(good)
+        await connection.silence()
+
+    asked = target(await peer(script), {"expect": {"body_contains": "ready"}}, timeout=0.3)
+    assert await prober.probe(asked) == HEALTHY
+    assert isinstance(await prober.probe(asked), Failed)
+
+
+async def test_a_compressed_body_is_not_asked_for_and_so_not_undone(peer: StartPeer, prober: HttpProber) -> None:
+    answer = response(200, "Content-Encoding: deflate", body=zlib.compress(b"ready"))
+    assert isinstance(await answered(peer, prober, {"expect": {"body_contains": "ready"}}, answer), Failed)
