@@ -30,6 +30,8 @@ RUN = ("run", "--records", "sqlite:games.db")
         (("run", "--grace", "0s"), "--grace: '0s' is zero"),
         (("run", "--flap", "2/1h"), "--flap: '2/1h': two transitions are one incident"),
         (("run", "--hold", "0.5"), "--hold: '0.5' is no share of a fleet"),
+        (("run", "--identity-header", "X Game"), "--identity-header: 'X Game' is no name of a header"),
+        ((*RUN, "--deny-network", "10.0.0.1/8"), "--deny-network: '10.0.0.1/8' has bits beyond its length"),
         ((*RUN, "--canary", "gateway"), "--canary gateway: it has no scheme"),
         (("run", "--max-concurrency", "0"), "write auto, or a number such as 64"),
         (("run", "--connections", "some"), "'some' is not one of 'reuse', 'fresh'"),

@@ -18,7 +18,7 @@ from healthprobe.ports import (
     WatchedRecords,
 )
 from healthprobe.surfaces.adapters import Adapters, EventLine
-from healthprobe.surfaces.canaries import canary_targets
+from healthprobe.surfaces.cautions import canary_targets, networks_of
 from healthprobe.surfaces.naming import notification_name, publisher_name
 from healthprobe.surfaces.patience import patiently
 from healthprobe.surfaces.settings import Settings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from healthprobe.adapters.nats import ShardLeases
-    from healthprobe.probing.http import HttpProber
+    from healthprobe.probing.kinds import KindProber
     from healthprobe.surfaces.duties import Duties
     from healthprobe.worker.relay import Relay
     from healthprobe.worker.static_shards import StaticShards
@@ -43,7 +43,7 @@ class Parts:
     worker: Worker
     duties: Duties
     leases: ShardLeases | None
-    prober: HttpProber
+    prober: KindProber
 
 
 @asynccontextmanager
@@ -61,6 +61,7 @@ async def composed(
     A store or a log that is away is waited for. Raises ConfigurationError before anything is probed.
     """
     from healthprobe.probing.http import HttpProber
+    from healthprobe.probing.kinds import KindProber
     from healthprobe.surfaces.duties import Duties
     from healthprobe.surfaces.retention import Retention
     from healthprobe.worker.worker import Worker
@@ -73,7 +74,14 @@ async def composed(
         worker: Worker
         log, leases = await patiently(partial(_log, settings, adapters, lambda: worker.games), logger)
         shards = leases or _static_shards(settings)
-        prober = HttpProber(keep_connections=settings.keep_connections, traceparent=traceparent)
+        prober = KindProber(
+            HttpProber(
+                keep_connections=settings.keep_connections,
+                networks=networks_of(settings),
+                identity_header=settings.identity_header,
+                traceparent=traceparent,
+            )
+        )
         stack.push_async_callback(prober.aclose)
         relays = await _relays(publishers, settings, log, telemetry, logger)
         retention = None if settings.retain is None else Retention(log, publishers.keys(), settings.retain, logger)

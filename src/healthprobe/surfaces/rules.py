@@ -8,6 +8,7 @@ from healthprobe.domain.policy import FlapRule
 from healthprobe.surfaces.durations import parse_duration
 
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _FEWEST_TO_FLAP = 3
 
 
@@ -32,6 +33,13 @@ def parse_share(text: str | float) -> float:
     if share is None or not 0 < float(share[1]) < 100:
         raise ValueError(f"{text!r} is no share of a fleet: write one above 0% and below 100%, such as 50%")
     return float(share[1]) / 100
+
+
+def parse_header_name(text: str) -> str:
+    """The name of a header. Raises ValueError."""
+    if not _HEADER_NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is no name of a header: write one such as X-Game-ID")
+    return text
 
 
 def parse_flap(text: str | FlapRule) -> FlapRule:

@@ -38,7 +38,8 @@ class Settings:
     cluster whose JetStream has the log, this run shares the fleet with others, each shard by a `lease` of so many
     seconds; with `shard` it watches a part of the fleet that never changes. With `listen` it can be seen over HTTP, by
     whoever knows `token` where there is one; `otlp` is where metrics and spans go. `policy` is what is asked of
-    outcomes besides `failures`; `canaries` are the URLs of what always answers.
+    outcomes besides `failures`; `canaries` are the URLs of what always answers. Nothing is sent to addresses outside
+    `allow_networks`, where there are any, or within `deny_networks`.
     """
 
     records: str = DEFAULT_DATABASE
@@ -53,6 +54,9 @@ class Settings:
     failures: int = DEFAULT_FAILURES
     policy: Policy = REFERENCE
     canaries: tuple[str, ...] = ()
+    identity_header: str | None = None
+    allow_networks: tuple[str, ...] = ()
+    deny_networks: tuple[str, ...] = ()
     max_concurrency: int | None = None
     keep_connections: bool = True
     cluster: str | None = None

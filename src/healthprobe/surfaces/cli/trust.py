@@ -8,7 +8,7 @@ import typer
 
 from healthprobe.domain.policy import FlapRule
 from healthprobe.surfaces.durations import Duration, parse_duration
-from healthprobe.surfaces.rules import parse_count, parse_flap, parse_share
+from healthprobe.surfaces.rules import parse_count, parse_flap, parse_header_name, parse_share
 
 TRUST = "When a verdict can be trusted"
 
@@ -82,6 +82,41 @@ Canary = Annotated[
         envvar="HEALTHPROBE_CANARY",
         help="Something that always answers 200, asked at exactly this URL; may be given several times. While none of "
         "them answers this prober is blind, and no failure counts.",
+        rich_help_panel=TRUST,
+    ),
+]
+IdentityHeader = Annotated[
+    str | None,
+    typer.Option(
+        "--identity-header",
+        metavar="NAME",
+        envvar="HEALTHPROBE_IDENTITY_HEADER",
+        parser=parse_header_name,
+        show_default="off",
+        help="Where a response has this header, as X-Game-ID, and it names another game, the probe failed: ports are "
+        "used again.",
+        rich_help_panel=TRUST,
+    ),
+]
+AllowNetwork = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-network",
+        metavar="CIDR",
+        envvar="HEALTHPROBE_ALLOW_NETWORK",
+        show_default="all",
+        help="Probe no address outside these networks, as in 10.0.0.0/8; may be given several times.",
+        rich_help_panel=TRUST,
+    ),
+]
+DenyNetwork = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--deny-network",
+        metavar="CIDR",
+        envvar="HEALTHPROBE_DENY_NETWORK",
+        show_default="none",
+        help="Probe no address in these networks, as in 169.254.0.0/16, whatever a record or a name says.",
         rich_help_panel=TRUST,
     ),
 ]

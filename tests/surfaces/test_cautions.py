@@ -1,4 +1,4 @@
-"""A canary is asked at exactly its URL; what is none is refused before anything is probed."""
+"""A canary is asked at exactly its URL; what is none, or no network, is refused before anything is probed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.ports import ConfigurationError
-from healthprobe.surfaces.canaries import canary_targets
+from healthprobe.surfaces.cautions import canary_targets, networks_of
+from healthprobe.surfaces.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,16 @@ def test_what_is_no_url_is_refused_without_its_secrets(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"--canary .*; write something that always answers 200") as refused:
         canary_targets([url], 2.0)
     assert "secret" not in str(refused.value)
+
+
+def test_the_networks_of_a_run_are_those_that_its_options_name() -> None:
+    networks = networks_of(Settings(allow_networks=("127.0.0.0/8",), deny_networks=("127.9.0.0/16",)))
+    assert networks.refusal("127.0.0.1") is None
+    assert networks.refusal("127.9.0.1") is not None
+    assert networks.refusal("10.0.0.1") is not None
+    assert networks_of(Settings()).are_all
+
+
+def test_what_is_no_network_is_refused_by_its_option() -> None:
+    with pytest.raises(ConfigurationError, match=r"--deny-network: '10\.0\.0\.1/8' has bits beyond its length"):
+        networks_of(Settings(deny_networks=("10.0.0.1/8",)))
