@@ -1,6 +1,8 @@
 """The command line of the benchmarks; run it from the root of the repository.
 
 python -m benchmarks [costs] [--contenders wrk,run,…] [--engines N] [--seconds S] [--write]
+python -m benchmarks caution [--engines N] [--seconds S] [--rounds N] [--write]
+python -m benchmarks detection [--kills N] [--write]
 python -m benchmarks lateness [--engines N] [--dead N] [--ticks N] [--write]
 python -m benchmarks mass-failure [--engines N] [--write]
 python -m benchmarks listing [--games N] [--restarts N] [--ticks N] [--write]
@@ -20,7 +22,7 @@ import signal
 import sys
 from collections.abc import Collection
 
-from benchmarks import costs, lateness, listing, mass_failure, seeing
+from benchmarks import caution, costs, detection, lateness, listing, mass_failure, seeing
 from benchmarks.machine import facts
 from benchmarks.measure import say
 from benchmarks.page import SECTIONS, page_of, preamble, write_section, write_table
@@ -78,24 +80,30 @@ def _sections(arguments: argparse.Namespace, engine_count: int, opening: str) ->
 
 
 def _report(arguments: argparse.Namespace, engine_count: int, opening: str) -> str:
+    seconds, rounds = arguments.seconds, arguments.rounds
     match arguments.what:
         case "lateness":
             watches = lateness.measured(engine_count=engine_count, dead_count=arguments.dead, ticks=arguments.ticks)
-            return lateness.report(watches, opening)
+            told = lateness.report(watches, opening)
         case "mass-failure":
-            return mass_failure.report(mass_failure.measured(engine_count=engine_count), opening)
+            told = mass_failure.report(mass_failure.measured(engine_count=engine_count), opening)
         case "listing":
             games = _games(arguments)
             listed = listing.measured(games=games, restarts=arguments.restarts, ticks=arguments.ticks)
-            return listing.report(listed, opening, games=games)
+            told = listing.report(listed, opening, games=games)
+        case "caution":
+            pairs = caution.pairs_measured(engine_count=engine_count, seconds=seconds, rounds=rounds)
+            told = caution.report(pairs, opening)
+        case "detection":
+            told = detection.report(detection.measured(kills=arguments.kills), opening)
         case "seeing":
-            found = seeing.seen(
-                engine_count=engine_count, games=_games(arguments), seconds=arguments.seconds, rounds=arguments.rounds
-            )
-            return seeing.report(found, opening)
+            games = _games(arguments)
+            found = seeing.seen(engine_count=engine_count, games=games, seconds=seconds, rounds=rounds)
+            told = seeing.report(found, opening)
         case _:
-            rows = costs.compared(arguments.contenders, engine_count=engine_count, seconds=arguments.seconds)
-            return costs.report(rows, opening)
+            rows = costs.compared(arguments.contenders, engine_count=engine_count, seconds=seconds)
+            told = costs.report(rows, opening)
+    return told
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -112,10 +120,12 @@ def _parser() -> argparse.ArgumentParser:
     of_lateness = parser.add_argument_group("lateness")
     of_lateness.add_argument("--dead", type=_positive, default=1_000, help="how many never answer (default 1000)")
     of_lateness.add_argument("--ticks", type=_positive, default=8, help="how many ticks are watched (default 8)")
+    of_detection = parser.add_argument_group("detection")
+    of_detection.add_argument("--kills", type=_positive, default=200, help="how many engines die (default 200)")
     of_listing = parser.add_argument_group("listing, simulation")
     of_listing.add_argument("--games", type=_positive, help="how many games (default 100000; simulation: 1000000)")
     of_listing.add_argument("--restarts", type=_positive, default=1_000, help="changed a listing (default 1000)")
-    of_scale = parser.add_argument_group("cluster, units, simulation")
+    of_scale = parser.add_argument_group("cluster, caution, seeing, units, simulation")
     of_scale.add_argument("--rounds", type=_positive, default=5, help="pairs that are measured (default 5)")
     groups = ",".join(unit_costs.GROUPS)
     of_scale.add_argument("--only", type=_groups, default=unit_costs.GROUPS, help=f"some of {groups} (default: all)")

@@ -110,11 +110,12 @@ def cheapest_engines(workspace: Path) -> Iterator[Engines]:
 
 
 @contextmanager
-def plain_engines(workspace: Path, *, answer_after: float = 0.0) -> Iterator[Engines]:
-    """Our own, which can hold each answer back for `answer_after` seconds."""
+def plain_engines(workspace: Path, *, answer_after: float = 0.0, identity: bool = False) -> Iterator[Engines]:
+    """Our own, which can hold each answer back for `answer_after` seconds, or name their games (`identity`)."""
     engines = Engines("uvloop" + (f", each answer {answer_after:g} s late" if answer_after else ""), free_port())
     command = [sys.executable, "-m", "benchmarks.plain_engines", str(engines.port)]
-    with running([*command, f"--answer-after={answer_after}"], workspace, talking=True) as child:
+    command += [f"--answer-after={answer_after}", *(["--identity"] if identity else [])]
+    with running(command, workspace, talking=True) as child:
         child.wait_until(lambda: is_taken(engines.port))
         yield engines
 

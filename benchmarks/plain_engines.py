@@ -1,10 +1,10 @@
 """Plain engines: every 127.x.y.z on one port, in one process. For where nginx is missing, or cannot do what is needed.
 
-    python -m benchmarks.plain_engines PORT [--answer-after SECONDS | --silent]
+    python -m benchmarks.plain_engines PORT [--answer-after SECONDS | --silent | --identity]
 
 Answers 200 to anything, at once, after a while, or (`--silent`) never: a connection is accepted and nothing is said.
 `GET /requests` gives the number of all other requests so far, in the words of nginx's stub_status; after `GET /fail`
-everything is answered 503, until `GET /heal`.
+everything is answered 503, until `GET /heal`. With `--identity` each names its game, `game-N`, in X-Game-ID.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ _COMMANDS = {b"GET /fail ": _UNAVAILABLE, b"GET /heal ": _OK}
 class PlainEngines:
     """What all connections share: the way to answer, and the count."""
 
-    def __init__(self, *, answer_after: float, silent: bool) -> None:
+    def __init__(self, *, answer_after: float, silent: bool, identity: bool) -> None:
         self.answer_after = answer_after
         self.silent = silent
+        self.identity = identity
         self.answer = _OK
         self.requests = 0
         self.loop = asyncio.get_running_loop()
@@ -49,6 +50,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        if self._engines.identity:
+            self._named = _named(transport.get_extra_info("sockname")[0])
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._transport = None
@@ -65,12 +68,21 @@ class _Connection(asyncio.Protocol):
         engines.requests += 1
         if engines.answer_after:
             engines.loop.call_later(engines.answer_after, self._write, engines.answer)
+        elif engines.identity:
+            self._write(self._named)
         elif not engines.silent:
             self._write(engines.answer)
 
     def _write(self, answer: bytes) -> None:
         if self._transport is not None:
             self._transport.write(answer)
+
+
+def _named(address: str) -> bytes:
+    """The answer of the engine at this address, by the numbers that `benchmarks.engines` gives them."""
+    _, high, middle, low = map(int, address.split("."))
+    number = (high - 1) * 62500 + middle * 250 + low - 1
+    return _OK.replace(b"\r\n\r\n", b"\r\nX-Game-ID: game-%d\r\n\r\n" % number)
 
 
 def loopback_listener(port: int) -> socket.socket:
@@ -83,7 +95,7 @@ def loopback_listener(port: int) -> socket.socket:
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
-    engines = PlainEngines(answer_after=arguments.answer_after, silent=arguments.silent)
+    engines = PlainEngines(answer_after=arguments.answer_after, silent=arguments.silent, identity=arguments.identity)
     await engines.loop.create_server(
         lambda: _Connection(engines), sock=loopback_listener(arguments.port), backlog=BACKLOG
     )
@@ -96,6 +108,7 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--answer-after", type=float, default=0.0)
     parser.add_argument("--silent", action="store_true")
+    parser.add_argument("--identity", action="store_true")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     uvloop.run(_serve(parser.parse_args()))
