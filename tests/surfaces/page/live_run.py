@@ -20,6 +20,7 @@ from healthprobe.ports import Prober
 from healthprobe.probing.http import HttpProber
 from healthprobe.surfaces.api.app import application
 from healthprobe.surfaces.api.server import serving
+from healthprobe.surfaces.cautions import canary_targets
 from healthprobe.surfaces.durations import Duration
 from healthprobe.surfaces.listen import Listen
 from healthprobe.surfaces.settings import Settings
@@ -144,6 +145,8 @@ class LiveRun:
             interval=self._settings.interval,
             probe_timeout=self._settings.timeout,
             failures_threshold=self._settings.failures,
+            policy=self._settings.policy,
+            canaries=canary_targets(self._settings.canaries, self._settings.timeout),
             max_concurrency=AutoLanes(),
             on_commit=relay.wake,
         )

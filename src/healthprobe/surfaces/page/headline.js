@@ -29,6 +29,10 @@ export function showHeadline(fleet) {
 /** Whether the alarms got out, in a few words. */
 export function alarmsOf(fleet) {
   const { prober, publishers } = fleet;
+  if (prober.blind_s > 0) return { told: "none counts: no canary answers", isBad: true };
+  if (prober.decisions_held > 0) {
+    return { told: `${count(prober.decisions_held)} held: most of the fleet failed at once`, isBad: true };
+  }
   if (prober.log_away_s > LONG_AWAY) {
     return { told: `held back: the log is away for ${lasting(prober.log_away_s)}`, isBad: true };
   }

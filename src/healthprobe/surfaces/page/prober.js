@@ -22,6 +22,10 @@ export function showProber(fleet) {
   read("Tick", prober.tick_overdue_s > 0 ? `late by ${lasting(prober.tick_overdue_s)}` : "on time", {
     isBad: prober.tick_overdue_s > prober.interval_s,
   });
+  readIfAny("Sight", prober.blind_s, `blind for ${lasting(prober.blind_s)}: no canary answers`, { isBad: true });
+  readIfAny("Decisions held", prober.decisions_held, `${count(prober.decisions_held)}, until they fail again`);
+  readIfAny("Flapping", prober.games_flapping, count(prober.games_flapping));
+  readIfAny("Silenced", prober.games_silenced, count(prober.games_silenced));
   read("Log", prober.log_away_s > 0 ? `away for ${lasting(prober.log_away_s)}` : "takes events", {
     isBad: prober.log_away_s > 1,
   });
@@ -35,6 +39,12 @@ export function showProber(fleet) {
   read("Version", prober.version);
   read("Up since", "", { time: prober.started_at });
   showRelays(fleet);
+}
+
+/** A reading that is only of interest where there is something; once it was, it stays, so that nothing jumps. */
+function readIfAny(name, number, told, { isBad = false } = {}) {
+  if (number > 0) read(name, told, { isBad });
+  else if (readings.has(name)) read(name, "none");
 }
 
 function read(name, told, { isBad = false, share = null, time = null } = {}) {
