@@ -14,6 +14,7 @@ from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.http import HttpProber
+from healthprobe.surfaces.cautions import canary_targets
 
 ANSWERED_BY_9 = Failed(200, "answered by game-9")
 
@@ -143,3 +144,10 @@ async def test_a_name_that_is_too_long_or_no_text_is_told_cleanly(peer: StartPee
     outcome = await suspicious.probe(asked(engine))
     assert isinstance(outcome, Failed)
     assert outcome.last_error == "answered by " + "x" * 200
+
+
+async def test_a_canary_may_be_whoever_it_is(peer: StartPeer, suspicious: HttpProber) -> None:
+    engine = await engine_that_answers(peer, response(200, "X-Game-ID: game-9"))
+    (canary,) = canary_targets([engine.url()], 5.0)
+    for _ in range(2):
+        assert await suspicious.probe(canary) == HEALTHY

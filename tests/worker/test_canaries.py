@@ -139,3 +139,16 @@ async def test_successes_count_while_it_is_blind() -> None:
     await ticks(worker, 4)
     assert worker.view.blind_for >= 0.0
     assert [event for _, event, _ in stage.story] == ["probe_failed", "probe_recovered"]
+
+
+async def test_a_fault_of_whoever_is_told_of_sight_does_not_end_the_watch() -> None:
+    stage = Stage(a=[HEALTHY] * 12 + [UNAVAILABLE])
+    for canary in ("gateway", "name-server"):
+        stage.prober.script(canary, cable(stage, out=(10.0, 20.0)))
+
+    def breaks(_: bool) -> None:  # noqa: FBT001  as it is told
+        raise RuntimeError("a bug")
+
+    await run_for(120.0, watched(stage, on_sight=breaks).run())
+    assert stage.story == [("a", "probe_failed", 3)]
+    assert stage.lines_of("judging an outcome failed")

@@ -19,13 +19,15 @@ class ProbeTarget:
     Targets are compared by identity: a record that changed gets a new target, and whatever a prober kept for the old
     one (a connection to an engine that is gone) can never answer for the new. `endpoint` is the failure that every
     probe of the game has where its record names no probeable address. `timeout` is in seconds. `settings` are the
-    game's own; its port and its timeout, where it has them, are those of `endpoint` and `timeout` already.
+    game's own; its port and its timeout, where it has them, are those of `endpoint` and `timeout` already. What
+    `is_game` must not be answered for by another one; a canary is none.
     """
 
     game_id: str
     endpoint: Endpoint | Failed
     timeout: float
     settings: ProbeSettings = PLAIN
+    is_game: bool = True
 
 
 def target_of(record: RuntimeRecord, timeout: float, *, longest: float = inf) -> ProbeTarget:

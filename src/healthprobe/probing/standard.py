@@ -91,8 +91,11 @@ class Standards:
     def __init__(self, identity_header: str | None) -> None:
         self._identity = None if identity_header is None else IdentityHeader(identity_header)
         self._known: dict[Expectation, Standard] = {}
+        self._of_strangers = Standard()
 
     def of(self, target: ProbeTarget) -> Standard:
+        if not target.is_game:
+            return self._of_strangers
         expect = target.settings.expect
         standard = self._known.get(expect)
         if standard is None:

@@ -37,4 +37,5 @@ def _target_of(url: str, timeout: float) -> ProbeTarget:
             f"--canary {masked(url)}: {invalid}; write something that always answers 200, as https://gateway/status"
         ) from invalid
     settings = ProbeSettings(path=endpoint.prefix or "/")
-    return ProbeTarget(f"canary {endpoint.url}", replace(endpoint, prefix=""), timeout, settings)
+    name = f"canary {endpoint.url}"
+    return ProbeTarget(name, replace(endpoint, prefix=""), timeout, settings, is_game=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 from healthprobe.domain.outcome import ProbeOutcome
@@ -18,6 +19,9 @@ from healthprobe.worker.roster import Roster, WatchedGame
 from healthprobe.worker.stall import StallWatches
 from healthprobe.worker.terms import Terms
 from healthprobe.worker.weighing import Weighing
+
+_AFTER_A_FAULT = 1.0
+"""How long to wait, in seconds, before what broke is begun again."""
 
 
 class Verdicts:
@@ -69,8 +73,18 @@ class Verdicts:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Ask the canaries, confirm, and release what was held, as long as somebody is inside."""
-        async with beside(self._confirmations.run(), self.canaries.run(), self.judgement.held.run()):
+        works = (self._confirmations.run, self.canaries.run, self.judgement.held.run)
+        async with beside(*map(self._on_and_on, works)):
             yield
+
+    async def _on_and_on(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """A fault in what is done beside the ticks must not leave failures undecided for ever."""
+        while True:
+            try:
+                return await work()
+            except Exception as error:  # noqa: BLE001  a collaborator's, or our own
+                self.tell_of(error)
+            await asyncio.sleep(_AFTER_A_FAULT)
 
     async def settle(self) -> None:
         """Do at once, and to its end, what is done beside the ticks of a run."""
