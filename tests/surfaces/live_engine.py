@@ -36,6 +36,11 @@ class LiveEngine:
     def endpoint(self) -> str:
         return self._engine.endpoint
 
+    @property
+    def probes(self) -> int:
+        """How many have come."""
+        return self._engine.requests
+
     def become(self, behaviour: Behaviour) -> None:
         self._do(self._engine.become(behaviour))
 

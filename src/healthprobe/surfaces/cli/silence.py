@@ -19,16 +19,18 @@ def silence(
         typer.Option(
             "--for",
             metavar="DURATION",
-            envvar="HEALTHPROBE_FOR",
+            envvar="HEALTHPROBE_SILENCE_FOR",
             parser=parse_duration,
             show_default=False,
             help="How long, as in 10m.",
         ),
     ] = None,
     why: Annotated[
-        str, typer.Option("--why", metavar="TEXT", envvar="HEALTHPROBE_WHY", help="Told to whoever asks.")
+        str, typer.Option("--why", metavar="TEXT", envvar="HEALTHPROBE_SILENCE_WHY", help="Told to whoever asks.")
     ] = "",
-    end: Annotated[bool, typer.Option("--end", envvar="HEALTHPROBE_END", help="End their silence now.")] = False,
+    end: Annotated[
+        bool, typer.Option("--end", envvar="HEALTHPROBE_SILENCE_END", help="End their silence now.")
+    ] = False,
     records: options.EditableRecords = DEFAULT_DATABASE,
 ) -> None:
     """Tell nothing of these games for a time; exit 1 if one of them was not there.
