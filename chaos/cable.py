@@ -1,6 +1,6 @@
 """The cable: a fleet behind a link that is pulled and put back, in network namespaces of its own.
 
-    python -m chaos.cable [--engines 2000] [--seconds 180] [--end far|near] [--without-canary]
+    python -m chaos.cable [--engines 2000] [--seconds 180] [--end far|near] [--without-canary] [--interval MS]
 
 The engines answer all the time. The prober is in a namespace of its own, behind a pair of virtual interfaces, one end
 of which is set down. With a canary that is behind the same link there must not be one event; then an engine fails for
@@ -61,7 +61,9 @@ def address_of(number: int) -> str:
     return f"10.77.{number // 250}.{1 + number % 250}"
 
 
-async def pulled(engines: int, seconds: float, end: str, *, canary: bool, folder: Path) -> dict[str, Any]:
+async def pulled(
+    engines: int, seconds: float, end: str, *, interval: int, canary: bool, folder: Path
+) -> dict[str, Any]:
     """What came of it."""
     rack = Rack()
     loop = asyncio.get_running_loop()
@@ -76,7 +78,7 @@ async def pulled(engines: int, seconds: float, end: str, *, canary: bool, folder
         )
     )
     printed, told = folder / "printed.jsonl", folder / "told.jsonl"
-    options = ["--interval=1s", "--timeout=400ms", "--failures=3", "--log-level=info"]
+    options = [f"--interval={interval}ms", f"--timeout={interval * 0.4:g}ms", "--failures=3", "--log-level=info"]
     options += [f"--canary=http://{_CANARY}:{_PORT}/"] if canary else []
     command = [*PROGRAM, "run", f"--records=file:{records}", f"--log=sqlite:{folder}/log.db", *options]
     with printed.open("w") as out, told.open("w") as err:
@@ -168,6 +170,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--end", choices=("far", "near"), default="far")
     parser.add_argument("--without-canary", action="store_true")
+    parser.add_argument("--interval", type=int, default=1000, help="milliseconds between two probes of an engine")
     arguments = parser.parse_args()
     if _INSIDE not in os.environ:
         sys.exit(_within_namespaces())
@@ -177,6 +180,7 @@ def main() -> None:
                 arguments.engines,
                 arguments.seconds,
                 arguments.end,
+                interval=arguments.interval,
                 canary=not arguments.without_canary,
                 folder=Path(folder),
             )

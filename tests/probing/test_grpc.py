@@ -109,6 +109,7 @@ async def test_nobody_there_and_nobody_who_speaks_it(peer: StartPeer, prober: Ki
     outcome, seconds = await timed(prober, asked(silent.port, IMPATIENT))  # type: ignore[arg-type]  # any prober will do
     assert_failed(outcome, "timed out after 300ms")
     assert_on_time(seconds, IMPATIENT)
+    assert await silent.settled(15.0) == 0, "its channel ends, if not at once"
 
 
 async def test_networks_hold_for_this_kind_too(engine: Engine) -> None:

@@ -16,7 +16,7 @@ BLIND, SEES = "the prober is blind", "the prober sees again"
 
 @pytest.fixture
 def size(full: bool) -> list[str]:  # noqa: FBT001  the fixture's
-    return ["--engines=2000", "--seconds=180"] if full else ["--engines=150", "--seconds=5"]
+    return ["--engines=2000", "--seconds=180"] if full else ["--engines=80", "--seconds=3", "--interval=400"]
 
 
 def pulled(*arguments: str) -> dict[str, Any]:

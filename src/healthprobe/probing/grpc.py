@@ -24,6 +24,9 @@ _MOST_CHANNELS = 1_000
 _GRACE = 0.02
 """How much longer than gRPC's own deadline we wait for its word, in seconds."""
 
+_LONGER = 200
+"""How much longer than a probe an attempt to connect may take, in milliseconds: the probe's own timeout is told."""
+
 _TOLD = {
     grpc.StatusCode.UNIMPLEMENTED: "the engine has no grpc.health.v1 service",
     grpc.StatusCode.UNAUTHENTICATED: "the engine wants credentials",
@@ -32,6 +35,7 @@ _TOLD = {
 _UNAVAILABLE = (
     ("Connection refused", FailureKind.REFUSED, "connection refused"),
     ("Connection reset", FailureKind.CLOSED, "connection reset"),
+    ("imeout", FailureKind.TIMEOUT, "connection timed out"),
     ("Socket closed", FailureKind.CLOSED, "connection closed before the answer"),
     ("SSL", FailureKind.TLS, "TLS handshake failed"),
     ("handshake", FailureKind.TLS, "TLS handshake failed"),
@@ -119,7 +123,7 @@ class _Channel:
 def _opened(target: ProbeTarget, endpoint: Endpoint, address: str) -> Any:
     """A channel to this very address, whatever the name would be resolved to now. Proxies are not asked."""
     tls = target.settings.tls
-    milliseconds = max(int(target.timeout * 1000), 1)
+    milliseconds = int(target.timeout * 1000) + _LONGER
     options: list[tuple[str, Any]] = [
         ("grpc.enable_http_proxy", 0),
         ("grpc.use_local_subchannel_pool", 1),
