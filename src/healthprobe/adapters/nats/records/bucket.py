@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +11,15 @@ import msgspec
 
 from healthprobe.adapters.nats.jetstream import ANSWER_WITHIN, JetStream, Refused, Request, Unanswered
 from healthprobe.adapters.nats.layout import NANOSECONDS, found_or_made_stream
-from healthprobe.adapters.nats.refusals import NO_STREAM
+from healthprobe.adapters.nats.refusals import NO_MESSAGE, NO_STREAM, OUTRUN
 from healthprobe.ports import StoreError
 
 _MARKERS_LAST = 3600
 _DELETED = {"KV-Operation": "DEL"}
 _DELETED_FOR_A_WHILE = {"KV-Operation": "PURGE", "Nats-Rollup": "sub", "Nats-TTL": f"{_MARKERS_LAST}s"}
+_EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+_EXPIRES = "Nats-TTL"
+_IS_DELETED = {"KV-Operation", "Nats-Marker-Reason"}
 
 _ADVICE = {
     10005: "too few of its servers are there for so many replicas: bring them back, or write ?replicas=1",
@@ -40,6 +44,18 @@ class Extent:
     keys: int
     expires: bool
     tells_what_expires: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What stands under a key: `value`, put as the change `sequence`, and the `headers` that go with it.
+
+    A value that vanishes after a while has a header for that.
+    """
+
+    value: bytes
+    sequence: int
+    headers: Mapping[str, str]
 
 
 class Bucket:
@@ -69,6 +85,31 @@ class Bucket:
     async def put(self, values: Mapping[str, bytes]) -> int:
         """Put these values under their keys; the sequence of the last one, or 0."""
         return await self._publish(Request(self._subject(key), value) for key, value in values.items())
+
+    async def entry(self, key: str) -> Entry | None:
+        """What stands under `key` by the word of whoever leads the bucket; None where nothing does."""
+        try:
+            told = await self.stream.call(f"STREAM.MSG.GET.{self.stream_name}", {"last_by_subj": self._subject(key)})
+        except Refused as refused:
+            if refused.code == NO_MESSAGE:
+                return None
+            raise
+        message = told["message"]
+        headers = _headers_in(b64decode(message.get("hdrs", "")))
+        if _IS_DELETED & headers.keys():
+            return None
+        kept = {name: text for name, text in headers.items() if name == _EXPIRES}
+        return Entry(b64decode(message.get("data", "")), message["seq"], kept)
+
+    async def replace(self, key: str, value: bytes, entry: Entry) -> int | None:
+        """Put `value` in the place of `entry`; its sequence, or None where something else stands there by now."""
+        headers = {**entry.headers, _EXPECTED: str(entry.sequence)}
+        try:
+            return await self._publish([Request(self._subject(key), value, headers)])
+        except Refused as refused:
+            if refused.code in OUTRUN:
+                return None
+            raise
 
     async def delete(self, keys: Iterable[str]) -> int:
         """Delete these keys, as other clients do: by a marker. The sequence of the last one, or 0."""
@@ -107,6 +148,12 @@ class Bucket:
             "subject_delete_marker_ttl": _MARKERS_LAST * NANOSECONDS,
             "duplicate_window": 120 * NANOSECONDS,
         }
+
+
+def _headers_in(block: bytes) -> Mapping[str, str]:
+    """The headers of a stored message: lines after one that names the protocol."""
+    lines = block.decode(errors="replace").split("\r\n")[1:]
+    return {name: text.strip() for name, colon, text in (line.partition(":") for line in lines) if colon}
 
 
 def key_of(subject: str) -> str:

@@ -16,6 +16,9 @@ from healthprobe.adapters.nats.token import token_of
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ConfigurationError, StoreError
 
+_TRIES = 10
+"""How often a key is read again that somebody else has edited meanwhile."""
+
 
 class JetStreamRecords:
     """The records of a bucket, which any NATS client can edit. Made by `open`, ended by `aclose`.
@@ -101,20 +104,23 @@ class JetStreamRecords:
         return len(deletes)
 
     async def silence(self, game_ids: Iterable[str], until: datetime | None, why: str = "") -> set[str]:
-        """Silence these games until then, or end their silence; returns those that are there. It is no transaction, and
-        who edits the same record in the same moment may lose to us.
+        """Silence these games until then, or with None end their silence; returns those that are there.
+
+        What somebody else edits meanwhile is read again, and nothing of it is lost. It is no transaction, as with
+        `put`.
         """
-        wanted = set(game_ids)
-        self._watch.vouch()
-        puts = {
-            key: _value_of(replace(record, silenced_until=until, silenced_why=why if until is not None else ""))
-            for key, record in await self._contents.entries()
-            if record.game_id in wanted
-        }
-        known = {record.game_id for key, record in await self._contents.entries() if key in puts}
-        if puts:
-            await self._edit(puts, [])
-        return known
+        found = _by_game(await self._games(), set(game_ids))
+        last, silenced = 0, set[str]()
+        try:
+            for game_id, keys in found.items():
+                for key in keys:
+                    if (sequence := await self._silence(key, until, why)) is not None:
+                        last = max(last, sequence)
+                        silenced.add(game_id)
+        except (Unanswered, Refused) as error:
+            raise self._bucket.plain_error(error) from error
+        await self._watch.reach(last)
+        return silenced
 
     async def aclose(self) -> None:
         """End the watch; the connection stays."""
@@ -124,6 +130,22 @@ class JetStreamRecords:
         """Which game stands under which key. Raises StoreError."""
         self._watch.vouch()
         return {key: record.game_id for key, record in await self._contents.entries()}
+
+    async def _silence(self, key: str, until: datetime | None, why: str) -> int | None:
+        """The sequence of the change, or None where the key is gone. Raises StoreError, Unanswered or Refused."""
+        for _ in range(_TRIES):
+            entry = await self._bucket.entry(key)
+            if entry is None:
+                return None
+            try:
+                record = record_of(key, entry.value)
+            except Unusable as fault:
+                raise StoreError(f"it cannot be silenced: {fault}", permanent=True) from fault
+            told = why if until is not None else ""
+            value = _value_of(replace(record, silenced_until=until, silenced_why=told))
+            if (sequence := await self._bucket.replace(key, value, entry)) is not None:
+                return sequence
+        raise StoreError(f"the key {key!r} is edited all the time: try again")
 
     async def _edit(self, values: dict[str, bytes], deleted: Sequence[str]) -> None:
         """Put and delete, and wait until we see it ourselves. Raises StoreError."""
