@@ -62,6 +62,7 @@ class LiveRun:
         events: Iterable[HealthEvent] = (),
         prober: ScriptedProber | None = None,
         settings: Settings = SETTINGS,
+        token: str | None = None,
     ) -> None:
         self.url = ""
         self.log = MemoryLog(*events)
@@ -70,6 +71,7 @@ class LiveRun:
         self.records = MemoryRecords(*records)
         self._prober = prober
         self._settings = settings
+        self._token = token
         self._histories = Histories()
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -115,7 +117,7 @@ class LiveRun:
     def serve(self) -> None:
         """Serve; always at the same port."""
         assert self._sight is not None
-        app = application(self._sight, lambda: (b"", "text/plain"), token=None)
+        app = application(self._sight, lambda: (b"", "text/plain"), token=self._token)
         self.url = self.do(self._served.enter_async_context(serving(app, self._listen)))
         self._listen = Listen("127.0.0.1", int(self.url.rstrip("/").rpartition(":")[2]))
 
