@@ -89,7 +89,7 @@ def _telling(sightings: Sightings, instance: int) -> type[worker.Worker]:
 
         async def _tell(self) -> None:
             while True:
-                sightings.tell(instance, self.games, len(self._ledger.unread))
+                sightings.tell(instance, self.games, self.view.unread_games)
                 await asyncio.sleep(_TELL_EVERY)
 
     return TellingWorker

@@ -107,8 +107,8 @@ class TestTelemetry:
         worker = Worker(**stage.arguments())
         await ticks(worker, 4)
         assert sorted(stage.story) == BOTH_WERE_TOLD
-        assert worker._ledger.states == {}
-        assert worker._ledger.waiting == {}
+        assert worker.view.states == {}
+        assert worker.view.waiting == {}
 
     async def test_that_raises_does_not_end_the_run(self) -> None:
         stage = three_down_then_up()

@@ -161,7 +161,7 @@ async def test_games_that_leave_while_the_log_is_asked_about_them_are_not_rememb
     asyncio.get_running_loop().call_later(3.0, stage.records.replace_all, [])
     worker = Worker(**stage.arguments())
     await run_for(20.0, worker.run())
-    assert (worker._ledger.states, worker._ledger.unread) == ({}, {})
+    assert (worker.view.states, worker.view.unread_games) == ({}, 0)
 
 
 @pytest.mark.parametrize("turns", [1, 15, 30, 70, 105, 110, 120, 130, 140, 150, 160])

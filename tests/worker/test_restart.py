@@ -64,7 +64,7 @@ async def test_incidents_of_games_that_do_not_run_are_left_alone() -> None:
     worker = Worker(**stage.arguments())
     await ticks(worker, 3)
     assert [event.game_id for event in stage.log.events] == ["a", "z", "a"]
-    assert "z" not in worker._ledger.states
+    assert "z" not in worker.view.states
 
 
 async def test_while_the_log_cannot_be_read_outcomes_are_counted_and_decide_nothing() -> None:
@@ -81,7 +81,7 @@ async def test_while_the_log_cannot_be_read_outcomes_are_counted_and_decide_noth
     stage.prober.script("a", HEALTHY)
     await worker.tick()
     assert stage.story[-1] == ("a", "probe_recovered", 3 + 6)
-    assert "c" not in worker._ledger.states
+    assert "c" not in worker.view.states
 
 
 async def test_a_worker_that_starts_while_the_log_is_away_tells_once_it_is_back_in_run() -> None:

@@ -21,16 +21,16 @@ async def test_an_engine_that_always_answers_is_never_spoken_of_and_holds_no_sta
     await ticks(worker, 5)
     assert stage.prober.probed == ["a"] * 5
     assert stage.log.offered == []
-    assert worker._ledger.states == {}
+    assert worker.view.states == {}
 
 
 async def test_two_failures_and_a_success_are_forgotten_without_a_word_and_without_a_trace() -> None:
     stage = Stage(a=[UNAVAILABLE, UNAVAILABLE, HEALTHY])
     worker = Worker(**stage.arguments())
     await ticks(worker, 2)
-    assert set(worker._ledger.states) == {"a"}
+    assert set(worker.view.states) == {"a"}
     await worker.tick()
-    assert worker._ledger.states == {}
+    assert worker.view.states == {}
     assert stage.log.offered == []
 
 

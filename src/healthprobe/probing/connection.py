@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Protocol, cast
 
-from healthprobe.domain.outcome import HEALTHY, OK, Failed, FailureKind, Healthy, Inconclusive, outcome_of_status
+from healthprobe.domain.outcome import HEALTHY, OK, Failed, FailureKind, Inconclusive, outcome_of_status
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.causes import outcome_of_error
+from healthprobe.probing.answer import Answer, Redirect, Silence, closing_cause
 from healthprobe.probing.redirect import REDIRECT_STATUSES
 from healthprobe.probing.response import BodyReader, MalformedResponse, ResponseReader
 from healthprobe.probing.standard import Standard
@@ -22,27 +20,6 @@ _CLOSED_EARLY = Failed(0, "connection closed before the response head", FailureK
 
 PROBER_CLOSED = Inconclusive("the prober was closed")
 """The outcome of a probe whose connection we gave up ourselves."""
-
-
-class Silence(Enum):
-    """Why there is no answer."""
-
-    SO_FAR = auto()
-    """No whole head in the time that was given; it may still come."""
-
-    CLOSED = auto()
-    """The connection ended before a single byte of an answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Redirect:
-    """A redirect and where it points."""
-
-    status: int
-    location: str
-
-
-Answer = Healthy | Failed | Inconclusive | Redirect | Silence
 
 
 class ConnectionOwner(Protocol):
@@ -275,12 +252,3 @@ class EngineConnection(asyncio.Protocol):
         if reader.status in REDIRECT_STATUSES and (location := reader.location) is not None:
             return Redirect(reader.status, location)
         return outcome_of_status(reader.status)
-
-
-def closing_cause(error: Exception | None, *, in_head: bool) -> Failed | Inconclusive:
-    """Why a connection ended that owed an answer."""
-    place = "in the middle of the response head" if in_head else "before the response head"
-    if error is None:
-        return Failed(0, f"connection closed {place}", FailureKind.CLOSED)
-    outcome = outcome_of_error(error)
-    return Failed(0, f"{outcome.last_error} {place}", outcome.kind) if isinstance(outcome, Failed) else outcome

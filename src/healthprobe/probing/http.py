@@ -12,8 +12,9 @@ from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive, ProbeOutcome
 from healthprobe.domain.target import ProbeTarget
+from healthprobe.probing.answer import Answer, Redirect, Silence
 from healthprobe.probing.causes import outcome_of_error
-from healthprobe.probing.connection import PROBER_CLOSED, Answer, EngineConnection, Redirect, Silence
+from healthprobe.probing.connection import PROBER_CLOSED, EngineConnection
 from healthprobe.probing.dialer import Dialer, Progress
 from healthprobe.probing.pool import ConnectionPool, descriptors_to_spend
 from healthprobe.probing.redirect import REDIRECT_LIMIT, RedirectRefused, redirected_path

@@ -60,6 +60,11 @@ class View:
         """By game, the transitions that the log does not have yet."""
         return self._ledger.waiting
 
+    @property
+    def unread_games(self) -> int:
+        """How many games the log has not told about yet: nothing of them is decided."""
+        return len(self._ledger.unread)
+
     def is_flapping(self, game_id: str) -> bool:
         """Whether the game is kept in its incident, for it goes up and down."""
         return game_id in self._verdicts.judgement.flaps

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 
 from structlog.typing import FilteringBoundLogger
 
-from healthprobe.domain.outcome import ProbeOutcome
 from healthprobe.domain.policy import REFERENCE, Policy
 from healthprobe.domain.schedule import AutoLanes, next_tick
 from healthprobe.domain.target import ProbeTarget
@@ -23,16 +22,13 @@ from healthprobe.worker.ledger import Ledger
 from healthprobe.worker.listing import Listing
 from healthprobe.worker.newcomers import Newcomers
 from healthprobe.worker.requirements import require, require_positive
-from healthprobe.worker.roster import Roster, RosterChange, WatchedGame
+from healthprobe.worker.roster import Roster, RosterChange
+from healthprobe.worker.rounds import DEFAULT_MAX_CONCURRENCY, Rounds, Width
 from healthprobe.worker.takeover import Takeover
 from healthprobe.worker.terms import Terms
-from healthprobe.worker.tick import Tick
 from healthprobe.worker.verdicts import Verdicts
 from healthprobe.worker.view import View, Watch
 from healthprobe.worker.watchlist import Watchlist
-
-DEFAULT_MAX_CONCURRENCY = 16
-"""The most probes in flight where a caller gives no number (the reference's)."""
 
 _PATIENCE_SHARE = 0.25
 """How much of an interval a tick waits for a store or a log that does not answer."""
@@ -49,11 +45,11 @@ class Worker:
 
     `interval` and `probe_timeout` are seconds, `failures_threshold` a count, `max_concurrency` the most probes in
     flight: a number, or AutoLanes for as many as a tick can need. `policy` is what is asked of outcomes besides, and
-    where none of the `canaries` answers no failure counts. With `shards` it watches the games of those that are
-    its own at the time, and no others. `clock` tells wall time, for `occurred_at` alone; `monotonic` tells seconds, for
-    all durations. `on_commit` is called after the log took events, `on_sight` with whether this worker sees when that
-    has changed. `view` is what may be seen of it. Raises
-    ConfigurationError for a missing collaborator and for numbers that are not positive.
+    where none of the `canaries` answers no failure counts. With `shards` it watches the games of those that are its own
+    at the time, and no others. `clock` tells wall time, for `occurred_at` alone; `monotonic` tells seconds, for all
+    durations. `on_commit` is called after the log took events, `on_sight` with whether this worker sees when that has
+    changed. `view` is what may be seen of it. Raises ConfigurationError for a missing collaborator and for numbers that
+    are not positive.
     """
 
     def __init__(
@@ -92,33 +88,33 @@ class Worker:
         self._telemetry = Onlooker(telemetry, self._logger)
         self._max_concurrency = max_concurrency
         self._monotonic = monotonic
-        self._patience = interval * _PATIENCE_SHARE
-        self._shards = shards
-        self._ledger = Ledger()
-        appender = Appender(self._ledger, log, self._telemetry, self._logger, on_commit=on_commit, monotonic=monotonic)
-        self._committer = Committer(self._ledger, log, appender, self._logger, monotonic=monotonic, shards=shards)
+        patience = interval * _PATIENCE_SHARE
+        width = Width(max_concurrency)
+        ledger = Ledger()
+        appender = Appender(ledger, log, self._telemetry, self._logger, on_commit=on_commit, monotonic=monotonic)
+        self._committer = Committer(ledger, log, appender, self._logger, monotonic=monotonic, shards=shards)
         self._verdicts = Verdicts(
             terms,
-            self._ledger,
+            ledger,
             prober=prober,
             telemetry=telemetry,
             canaries=canaries,
             shards=shards,
             roster=lambda: takeover.roster,
-            lane_limit=self._lane_limit,
+            lane_limit=width.limit,
             on_decision=self._committer.wake,
             on_sight=on_sight,
         )
         takeover = Takeover(
             Roster(terms.window, probe_timeout, terms.thresholds, interval),
-            self._ledger,
+            ledger,
             welcome=self._verdicts.grace.begin,
             forget=self._forget,
             dismiss=self._verdicts.judgement.dismiss,
             logger=self._logger,
         )
-        listing = Listing(records, self._telemetry, self._logger, patience=self._patience)
-        self._watchlist = Watchlist(listing, takeover, shards, monotonic)
+        listing = Listing(records, self._telemetry, self._logger, patience=patience)
+        self._watchlist = width.watchlist = Watchlist(listing, takeover, shards, monotonic)
         self._newcomers = Newcomers(
             prober, self._verdicts.weigh_beside, interval=interval, probe_timeout=probe_timeout, monotonic=monotonic
         )
@@ -127,21 +123,29 @@ class Worker:
             self._committer,
             self._go_on_with,
             self._verdicts.tell_of,
-            patience=self._patience,
+            patience=patience,
             monotonic=monotonic,
         )
-        self._ticking = False
-        self._watch = Watch()
-        self.view = View(
-            self._watchlist,
-            self._ledger,
+        watch = Watch()
+        self._rounds = Rounds(
+            terms,
+            prober,
+            watchlist=self._watchlist,
             committer=self._committer,
             verdicts=self._verdicts,
-            watch=self._watch,
+            width=width,
+            watch=watch,
+            patience=patience,
+            stays_open=shards is not None,
+        )
+        self.view = View(
+            self._watchlist,
+            ledger,
+            committer=self._committer,
+            verdicts=self._verdicts,
+            watch=watch,
             monotonic=monotonic,
         )
-        self._tick_began = 0.0
-        self._spread = False
         if shards is not None:
             shards.on_change(self._changes.tell_of_move)
             shards.before_release(self._committer.hand_over)
@@ -186,10 +190,10 @@ class Worker:
         away. A tick that would overlap another is dropped.
         """
         began = self._monotonic()
-        if self._ticking:
+        if self._rounds.is_under_way:
             self._telemetry.record_tick(self.games, 0.0, 1)
             return
-        await self._pass(began, spread=False)
+        await self._rounds.one(began, spread=False)
         await self._verdicts.settle()
         await self._committer.offer()
         self._telemetry.record_tick(self.games, self._monotonic() - began, 0)
@@ -200,7 +204,7 @@ class Worker:
         while True:
             began = origin + number * self._terms.interval
             try:
-                await self._pass(began, spread=True)
+                await self._rounds.one(began, spread=True)
             except Exception as error:  # noqa: BLE001  a tick that breaks must not end the watch
                 self._verdicts.tell_of(error)
             now = self._monotonic()
@@ -208,60 +212,11 @@ class Worker:
             self._telemetry.record_tick(self.games, now - began, dropped)
             await asyncio.sleep(max(origin + number * self._terms.interval - now, 0.0))
 
-    async def _pass(self, began: float, *, spread: bool) -> None:
-        self._ticking = True
-        self._tick_began = began
-        self._watch.due_at = began + self._terms.interval
-        self._verdicts.canaries.wake()
-        self._spread = spread
-        try:
-            await self._take_over_for_tick()
-            with self._verdicts.stalls.watching():
-                await self._probe_all()
-        finally:
-            self._ticking = False
-            self._watch.tick = None
-
-    async def _take_over_for_tick(self) -> None:
-        """The first games wait until the log has told of them; games that appear among others are probed meanwhile."""
-        first = not self.games
-        change = await self._watchlist.update()
-        if change.appeared and (first or not self._spread):
-            await self._committer.offer_within(self._patience)
-        elif change.appeared:
-            self._committer.wake()
-
     def _go_on_with(self, change: RosterChange) -> None:
-        roster = self._watchlist.roster
-        if self._watch.tick is not None:
-            self._watch.tick.go_on_with(roster.games, roster.phases, self._lane_limit())
+        self._rounds.go_on()
         if change.newcomers:
             self._newcomers.call(change.newcomers)
         self._committer.wake()
-
-    async def _probe_all(self) -> None:
-        roster = self._watchlist.roster
-        self._watch.tick = tick = Tick(
-            roster.games,
-            roster.phases if self._spread else None,
-            self._prober,
-            self._judge,
-            began=self._tick_began,
-            open_for=self._terms.window.end if self._spread and self._shards is not None else 0.0,
-            limit=self._lane_limit(),
-            probe_timeout=self._terms.probe_timeout,
-            monotonic=self._monotonic,
-        )
-        await tick.run()
-
-    def _lane_limit(self) -> int:
-        if isinstance(self._max_concurrency, int):
-            return self._max_concurrency if self._max_concurrency > 0 else DEFAULT_MAX_CONCURRENCY
-        return self._max_concurrency.limit(self._watchlist.roster.most_in_flight if self._spread else self.games)
-
-    def _judge(self, game: WatchedGame, outcome: ProbeOutcome, started: float) -> None:
-        due = self._tick_began + game.phase if self._spread else self._tick_began
-        self._verdicts.weigh(game, outcome, started, due)
 
     def _forget(self, target: ProbeTarget) -> None:
         try:
