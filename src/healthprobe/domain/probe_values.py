@@ -99,7 +99,7 @@ def _status_range(value: Any) -> StatusRange:
 def body_text(value: Any) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_BODY_TEXT:
         raise Misfit(f"write a text of 1 to {LONGEST_BODY_TEXT} characters")
-    return value
+    return _whole(value)
 
 
 def json_path(value: Any) -> str:
@@ -137,7 +137,21 @@ def up_to(most: int) -> Callable[[Any], int]:
 def text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > LONGEST_BODY_TEXT:
         raise Misfit(f"write a text of at most {LONGEST_BODY_TEXT} characters")
+    return _whole(value)
+
+
+def _whole(value: str) -> str:
+    """Half of a character, which JSON can write, cannot be sent or be looked for."""
+    if not value.isprintable() and re.search("[\ud800-\udfff]", value):
+        raise Misfit(f"{shown(value)} holds half of a character (\\ud800 to \\udfff): write the whole of it")
     return value
+
+
+def file(value: Any) -> str:
+    """A path of a file on the prober's machine."""
+    if "\0" in text(value) or not value.startswith("/"):
+        raise Misfit(f"{shown(value)} is no path of a file: write the whole of it, as in /etc/ssl/games.pem")
+    return str(value)
 
 
 def truth(value: Any) -> bool:

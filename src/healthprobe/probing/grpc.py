@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,8 +14,8 @@ from healthprobe.domain.probe_settings import TlsSettings
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.causes import in_words, outcome_of_error
 from healthprobe.probing.dialer import Dialer
+from healthprobe.probing.pem import UnusableTls, content_of
 from healthprobe.probing.pool import ConnectionPool
-from healthprobe.probing.trust import UnusableTls
 
 _MOST_CHANNELS = 1_000
 """How many channels are kept open; each has a connection, which the pool counts."""
@@ -119,7 +118,7 @@ class _Channel:
 def _opened(target: ProbeTarget, endpoint: Endpoint, address: str) -> Any:
     """A channel to this very address, whatever the name would be resolved to now. Proxies are not asked."""
     tls = target.settings.tls
-    milliseconds = max(int(target.timeout * 1000), 1)
+    milliseconds = int(target.timeout * 1000) + 100  # as long as the deadline, a race decided which of them is told
     options: list[tuple[str, Any]] = [
         ("grpc.enable_http_proxy", 0),
         ("grpc.use_local_subchannel_pool", 1),
@@ -142,17 +141,8 @@ def _credentials(tls: TlsSettings) -> grpc.ChannelCredentials:
     """Raises UnusableTls."""
     if not tls.verify:
         raise UnusableTls('TLS settings: "verify": false is not for the kind grpc: name its certificate as "ca"')
-    contents = [_read(path) for path in (tls.ca, tls.key, tls.certificate)]
+    contents = [None if path is None else content_of(path) for path in (tls.ca, tls.key, tls.certificate)]
     return grpc.ssl_channel_credentials(*contents)
-
-
-def _read(path: str | None) -> bytes | None:
-    if path is None:
-        return None
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UnusableTls(f"TLS settings: {path} cannot be used: {(error.strerror or '').lower()}") from None
 
 
 def _outcome_of(error: grpc.aio.AioRpcError, timeout: float) -> Failed:
