@@ -133,6 +133,14 @@ def test_a_document_that_is_nested_without_end_is_not_json_of_ours(deep: int) ->
     assert refused("[" * deep) == "they are not JSON"
 
 
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("text", ["1" * 2_000_000, "1s" * 1_000_000, "." * 2_000_000])
+@pytest.mark.parametrize("name", ["timeout", "path", "host", "headers", "port", "method", "kind", "send", "x"])
+def test_a_value_of_megabytes_is_refused_at_once_and_in_one_short_line(name: str, text: str) -> None:
+    assert len(refused(json.dumps({name: text}))) < 250
+    assert len(refused(json.dumps({"expect": {"json_path": text, "equals": 1, "status": text}}))) < 250
+
+
 _values = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.sampled_from(["2s", "tcp", "/", "GET"])
