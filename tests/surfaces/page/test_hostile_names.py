@@ -48,8 +48,10 @@ def test_names_and_errors_that_look_like_markup_are_shown_and_never_run(
     expect(page.locator("#incidents-open")).to_contain_text(MARKUP)
     expect(page.locator("#incidents-open")).to_contain_text(SCRIPT)
     for name in (MARKUP, SCRIPT, LINK):
-        page.locator("#incidents-open .row", has_text=name).first.click()
-        expect(page.locator("body")).to_contain_text(f"unexpected {MARKUP}")
+        page.locator("#incidents-open button", has_text=name).first.click()
+        expect(page.locator("#drawer-title")).to_have_text(name)
+        expect(page.locator("#drawer-body")).to_contain_text(f"unexpected {MARKUP}")
+        expect(page.locator("#drawer-body")).to_contain_text(f"container {MARKUP}")
         page.goto(f"{hostile_run.url}?game={quote(name)}#{quote(name)}")
         until_drawn(page)
     assert page.evaluate("document.images.length") == 0
