@@ -31,6 +31,20 @@ def test_a_denied_network_is_denied_by_every_way_to_it(address: str) -> None:
     assert refusal.startswith(f"address {address} is not to be probed: --deny-network ")
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "::ffff:0.0.0.0", "64:ff9b::", "127.0.0.1", "::ffff:127.0.0.1"])
+def test_the_address_of_nobody_is_denied_with_loopback_for_that_is_where_it_leads(address: str) -> None:
+    assert Networks.of(deny=["127.0.0.0/8"]).refusal(address) is not None
+    assert Networks.of(allow=["127.0.0.0/8"]).refusal(address) is None
+    assert Networks.of(allow=["10.0.0.0/8"]).refusal(address) is not None
+
+
+@pytest.mark.parametrize("network", ["127.0.0.0/8", "127.0.0.1/32", "::1/128", "0.0.0.0/0", "::/0"])
+def test_who_denies_loopback_has_denied_the_sockets_of_this_machine(network: str) -> None:
+    assert (
+        Networks.of(deny=[network]).refusal_of_sockets == f"a unix socket is on this machine: --deny-network {network}"
+    )
+
+
 @pytest.mark.parametrize("address", ["169.253.0.1", "10.0.0.1", "::1", "::ffff:10.0.0.1"])
 def test_what_is_not_denied_is_allowed_where_nothing_is(address: str) -> None:
     assert DENIED.refusal(address) is None

@@ -110,6 +110,12 @@ def test_the_other_kinds_have_their_own_words() -> None:
         ('{"tls": {"verify": "no"}}', "tls.verify: no is neither true nor false"),
         ('{"tls": {"key": "/k"}}', 'tls: a "key" without its "certificate"'),
         ('{"tls": {"ca": "/c", "verify": false}}', "leave one out"),
+        ('{"tls": {"ca": "games.pem"}}', "tls.ca: games.pem is no path of a file: write the whole of it"),
+        ('{"tls": {"certificate": "/c\\u0000"}}', "tls.certificate: /c? is no path of a file"),
+        ('{"tls": {"ca": "/\\udc00"}}', "tls.ca: /? holds half of a character"),
+        ('{"expect": {"body_contains": "\\ud83d"}}', "expect.body_contains: ? holds half of a character"),
+        ('{"kind": "tcp", "send": "\\ud83d"}', "send: ? holds half of a character"),
+        ('{"kind": "grpc", "service": "\\ud83d"}', "service: ? holds half of a character"),
         ('{"kind": "tcp", "path": "/x"}', '"path" is for the kind http, and this is tcp'),
         ('{"kind": "tcp", "expect": {"status": 201}}', "a status and a JSON body are for the kind http"),
         ('{"send": "x"}', '"send" is for the kind tcp, and this is http'),
@@ -125,6 +131,14 @@ def test_a_mistake_is_refused_with_what_to_write_instead(text: str, told: str) -
 @pytest.mark.parametrize("deep", [10_000, 1_000_000])
 def test_a_document_that_is_nested_without_end_is_not_json_of_ours(deep: int) -> None:
     assert refused("[" * deep) == "they are not JSON"
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("text", ["1" * 2_000_000, "1s" * 1_000_000, "." * 2_000_000])
+@pytest.mark.parametrize("name", ["timeout", "path", "host", "headers", "port", "method", "kind", "send", "x"])
+def test_a_value_of_megabytes_is_refused_at_once_and_in_one_short_line(name: str, text: str) -> None:
+    assert len(refused(json.dumps({name: text}))) < 250
+    assert len(refused(json.dumps({"expect": {"json_path": text, "equals": 1, "status": text}}))) < 250
 
 
 _values = st.recursive(

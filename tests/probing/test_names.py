@@ -130,6 +130,22 @@ async def test_name_servers_that_fail_leave_the_last_good_answer_in_force(
     assert_failed(await prober.probe(target_at("http://game-8.example:8080")), "resolve the name game-8.example")
 
 
+async def test_name_servers_that_fall_silent_cost_a_known_name_no_probe_however_short_its_timeout(
+    names: NameServer, peer: StartPeer, prober: HttpProber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("healthprobe.probing.resolver._SHORTEST_LIFE", 0.01)
+    names.addresses["game-7.example"] = "127.0.0.1"
+    engine = await peer(answering(OK))
+    assert await prober.probe(target_at(engine.url(host="game-7.example"))) == HEALTHY
+
+    names.addresses.clear()
+    await asyncio.sleep(0.02)
+    fresh = [target_at(engine.url(host="game-7.example"), timeout=0.2) for _ in range(5)]
+    outcomes = [await timed(prober, target) for target in fresh]
+    assert [outcome for outcome, _ in outcomes] == [HEALTHY] * 5
+    assert sum(seconds for _, seconds in outcomes) < 0.2, "the silence is waited for once, not by every probe"
+
+
 async def test_a_name_without_an_address_is_a_failure_that_says_so(names: NameServer, prober: HttpProber) -> None:
     names.addresses["game-7.example"] = ""
 

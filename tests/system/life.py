@@ -33,17 +33,11 @@ _PATIENCE = 30.0
 class Life:
     """One `healthprobe run`, from its start to its end. What it says goes to files, so that it never waits for us."""
 
-    def __init__(self, folder: Path, number: int, arguments: list[str], prefix: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, number: int, command: tuple[str, ...]) -> None:
         self._printed = folder / f"printed-{number}.jsonl"
         self._told = folder / f"told-{number}.jsonl"
         with self._printed.open("w") as printed, self._told.open("w") as told:
-            self.process = subprocess.Popen(
-                [*prefix, *PROGRAM, "run", *arguments],
-                cwd=folder,
-                env=clean_environment({}),
-                stdout=printed,
-                stderr=told,
-            )
+            self.process = subprocess.Popen(command, cwd=folder, env=clean_environment({}), stdout=printed, stderr=told)
 
     @property
     def is_up(self) -> bool:
@@ -120,10 +114,20 @@ class Lives:
         finally:
             await database.aclose()
 
-    def begin(self, options: str, *, records: str = IN_FILE, prefix: tuple[str, ...] = ()) -> Life:
-        """Start the program with `options`; `prefix` is a command that runs it, such as one that sets a limit."""
-        arguments = ["--records", records, "--log", EMBEDDED, *options.split()]
-        life = Life(self.folder, len(self._lives), arguments, prefix)
+    def begin(
+        self,
+        options: str,
+        *,
+        records: str = IN_FILE,
+        prefix: tuple[str, ...] = (),
+        program: tuple[str, ...] = PROGRAM,
+    ) -> Life:
+        """Start the program with `options`; `prefix` is a command that runs it, such as one that sets a limit.
+
+        `program` is what is run instead, where the world of the program itself is another.
+        """
+        command = (*prefix, *program, "run", "--records", records, "--log", EMBEDDED, *options.split())
+        life = Life(self.folder, len(self._lives), command)
         self._lives.append(life)
         return life
 

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Network = IPv4Network | IPv6Network
 
 _NAT64 = IPv6Network("64:ff9b::/96")
+_LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
 
 class InvalidNetwork(ValueError):
@@ -39,7 +40,8 @@ class Networks:
     def refusal(self, address: str) -> str | None:
         """Why nothing may be sent to this address, in words; None where it may be.
 
-        An IPv6 address that leads to an IPv4 one (mapped, NAT64, 6to4) is that one, too.
+        An IPv6 address that leads to an IPv4 one (mapped, NAT64, 6to4) is that one, too, and the address of nobody
+        (0.0.0.0, ::) is loopback: that is where the system connects to.
         """
         ways = _ways(address)
         if ways is None:
@@ -55,9 +57,15 @@ class Networks:
     def refusal_of_sockets(self) -> str | None:
         """Why no socket of this machine may be opened, in words; None where it may be.
 
-        Whoever says which networks there are to be probed has not said that this machine's sockets are.
+        Whoever says which networks there are to be probed has not said that this machine's sockets are, and whoever
+        denies loopback has denied what listens there alone.
         """
-        return "a unix socket is in no --allow-network" if self.allowed else None
+        if self.allowed:
+            return "a unix socket is in no --allow-network"
+        for network in self.denied:
+            if any(address in network for address in _LOOPBACK):
+                return f"a unix socket is on this machine: --deny-network {network}"
+        return None
 
 
 def parse_network(text: str) -> Network:
@@ -74,14 +82,15 @@ def parse_network(text: str) -> Network:
 
 
 def _ways(address: str) -> tuple[IPv4Address | IPv6Address, ...] | None:
-    """The address, and the IPv4 one that it leads to."""
+    """The address, and those that it leads to."""
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return None
-    if isinstance(parsed, IPv4Address):
-        return (parsed,)
-    embedded = parsed.ipv4_mapped or parsed.sixtofour
-    if embedded is None and parsed in _NAT64:
-        embedded = IPv4Address(int(parsed) & 0xFFFFFFFF)
-    return (parsed,) if embedded is None else (embedded, parsed)
+    ways: tuple[IPv4Address | IPv6Address, ...] = (parsed,)
+    if isinstance(parsed, IPv6Address):
+        embedded = parsed.ipv4_mapped or parsed.sixtofour
+        if embedded is None and parsed in _NAT64:
+            embedded = IPv4Address(int(parsed) & 0xFFFFFFFF)
+        ways = ways if embedded is None else (embedded, parsed)
+    return (*_LOOPBACK, *ways) if any(way.is_unspecified for way in ways) else ways

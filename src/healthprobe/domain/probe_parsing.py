@@ -105,11 +105,11 @@ def _expectation(value: Any) -> Expectation:
 def _tls(value: Any) -> TlsSettings:
     found = _Fields(value, "tls")
     settings = TlsSettings(
-        ca=found.read("ca", values.text, None),
+        ca=found.read("ca", values.file, None),
         server_name=found.read("server_name", values.host, None),
         verify=found.read("verify", values.truth, True),
-        certificate=found.read("certificate", values.text, None),
-        key=found.read("key", values.text, None),
+        certificate=found.read("certificate", values.file, None),
+        key=found.read("key", values.file, None),
     )
     found.refuse_others()
     if settings.key is not None and settings.certificate is None:

@@ -45,9 +45,10 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """Whom to trust and as whom to come. `ca`, `certificate` and `key` are paths of PEM files on the prober's machine.
+    """Whom to trust and as whom to come.
 
-    Without `verify` any certificate will do. `server_name` is asked for and checked instead of the endpoint's host.
+    `ca`, `certificate` and `key` are whole paths of PEM files on the prober's machine. Without `verify` any certificate
+    will do. `server_name` is asked for and checked instead of the endpoint's host.
     """
 
     ca: str | None = None

@@ -16,6 +16,10 @@ LONGEST_BODY_TEXT = 4096
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TERM = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_DURATION = re.compile(f"(?:{_TERM.pattern})+")
+_LONGEST_DURATION = 40
+"""In characters: what it takes to find that a row of digits is no duration grows with the square of its length."""
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PATH = re.compile(r"/[\x21-\x7e]*")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
@@ -99,7 +103,7 @@ def _status_range(value: Any) -> StatusRange:
 def body_text(value: Any) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_BODY_TEXT:
         raise Misfit(f"write a text of 1 to {LONGEST_BODY_TEXT} characters")
-    return value
+    return _whole(value)
 
 
 def json_path(value: Any) -> str:
@@ -117,7 +121,7 @@ def scalar(value: Any) -> JsonValue:
 
 
 def seconds(value: Any) -> float:
-    if not isinstance(value, str) or not re.fullmatch(f"(?:{_TERM.pattern})+", value):
+    if not isinstance(value, str) or len(value) > _LONGEST_DURATION or not _DURATION.fullmatch(value):
         raise Misfit(f"{shown(value)} is no duration: write numbers with units, such as 500ms or 2s")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _TERM.findall(value))
     if not (seconds >= 1e-3 and math.isfinite(seconds)):
@@ -137,7 +141,21 @@ def up_to(most: int) -> Callable[[Any], int]:
 def text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > LONGEST_BODY_TEXT:
         raise Misfit(f"write a text of at most {LONGEST_BODY_TEXT} characters")
+    return _whole(value)
+
+
+def _whole(value: str) -> str:
+    """Half of a character, which JSON can write, cannot be sent or be looked for."""
+    if not value.isprintable() and re.search("[\ud800-\udfff]", value):
+        raise Misfit(f"{shown(value)} holds half of a character (\\ud800 to \\udfff): write the whole of it")
     return value
+
+
+def file(value: Any) -> str:
+    """A path of a file on the prober's machine."""
+    if "\0" in text(value) or not value.startswith("/"):
+        raise Misfit(f"{shown(value)} is no path of a file: write the whole of it, as in /etc/ssl/games.pem")
+    return str(value)
 
 
 def truth(value: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,8 +14,8 @@ from healthprobe.domain.probe_settings import TlsSettings
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.causes import in_words, outcome_of_error
 from healthprobe.probing.dialer import Dialer
+from healthprobe.probing.pem import UnusableTls, content_of
 from healthprobe.probing.pool import ConnectionPool
-from healthprobe.probing.trust import UnusableTls
 
 _MOST_CHANNELS = 1_000
 """How many channels are kept open; each has a connection, which the pool counts."""
@@ -146,17 +145,8 @@ def _credentials(tls: TlsSettings) -> grpc.ChannelCredentials:
     """Raises UnusableTls."""
     if not tls.verify:
         raise UnusableTls('TLS settings: "verify": false is not for the kind grpc: name its certificate as "ca"')
-    contents = [_read(path) for path in (tls.ca, tls.key, tls.certificate)]
+    contents = [None if path is None else content_of(path) for path in (tls.ca, tls.key, tls.certificate)]
     return grpc.ssl_channel_credentials(*contents)
-
-
-def _read(path: str | None) -> bytes | None:
-    if path is None:
-        return None
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UnusableTls(f"TLS settings: {path} cannot be used: {(error.strerror or '').lower()}") from None
 
 
 def _outcome_of(error: grpc.aio.AioRpcError, timeout: float) -> Failed:

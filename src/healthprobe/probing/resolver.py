@@ -14,8 +14,9 @@ from healthprobe.probing.causes import NamedFailure
 
 _SHORTEST_LIFE = 5.0
 _LONGEST_LIFE = 60.0
-_PATIENCE = 0.2
-"""How long to wait, in seconds, for a fresh answer where an older one is at hand."""
+_PATIENCE = 0.05
+"""How long a lookup is waited for, in seconds, where an older answer is at hand: a small part of the timeout of whoever
+asks, for it still has to probe."""
 
 _MOST_NAMES = 50_000
 _NO_SUCH_NAME = frozenset({pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_ENODATA, pycares.errno.ARES_EBADNAME})
@@ -45,39 +46,48 @@ class _Known:
     fresh_until: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    task: asyncio.Task[tuple[str, ...]]
+    waited_for_until: float
+
+
 class CachingResolver:
     """The system's name servers and hosts file, asked without threads.
 
-    An answer lives as long as its record says, between 5 and 60 seconds. Where the name servers themselves fail, the
-    last good answer stays in force: that is no fault of the engine's. A name that does not exist is asked for anew each
-    time.
+    An answer lives as long as its record says, between 5 and 60 seconds. Where the name servers themselves fail or are
+    silent, the last good answer stays in force: that is no fault of the engine's. A name that does not exist is asked
+    for anew each time.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._channel: aiodns.DNSResolver | None = None
         self._known: dict[str, _Known] = {}
-        self._lookups: dict[str, asyncio.Task[tuple[str, ...]]] = {}
+        self._lookups: dict[str, _Lookup] = {}
 
     async def addresses(self, host: str) -> tuple[str, ...]:
         known = self._known.get(host)
         if known is not None and self._loop.time() < known.fresh_until:
             return known.addresses
-        lookup = self._lookups.get(host)
-        if lookup is None:
-            lookup = self._lookups[host] = self._loop.create_task(self._look_up(host))
-            lookup.add_done_callback(lambda done: self._forget_lookup(host, done))
+        lookup = self._lookups.get(host) or self._begin(host)
         if known is not None:
-            await asyncio.wait({lookup}, timeout=_PATIENCE)
-            if not lookup.done():
+            await asyncio.wait({lookup.task}, timeout=max(lookup.waited_for_until - self._loop.time(), 0.0))
+            if not lookup.task.done():
                 return known.addresses
-        return await asyncio.shield(lookup)
+        return await asyncio.shield(lookup.task)
 
     async def aclose(self) -> None:
         for lookup in list(self._lookups.values()):
-            lookup.cancel()
+            lookup.task.cancel()
         if self._channel is not None:
             await self._channel.close()
+
+    def _begin(self, host: str) -> _Lookup:
+        task = self._loop.create_task(self._look_up(host))
+        task.add_done_callback(lambda done: self._forget_lookup(host, done))
+        lookup = self._lookups[host] = _Lookup(task, self._loop.time() + _PATIENCE)
+        return lookup
 
     async def _look_up(self, host: str) -> tuple[str, ...]:
         if self._channel is None:

@@ -6,20 +6,13 @@ import ssl
 import time
 from dataclasses import dataclass
 
-from healthprobe.domain.outcome import FailureKind
 from healthprobe.domain.probe_settings import TlsSettings
-from healthprobe.probing.causes import NamedFailure
+from healthprobe.probing.pem import readable, unusable
 
 _LIFE = 300.0
 """Seconds after which a context is made anew: certificates are renewed, and no prober is restarted for that."""
 
 _MOST = 1_000
-
-
-class UnusableTls(NamedFailure):
-    """Settings that no handshake can be made by. The message names the file, and what is wrong with it."""
-
-    kind = FailureKind.TLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +45,16 @@ class Trust:
 def _context_of(settings: TlsSettings) -> ssl.SSLContext:
     file = settings.ca
     try:
-        context = ssl.create_default_context(cafile=settings.ca)
+        context = ssl.create_default_context(cafile=settings.ca and readable(settings.ca))
         file = settings.certificate
         if settings.certificate is not None:
-            context.load_cert_chain(settings.certificate, settings.key, password=_no_password)
+            key = settings.key and readable(settings.key)
+            context.load_cert_chain(readable(settings.certificate), key, password=_no_password)
     except (OSError, ValueError) as error:
         reason = (
             error.strerror if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else "no PEM of it"
         )
-        raise UnusableTls(f"TLS settings: {file} cannot be used: {(reason or str(error)).lower()}") from None
+        raise unusable(file, (reason or str(error)).lower()) from None
     if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

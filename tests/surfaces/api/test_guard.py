@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 
+import httpx
 import pytest
 from tests.surfaces.api.reader import app_of, got
 from tests.surfaces.metrics.scene import Scene
 
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.ports import ConfigurationError
+from healthprobe.surfaces.api.server import serving
 from healthprobe.surfaces.listen import Listen, parse_listen
 from healthprobe.surfaces.settings import Settings
 
@@ -77,6 +80,29 @@ async def test_a_browser_loads_nothing_from_elsewhere_and_lets_nobody_frame_us(p
     assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
     assert policy["script-src"] == policy["connect-src"] == "'self'"
     assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", [
+    "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/page.js/../__init__.py", "/__init__.py",
+    "/..%2fguard.py", "/page.js%00.html", "/api/../../etc/passwd", "/etc/passwd", "http://localhost/etc/passwd",
+])  # fmt: skip
+async def test_no_path_leads_to_a_file_that_is_not_of_the_page(path: str) -> None:
+    async with serving(app_of(await scene_of_one()), Listen("127.0.0.1", 0)) as address:
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(address).port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert answer.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 400 "))
+    assert b"root:" not in answer
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("path", PATHS)
+async def test_nothing_can_be_changed_by_asking(path: str, method: str) -> None:
+    transport = httpx.ASGITransport(app=app_of(await scene_of_one()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8600") as client:
+        assert (await client.request(method, path)).status_code in {404, 405}
 
 
 def test_whoever_listens_to_others_needs_a_token() -> None:

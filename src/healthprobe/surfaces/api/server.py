@@ -12,10 +12,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from healthprobe.ports import ConfigurationError
+from healthprobe.surfaces.api.door import Door, most_connections
 from healthprobe.surfaces.listen import Listen
 
 _LET_GO_WITHIN = 0.3
-_MOST_CONNECTIONS = 512
 
 
 @asynccontextmanager
@@ -28,14 +28,14 @@ async def serving(app: ASGIApp, at: Listen) -> AsyncIterator[str]:
     port = listener.getsockname()[1]
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Door,
         ws="none",
         lifespan="off",
         loop="none",
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=_MOST_CONNECTIONS,
+        limit_concurrency=most_connections(),
         timeout_graceful_shutdown=0,
     )
     server = _Server(config)

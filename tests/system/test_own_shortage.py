@@ -1,0 +1,92 @@
+"""What this machine does not give: the run is short of descriptors or ports, blames nobody, and goes on as before."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+
+import pytest
+from tests.system import few_ports
+from tests.system.life import Lives, until
+
+from healthprobe.domain.event import EventType
+from healthprobe.testing.engines import Script
+from healthprobe.testing.fleet import FleetProcess
+
+HEALTHY, HANGING, REFUSING = Script(), Script(((0.0, "hang"),)), Script(((0.0, "crash"),))
+
+
+@pytest.mark.alone
+async def test_five_thousand_engines_are_watched_with_256_descriptors_and_only_the_dead_are_told(lives: Lives) -> None:
+    scripts = {f"game-{number}": HEALTHY for number in range(5_000)}
+    scripts |= {f"game-{number}": HANGING for number in range(0, 5_000, 250)}
+    scripts |= {f"game-{number}": REFUSING for number in range(1, 5_000, 250)}
+    dead = {game_id for game_id, script in scripts.items() if script is not HEALTHY}
+    with FleetProcess(scripts) as fleet:
+        lives.watch(fleet.endpoints)
+        options = "--interval 3s --timeout 500ms --failures 2"
+        life = lives.begin(options, prefix=("prlimit", "--nofile=256:256"))
+        await life.began()
+        await until(lambda: len(life.printed) >= len(dead), "every dead engine is told")
+        await asyncio.sleep(3.0)
+        assert life.is_up
+        figures = await life.stopped()
+    events = await lives.events()
+    assert sorted(event.game_id for event in events) == sorted(dead)
+    assert {event.event_type for event in events} == {EventType.PROBE_FAILED}
+    assert figures["healthy"] >= 2 * (len(scripts) - len(dead))
+
+
+async def test_a_run_that_loses_its_descriptors_blames_nobody_and_tells_of_the_dead_when_it_has_them_again(
+    lives: Lives,
+) -> None:
+    games = [f"game-{number}" for number in range(50)]
+    with FleetProcess(dict.fromkeys(games, HEALTHY)) as fleet:
+        lives.watch(fleet.endpoints)
+        life = lives.begin("--interval 500ms --timeout 200ms --failures 2 --connections fresh")
+        await life.began()
+        await asyncio.sleep(1.0)
+        before = resource.prlimit(life.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(life.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+        fleet.become({"game-0": 503})
+        await asyncio.sleep(2.5)
+        assert life.is_up
+        assert life.printed == [], "nothing is told of what was not asked"
+        resource.prlimit(life.process.pid, resource.RLIMIT_NOFILE, before)
+        await until(lambda: life.printed, "the one that is ill is told")
+        await asyncio.sleep(1.5)
+        figures = await life.stopped()
+    [event] = await lives.events()
+    assert (event.game_id, event.details.as_document()["last_status"]) == ("game-0", 503)
+    short = "inconclusive[out of file descriptors (this process's limit)]"
+    assert figures[short] >= 3 * len(games)
+    assert figures["healthy"] > 3 * len(games)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="networks of one's own are Linux's")
+async def test_a_run_without_a_port_to_connect_from_blames_nobody_and_tells_of_the_dead_when_it_has_one(
+    lives: Lives,
+) -> None:
+    if not few_ports.is_possible(lives.folder):
+        pytest.skip("this machine lets nobody have a network of their own")
+    games = {f"game-{number}": f"{few_ports.ENDPOINT}/game-{number}" for number in range(20)}
+    dead = {f"dead-{number}": f"{few_ports.ENDPOINT}/dead/{number}" for number in range(2)}
+    lives.watch(games)
+    life = lives.begin("--interval 500ms --timeout 200ms --failures 2", prefix=few_ports.command_in(lives.folder))
+    await life.began()
+    await asyncio.sleep(1.5)
+    lives.watch(games | dead)
+    await asyncio.sleep(2.0)
+    assert life.is_up
+    assert life.printed == [], "four are asked, and are well; of the others nothing is known"
+    (lives.folder / few_ports.SIGN).touch()
+    await until(lambda: len(life.printed) >= len(dead), "those that are ill are told")
+    await asyncio.sleep(1.5)
+    figures = await life.stopped()
+    events = await lives.events()
+    assert sorted(event.game_id for event in events) == sorted(dead)
+    assert {event.details.as_document()["last_status"] for event in events} == {503}
+    assert figures["inconclusive[no free local port]"] >= 3 * (len(games) - 4)
+    assert figures["failed"] < 50
+    assert figures["healthy"] > 3 * len(games)
