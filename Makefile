@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find src -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml README.md LICENSE
 
-.PHONY: help install demo cluster-demo test check lint bench chaos chaos-cluster wheel clean
+.PHONY: help install demo cluster-demo test check lint bench chaos chaos-cluster fuzz soak wheel clean
 
 help: ## what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ chaos: install ## every fault done to the whole program while engines fail, and 
 chaos-cluster: install ## the same for instances that share a fleet on three NATS nodes; ARGS="--short", ARGS=takeover
 	@$(BIN)/python -m chaos.cluster $(ARGS)
 
+fuzz: install ## a million broken inputs for every parser, and what they did; ARGS="--only durations", ARGS="--seed 7"
+	@$(BIN)/python -m fuzz $(ARGS)
+
+soak: install ## 5,000 engines, a fifth of them replaced every minute, faults at random, for 20 minutes: nothing may grow; ARGS="--minutes 6"
+	@$(BIN)/python -m soak $(ARGS)
+
 bench: $(VENV)/.bench ## our cost beside wrk, HAProxy, blackbox_exporter, aiohttp and httpx; ARGS="--write", ARGS=lateness, mass-failure, listing, seeing, cluster, units, simulation
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -59,6 +65,12 @@ $(VENV)/.installed: $(VENV)/.requirements $(SOURCES)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall $(VENV)/wheel/*.whl
 	@touch $@
 
-$(VENV)/.bench: $(VENV)/.installed requirements/bench.txt
+$(VENV)/.fuzz: install ## a million broken inputs for every parser, and what they did; ARGS="--only durations", ARGS="--seed 7"
+	@$(BIN)/python -m fuzz $(ARGS)
+
+soak: install ## 5,000 engines, a fifth of them replaced every minute, faults at random, for 20 minutes: nothing may grow; ARGS="--minutes 6"
+	@$(BIN)/python -m soak $(ARGS)
+
+bench: $(VENV)/.installed requirements/bench.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@touch $@

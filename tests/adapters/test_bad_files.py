@@ -1,5 +1,6 @@
 """What a file says that cannot be taken, and how it is told: each fixture in bad_files/ with its message."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,9 @@ def test_a_file_that_multiplies_itself_is_refused() -> None:
 def test_text_that_is_not_whole_is_refused_as_not_utf_8() -> None:
     with pytest.raises(ConfigurationError, match=r"stdin:2: not UTF-8 text"):
         parse_records("# one\n- game_id: \udce9", "stdin")
+
+
+@pytest.mark.parametrize("name", ["x - at `$.b", "x` - at `$.b[0]", "x` - at `$[7]", "a\nb"])
+def test_an_unknown_field_whose_name_looks_like_a_place_is_told_as_one(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no such field|expected text"):
+        parse_records(json.dumps([{"game_id": "game-7", "engine_endpoint": "http://h", name: 1}]), "games.json")

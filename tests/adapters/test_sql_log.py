@@ -70,7 +70,10 @@ async def test_a_reader_never_waits_for_a_writer(log: SqlLog, other_program: sql
     assert await log.last_events(["game-7"]) == {"game-7": failed("game-7", 1)}
 
 
-@pytest.mark.parametrize("alteration", ["details = 'not json'", "details = '[]'", "details = '{}'", "event_type = 'x'"])
+@pytest.mark.parametrize(
+    "alteration",
+    ["details = 'not json'", "details = '[]'", "details = '{}'", "event_type = 'x'", "container_id = x'ff'"],
+)
 async def test_an_altered_event_is_told_by_its_id_and_no_retry_helps(
     log: SqlLog, other_program: sqlite3.Connection, alteration: str
 ) -> None:
@@ -85,9 +88,10 @@ async def test_an_altered_event_is_told_by_its_id_and_no_retry_helps(
     assert [entry.event for entry in await log.read(0, 1)] == history("game-7", 1)
 
 
-async def test_an_altered_instant_is_told(log: SqlLog, other_program: sqlite3.Connection) -> None:
+@pytest.mark.parametrize("text", ["yesterday", "0001-01-01T00:00:00+01:00"])
+async def test_an_altered_instant_is_told(log: SqlLog, other_program: sqlite3.Connection, text: str) -> None:
     await log.append([failed("game-7", 1)])
-    other_program.execute("UPDATE health_events SET occurred_at = 'yesterday'")
+    other_program.execute(f"UPDATE health_events SET occurred_at = '{text}'")
     with pytest.raises(LogError, match=r"the event game-7:1 in the log was altered and cannot be read"):
         await log.read(0, 10)
 

@@ -308,3 +308,17 @@ async def test_a_database_s_own_json_and_timestamps_are_read(url: str, platform:
     assert parse_settings(by_id["game-7"].probe).every == 2
     assert by_id["game-7"].silenced_until == UNTIL
     assert by_id["game-8"] == GAME_8
+
+
+@pytest.mark.usefixtures("platform")
+@pytest.mark.parametrize("value", ["'{}'::jsonb", "'[1]'::jsonb", "ARRAY['x']"])
+async def test_silences_that_are_no_text_but_mappings_and_lists_hide_no_game(
+    url: str, skipped: Skipped, value: str
+) -> None:
+    if url.startswith("sqlite"):
+        pytest.skip("SQLite has neither")
+    query = QUERY.replace("SELECT ", f"SELECT {value} AS silenced_until, {value} AS silenced_why, ")
+    async with opened(url, query, skipped) as store:
+        records = await store.list_by_status("running")
+        assert records == [GAME_7, GAME_8]
+        assert await store.list_by_status("running") is records

@@ -27,7 +27,7 @@ details = st.one_of(
     st.builds(ProbeFailedDetails, counts, st.integers(0, 999), st.text(max_size=100)),
     st.builds(ProbeRecoveredDetails, counts),
 )
-instants = st.datetimes(min_value=datetime(1000, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis wants it naive
+instants = st.datetimes(timezones=st.just(UTC))
 
 
 def test_a_failure_reads_to_the_world_exactly_as_the_contract_has_it() -> None:
@@ -79,6 +79,13 @@ def test_what_no_event_has_is_refused(event_type: str, document: dict[str, objec
         details_from_document(event_type, document)
 
 
+@pytest.mark.parametrize("name", ["consecutive_failures", "last_status"])
+def test_an_infinite_count_is_refused(name: str) -> None:
+    document = {**FAILED.details.as_document(), name: float("inf")}
+    with pytest.raises(ValueError, match="not a count: inf"):
+        details_from_document("probe_failed", document)
+
+
 @given(instants)
 def test_an_instant_comes_back_from_its_text_to_the_microsecond(instant: datetime) -> None:
     assert parse_instant(format_instant(instant)) == instant
@@ -104,3 +111,15 @@ def test_whole_seconds_are_written_with_their_microseconds() -> None:
 def test_an_instant_in_another_form_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"Invalid isoformat|not an instant"):
         parse_instant(text)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59.999999-01:00"])
+def test_an_instant_whose_offset_leads_out_of_the_calendar_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not an instant of a health event"):
+        parse_instant(text)
+
+
+def test_an_instant_of_the_first_thousand_years_has_four_digits_of_its_year_as_well() -> None:
+    early = datetime(26, 11, 25, 14, tzinfo=UTC)
+    assert format_instant(early) == "0026-11-25T14:00:00.000000Z"
+    assert parse_instant(format_instant(early)) == early

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
+from fuzz.watch import armed, watchdog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -168,3 +170,14 @@ def test_one_letter_that_is_wrong_is_told_with_the_name_that_was_meant(name: str
     wrong = f"{name[:at]}{name[at]}{name[at:]}"
     document: dict[str, Any] = {wrong: EVERYTHING[name]}
     assert f'did you mean "{name}"?' in refused(json.dumps(document))
+
+
+def test_a_timeout_of_any_length_is_refused_at_once() -> None:
+    with watchdog(), armed(1.0), pytest.raises(InvalidSettings, match="is no duration"):
+        parse_settings(json.dumps({"timeout": "9" * 70_000}))
+
+
+def test_what_is_just_not_too_deep_to_be_read_is_refused_in_one_line_as_well() -> None:
+    for depth in range(sys.getrecursionlimit() - 300, sys.getrecursionlimit()):
+        told = refused(f'{{"path": {"[" * depth}{"]" * depth}}}')
+        assert told.startswith("path: ") or told == "they are not JSON"

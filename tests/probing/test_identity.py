@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
@@ -151,3 +152,11 @@ async def test_a_canary_may_be_whoever_it_is(peer: StartPeer, suspicious: HttpPr
     (canary,) = canary_targets([engine.url()], 5.0)
     for _ in range(2):
         assert await suspicious.probe(canary) == HEALTHY
+
+
+async def test_a_value_of_blanks_without_end_costs_no_time(peer: StartPeer, suspicious: HttpProber) -> None:
+    blanks = " " * 60_000
+    engine = await engine_that_answers(peer, response(200, f"X-Game-ID:{blanks}game-7{blanks[:3000]}"))
+    began = time.process_time()
+    assert await suspicious.probe(asked(engine)) == HEALTHY
+    assert time.process_time() - began < 1.0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from fuzz.watch import armed, watchdog
 from tests.probing.conftest import StartPeer
 from tests.probing.peers import OK, Connection, Script, answering, response
 from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probes, target_at, timed
 
 from healthprobe.domain.outcome import HEALTHY, Failed
 from healthprobe.probing.http import HttpProber
+from healthprobe.probing.response import HeadReader
 
 
 def routing(routes: dict[str, bytes]) -> Script:
@@ -228,3 +230,13 @@ async def test_a_redirect_into_silence_fails_at_the_timeout_and_leaves_no_connec
     assert_failed(outcome, "timed out after 300ms waiting for the response head")
     assert_on_time(seconds, IMPATIENT)
     assert not await engine.settled()
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\t", b" \t"])
+def test_a_location_that_is_full_of_blanks_holds_nobody_up(blank: bytes) -> None:
+    reader = HeadReader()
+    blanks = blank * (60_000 // len(blank))
+    reader.feed(b"HTTP/1.1 302 Found\r\nLocation:" + blank + b"/a" + blanks + b"b" + blank + b"\r\n\r\n")
+    with watchdog(), armed(1.0):
+        location = reader.location
+    assert location == (b"/a" + blanks + b"b").decode()

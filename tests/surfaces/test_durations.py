@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fuzz.watch import armed, watchdog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,3 +93,9 @@ def test_a_retention_reads_back_from_its_own_text(days: int) -> None:
     assert retention is not None
     assert float(retention) == days * 86_400
     assert parse_retention(str(retention)) == retention
+
+
+@pytest.mark.parametrize("text", ["9" * 70_000, "9" * 70_000 + "x", "1." + "9" * 70_000, "1s" * 30_000 + "x"])
+def test_a_duration_of_any_length_is_refused_at_once(text: str) -> None:
+    with watchdog(), armed(1.0), pytest.raises(ValueError, match=r"no unit|not a duration"):
+        parse_duration(text)

@@ -96,22 +96,33 @@ def details_from_document(event_type: str, details: dict[str, Any]) -> Details:
     match EventType(event_type):
         case EventType.PROBE_FAILED:
             return ProbeFailedDetails(
-                consecutive_failures=int(details["consecutive_failures"]),
-                last_status=int(details["last_status"]),
+                consecutive_failures=_count(details["consecutive_failures"]),
+                last_status=_count(details["last_status"]),
                 last_error=str(details["last_error"]),
             )
         case EventType.PROBE_RECOVERED:
-            return ProbeRecoveredDetails(prior_failure_count=int(details["prior_failure_count"]))
+            return ProbeRecoveredDetails(prior_failure_count=_count(details["prior_failure_count"]))
+
+
+def _count(value: Any) -> int:
+    try:
+        return int(value)
+    except OverflowError:  # JSON that Python reads can tell an infinity
+        raise ValueError(f"not a count: {value!r}") from None
 
 
 def format_instant(instant: datetime) -> str:
     """RFC 3339 in UTC with microseconds, always in the same 27 characters, so that text order is time order."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def parse_instant(text: str) -> datetime:
     """The instant that `format_instant` wrote. Raises ValueError for anything else."""
     instant = datetime.fromisoformat(text)
-    if format_instant(instant) != text:
+    try:
+        is_ours = format_instant(instant) == text
+    except OverflowError:  # an offset can lead out of the calendar
+        is_ours = False
+    if not is_ours:
         raise ValueError(f"not an instant of a health event: {text!r}")
     return instant

@@ -15,7 +15,7 @@ LONGEST_BODY_TEXT = 4096
 """The longest text that is looked for in a body, in characters."""
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_TERM = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_TERM = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _DURATION = re.compile(f"(?:{_TERM.pattern})+")
 _LONGEST_DURATION = 40
 """In characters: what it takes to find that a row of digits is no duration grows with the square of its length."""
@@ -166,6 +166,9 @@ def truth(value: Any) -> bool:
 
 def shown(value: object) -> str:
     """What was written, as it may stand in a line."""
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
+    except RecursionError:  # what could just be read may be too deep to be written
+        text = "what is nested so deeply"
     text = "".join(letter if letter.isprintable() else "?" for letter in text)
     return text if len(text) <= 60 else f"{text[:59]}…"

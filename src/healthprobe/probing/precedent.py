@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+BLANKS = b" \t"
+"""What may stand around the value of a header."""
+
 LONGEST = 4096
 """The longest response that is remembered, in bytes."""
 
@@ -57,6 +60,7 @@ class OwnPrecedent:
         shared, found = self._shared, list(self._values_in.finditer(response))
         if not found:
             shared.before, shared.after, shared.has_blank = response, b"", False
-        elif len(found) == 1 and found[0][1] == self._own:
-            start, end = found[0].span(1)
+        elif len(found) == 1 and found[0][1].strip(BLANKS) == self._own:
+            start = found[0].start(1) + found[0][1].index(self._own)
+            end = start + len(self._own)
             shared.before, shared.after, shared.has_blank = response[:start], response[end:], True

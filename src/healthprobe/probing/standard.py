@@ -10,7 +10,7 @@ from healthprobe.domain.json_path import NothingThere, value_at
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Healthy
 from healthprobe.domain.probe_settings import PLAIN, Expectation, JsonValue
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.precedent import OwnPrecedent, Precedent, SharedPrecedent
+from healthprobe.probing.precedent import BLANKS, OwnPrecedent, Precedent, SharedPrecedent
 from healthprobe.probing.response import BodyReader, HeadReader, ResponseReader
 
 _MOST_STANDARDS = 10_000
@@ -74,14 +74,15 @@ class IdentityHeader:
 
     def __init__(self, name: str) -> None:
         self.values_in = re.compile(
-            rb"\r?\n" + re.escape(name.encode("ascii")) + rb"[ \t]*:[ \t]*([^\r\n]*?)[ \t]*(?=\r?\n)", re.IGNORECASE
+            rb"\r?\n" + re.escape(name.encode("ascii")) + rb"[ \t]*:([^\r\n]*)(?=\r?\n)", re.IGNORECASE
         )
+        """Takes the blanks around a value as well: to look for their end here takes a time that grows with their square."""
 
     def stranger_in(self, head: bytes, game_id: str) -> str | None:
         """The first game in `head` that is not this one; None where it names this one alone, or nobody."""
         for found in self.values_in.finditer(head):
-            if found[1] not in _written(game_id):
-                return found[1].decode("utf-8", "replace")[:200] or "a game without a name"
+            if (name := found[1].strip(BLANKS)) not in _written(game_id):
+                return name.decode("utf-8", "replace")[:200] or "a game without a name"
         return None
 
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import durationpy
 
-_GO_SYNTAX = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
-_NUMBER = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
+_GO_SYNTAX = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
 _SMALLEST = 1e-6
 _LONGEST_RETENTION = 36_525 * 86_400.0
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from tests.servers import nats_fixtures
 from tests.servers.nats_fixtures import OpenLog
@@ -15,6 +16,8 @@ from healthprobe.adapters.nats.jetstream import Request
 from healthprobe.adapters.nats.log import JetStreamLog, up_to_date
 from healthprobe.adapters.nats.log.body import message_id
 from healthprobe.adapters.nats.log.leader import Message
+from healthprobe.adapters.nats.log.letters import _document_in
+from healthprobe.adapters.nats.log.relay_state import _cursor_in
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import SHARDS
 from healthprobe.ports import DeadLetter, LogError
@@ -153,13 +156,48 @@ async def test_an_event_that_was_altered_is_told_and_not_read_past(log: JetStrea
         partial(log.last_events, ["game-8"]),
         partial(log.append, [failed("game-8", 2)]),
     )
-    for body in (b"", b"{}", b'{"sequence": 1}', log._fences._ourselves):
+    for body in (b"", b"{}", b'{"sequence": 1}', b'{"details": {"a": ' + b"[" * 10_000, log._fences._ourselves):
         await log._leader.write([Request(subject, body)])
         for call in calls:
             with pytest.raises(LogError, match=f"an event on {subject} was altered") as refused:
                 await call()
             assert refused.value.permanent
     assert await log.last_events(["game-7"]) == {"game-7": failed("game-7", 1)}
+
+
+LETTER = msgspec.json.encode(
+    {
+        "publisher": "webhook",
+        "event": failed("game-7", 1).as_document(),
+        "reason": "answered 410",
+        "parked_at": "2026-11-23T17:00:00.123456Z",
+        "due": False,
+        "first": 0,
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("was", "altered"),
+    [
+        (b"2026-11-23T17:00:00.123456Z", b"yesterday"),
+        (b'"event_type":"probe_failed"', b'"event_type":"x"'),
+        (b'"details":{', b'"details":{"x":' + b"[" * 10_000),
+    ],
+)
+def test_a_dead_letter_that_was_altered_is_told(was: bytes, altered: bytes) -> None:
+    assert _document_in(Message(1, "letters.webhook", LETTER)).letter().event == failed("game-7", 1)
+    assert was in LETTER
+    with pytest.raises(LogError, match=r"a dead letter (on|for) .* was altered and cannot be read") as refused:
+        _document_in(Message(1, "letters.webhook", LETTER.replace(was, altered))).letter()
+    assert refused.value.permanent
+
+
+def test_a_cursor_that_was_altered_is_told_however_deep_it_is() -> None:
+    for body in (b"17", b'{"x": ' + b"[" * 10_000):
+        with pytest.raises(LogError, match="the cursor on cursors was altered") as refused:
+            _cursor_in(Message(1, "cursors", body))
+        assert refused.value.permanent
 
 
 async def test_a_relay_without_due_letters_asks_one_question(

@@ -133,8 +133,12 @@ def _parts(message: str) -> tuple[str, Path]:
 
 
 def _value_at(entry: Any, path: Path) -> Any:
-    for step in path:
-        entry = entry[step]
+    """What stands there, or None: msgspec quotes an unknown field as it was written, and it may look like a place."""
+    try:
+        for step in path:
+            entry = entry[step]
+    except (LookupError, TypeError):
+        return None
     return entry
 
 

@@ -22,8 +22,15 @@ def event_of(row: Row[*tuple[Any, ...]]) -> HealthEvent:
     """The event that the first columns of `row` tell. Raises LogError where somebody altered it."""
     game_id, sequence, container_id, event_type, occurred_at, document = row[: len(_NAMES)]
     try:
+        _require_types(sequence, game_id, container_id)
         details = details_from_document(event_type, document)
         return HealthEvent(sequence, game_id, container_id, parse_instant(occurred_at), details)
     except (ValueError, TypeError, KeyError) as error:
         event_id = f"{game_id}:{sequence}"
         raise LogError(f"the event {event_id} in the log was altered and cannot be read", permanent=True) from error
+
+
+def _require_types(sequence: object, game_id: object, container_id: object) -> None:
+    """Raises TypeError: SQLite holds no column to its type, and somebody else's edit may have put anything there."""
+    if not (isinstance(sequence, int) and isinstance(game_id, str) and isinstance(container_id, str)):
+        raise TypeError("a column of an event has another type")

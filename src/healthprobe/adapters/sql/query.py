@@ -97,11 +97,13 @@ def _columns_of(result: CursorResult[Any]) -> Callable[[Sequence[Any]], Row]:
 
 
 def _row_of(places: Sequence[int | None], probe: int, row: Sequence[Any]) -> Row:
-    """A row with all columns; settings as text, for a mapping has no hash."""
+    """A row with all columns. Settings are text, and what is no silence is none: a mapping or a list has no hash."""
     found = [None if place is None else row[place] for place in places]
     if places[len(_REQUIRED)] is None:
         found[len(_REQUIRED)] = RUNNING
     found[probe] = probe_text(found[probe])
+    until, why = found[probe + 1 :]
+    found[probe + 1 :] = silence_or_none(until), why if isinstance(why, str) else ""
     return tuple(found)
 
 
@@ -116,8 +118,7 @@ def _record_of(row: Row) -> RuntimeRecord:
         raise Unusable(f"a NUL character is in the row of {row[0]!r}: leave it out with WHERE")
     game_id, container_id, endpoint, status = (*required, RUNNING)[:4]
     probe, until, why = row[4:] or ("", None, "")
-    silenced_why = why if isinstance(why, str) else ""
-    return RuntimeRecord(game_id, container_id, endpoint, status, probe, silence_or_none(until), silenced_why)
+    return RuntimeRecord(game_id, container_id, endpoint, status, probe, until, why)
 
 
 def _misfit(name: str, value: object, row: Row) -> str:

@@ -42,7 +42,7 @@ def event_in(body: bytes, subject: str) -> HealthEvent:
     """The event that `body_of` wrote. Raises LogError where somebody altered it."""
     try:
         return _to_document.decode(body).event()
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         told = f"an event on {subject} was altered, or written by somebody else, and cannot be read"
         raise LogError(told, permanent=True) from error
 

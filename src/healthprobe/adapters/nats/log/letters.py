@@ -30,8 +30,13 @@ class _Document(msgspec.Struct, frozen=True):
     first: int
 
     def letter(self) -> DeadLetter:
-        parked_at = parse_instant(self.parked_at)
-        return DeadLetter(self.publisher, self.event.event(), self.reason, parked_at, due=self.due)
+        """The letter. Raises LogError where somebody altered it."""
+        try:
+            parked_at, event = parse_instant(self.parked_at), self.event.event()
+        except (ValueError, KeyError, TypeError) as error:
+            told = f"a dead letter for {self.publisher} was altered and cannot be read"
+            raise LogError(told, permanent=True) from error
+        return DeadLetter(self.publisher, event, self.reason, parked_at, due=self.due)
 
 
 _to_document = msgspec.json.Decoder(_Document)
@@ -135,6 +140,6 @@ def _asked_again(standing: Message | None) -> _Document | None:
 def _document_in(message: Message) -> _Document:
     try:
         return _to_document.decode(message.data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         told = f"a dead letter on {message.subject} was altered and cannot be read"
         raise LogError(told, permanent=True) from error

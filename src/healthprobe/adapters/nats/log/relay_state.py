@@ -68,6 +68,6 @@ class JetStreamRelayState(JetStreamLetters):
 def _cursor_in(message: Message) -> _Cursor:
     try:
         return _to_cursor.decode(message.data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         told = f"the cursor on {message.subject} was altered and cannot be read"
         raise LogError(told, permanent=True) from error

@@ -1,0 +1,59 @@
+"""The command line of the fuzzer; run it from the root of the repository.
+
+python -m fuzz [--inputs N] [--seed N] [--only TARGET] [--write-input FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import secrets
+import sys
+from pathlib import Path
+
+from fuzz.campaign import campaign
+from fuzz.report import report
+from fuzz.targets import TARGETS
+
+LONG = 1_000_000
+SHORT = 20_000
+
+_SECONDS_PER_INPUT = 0.005
+_LEAST_SECONDS = 120.0
+
+
+def main() -> None:
+    """Exit code 1 where anything was found."""
+    arguments = _parser().parse_args()
+    targets = [target for target in TARGETS if not arguments.only or target.name in arguments.only]
+    total = SHORT if arguments.short else arguments.inputs
+    say(f"{total:,} inputs, seed {arguments.seed}")
+    # Code in C that never returns cannot be interrupted: then this ends the process, and tells where it was.
+    faulthandler.dump_traceback_later(_LEAST_SECONDS + total * _SECONDS_PER_INPUT, exit=True)
+    results = campaign(targets, total, arguments.seed, say)
+    faulthandler.cancel_dump_traceback_later()
+    print(report(results, arguments.seed))
+    findings = [each.finding for each in results if each.finding is not None]
+    if findings and arguments.write_input:
+        arguments.write_input.write_text(findings[0].literal)
+    sys.exit(1 if findings else 0)
+
+
+def say(sentence: str) -> None:
+    """Tell how far it is, on standard error."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description="A million broken inputs for every parser.")
+    names = [target.name for target in TARGETS]
+    parser.add_argument("--inputs", type=int, default=LONG, help="how many in all, a million where it is not given")
+    parser.add_argument("--short", action="store_true", help=f"{SHORT:,} inputs")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="repeat the inputs of a run")
+    parser.add_argument("--only", choices=names, action="append", help="this target; may be given several times")
+    parser.add_argument("--write-input", type=Path, metavar="FILE", help="keep the first input that was found, in full")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

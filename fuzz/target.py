@@ -1,0 +1,41 @@
+"""The target: one parser, what it is fed with, and how it may refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from fuzz.mutation import Mutator, as_text
+
+Draw = Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`source` gives, for a random, what draws inputs; `feed` gives one to the parser, which may raise `refusals`.
+
+    `share` is how many inputs it gets, beside the shares of the others: cheap parsers get more of them.
+    """
+
+    name: str
+    source: Callable[[Random], Draw]
+    feed: Callable[[Any], object]
+    refusals: tuple[type[Exception], ...] = ()
+    share: int = 4
+
+
+def mutated(seeds: Sequence[bytes], tokens: Sequence[bytes] = ()) -> Callable[[Random], Draw]:
+    """A source of bytes."""
+    return lambda random: Mutator(random, seeds, tokens).draw
+
+
+def texts(seeds: Sequence[str], tokens: Sequence[str] = ()) -> Callable[[Random], Draw]:
+    """A source of texts, lone surrogates among them."""
+
+    def source(random: Random) -> Draw:
+        mutator = Mutator(random, [seed.encode() for seed in seeds], [token.encode() for token in tokens])
+        return lambda: as_text(mutator.draw())
+
+    return source

@@ -1,0 +1,154 @@
+"""What stands in a log, where somebody may have altered it, and what goes from it to a bus."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, cast
+
+from sqlalchemy import Row
+
+from fuzz.mutation import Mutator
+from fuzz.target import Draw, Target, mutated
+from fuzz.values import Values
+from healthprobe.adapters.nats.log.body import body_of, event_in, message_id
+from healthprobe.adapters.nats.log.leader import Message
+from healthprobe.adapters.nats.log.letters import _document_in
+from healthprobe.adapters.nats.log.relay_state import _cursor_in
+from healthprobe.adapters.redis.entry import Entry
+from healthprobe.adapters.sql.event_rows import event_of
+from healthprobe.domain.event import (
+    HealthEvent,
+    ProbeFailedDetails,
+    ProbeRecoveredDetails,
+    details_from_document,
+)
+from healthprobe.domain.outcome import plain_cause
+from healthprobe.ports import LogError
+
+_FAILED = (
+    b'{"id":"game-7:3","sequence":3,"game_id":"game-7","container_id":"c0ffee","event_type":"probe_failed",'
+    b'"occurred_at":"2026-11-23T17:00:00.123456Z","details":{"consecutive_failures":3,"last_status":503,'
+    b'"last_error":"unexpected status 503"}}'
+)
+_RECOVERED = _FAILED.replace(b"probe_failed", b"probe_recovered").replace(
+    b'"consecutive_failures":3', b'"prior_failure_count":5'
+)
+_LETTER = (
+    b'{"publisher":"redis","event":%b,"reason":"too large","parked_at":"2026-11-23T17:00:00.123456Z",'
+    b'"due":false,"first":0}'
+)
+_CURSOR = b'{"name":"redis","cursor":17}'
+_OF_EVENTS = (
+    b'"sequence":',
+    b'"details":',
+    b'"0001-01-01T00:00:00.000000Z"',
+    b'"9999-12-31T23:59:59.999999-23:59"',
+    b"0001-01-01T00:00:00+23:59",
+    b"1e308",
+    b"18446744073709551615",
+    b'"x":' + b"[" * 1_100,
+    b"[" * 1_100,
+)
+_INSTANTS = (
+    "2026-11-23T17:00:00.123456Z",
+    "0001-01-01T00:00:00+01:00",
+    "9999-12-31T23:59:59.999999-01:00",
+    "2026-W01-1",
+)
+
+
+def _event(body: bytes) -> None:
+    event = event_in(body, "events.game-7")
+    assert message_id(event)
+    assert event_in(body_of(event), "events.game-7") == event
+
+
+def _words(random: Random) -> Values:
+    return Values(random, Mutator(random, [b"game-7", b"unexpected status 503", _INSTANTS[0].encode()]))
+
+
+def _documents(random: Random) -> Draw:
+    """A type and details, with any values in them."""
+    values = _words(random)
+
+    def draw() -> tuple[Any, Any]:
+        details = {
+            "consecutive_failures": values.mostly(3),
+            "last_status": values.mostly(503),
+            "last_error": values.draw(),
+            "prior_failure_count": values.mostly(3),
+        }
+        return values.mostly("probe_failed", "probe_recovered"), values.mostly(details, details, details)
+
+    return draw
+
+
+def _event_rows(random: Random) -> Draw:
+    values, documents = _words(random), _documents(random)
+
+    def draw() -> tuple[Any, ...]:
+        kind, details = documents()
+        return (values.mostly("game-7"), values.mostly(3), values.draw(), kind, values.mostly(*_INSTANTS), details)
+
+    return draw
+
+
+def _events(random: Random) -> Draw:
+    """Events as a worker makes them, of records that hold anything that a text can be."""
+    values = _words(random)
+
+    def draw() -> tuple[str, str, str, int, int]:
+        game_id, container_id, error = (str(values.mostly("game-7", "c0ffee")) for _ in range(3))
+        return game_id, container_id, error, random.randint(1, 2**63 - 1), random.randint(0, 999)
+
+    return draw
+
+
+def _entry(given: tuple[str, str, str, int, int]) -> None:
+    game_id, container_id, error, count, status = given
+    occurred_at = datetime(2026, 11, 23, 17, tzinfo=UTC)
+    for details in (ProbeFailedDetails(count, status, plain_cause(error)), ProbeRecoveredDetails(count)):
+        event = HealthEvent(count, game_id, container_id, occurred_at, details)
+        assert message_id(event)
+        entry = Entry.of(event)
+        told = dict(zip(entry.names, entry.values, strict=True))
+        assert json.loads(told["details"]) == details.as_document()
+        assert told["game_id"].decode() == game_id
+        assert event_in(body_of(event), "events") == event
+
+
+def _row(row: tuple[Any, ...]) -> None:
+    event = event_of(cast("Row[Any]", row))
+    assert json.dumps(event.as_document())
+    assert isinstance(event.sequence, int)
+    assert isinstance(event.game_id + event.container_id, str)
+
+
+TARGETS = (
+    Target("events on NATS", mutated((_FAILED, _RECOVERED), _OF_EVENTS), _event, (LogError,), share=6),
+    Target(
+        "dead letters on NATS",
+        mutated((_LETTER % _FAILED, _LETTER % _RECOVERED), _OF_EVENTS),
+        lambda body: _document_in(Message(1, "letters.redis", body)).letter(),
+        (LogError,),
+        share=3,
+    ),
+    Target(
+        "cursors on NATS",
+        mutated((_CURSOR,), _OF_EVENTS),
+        lambda body: _cursor_in(Message(1, "cursors.redis", body)),
+        (LogError,),
+        share=3,
+    ),
+    Target(
+        "event documents",
+        _documents,
+        lambda given: details_from_document(*given),
+        (ValueError, KeyError, TypeError),
+        share=4,
+    ),
+    Target("event rows", _event_rows, _row, (LogError,), share=4),
+    Target("entries for Redis", _events, _entry, (UnicodeEncodeError,), share=3),
+)

@@ -1,0 +1,75 @@
+"""What people write: durations, rules, networks, and paths into a body."""
+
+from __future__ import annotations
+
+import json
+
+from fuzz.target import Target, texts
+from healthprobe.domain.json_path import InvalidJsonPath, NothingThere, steps_of, value_at
+from healthprobe.domain.networks import InvalidNetwork, Networks, parse_network
+from healthprobe.surfaces import rules
+from healthprobe.surfaces.durations import parse_duration, parse_retention
+
+_DOCUMENT = json.loads('{"checks": [{"state": "up"}, [1, [2]]], "a": {"b": {"c": null}}, "": 1}')
+
+
+def _duration(text: str) -> None:
+    duration = parse_duration(text)
+    assert duration > 0
+    assert parse_duration(str(duration)) > 0
+
+
+def _rules(text: str) -> None:
+    """Each of the rules is asked; the text is refused where none of them takes it."""
+    taken = 0
+    for parse in (rules.parse_count, rules.parse_share, rules.parse_header_name, rules.parse_flap):
+        try:
+            parse(text)
+        except ValueError:
+            continue
+        taken += 1
+    if not taken:
+        raise ValueError("none")
+
+
+def _path(path: str) -> None:
+    steps_of(path)
+    value_at(_DOCUMENT, path)
+
+
+def _network(text: str) -> None:
+    """A text is an address to be judged as well as a network."""
+    for networks in _NETWORKS:
+        refusal = networks.refusal(text)
+        assert refusal is None or refusal.startswith("address ")
+    network = parse_network(text)
+    assert Networks(denied=(network,)).refusal(str(network.network_address))
+
+
+_NETWORKS = (Networks.of(["10.0.0.0/8", "fd00::/8"]), Networks.of(deny=["169.254.0.0/16", "::1/128"]))
+
+TARGETS = (
+    Target(
+        "durations",
+        texts(("500ms", "5s", "1m30s", "1.5h", ".5s", "90d"), ("ns", "us", "µs", "ms", "h", "d", ".", "9", "-", "+")),
+        _duration,
+        (ValueError,),
+    ),
+    Target("retentions", texts(("90d", "forever", "2160h"), ("d", "9", "forever")), parse_retention, (ValueError,)),
+    Target("rules", texts(("2", "50%", "99.9%", "X-Game-ID", "6/1h"), ("/", "%", "h", "9")), _rules, (ValueError,)),
+    Target(
+        "JSON paths",
+        texts(("checks[0].state", "a.b.c", "checks[1][1][0]"), ("[0]", ".", "[", "]", "[999999]")),
+        _path,
+        (InvalidJsonPath, NothingThere),
+    ),
+    Target(
+        "networks",
+        texts(
+            ("10.0.0.0/8", "fd00::/8", "169.254.169.254", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "fe80::1%eth0"),
+            ("::", "/", "/33", "/129", "%", ".", "0x7f", "010.", "ffff:", "2002:"),
+        ),
+        _network,
+        (InvalidNetwork,),
+    ),
+)
