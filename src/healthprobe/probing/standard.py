@@ -76,7 +76,7 @@ class IdentityHeader:
         self.values_in = re.compile(
             rb"\r?\n" + re.escape(name.encode("ascii")) + rb"[ \t]*:([^\r\n]*)(?=\r?\n)", re.IGNORECASE
         )
-        """Takes the blanks around a value as well: to look for their end here takes a time that grows with their square."""
+        """Takes the blanks around a value as well: to look for their end takes a time that grows with their square."""
 
     def stranger_in(self, head: bytes, game_id: str) -> str | None:
         """The first game in `head` that is not this one; None where it names this one alone, or nobody."""
