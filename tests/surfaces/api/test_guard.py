@@ -124,3 +124,24 @@ def test_an_address_is_read_as_it_is_written() -> None:
     assert parse_listen("off") is None
     for text in ("127.0.0.1:8600", "[::1]:0", "prober.example:80"):
         assert str(parse_listen(text)) == text
+
+
+@pytest.mark.parametrize("path", ["/api/fleet/", "/api/events/stream//", "/healthz/"])
+async def test_a_slash_too_many_is_nothing_and_no_redirect_whatever_follows_it(path: str) -> None:
+    app = app_of(await scene_of_one(), token="long and random")
+    sent: list[dict[str, object]] = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: object) -> None:
+        assert isinstance(message, dict)
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"after=\xed\xa0\x80",
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", b"Bearer long and random")], "scheme": "http",
+        "server": ("127.0.0.1", 8600), "client": ("127.0.0.1", 1), "root_path": "", "http_version": "1.1",
+    }  # fmt: skip
+    await app(scope, receive, send)  # type: ignore[arg-type]  # as a server does it
+    assert sent[0]["status"] == 404

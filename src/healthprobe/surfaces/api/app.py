@@ -66,6 +66,7 @@ def application(sight: Sight, exposition: Callable[[], tuple[bytes, str]], *, to
         routes=[Route(path, answers, methods=["GET"]) for path, answers in routes.items()],
         exception_handlers={HTTPException: _refused, Exception: _broken},
     )
+    app.router.redirect_slashes = False  # it takes a query for text, and there is nothing to be found that way
     return Guard(app, token=token)
 
 
