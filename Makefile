@@ -41,7 +41,7 @@ chaos-cluster: install ## the same for instances that share a fleet on three NAT
 fuzz: install ## a million broken inputs for every parser, and what they did; ARGS="--only durations", ARGS="--seed 7"
 	@$(BIN)/python -m fuzz $(ARGS)
 
-soak: install ## 5,000 engines, a fifth of them replaced every minute, faults at random, for 20 minutes: nothing may grow; ARGS="--minutes 6"
+soak: install ## 5,000 engines, a fifth replaced every minute, faults at random, 20 minutes: nothing may grow; ARGS="--minutes 6"
 	@$(BIN)/python -m soak $(ARGS)
 
 bench: $(VENV)/.bench ## our cost beside wrk, HAProxy, blackbox_exporter, aiohttp and httpx; ARGS="--write", ARGS=lateness, mass-failure, listing, seeing, cluster, units, simulation
@@ -65,12 +65,6 @@ $(VENV)/.installed: $(VENV)/.requirements $(SOURCES)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall $(VENV)/wheel/*.whl
 	@touch $@
 
-$(VENV)/.fuzz: install ## a million broken inputs for every parser, and what they did; ARGS="--only durations", ARGS="--seed 7"
-	@$(BIN)/python -m fuzz $(ARGS)
-
-soak: install ## 5,000 engines, a fifth of them replaced every minute, faults at random, for 20 minutes: nothing may grow; ARGS="--minutes 6"
-	@$(BIN)/python -m soak $(ARGS)
-
-bench: $(VENV)/.installed requirements/bench.txt
+$(VENV)/.bench: $(VENV)/.installed requirements/bench.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@touch $@
