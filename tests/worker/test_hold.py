@@ -120,3 +120,12 @@ async def test_what_is_held_can_be_seen_and_is_gone_with_the_process() -> None:
         stage.prober.script(name, HEALTHY)
     await run_for(60.0, holding(stage).run())
     assert len(stage.log.events) == 2 * told, "whoever was told of has recovered, and nothing else was ever said"
+
+
+async def test_a_fleet_that_is_dead_from_the_start_is_held_like_any_other_and_told_of() -> None:
+    stage = Stage(**dict.fromkeys(GAMES, UNAVAILABLE))
+    await run_for(14.9, holding(stage).run())
+    assert stage.log.events == []
+    again = Stage(**dict.fromkeys(GAMES, UNAVAILABLE))
+    await run_for(20.0, holding(again).run())
+    assert {event.game_id for event in again.log.events} == set(GAMES)
