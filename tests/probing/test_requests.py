@@ -162,7 +162,7 @@ async def test_a_probe_of_a_trace_says_so_in_one_header_more(peer: StartPeer, *,
 
     async with HttpProber(keep_connections=keep) as prober:
         await probes(prober, engine.target(), 2)
-    async with HttpProber(keep_connections=keep, traceparent=lambda _: b"traceparent: 00-7\r\n") as prober:
+    async with HttpProber(keep_connections=keep, traceparent=lambda _: b"traceparent: 00-7\r\n\r\n") as prober:
         assert await probes(prober, engine.target(), 2) == [HEALTHY, HEALTHY]
 
     *plain, first, second = (headers_of(request) for request in engine.requests)

@@ -57,6 +57,7 @@ class EngineConnection(asyncio.Protocol):
         "closing_cause",
         "is_idle",
         "is_kept",
+        "opening",
         "request",
         "target",
     )
@@ -74,6 +75,8 @@ class EngineConnection(asyncio.Protocol):
         """Why the connection ended, once it has."""
         self.request = b""
         """What each probe asks on this connection once it is kept."""
+        self.opening = b""
+        """The same without the empty line that ends it, for whoever has a header line to add."""
         self.is_kept = self.is_idle = False
         """The owner's: whether it keeps this connection for its target, and whether no probe is using it."""
         self._owner = owner

@@ -36,8 +36,9 @@ class HttpProber:
     It keeps one connection an engine, or with `keep_connections=False` opens one a probe. `descriptor_budget` bounds
     the open connections; by default it is what the process's limit leaves. `tls` is the trust that https is held to;
     by default the system's roots. Nothing is sent to an address that is not among `networks`, and an answer whose
-    `identity_header` names another game is a failure. `traceparent` gives, by game, a header line that tells an engine
-    a probe's trace. Proxies of the environment are ignored: a proxy's 200 is not the engine's.
+    `identity_header` names another game is a failure. `traceparent` gives, by game, the last line of a head that tells
+    an engine a probe's trace, and the empty one after it. Proxies of the environment are ignored: a proxy's 200 is not
+    the engine's.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class HttpProber:
         try:
             request = connection.request
             if self._traceparent is not None:
-                request = _traced(request, self._traceparent(target.game_id))
+                request = connection.opening + self._traceparent(target.game_id)
             answer = await connection.ask(request, now + timeout * _HALF)
             if answer is HEALTHY:
                 return HEALTHY
@@ -205,8 +206,9 @@ class HttpProber:
     ) -> ProbeOutcome | Redirect:
         connection = await self.dialer.connect(target, endpoint, progress, deadline)
         connection.request = self._requests.get(target, request)
+        connection.opening = connection.request[:-2]
         if self._traceparent is not None:
-            request = _traced(request, self._traceparent(target.game_id))
+            request = request[:-2] + self._traceparent(target.game_id)
         try:
             answer = await connection.ask(request)
         except asyncio.CancelledError:
@@ -219,11 +221,6 @@ class HttpProber:
     def _keeps_alive(self, target: ProbeTarget) -> bool:
         """After an answer to HEAD nobody can tell where the next one begins: the parser waits for a body."""
         return self._keeps and target.settings.method != "HEAD"
-
-
-def _traced(request: bytes, traceparent: bytes) -> bytes:
-    """`request` with one header line more, before the empty line that ends it."""
-    return request[:-2] + traceparent + b"\r\n"
 
 
 def _is_response(outcome: ProbeOutcome) -> bool:

@@ -67,7 +67,7 @@ def test_the_span_of_a_failed_probe_is_the_one_that_its_request_has_named(
     tracing.record_probe("a", FAILED, 0.002, 0.0)
     (probe,) = notes.taken()
     assert isinstance(probe, FailedProbe)
-    assert named == f"traceparent: 00-{probe.place.trace_id:032x}-{probe.place.span_id:016x}-01\r\n".encode()
+    assert named == f"traceparent: 00-{probe.place.trace_id:032x}-{probe.place.span_id:016x}-01\r\n\r\n".encode()
     assert probe.place.trace_id == probe.tick.trace_id
     tracing.record_tick(2, 0.5, 0)
     assert tracing.traceparent("a") != named, "the next probe is another span: one of another tick's trace"

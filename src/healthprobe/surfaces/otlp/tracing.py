@@ -37,7 +37,7 @@ class TracingTelemetry:
         self._begin_tick()
 
     def traceparent(self, game_id: str) -> bytes:
-        """The header line that names the span of a game's probe (W3C Trace Context).
+        """The header line that names the span of a game's probe (W3C Trace Context), and the empty one that ends it all.
 
         Each tick has a trace of its own and asks each game once, so that a game may keep one span id for ever: nothing
         is drawn or written out for a probe. One that is judged after its tick has ended is told of in the next.
@@ -73,5 +73,5 @@ class TracingTelemetry:
 
     def _span_of(self, game_id: str) -> tuple[int, bytes]:
         span_id = self._tick.child().span_id
-        known = self._spans[game_id] = (span_id, b"%016x-01\r\n" % span_id)
+        known = self._spans[game_id] = (span_id, b"%016x-01\r\n\r\n" % span_id)
         return known
