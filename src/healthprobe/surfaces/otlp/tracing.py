@@ -37,7 +37,7 @@ class TracingTelemetry:
         self._begin_tick()
 
     def traceparent(self, game_id: str) -> bytes:
-        """The header line that names the span of a game's probe (W3C Trace Context), and the empty one that ends it all.
+        """The header line that names the span of a probe (W3C Trace Context), and the empty one that ends the head.
 
         Each tick has a trace of its own and asks each game once, so that a game may keep one span id for ever: nothing
         is drawn or written out for a probe. One that is judged after its tick has ended is told of in the next.
