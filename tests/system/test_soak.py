@@ -166,7 +166,8 @@ def test_engines_have_every_fault_in_the_share_that_was_asked_for_and_keep_it_fo
     assert set(faults) == {"", *FAULTS}
     assert 400 < sum(map(bool, faults)) < 800
     assert faults == [fault_of(address, SLICE - 0.01, 0.06, 1) for address in addresses]
-    assert faults != [fault_of(address, SLICE, 0.06, 1) for address in addresses]
+    following = [fault_of(address, SLICE, 0.06, 1) for address in addresses]
+    assert sum(bool(one and other) for one, other in zip(faults, following, strict=True)) < 100
     assert faults != [fault_of(address, 0.0, 0.06, 2) for address in addresses]
 
 
