@@ -82,7 +82,11 @@ async def pulled(
     options += [f"--canary=http://{_CANARY}:{_PORT}/"] if canary else []
     command = [*PROGRAM, "run", f"--records=file:{records}", f"--log=sqlite:{folder}/log.db", *options]
     with printed.open("w") as out, told.open("w") as err:
-        process = await _behind_the_link(command, out, err)
+        try:
+            process = await _behind_the_link(command, out, err)
+        except subprocess.CalledProcessError as refused:
+            print(f"this machine has no such links: {refused}", file=sys.stderr)
+            sys.exit(CANNOT)
     try:
         await _until(lambda: rack.requests > 3 * engines, "every engine was asked")
         down = time.monotonic()
