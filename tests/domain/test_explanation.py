@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,3 +60,28 @@ def test_there_is_a_paragraph_for_every_case(
     assert told.startswith("go-1 ")
     assert told.endswith(".")
     assert RULE.told in told
+
+
+def test_a_game_that_fails_often_enough_and_is_silenced_or_held_says_why_that_is_not_told() -> None:
+    until = datetime(2026, 11, 25, 14, 0, tzinfo=UTC)
+    silenced = Case(
+        "go-1", Condition.FAILING, RULE, 7, "connection refused", silenced_until=until, silenced_why="new map"
+    )
+    assert explanation(silenced) == (
+        "go-1 fails: its last 7 probes failed, the last with “connection refused”. "
+        "That is not told, for it is silenced. "
+        f"{RULE.told} One answer with 200 sets the count back, and nothing is told. "
+        "It is silenced until 2026-11-25 14:00:00 UTC (new map): nothing of it is told before."
+    )
+    held = Case("go-1", Condition.FAILING, RULE, 3, "connection refused")
+    assert "That is not told, for most of the fleet failed at once, and it is held." in explanation(held)
+
+
+def test_rules_of_its_own_are_told_with_it() -> None:
+    rule = Rule(5.0, 2.0, 3, successes=2, confirm=0.25, steady=900.0, plain=False)
+    told = explanation(Case("go-1", Condition.DOWN, rule, 5))
+    assert "has 2s to answer as its settings say; 3 failures in a row are a probe_failed." in told
+    assert "After a first failure it is asked again every 0.25s." in told
+    assert "2 answers in a row as its settings say end the incident: a probe_recovered." in told
+    flapping = explanation(Case("go-1", Condition.DOWN, rule, 5, flapping=True))
+    assert "its incident lasts until it has answered for 15m00s without a failure." in flapping

@@ -13,6 +13,7 @@ from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probe
 
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.probing.http import HttpProber
+from healthprobe.probing.trace import Step, Trace
 
 Serve = Callable[[bytes | None], Awaitable[list[bytes]]]
 
@@ -85,3 +86,14 @@ async def test_a_socket_that_is_not_there_or_nobody_listens_at_is_told_as_that(p
 async def test_a_redirect_stays_within_the_socket(serve: Serve, prober: HttpProber, path: Path) -> None:
     await serve(response(302, "Location: http://169.254.169.254/latest"))
     assert_failed(await prober.probe(target_at(f"unix:{path}")), "redirect to .* refused", 302)
+
+
+async def test_what_happens_at_a_socket_is_told_step_by_step(serve: Serve, path: Path) -> None:
+    steps: list[Step] = []
+    trace = Trace(steps.append)
+    assert_failed(await trace.probe(target_at(f"unix:{path}")), "there is no such socket")
+    await serve(OK)
+    assert await trace.probe(target_at(f"unix:{path}")) == HEALTHY
+    await trace.aclose()
+    assert [step.name for step in steps] == ["refused", "connected", "sent", "received"]
+    assert steps[1].told == (f"to the socket {path}",)

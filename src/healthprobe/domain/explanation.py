@@ -39,14 +39,18 @@ class Rule:
     @property
     def ends_an_incident(self) -> str:
         """What does, as the subject of a sentence."""
-        return (
-            f"One {self.answer} ends" if self.successes == 1 else f"{self.successes} times in a row {self.answer} end"
-        )
+        if self.successes == 1:
+            return f"One answer {self._how} ends"
+        return f"{self.successes} answers in a row {self._how} end"
 
     @property
     def answer(self) -> str:
         """A success, in words."""
-        return "answer with 200" if self.plain else "answer as its settings say"
+        return f"answer {self._how}"
+
+    @property
+    def _how(self) -> str:
+        return "with 200" if self.plain else "as its settings say"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,11 @@ def _of_down(case: Case) -> str:
 def _of_failing(case: Case) -> str:
     missing = max(case.rule.failures - case.consecutive_failures, 1)
     probes = "its last probe" if case.consecutive_failures == 1 else f"its last {case.consecutive_failures} probes"
+    if case.consecutive_failures >= case.rule.failures:
+        why = (
+            "it is silenced" if case.silenced_until is not None else "most of the fleet failed at once, and it is held"
+        )
+        return f"{case.game_id} fails: {probes} failed{_the_last_with(case)}. That is not told, for {why}."
     more = "one more failure" if missing == 1 else f"{missing} more failures"
     return f"{case.game_id} is not down: {probes} failed{_the_last_with(case)}, and {more} in a row would be told."
 

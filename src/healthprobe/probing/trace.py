@@ -106,6 +106,8 @@ class Trace:
         self, endpoint: Endpoint, progress: Progress, deadline: float
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to the first address that takes one; each has an equal share of the time left."""
+        if endpoint.socket is not None:
+            return await self._connect_to_socket(endpoint.socket, progress)
         addresses = await self._addresses(endpoint, progress)
         progress.enter("connecting and shaking hands over TLS" if endpoint.scheme == "https" else "connecting")
         first_error: OSError | None = None
@@ -122,6 +124,19 @@ class Trace:
                 self._step("connected", (f"to {place}:{endpoint.port}",), began)
                 return opened
         raise first_error or OSError(errno.EHOSTUNREACH, "no address")
+
+    async def _connect_to_socket(
+        self, path: str, progress: Progress
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        progress.enter("connecting")
+        began = perf_counter()
+        try:
+            opened = await asyncio.open_unix_connection(path)
+        except OSError as error:
+            self._step("refused", (f"{path}: {_told(error)}",), began)
+            raise
+        self._step("connected", (f"to the socket {path}",), began)
+        return opened
 
     async def _addresses(self, endpoint: Endpoint, progress: Progress) -> tuple[str, ...]:
         if is_address(endpoint.host):
