@@ -58,8 +58,9 @@ class MassFailure:
             self._firsts.clear()
 
     def failed_again(self, game_id: str) -> None:
-        """The game had failed for good, and has done so once more."""
-        self._again.add(game_id)
+        """The game had failed for good, and has done so once more. One that is none of the cohort does not count."""
+        if game_id in self._failing:
+            self._again.add(game_id)
 
     def answered(self, game_id: str) -> None:
         """The game fails no more, or is not watched any more."""

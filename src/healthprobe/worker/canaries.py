@@ -37,8 +37,8 @@ class Canaries:
 
     A failure counts if some canary answers in a round that began after it; if none does, this prober is blind, and the
     failure says nothing, nor does one whose probe began while it was. So an outage that begins or ends in the middle of
-    a tick does no harm either. `settle` is given each
-    outcome that waited, in the order in which they came; `on_sight` whether we see, when that has changed.
+    a tick does no harm either. `settle` is given each outcome that waited, in the order in which they came; `on_sight`
+    whether we see, when that has changed.
     """
 
     def __init__(

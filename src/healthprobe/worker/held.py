@@ -71,18 +71,21 @@ class HeldDecisions:
         return self._mass is not None and (self._mass.is_on or game_id in self._held)
 
     def take(self, transition: Transition) -> None:
-        """Hold this `probe_failed`; where one of its game is held, that one stays, and its game has failed again."""
-        assert self._mass is not None
-        held = self._held.get(transition.game_id)
-        if held is None:
+        """Hold this `probe_failed`; where one of its game is held already, that one stays."""
+        if transition.game_id not in self._held:
             over_at = self._monotonic() + _LONGEST * self._interval
             self._held[transition.game_id] = HeldDecision(transition, over_at)
             self._news.set()
-        else:
+
+    def failed_again(self, game_id: str) -> None:
+        """A game has failed once more than was needed, whether that was told of before the mass failure or is held."""
+        if self._mass is None or not self._mass.is_on:
+            return
+        self._mass.failed_again(game_id)
+        if (held := self._held.get(game_id)) is not None:
             held.failed_again = True
-            self._mass.failed_again(transition.game_id)
-            if self._mass.is_proven:
-                self._release_all([each for each in self._held.values() if each.failed_again])
+        if self._mass.is_proven:
+            self._release_all([each for each in self._held.values() if each.failed_again])
 
     async def run(self) -> None:
         """Release or drop what is held as its time comes, until cancelled."""

@@ -46,10 +46,15 @@ class Judgement:
             self.held.answered(game_id)
         if before is None or (before.standing is Standing.CLOSED and not before.consecutive_failures):
             self.held.failed(game_id, len(self._roster()) - len(self._ledger.states))
-        if _is_new(after, before):
+        is_decided = _is_new(after, before)
+        if is_decided:
             self._decide(game.record, after)
+        else:
+            self._ledger.put(game_id, after)
+        if after.consecutive_failures > threshold:
+            self.held.failed_again(game_id)
+        if is_decided:
             return False
-        self._ledger.put(game_id, after)
         self._logger.debug(
             "probe failure",
             game_id=game_id,
