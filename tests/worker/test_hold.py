@@ -132,7 +132,7 @@ async def test_a_fleet_that_is_dead_from_the_start_is_held_like_any_other_and_to
 
 
 async def test_whoever_was_told_of_before_it_was_a_mass_failure_helps_to_prove_it() -> None:
-    """With a threshold of one, half of the fleet is told of at once; the other half is held for an interval, not more."""
+    """With a threshold of one, half of the fleet is told of at once; the other half waits for an interval, not two."""
     stage = fleet(failing=100, out=(10.0, FOR_EVER))
     await run_for(14.9, Worker(**stage.arguments(policy=HOLD, failures_threshold=1)).run())
     assert len(stage.log.events) == 50

@@ -206,8 +206,8 @@ class HttpProber:
     ) -> ProbeOutcome | Redirect:
         connection = await self.dialer.connect(target, endpoint, progress, deadline)
         connection.request = self._requests.get(target, request)
-        connection.opening = connection.request[:-2]
         if self._traceparent is not None:
+            connection.opening = connection.request[:-2]
             request = request[:-2] + self._traceparent(target.game_id)
         try:
             answer = await connection.ask(request)
