@@ -100,7 +100,7 @@ _Figure = Callable[[Fleet], str]
 
 
 def _count(instances: int) -> str:
-    return f"{instances:,}" if instances <= SHARDS else f"**{instances:,}**: only {SHARDS} can have a shard"
+    return f"{instances:,}" if instances <= SHARDS else f"{instances:,}, with `?shards=` for as many"
 
 
 _ROWS: Sequence[tuple[str, str, _Figure]] = (

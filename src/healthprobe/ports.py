@@ -187,6 +187,11 @@ class ShardTenure(Protocol):
     """Which shards are ours to probe and to decide about, and since when. All times are monotonic seconds."""
 
     @property
+    def count(self) -> int:
+        """How many shards all games are spread over: always the same."""
+        ...
+
+    @property
     def shards(self) -> frozenset[int]:
         """Those that are ours now: the very same object as long as nothing changes."""
         ...

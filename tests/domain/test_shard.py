@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from healthprobe.domain.schedule import fraction_of
-from healthprobe.domain.shard import SHARDS, Slice, fair_share, shard_of
+from healthprobe.domain.shard import MOST_SHARDS, SHARDS, Slice, fair_share, shard_of
 
 fleets = st.integers(1, 300)
 totals = st.integers(0, 1000)
@@ -29,13 +29,20 @@ class TestAGamesShard:
         assert 0 <= shard_of(game_id) < SHARDS
         assert 0 <= shard_of(game_id + "\ud800") < SHARDS
 
+    @given(st.text(), st.integers(1, MOST_SHARDS))
+    def test_is_one_of_as_many_as_there_are(self, game_id: str, shards: int) -> None:
+        assert 0 <= shard_of(game_id, shards) < shards
+
+    @pytest.mark.parametrize(
+        ("shards", "fair"),  # exceeded by one fair spread in a thousand, with 255, 99 and 999 degrees of freedom
+        [(SHARDS, 330.5), (100, 148.2), (1000, 1142.7)],
+    )
     @pytest.mark.parametrize("name", ["game-{}", "{:08}", "eu-west/{}/arena"])
-    def test_is_evenly_spread_over_fifty_thousand_ids(self, name: str) -> None:
+    def test_is_evenly_spread_over_fifty_thousand_ids(self, name: str, shards: int, fair: float) -> None:
         ids = 50_000
-        counts = Counter(shard_of(name.format(number)) for number in range(ids))
-        expected = ids / SHARDS
-        chi_square = sum((counts[shard] - expected) ** 2 / expected for shard in range(SHARDS))
-        assert chi_square < 330.5  # 255 degrees of freedom: exceeded by one fair spread in a thousand
+        counts = Counter(shard_of(name.format(number), shards) for number in range(ids))
+        expected = ids / shards
+        assert sum((counts[shard] - expected) ** 2 / expected for shard in range(shards)) < fair
 
     def test_says_nothing_about_when_in_a_tick_the_game_is_probed(self) -> None:
         fractions = [fraction_of(game_id) for game_id in map(str, range(50_000)) if shard_of(game_id) == 7]

@@ -111,6 +111,25 @@ def test_what_nobody_watches_is_told_in_one_line_and_by_the_exit_code(
     assert (command_line.code, command_line.err) == (0, [])
 
 
+def test_a_cluster_has_as_many_shards_as_it_was_made_with(
+    program: Program, command_line: CommandLine, engine: LiveEngine, nats_url: str, tmp_path: Path
+) -> None:
+    records = written_games(tmp_path, GAMES, engine.endpoint)
+    first = program.start(*QUICK, "--cluster", f"{nats_url}&shards=4", "--lease", "1s", "--records", records)
+    instances = lambda: documents(command_line("cluster", "--cluster", nats_url, "--json").out)  # noqa: E731
+    wait_for_shares(instances, 4)
+    engine.become(503)
+    told = [next_document(first) for _ in GAMES]
+    assert sorted(event["game_id"] for event in told) == sorted(GAMES)
+    first.terminate()
+    assert first.wait(timeout=15) == 0
+    command_line("cluster", "--cluster", nats_url)
+    assert command_line.err == ["healthprobe: 4 of 4 shards are watched by nobody; nobody is there"]
+    command_line(*QUICK, "--cluster", f"{nats_url}&shards=5", "--records", records)
+    assert command_line.code == 2
+    assert "its log was made with 4 shards, and keeps them for ever" in command_line.err[-1]
+
+
 def test_people_see_a_table(
     start: Callable[[], Started], instances: Instances, terminal: OpenTerminal, nats_url: str
 ) -> None:

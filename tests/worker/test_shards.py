@@ -30,11 +30,12 @@ async def test_only_games_of_its_shards_are_probed() -> None:
     assert probed(stage) == {"a"}
 
 
-async def test_the_parts_of_a_fleet_probe_all_of_it_and_no_game_twice() -> None:
+@pytest.mark.parametrize("count", [256, 3, 1000])
+async def test_the_parts_of_a_fleet_probe_all_of_it_and_no_game_twice(count: int) -> None:
     games = [f"g{number}" for number in range(300)]
     stage = Stage(**dict.fromkeys(games, HEALTHY))
     for number in range(3):
-        part = StaticShards(frozenset(range(number, 256, 3)))
+        part = StaticShards(frozenset(range(number, count, 3)), count=count)
         await Worker(**stage.arguments(shards=part)).tick()
     assert sorted(probe.game_id for probe in stage.prober.probes) == sorted(games)
 
@@ -159,6 +160,22 @@ async def test_what_was_decided_is_in_the_log_before_a_shard_is_handed_over() ->
     assert stage.log.events == []
     await tenure.hand_over(A)
     assert stage.story == [("a", "probe_failed", 3)]
+
+
+async def test_a_cluster_of_a_thousand_shards_hands_over_and_confirms_by_these() -> None:
+    first, second = shard_of("a", 1000), shard_of("b", 1000)
+    stage = Stage(a=UNAVAILABLE, b=UNAVAILABLE)
+    tenure = ScriptedTenure(range(1000), count=1000)
+    worker = Worker(**stage.arguments(shards=tenure))
+    await worker.tick()
+    stage.log.unavailable = True
+    await ticks(worker, 2)
+    assert tenure.confirmed[-1] == {first, second}
+    stage.log.unavailable = False
+    await tenure.hand_over(first)
+    assert stage.story == [("a", "probe_failed", 3)]
+    await worker.tick()
+    assert stage.story == [("a", "probe_failed", 3), ("b", "probe_failed", 3)]
 
 
 async def test_what_the_log_does_not_take_as_a_shard_is_handed_over_is_left_to_the_next_owner() -> None:

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from zlib import crc32
 
 SHARDS = 256
-"""How many there are, for ever: the log keeps events under them."""
+"""How many there are, where nobody has asked for another number. It never changes: the log keeps events under them."""
+
+MOST_SHARDS = 4096
 
 _GOLDEN_RATIO = 0x9E3779B1
 """Multiplied by it, each bit of a checksum moves the highest ones: ids that differ little land far apart."""
 
+_32_BITS = 0xFFFFFFFF
 
-def shard_of(game_id: str) -> int:
-    """The shard of a game, from 0 to SHARDS - 1: its own in every process and version, evenly spread over all ids.
+
+def shard_of(game_id: str, shards: int = SHARDS) -> int:
+    """The shard of a game, of so many from 0 on: its own in every process and version, evenly spread over all ids.
 
     It says nothing about the game's phase (`schedule.fraction_of`), so that each shard's probes spread over a tick.
 
@@ -21,8 +25,10 @@ def shard_of(game_id: str) -> int:
 
     >>> shard_of("game-7")
     224
+    >>> shard_of("game-7", 16)
+    14
     """
-    return (crc32(game_id.encode("utf-8", "surrogatepass")) * _GOLDEN_RATIO >> 24) % SHARDS
+    return (crc32(game_id.encode("utf-8", "surrogatepass")) * _GOLDEN_RATIO & _32_BITS) * shards >> 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import uvloop
 from rich.table import Table
 
 from healthprobe.domain.event import format_instant
-from healthprobe.domain.shard import SHARDS
 from healthprobe.surfaces import terminal
 from healthprobe.surfaces.adapters import Adapters
 from healthprobe.surfaces.extras import extra
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 
 def show_cluster(url: str, *, as_json: bool) -> bool:
     """Write who shares the fleet at `url`; whether every shard is somebody's."""
-    found = uvloop.run(_instances(url))
-    unwatched = SHARDS - len({shard for each in found for shard in each.shards})
+    found, shards = uvloop.run(_instances(url))
+    unwatched = shards - len({shard for each in found for shard in each.shards})
     if not terminal.people_watch(json_wanted=as_json):
         for each in found:
             terminal.write_json(_document(each))
@@ -30,16 +29,18 @@ def show_cluster(url: str, *, as_json: bool) -> bool:
         terminal.console_for().print(cluster_table(found, datetime.now(UTC)))
     if unwatched:
         who = "nobody is there" if not found else "the next beats may change that"
-        terminal.tell(f"{unwatched} of {SHARDS} shards are watched by nobody; {who}")
+        terminal.tell(f"{unwatched} of {shards} shards are watched by nobody; {who}")
     return not unwatched
 
 
-async def _instances(url: str) -> list[Instance]:
+async def _instances(url: str) -> tuple[list[Instance], int]:
+    """Those that are there, and how many shards there are to have."""
     with extra("nats", "--cluster"):
-        from healthprobe.adapters.nats import instances
+        from healthprobe.adapters.nats import instances, standing_shards
     adapters = Adapters(existing=True)
     try:
-        return await instances(await adapters.jetstream(url))
+        stream = await adapters.jetstream(url)
+        return await instances(stream), await standing_shards(stream)
     finally:
         await adapters.aclose()
 

@@ -8,7 +8,7 @@ from itertools import islice
 from random import random
 
 from healthprobe.domain.schedule import backoff
-from healthprobe.domain.shard import shard_of
+from healthprobe.domain.shard import SHARDS, shard_of
 from healthprobe.domain.transition import Transition
 from healthprobe.ports import HealthEventLog, LogError, ShardTenure
 from healthprobe.worker.appender import Appender, keys_of
@@ -50,6 +50,7 @@ class Committer:
         self._logger = logger
         self._monotonic = monotonic
         self._shards = shards
+        self._shard_count = SHARDS if shards is None else shards.count
         self._leaving: frozenset[int] = frozenset()
         self._wanted = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -111,7 +112,7 @@ class Committer:
         self._leaving |= shards
         try:
             async with self._one_at_a_time:
-                leaving = [each for each in self._ledger.waiting.values() if shard_of(each.game_id) in shards]
+                leaving = [each for each in self._ledger.waiting.values() if self._shard_of(each) in shards]
                 if leaving:
                     await self._appender.append(leaving, doubtful=self.away_since is not None)
         except FAULTS as error:
@@ -151,11 +152,11 @@ class Committer:
         """
         if self._shards is None:
             return batch, {}
-        confirmed = await self._shards.confirm({shard_of(transition.game_id) for transition in batch})
+        confirmed = await self._shards.confirm({self._shard_of(transition) for transition in batch})
         ours: list[Transition] = []
         doubtful: dict[str, LogError] = {}
         for transition in batch:
-            shard = shard_of(transition.game_id)
+            shard = self._shard_of(transition)
             if shard in confirmed:
                 ours.append(transition)
             elif shard in self._shards.shards or shard in self._leaving:
@@ -163,6 +164,9 @@ class Committer:
             else:
                 self._ledger.abandon(transition.game_id)
         return ours, doubtful
+
+    def _shard_of(self, transition: Transition) -> int:
+        return shard_of(transition.game_id, self._shard_count)
 
     def _tell_that_it_is_away(self, error: BaseException) -> None:
         if self.away_since is not None:

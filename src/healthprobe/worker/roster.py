@@ -81,7 +81,8 @@ class RosterChange:
 class Roster:
     """All that depends on one list of records. It is never changed: another list makes another roster.
 
-    `thresholds` and `probe_timeout` are for games that have none of their own. `interval` is seconds.
+    `thresholds` and `probe_timeout` are for games that have none of their own. `interval` is seconds. All games are
+    spread over `shard_count` shards.
     `games` and their `phases` are in ascending order of phase. With `shards` they are those of these alone, and `cut`
     is the list by shards, so that one that comes or goes costs what it has, and not what all others have.
     `most_in_flight` is how many probes are in flight at once where every engine hangs, `repeated` the ids that are
@@ -92,6 +93,7 @@ class Roster:
     probe_timeout: float
     thresholds: Thresholds
     interval: float | None = None
+    shard_count: int = SHARDS
     shards: frozenset[int] | None = None
     records: Sequence[RuntimeRecord] = ()
     cut: Cut = ()
@@ -148,10 +150,10 @@ class Roster:
     async def _cut(self, records: Sequence[RuntimeRecord]) -> Cut:
         if records is self.records and self.cut:
             return self.cut
-        cut: list[list[RuntimeRecord]] = [[] for _ in range(SHARDS)]
+        cut: list[list[RuntimeRecord]] = [[] for _ in range(self.shard_count)]
         for first in range(0, len(records), _CUT_AT_ONCE):
             for record in records[first : first + _CUT_AT_ONCE]:
-                cut[shard_of(record.game_id)].append(record)
+                cut[shard_of(record.game_id, self.shard_count)].append(record)
             await asyncio.sleep(0)
         return cut
 
@@ -194,7 +196,8 @@ class _Comparison:
             known.record = record
             self.by_id[game_id] = self._left.pop(game_id)
         else:
-            self._watch(record, shard_of(game_id) if known is None else known.shard)
+            shard = shard_of(game_id, self._before.shard_count) if known is None else known.shard
+            self._watch(record, shard)
 
     def change(self) -> RosterChange:
         retired = [*self._retired, *(game.target for game in self._left.values())]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 
+from healthprobe.domain.shard import SHARDS
+
 
 class StaticShards:
     """A ShardTenure that never changes. Nobody watches over it: two instances with the same part probe it twice.
 
-    `has_duties` tells whether this instance delivers and prunes, which one of them does for all.
+    All games are spread over `count` of them. `has_duties` tells whether this instance delivers and prunes, which one
+    of them does for all.
     """
 
-    def __init__(self, shards: frozenset[int], *, has_duties: bool = False) -> None:
+    def __init__(self, shards: frozenset[int], *, count: int = SHARDS, has_duties: bool = False) -> None:
         self.shards = shards
+        self.count = count
         self.has_duties = has_duties
 
     def covers(self, shard: int, started: float) -> bool:  # noqa: ARG002  it was ours before, and will be

@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from healthprobe.domain.policy import REFERENCE, Policy
 from healthprobe.domain.schedule import AutoLanes, next_tick
+from healthprobe.domain.shard import SHARDS
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import HealthEventLog, Prober, RuntimeRecordStore, ShardTenure, Telemetry
 from healthprobe.worker.appender import Appender
@@ -106,7 +107,7 @@ class Worker:
             on_sight=on_sight,
         )
         takeover = Takeover(
-            Roster(terms.window, probe_timeout, terms.thresholds, interval),
+            Roster(terms.window, probe_timeout, terms.thresholds, interval, SHARDS if shards is None else shards.count),
             ledger,
             welcome=self._verdicts.grace.begin,
             forget=self._forget,

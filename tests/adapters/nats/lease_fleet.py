@@ -40,6 +40,10 @@ class FleetLog:
         self._door = door
         self._name = name
 
+    @property
+    def shard_count(self) -> int:
+        return self._log.shard_count
+
     async def claim(self, shards: Collection[int]) -> Collection[int]:
         if self._door.closed:
             raise LogError("the door is closed")

@@ -9,9 +9,9 @@ from healthprobe.ports import ConfigurationError
 
 
 def test_a_user_with_a_password_is_for_all_servers_and_may_hold_any_sign() -> None:
-    address = NatsAddress.of_url("nats://health%40probe:p%2Fw%3A%23@n1,n2:4333/BUCKET?prefix=p&replicas=3")
+    address = NatsAddress.of_url("nats://health%40probe:p%2Fw%3A%23@n1,n2:4333/BUCKET?prefix=p&replicas=3&shards=512")
     assert address.credentials == {"user": "health@probe", "password": "p/w:#"}
-    assert (address.prefix, address.bucket, address.replicas) == ("p", "BUCKET", 3)
+    assert (address.prefix, address.bucket, address.replicas, address.shards) == ("p", "BUCKET", 3, 512)
     assert address.name == "nats://n1,n2:4333/BUCKET"
     assert "p%2Fw" not in repr(address)
 
@@ -32,6 +32,10 @@ def test_a_user_without_a_password_is_a_token() -> None:
         ("nats://n1?prefix=a.b", "prefix is letters, digits"),
         ("nats://n1?prefix=a&prefix=b", "gives a name twice"),
         ("nats://n1?replicas=2", "replicas is one of"),
+        ("nats://n1?shards=0", "shards is a number from 1 to 4096"),
+        ("nats://n1?shards=4097", "shards is a number from 1 to 4096"),
+        ("nats://n1?shards=many", "shards is a number from 1 to 4096"),
+        ("nats://n1?shards=", "shards is a number from 1 to 4096"),
         ("nats://n1?creds=/nowhere", "creds names no file: /nowhere"),
         ("nats://n1?retries=3", "'retries' is not known in its query"),
     ],

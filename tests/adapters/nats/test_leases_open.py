@@ -49,6 +49,17 @@ async def test_it_is_made_as_promised(fleet: Fleet, stream: JetStream, prefix: s
     assert (instances["config"]["storage"], instances["config"]["max_age"]) == ("memory", 1_200_000_000)
 
 
+async def test_there_are_as_many_leases_as_the_log_has_shards(stream: JetStream, nats_url: str, prefix: str) -> None:
+    async with Fleet(f"{nats_url}&shards=7") as fleet:
+        first, second = [await fleet.join(name) for name in ("first", "second")]
+        third = await fleet.join("third", url=nats_url)
+        await until(have([first, second, third], 3, 2, 2), "all have their shares, those too that did not say how many")
+        assert first.shards | second.shards | third.shards == frozenset(range(7))
+        assert [member.leases.count for member in (first, second, third)] == [7, 7, 7]
+    leases = await stream.call(f"STREAM.INFO.{prefix}_leases", {"subjects_filter": f"{prefix}.leases.shards.*"})
+    assert len(leases["state"]["subjects"]) == 7
+
+
 async def test_many_that_start_together_all_get_through(fleet: Fleet) -> None:
     members = await fleet.join_at_once("a", "b", "c", "d", "e", "f")
     await until(have(members, 43, 43, 43, 43, 42, 42), "all have their shares")

@@ -13,7 +13,8 @@ from tests.servers.nats_fixtures import OpenLog
 
 from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.jetstream import ANSWER_WITHIN, JetStream
-from healthprobe.adapters.nats.log import JetStreamLog
+from healthprobe.adapters.nats.log import JetStreamLog, standing_shards
+from healthprobe.domain.shard import SHARDS, shard_of
 from healthprobe.ports import ConfigurationError, LogError
 from healthprobe.testing.contracts.samples import failed
 
@@ -67,6 +68,38 @@ async def test_a_log_is_made_at_its_first_use_and_found_at_every_other(nats_url:
 async def test_a_command_that_only_reads_makes_nothing(nats_url: str, prefix: str, open_log: OpenLog) -> None:
     assert "holds nothing yet: 'healthprobe run' creates it" in await refusal(open_log, nats_url, create=False)
     assert "holds nothing yet" in await refusal(open_log, nats_url, create=False)
+
+
+async def test_a_log_keeps_the_number_of_shards_with_which_it_was_made(
+    nats_url: str, prefix: str, open_log: OpenLog
+) -> None:
+    made = await open_log(f"{nats_url}&shards=1000")
+    await made.append([failed("game-7", 1)])
+    connection = await JetStream.open(NatsAddress.of_url(nats_url))
+    told = await connection.call(f"STREAM.INFO.{prefix}_events", {"subjects_filter": ">"})
+    assert list(told["state"]["subjects"]) == [f"{prefix}.events.{shard_of('game-7', 1000)}.game-7"]
+    assert await standing_shards(connection) == 1000
+    await connection.aclose()
+    found = await open_log(nats_url)
+    assert (made.shard_count, found.shard_count) == (1000, 1000)
+    assert await found.last_events(["game-7"]) == {"game-7": failed("game-7", 1)}
+
+
+async def test_another_number_of_shards_than_that_of_the_log_is_refused(nats_url: str, open_log: OpenLog) -> None:
+    assert (await open_log(nats_url)).shard_count == SHARDS
+    told = await refusal(open_log, f"{nats_url}&shards=16")
+    assert f"its log was made with {SHARDS} shards, and keeps them for ever: leave ?shards=16 out" in told
+    assert (await open_log(f"{nats_url}&shards={SHARDS}")).shard_count == SHARDS
+
+
+async def test_a_log_that_tells_no_number_of_shards_has_the_usual_one(
+    nats_url: str, prefix: str, open_log: OpenLog
+) -> None:
+    before = await open_log(nats_url)
+    await before.append([failed("game-7", 1)])
+    await configured(nats_url, f"{prefix}_events", metadata={})
+    assert (await open_log(nats_url)).shard_count == SHARDS
+    assert "was made with 256 shards" in await refusal(open_log, f"{nats_url}&shards=16")
 
 
 async def test_a_prefix_has_a_log_of_its_own(nats_server: NatsServer, prefix: str, open_log: OpenLog) -> None:

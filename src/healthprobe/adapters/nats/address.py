@@ -10,15 +10,17 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from healthprobe.domain.endpoint import masked
+from healthprobe.domain.shard import MOST_SHARDS
 from healthprobe.ports import ConfigurationError
 
-FORM = "nats://USER:PASSWORD@HOST:4222,HOST:4222/BUCKET?prefix=NAME&replicas=N"
+FORM = "nats://USER:PASSWORD@HOST:4222,HOST:4222/BUCKET?prefix=NAME&replicas=N&shards=N"
 
 DEFAULT_PREFIX = "health"
-_PARAMETERS = ("prefix", "replicas", "creds", "ca")
+_PARAMETERS = ("prefix", "replicas", "shards", "creds", "ca")
 _PREFIX = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _BUCKET = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _REPLICAS = ("1", "3", "5")
+_SHARDS = re.compile(r"[1-9][0-9]{0,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class NatsAddress:
 
     `name` is how messages call it. Streams and subjects begin with `prefix`, so that one NATS can serve several
     platforms. `bucket` is the key-value bucket of the records, or empty. `replicas` None: as many as the cluster gives.
-    `servers` are the URLs for nats-py, with credentials; `creds` and `ca` are files.
+    `shards` None: as many as the log has. `servers` are the URLs for nats-py, with credentials; `creds` and `ca` are
+    files.
     """
 
     name: str
@@ -35,6 +38,7 @@ class NatsAddress:
     bucket: str
     replicas: int | None
     servers: tuple[str, ...] = field(repr=False)
+    shards: int | None = None
     creds: str | None = None
     ca: str | None = None
 
@@ -71,6 +75,7 @@ class NatsAddress:
             bucket=bucket,
             replicas=int(given["replicas"]) if "replicas" in given else None,
             servers=_servers(url, parts),
+            shards=int(given["shards"]) if "shards" in given else None,
             creds=given.get("creds"),
             ca=given.get("ca"),
         )
@@ -102,6 +107,9 @@ def _query(url: str, parts: SplitResult) -> dict[str, str]:
         raise _refusal(url, "prefix is letters, digits, - and _, at most 32 of them")
     if given.get("replicas", "1") not in _REPLICAS:
         raise _refusal(url, f"replicas is one of {', '.join(_REPLICAS)}")
+    shards = given.get("shards", "1")
+    if not _SHARDS.fullmatch(shards) or int(shards) > MOST_SHARDS:
+        raise _refusal(url, f"shards is a number from 1 to {MOST_SHARDS}")
     for name in ("creds", "ca"):
         if name in given and not Path(given[name]).is_file():
             raise _refusal(url, f"{name} names no file: {given[name]}")

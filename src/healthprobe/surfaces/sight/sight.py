@@ -193,5 +193,5 @@ class Sight:
     def _has_gone(self, game_id: str) -> bool:
         """Whether nobody watches the game any more, as far as we know: of other instances' games we do not."""
         roster = self.view.roster
-        is_ours = roster.shards is None or shard_of(game_id) in roster.shards
+        is_ours = roster.shards is None or shard_of(game_id, roster.shard_count) in roster.shards
         return is_ours and game_id not in roster.by_id

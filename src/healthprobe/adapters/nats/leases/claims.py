@@ -13,6 +13,11 @@ from healthprobe.ports import LogError
 class ClaimedLog(Protocol):
     """A log that takes the events of a shard from whoever claimed it last, and from nobody else."""
 
+    @property
+    def shard_count(self) -> int:
+        """Over how many shards all games are spread."""
+        ...
+
     async def claim(self, shards: Collection[int]) -> Collection[int]:
         """Those of `shards` that are ours alone to write from now on. Raises LogError."""
         ...

@@ -21,9 +21,10 @@ class Membership:
     to leave is then given the time to tell again. All methods raise Unanswered and Refused.
     """
 
-    def __init__(self, stream: JetStream, ourselves: Instance, *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, stream: JetStream, ourselves: Instance, *, shards: int, monotonic: Callable[[], float]) -> None:
         self._presence = Presence(stream, ourselves.instance)
         self._ourselves = ourselves
+        self._shards = shards
         self._monotonic = monotonic
         self._present: dict[str, Instance] = {ourselves.instance: ourselves}
         self._told_at = math.inf
@@ -68,7 +69,7 @@ class Membership:
         in_order = sorted(self._present.values(), key=lambda each: (each.order, each.instance))
         names = [each.instance for each in in_order if not each.blind] or [each.instance for each in in_order]
         ours = self._ourselves.instance
-        return fair_share(names.index(ours), len(names)) if ours in names else 0
+        return fair_share(names.index(ours), len(names), self._shards) if ours in names else 0
 
     async def _tell(self, ourselves: Instance) -> None:
         """Whoever joins does so at the place of the first document that it tells."""

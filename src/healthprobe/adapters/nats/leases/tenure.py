@@ -25,7 +25,6 @@ from healthprobe.adapters.nats.leases.lessor import Lessor
 from healthprobe.adapters.nats.leases.membership import Membership
 from healthprobe.adapters.nats.leases.takeovers import Takeovers
 from healthprobe.adapters.nats.refusals import told_at_opening
-from healthprobe.domain.shard import SHARDS
 from healthprobe.ports import ConfigurationError
 
 DEFAULT_LEASE = 5.0
@@ -67,14 +66,15 @@ class ShardLeases:
         monotonic: Callable[[], float],
     ) -> None:
         self._ourselves = ourselves
+        self.count = log.shard_count
         self.games = games
         self._logger: Any = (logger or structlog.get_logger()).bind(instance=ourselves.instance)
         self._monotonic = monotonic
         self._claims = Claims(log, self._logger)
         self._takeovers = Takeovers(monotonic=monotonic, now=_wall_time)
-        self._membership = Membership(stream, ourselves, monotonic=monotonic)
+        self._membership = Membership(stream, ourselves, shards=self.count, monotonic=monotonic)
         self._shards = Holdings(
-            Lessor(stream, "shards", [str(shard) for shard in range(SHARDS)], monotonic),
+            Lessor(stream, "shards", [str(shard) for shard in range(self.count)], monotonic),
             lease,
             monotonic,
             admit=self._admit,

@@ -69,6 +69,11 @@ class JetStreamLog(JetStreamRelayState):
         """Take nothing more for these shards until they are claimed again."""
         self._fences.disclaim(shards)
 
+    @property
+    def shard_count(self) -> int:
+        """Over how many shards all games are spread."""
+        return self._streams.shards
+
     def epoch_of(self, shard: int) -> int | None:
         """A number that grows with every claim to `shard`, whosever it is: that of our last one, or None without."""
         return self._fences.epoch_of(shard)
@@ -139,7 +144,7 @@ class JetStreamLog(JetStreamRelayState):
             if len(body) > largest:
                 told = f"the event {event.id[:80]!r} is larger than its server takes: raise max_payload there"
                 raise LogError(f"{self._stream.address.name}: {told}", permanent=True)
-            yield Offer(event, shard_of(event.game_id), self._streams.of_game(event.game_id), body)
+            yield Offer(event, shard_of(event.game_id, self.shard_count), self._streams.of_game(event.game_id), body)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 

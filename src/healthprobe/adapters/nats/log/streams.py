@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from healthprobe.adapters.nats.jetstream import JetStream
-from healthprobe.adapters.nats.layout import found_or_made_stream, standing_stream
+from healthprobe.adapters.nats.layout import Config, found_or_made_stream, standing_stream
+from healthprobe.adapters.nats.refusals import told_plainly
 from healthprobe.adapters.nats.token import token_of
 from healthprobe.domain.event import HealthEvent
-from healthprobe.domain.shard import shard_of
+from healthprobe.domain.shard import SHARDS, shard_of
 from healthprobe.ports import ConfigurationError
 
 _NEVER_LESS: Mapping[str, Any] = {
@@ -25,12 +26,18 @@ _NEVER_LESS: Mapping[str, Any] = {
 }
 """What both streams have: nothing leaves them by itself, and all that we remove can be removed."""
 
+_SHARDS = "healthprobe_shards"
+"""Where the stream of events keeps over how many shards its games are spread. One without this key has SHARDS."""
+
+_NOT_KEPT_BY = ("subjects", "metadata")
+
 
 @dataclass(frozen=True, slots=True)
 class LogStreams:
-    """Names and subjects of the log, all of which begin with `prefix`."""
+    """Names and subjects of the log, all of which begin with `prefix`. Games are spread over `shards` shards."""
 
     prefix: str
+    shards: int = SHARDS
 
     @property
     def events(self) -> str:
@@ -52,7 +59,7 @@ class LogStreams:
 
     def of_game(self, game_id: str) -> str:
         """The subject of a game's events."""
-        return f"{self.prefix}.events.{shard_of(game_id)}.{token_of(game_id)}"
+        return f"{self.prefix}.events.{shard_of(game_id, self.shards)}.{token_of(game_id)}"
 
     def is_event(self, subject: str) -> bool:
         return subject.startswith(f"{self.prefix}.events.")
@@ -86,6 +93,7 @@ class LogStreams:
                 "subjects": [f"{self.prefix}.events.*.*", f"{self.prefix}.epochs.*.claim"],
                 "max_msgs_per_subject": -1,
                 "allow_rollup_hdrs": True,
+                "metadata": {_SHARDS: str(self.shards)},
             },
         ]
 
@@ -95,16 +103,36 @@ async def prepare(stream: JetStream, *, create: bool) -> LogStreams:
 
     Raises ConfigurationError for streams that are not ours or cannot be had, Unanswered or Refused.
     """
-    streams = LogStreams(stream.address.prefix)
+    streams = LogStreams(stream.address.prefix, stream.address.shards or SHARDS)
     for config in streams.configs():
-        await _prepare(stream, config, create=create)
-    return streams
+        standing = await _prepare(stream, config, create=create)
+    return replace(streams, shards=_shards_in(stream, standing))
 
 
-async def _prepare(stream: JetStream, config: Mapping[str, Any], *, create: bool) -> None:
+async def standing_shards(stream: JetStream) -> int:
+    """Over how many shards the games of the log are spread. Raises ConfigurationError or LogError."""
+    with told_plainly(stream):
+        standing = await standing_stream(stream, LogStreams(stream.address.prefix).events)
+    return stream.address.shards or SHARDS if standing is None else _shards_in(stream, standing)
+
+
+def _shards_in(stream: JetStream, standing: Config) -> int:
+    """That of the stream of events, which holds for ever, and is the one that was asked for, if any was."""
+    shards, asked_for = int((standing.get("metadata") or {}).get(_SHARDS, SHARDS)), stream.address.shards
+    if asked_for not in {None, shards}:
+        raise ConfigurationError(
+            f"{stream.address.name}: its log was made with {shards} shards, and keeps them for ever: "
+            f"leave ?shards={asked_for} out, or begin another log with ?prefix=NAME"
+        )
+    return shards
+
+
+async def _prepare(stream: JetStream, config: Config, *, create: bool) -> Config:
     if not create and await standing_stream(stream, config["name"]) is None:
         raise ConfigurationError(f"{stream.address.name} holds nothing yet: 'healthprobe run' creates it")
-    _check(stream, config, await found_or_made_stream(stream, config))
+    standing = await found_or_made_stream(stream, config)
+    _check(stream, config, standing)
+    return standing
 
 
 def _check(stream: JetStream, wanted: Mapping[str, Any], standing: Mapping[str, Any]) -> None:
@@ -112,7 +140,7 @@ def _check(stream: JetStream, wanted: Mapping[str, Any], standing: Mapping[str, 
     if set(standing.get("subjects") or ()) != set(wanted["subjects"]):
         raise ConfigurationError(f"{place} has other subjects than a log's: write ?prefix=NAME for one of our own")
     for key, value in wanted.items():
-        if key != "subjects" and standing.get(key, False) != value:
+        if key not in _NOT_KEPT_BY and standing.get(key, False) != value:
             raise ConfigurationError(
                 f"{place} would not keep a log: set its {key} to {value}, or write ?prefix=NAME for one of our own"
             )
