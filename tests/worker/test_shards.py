@@ -9,6 +9,7 @@ import pytest
 
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 from healthprobe.domain.outcome import HEALTHY
+from healthprobe.domain.schedule import fraction_of, spread_window
 from healthprobe.domain.shard import shard_of
 from healthprobe.testing.memory import MemoryLog
 from healthprobe.testing.prober import UNAVAILABLE, Answer, Late
@@ -54,6 +55,26 @@ async def test_a_shard_that_is_given_in_the_middle_of_a_tick_has_all_its_games_p
     assert set(first) == set(games)
     assert max(first.values()) < 1.5 + 5.0 + 0.2
     assert min(first.values()) < 1.6, "what was still due in this tick did not wait for the next"
+
+
+async def test_a_turn_that_passes_while_its_shard_is_being_taken_over_is_made_up_for_at_once() -> None:
+    games: dict[str, Answer] = {f"g{number}": HEALTHY for number in range(400)}
+    stage = Stage(**games)
+    stage.records.delay = 0.5
+    tenure = ScriptedTenure(range(128))
+    running = asyncio.ensure_future(run_for(4.9, Worker(**stage.arguments(shards=tenure)).run()))
+    await asyncio.sleep(1.5)
+    tenure.give(*range(128, 256))
+    await running
+    window = spread_window(5.0, 2.0)
+    due = {game_id: window.phase(fraction_of(game_id)) for game_id in games if shard_of(game_id) >= 128}
+    began = {probe.game_id: probe.began for probe in stage.prober.probes}
+    assert len(began) == len(stage.prober.probes), "nobody has two turns"
+    assert began.keys() & due.keys() == {game_id for game_id in due if due[game_id] > 1.5}
+    made_up_for = [began[game_id] for game_id in began.keys() & due.keys() if due[game_id] < 2.0]
+    assert len(made_up_for) > 20
+    assert min(made_up_for) >= 2.0
+    assert max(made_up_for) < 2.1
 
 
 async def test_shards_that_come_one_after_the_other_are_each_taken_over_at_once_however_long_that_takes() -> None:

@@ -66,12 +66,14 @@ class WatchedGame:
 class RosterChange:
     """What a new list, or other shards, changed.
 
-    `newcomers` are the games that are new, or have a new record, because somebody edited the list: not those that came
-    with a shard, which another instance watched until now. `repeated` are the ids that are newly listed more than once.
+    `newcomers` are the games that are new, or have a new record, because somebody edited the list; `moved` those that
+    came with a shard, which another instance watched until now. `repeated` are the ids that are newly listed more than
+    once.
     """
 
     appeared: Sequence[str] = ()
     newcomers: Sequence[WatchedGame] = ()
+    moved: Sequence[WatchedGame] = ()
     left: Sequence[str] = ()
     retired: Sequence[ProbeTarget] = ()
     repeated: frozenset[str] = frozenset()
@@ -170,6 +172,7 @@ class _Comparison:
         self._left = dict(before.by_id)
         self._appeared: list[str] = []
         self._newcomers: list[WatchedGame] = []
+        self._moved: list[WatchedGame] = []
         self._retired: list[ProbeTarget] = []
         self.by_id: dict[str, WatchedGame] = {}
         self.repeated: set[str] = set()
@@ -202,7 +205,7 @@ class _Comparison:
     def change(self) -> RosterChange:
         retired = [*self._retired, *(game.target for game in self._left.values())]
         newly_repeated = frozenset(self.repeated - self._before.repeated)
-        return RosterChange(self._appeared, self._newcomers, list(self._left), retired, newly_repeated)
+        return RosterChange(self._appeared, self._newcomers, self._moved, list(self._left), retired, newly_repeated)
 
     def _watch(self, record: RuntimeRecord, shard: int) -> None:
         before = self._before
@@ -214,6 +217,8 @@ class _Comparison:
             self._retired.append(known.target)
         if before.shards is None or shard in before.shards:
             self._newcomers.append(game)
+        else:
+            self._moved.append(game)
 
 
 def _differ_in_silence_alone(one: RuntimeRecord, other: RuntimeRecord) -> bool:

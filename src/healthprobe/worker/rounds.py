@@ -6,7 +6,7 @@ from healthprobe.domain.outcome import ProbeOutcome
 from healthprobe.domain.schedule import AutoLanes
 from healthprobe.ports import Prober
 from healthprobe.worker.commit import Committer
-from healthprobe.worker.roster import WatchedGame
+from healthprobe.worker.roster import RosterChange, WatchedGame
 from healthprobe.worker.terms import Terms
 from healthprobe.worker.tick import Tick
 from healthprobe.worker.verdicts import Verdicts
@@ -80,11 +80,15 @@ class Rounds:
             self.is_under_way = False
             self._watch.tick = None
 
-    def go_on(self) -> None:
-        """The games have changed: the present pass goes on with those that there are now."""
+    def go_on(self, change: RosterChange) -> None:
+        """The games have changed so: the present pass goes on with those that there are now.
+
+        Whoever takes a shard over must not, while that lasts, let a turn of its games pass by: they wait long enough.
+        """
         roster = self._watchlist.roster
         if self._watch.tick is not None:
-            self._watch.tick.go_on_with(roster.games, roster.phases, self._width.limit())
+            late = self._watchlist.ours_when_due(change.moved, self._began)
+            self._watch.tick.go_on_with(roster.games, roster.phases, self._width.limit(), late)
 
     async def _take_over(self) -> None:
         """The first games wait until the log has told of them; games that appear among others are probed meanwhile."""

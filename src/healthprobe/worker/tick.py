@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from healthprobe.ports import Prober
 from healthprobe.worker.agenda import Agenda
@@ -73,9 +73,14 @@ class Tick:
                     break
             await lanes.all_judged()
 
-    def go_on_with(self, games: Sequence[WatchedGame], phases: Sequence[float], limit: int) -> None:
-        """From now on these games, with at most `limit` probes in flight; what has had its turn has had it."""
-        self._agenda.replace(games, phases)
+    def go_on_with(
+        self, games: Sequence[WatchedGame], phases: Sequence[float], limit: int, late: Iterable[WatchedGame] = ()
+    ) -> None:
+        """From now on these games, with at most `limit` probes in flight.
+
+        What has had its turn has had it; those that are `late` have theirs now.
+        """
+        self._agenda.replace(games, phases, late)
         self._lanes.limit = limit
         self._changed.tell()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ShardTenure
 from healthprobe.worker.listing import Listing
-from healthprobe.worker.roster import Roster, RosterChange
+from healthprobe.worker.roster import Roster, RosterChange, WatchedGame
 from healthprobe.worker.takeover import Takeover
 
 
@@ -44,6 +44,13 @@ class Watchlist:
             change = await self._takeover.to(records, shards)
             self._looked_at = looked_at
             return change
+
+    def ours_when_due(self, moved: Iterable[WatchedGame], began: float) -> Iterable[WatchedGame]:
+        """Those of `moved` whose shard was ours already when they were due, in the tick that `began` then."""
+        if self._shards is None:
+            return ()
+        covers = self._shards.covers
+        return (game for game in moved if covers(game.shard, began + game.phase))
 
     async def aclose(self) -> None:
         """Wait for no list any more."""

@@ -214,7 +214,7 @@ class Worker:
             await asyncio.sleep(max(origin + number * self._terms.interval - now, 0.0))
 
     def _go_on_with(self, change: RosterChange) -> None:
-        self._rounds.go_on()
+        self._rounds.go_on(change)
         if change.newcomers:
             self._newcomers.call(change.newcomers)
         self._committer.wake()
