@@ -21,7 +21,8 @@ from healthprobe.domain.outcome import HEALTHY, Failed, ProbeOutcome
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import RuntimeRecordStore
-from healthprobe.probing import http
+from healthprobe.probing import kinds
+from healthprobe.probing.http import HttpProber
 from healthprobe.surfaces import makers
 from healthprobe.surfaces.adapters import Adapters
 from healthprobe.surfaces.cli.main import main
@@ -59,10 +60,11 @@ class ImaginaryProber:
     """A Prober that costs next to nothing; it lets others run, as real ones do."""
 
     capacity = _IN_FLIGHT
+    open_connections = 0
     sightings: Sightings
 
-    def __init__(self, *, keep_connections: bool) -> None:
-        del keep_connections
+    def __init__(self, http: HttpProber) -> None:
+        self._http = http
 
     async def probe(self, target: ProbeTarget) -> ProbeOutcome:
         await asyncio.sleep(0)
@@ -73,7 +75,8 @@ class ImaginaryProber:
 
     def forget(self, target: ProbeTarget) -> None: ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        await self._http.aclose()
 
 
 def _telling(sightings: Sightings, instance: int) -> type[worker.Worker]:
@@ -102,8 +105,8 @@ async def _records(_: Adapters, url: str) -> RuntimeRecordStore:
 def _put_in_place(sightings: Sightings, instance: int) -> None:
     """Where the composition takes its parts from."""
     ImaginaryProber.sightings = sightings
-    replaced: dict[str, Callable[..., Any]] = {"HttpProber": ImaginaryProber, "Worker": _telling(sightings, instance)}
-    http.HttpProber = replaced["HttpProber"]  # type: ignore[misc,assignment]
+    replaced: dict[str, Callable[..., Any]] = {"KindProber": ImaginaryProber, "Worker": _telling(sightings, instance)}
+    kinds.KindProber = replaced["KindProber"]  # type: ignore[misc,assignment]
     worker.Worker = replaced["Worker"]  # type: ignore[misc,assignment]
     makers.RECORDS = {**makers.RECORDS, "imaginary": _records}
 
