@@ -15,7 +15,7 @@ from tests.servers.nats import NatsCluster, NatsServer
 from cluster_demo.instance import DemoInstance, begun
 from cluster_demo.view import View, until
 from cluster_demo.voice import Voice
-from healthprobe.adapters.nats import Instance
+from healthprobe.domain.instance import Instance
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.shard import shard_of
 from healthprobe.surfaces.demo import demo_scripts

@@ -7,9 +7,10 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
-from healthprobe.adapters.nats import Instance, instances
+from healthprobe.adapters.nats import instances
 from healthprobe.adapters.nats.jetstream import JetStream
 from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.instance import Instance
 from healthprobe.domain.shard import SHARDS
 from healthprobe.ports import HealthprobeError
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from healthprobe.adapters.nats import Instance
 from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.instance import Instance
 from healthprobe.surfaces import terminal
 from healthprobe.surfaces.cluster import cluster_table
 

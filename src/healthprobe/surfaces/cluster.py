@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
 
+import msgspec
 import uvloop
 from rich.table import Table
 
-from healthprobe.domain.event import format_instant
+from healthprobe.domain.instance import Instance, unwatched_shards
 from healthprobe.surfaces import terminal
 from healthprobe.surfaces.adapters import Adapters
+from healthprobe.surfaces.api.instances import instance_document
 from healthprobe.surfaces.extras import extra
-
-if TYPE_CHECKING:
-    from healthprobe.adapters.nats import Instance
 
 
 def show_cluster(url: str, *, as_json: bool) -> bool:
     """Write who shares the fleet at `url`; whether every shard is somebody's."""
     found, shards = uvloop.run(_instances(url))
-    unwatched = shards - len({shard for each in found for shard in each.shards})
+    unwatched = unwatched_shards(found, shards)
     if not terminal.people_watch(json_wanted=as_json):
         for each in found:
-            terminal.write_json(_document(each))
+            terminal.write_json(msgspec.to_builtins(instance_document(each)))
     elif found:
         terminal.console_for().print(cluster_table(found, datetime.now(UTC)))
     if unwatched:
@@ -43,24 +41,6 @@ async def _instances(url: str) -> tuple[list[Instance], int]:
         return await instances(stream), await standing_shards(stream)
     finally:
         await adapters.aclose()
-
-
-def _document(instance: Instance) -> dict[str, Any]:
-    takeover = instance.takeover
-    return {
-        "instance": instance.instance,
-        "host": instance.host,
-        "pid": instance.pid,
-        "started_at": format_instant(instance.started_at),
-        "shards": list(instance.shards),
-        "games": instance.games,
-        "duties": list(instance.duties),
-        "oldest_renewal_s": instance.oldest_renewal,
-        "newest_renewal_s": instance.newest_renewal,
-        "last_takeover": None
-        if takeover is None
-        else {"at": format_instant(takeover.at), "shards": takeover.shards, "cause": takeover.cause},
-    }
 
 
 def cluster_table(found: Sequence[Instance], now: datetime) -> Table:

@@ -74,6 +74,7 @@ class Showing:
             log=parts.log,
             histories=self.tally,
             connections=parts.prober,
+            cluster=parts.leases,
         )
         registry = registry_of(RunCollector(sight))
         async with AsyncExitStack() as stack:

@@ -18,8 +18,9 @@ from tests.servers.proxy import CuttingProxy
 
 from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.jetstream import JetStream, Request
-from healthprobe.adapters.nats.leases.instances import Instance, Takeover, instances
+from healthprobe.adapters.nats.leases.instances import instances
 from healthprobe.adapters.nats.token import token_of
+from healthprobe.domain.instance import Instance, Takeover
 from healthprobe.ports import LogError
 
 nats_server = nats_fixtures.nats_server

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from jsonschema import Draft202012Validator
 from starlette.types import Receive, Scope, Send
 from tests.surfaces.api.reader import app_of, told
+from tests.surfaces.few_instances import FewInstances
 from tests.surfaces.metrics.scene import Scene
 
 from healthprobe.domain.outcome import HEALTHY
@@ -31,7 +32,9 @@ class Living:
             return
         loop = asyncio.get_running_loop()
         if loop not in self._apps:
-            scene = Scene({"chess-1": UNAVAILABLE, "go-1": [HEALTHY, UNAVAILABLE], "ludo-1": HEALTHY})
+            scene = Scene(
+                {"chess-1": UNAVAILABLE, "go-1": [HEALTHY, UNAVAILABLE], "ludo-1": HEALTHY}, cluster=FewInstances()
+            )
             await ticks(scene.worker, 4)
             self._apps[loop] = app_of(scene)
         headers = [pair for pair in scope["headers"] if pair[0] != b"host"]
@@ -49,10 +52,10 @@ def test_every_answer_is_as_the_document_says(case: schemathesis.Case[Any]) -> N
 
 
 async def test_what_is_really_answered_is_valid_against_its_schema() -> None:
-    scene = Scene({"chess-1": UNAVAILABLE, "ludo-1": HEALTHY})
+    scene = Scene({"chess-1": UNAVAILABLE, "ludo-1": HEALTHY}, cluster=FewInstances())
     await ticks(scene.worker, 3)
     document = await told(scene, "/api/openapi.json")
     for path, name in {"fleet": "Fleet", "games": "Games", "games/chess-1": "GameDetails", "incidents": "Incidents",
-                       "events": "Events", "cells": "Cells"}.items():  # fmt: skip
+                       "cluster": "Cluster", "events": "Events", "cells": "Cells"}.items():  # fmt: skip
         whole = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
         Draft202012Validator(whole).validate(await told(scene, f"/api/{path}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prometheus_client.metrics_core import Metric
+from tests.surfaces.few_instances import FewInstances
 from tests.surfaces.metrics.scene import Scene
 
 from healthprobe.domain.outcome import HEALTHY, Inconclusive
@@ -15,7 +16,7 @@ from healthprobe.worker.static_shards import StaticShards
 async def lively() -> Scene:
     """A run of which everything can be told."""
     engines: dict[str, Script | Answer] = {"a": HEALTHY, "b": UNAVAILABLE, "c": Inconclusive("too many open files")}
-    scene = Scene(engines, shards=StaticShards(frozenset(range(SHARDS))))
+    scene = Scene(engines, shards=StaticShards(frozenset(range(SHARDS))), cluster=FewInstances())
     await ticks(scene.worker, 3)
     scene.histories.record_lag("nats://bus", 7)
     scene.histories.record_parked("nats://bus")

@@ -11,12 +11,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from healthprobe.surfaces.metrics.collector import RunCollector, exposition, registry_of
 from healthprobe.surfaces.settings import Settings
 from healthprobe.surfaces.sight.histories import Histories
-from healthprobe.surfaces.sight.sight import Sight
+from healthprobe.surfaces.sight.sight import Cluster, Sight
 from healthprobe.testing.prober import Answer, Script
 from healthprobe.testing.stage import Stage
 from healthprobe.worker.worker import Worker
 
 Labels = frozenset[tuple[str, str]]
+NONE: Labels = frozenset()
 
 
 @dataclass(slots=True)
@@ -30,11 +31,17 @@ class FewConnections:
 class Scene:
     """A worker over `engines` by their games, each with the script of its engine; made in virtual time.
 
-    `others` are arguments of the worker, whose telemetry is `histories` unless they say otherwise.
+    `others` are arguments of the worker, whose telemetry is `histories` unless they say otherwise. With `cluster` it
+    shares the fleet with others.
     """
 
     def __init__(
-        self, engines: Mapping[str, Script | Answer], *, histories: Histories | None = None, **others: Any
+        self,
+        engines: Mapping[str, Script | Answer],
+        *,
+        histories: Histories | None = None,
+        cluster: Cluster | None = None,
+        **others: Any,
     ) -> None:
         self.stage = Stage(**engines)
         self.histories = Histories() if histories is None else histories
@@ -45,6 +52,7 @@ class Scene:
             log=self.stage.log,
             histories=self.histories,
             connections=FewConnections(),
+            cluster=cluster,
             clock=self.stage.clock.now,
             monotonic=self.stage.clock.monotonic,
         )

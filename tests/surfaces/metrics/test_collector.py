@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.surfaces.metrics.scene import Labels, Scene, labels, names
+from tests.surfaces.metrics.scene import NONE, Labels, Scene, labels, names
 from tests.surfaces.virtual_time import in_virtual_time
 
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Inconclusive
@@ -14,7 +14,6 @@ from healthprobe.testing.stage import game, ticks
 from healthprobe.worker.static_shards import StaticShards
 
 REFUSED = Failed(0, "connection refused", FailureKind.REFUSED)
-NONE: Labels = frozenset()
 DURATION = "healthprobe_probe_duration_seconds"
 
 

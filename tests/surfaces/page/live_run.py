@@ -25,7 +25,7 @@ from healthprobe.surfaces.durations import Duration
 from healthprobe.surfaces.listen import Listen
 from healthprobe.surfaces.settings import Settings
 from healthprobe.surfaces.sight.histories import Histories
-from healthprobe.surfaces.sight.sight import Connections, Sight
+from healthprobe.surfaces.sight.sight import Cluster, Connections, Sight
 from healthprobe.testing.engines import Behaviour, ScriptedEngine
 from healthprobe.testing.memory import MemoryLog, MemoryPublisher, MemoryRecords
 from healthprobe.testing.prober import ScriptedProber
@@ -63,6 +63,7 @@ class LiveRun:
         prober: ScriptedProber | None = None,
         settings: Settings = SETTINGS,
         token: str | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         self.url = ""
         self.log = MemoryLog(*events)
@@ -72,6 +73,7 @@ class LiveRun:
         self._prober = prober
         self._settings = settings
         self._token = token
+        self._cluster = cluster
         self._histories = Histories()
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -158,6 +160,7 @@ class LiveRun:
             log=self.log,
             histories=histories,
             connections=connections,
+            cluster=self._cluster,
         )
         self._sight = sight
         await self._run.enter_async_context(_beside(worker.run(), sight.run(), relay.run()))

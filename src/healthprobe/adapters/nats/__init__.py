@@ -4,12 +4,11 @@ Imports domain and ports. The rooms import what stands here beside them, and nev
 """
 
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.leases import Instance, ShardLeases, instances
+from healthprobe.adapters.nats.leases import ShardLeases, instances
 from healthprobe.adapters.nats.log import JetStreamLog, standing_shards
 from healthprobe.adapters.nats.records import JetStreamRecords
 
 __all__ = [
-    "Instance",
     "JetStreamLog",
     "JetStreamRecords",
     "NatsAddress",

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from healthprobe.surfaces.api.answers import answer, refusal
 from healthprobe.surfaces.api.cells import CellAnswers
+from healthprobe.surfaces.api.cluster import ClusterAnswers
 from healthprobe.surfaces.api.events import EventAnswers
 from healthprobe.surfaces.api.fleet import FleetAnswers
 from healthprobe.surfaces.api.games import GameAnswers
@@ -53,6 +54,7 @@ def application(sight: Sight, exposition: Callable[[], tuple[bytes, str]], *, to
         "/api/fleet": fleet.fleet,
         "/api/games": games.games,
         "/api/games/{game_id:path}": games.game,
+        "/api/cluster": ClusterAnswers(sight).cluster,
         "/api/incidents": IncidentAnswers(sight).incidents,
         "/api/events": events.events,
         "/api/events/stream": events.stream,

@@ -41,7 +41,8 @@ class Publisher(Document):
 
 class Prober(Document):
     """How the prober itself does. `blind_s` is for how long no canary answers, `decisions_held` how many probe_failed
-    of a mass failure wait to be proven. `shards` is null where it shares the fleet with nobody.
+    of a mass failure wait to be proven. `shards` is null where it shares the fleet with nobody, `instances` where it is
+    in no cluster.
     """
 
     version: str
@@ -70,6 +71,45 @@ class Prober(Document):
     latency_ms_p50: float | None
     latency_ms_p99: float | None
     shards: int | None
+    instances: int | None
+
+
+class TakenOver(Document):
+    """So many shards were taken over together; `cause` is `start`, `handed over` or `expired`."""
+
+    at: datetime
+    shards: int
+    cause: str
+
+
+class Instance(Document):
+    """What an instance of a cluster tells of itself. Renewals are the ages of the oldest and the newest renewal of its
+    leases. One with the duty `relay` delivers to the publishers; a `blind` one hears no canary.
+    """
+
+    instance: str
+    host: str
+    pid: int
+    started_at: datetime
+    shards: list[int]
+    games: int
+    duties: list[str]
+    blind: bool
+    oldest_renewal_s: float | None
+    newest_renewal_s: float | None
+    last_takeover: TakenOver | None
+
+
+class Cluster(Document):
+    """The instances that share the fleet, as this one knows them: it has heard of them `silent_s` ago, or never (null).
+
+    Of all `shards`, `unwatched` are held by none.
+    """
+
+    shards: int
+    unwatched: int
+    silent_s: float | None
+    instances: list[Instance]
 
 
 class Fleet(Document):

@@ -83,6 +83,7 @@ def _prober(sight: Sight) -> Prober:
         latency_ms_p50=_milliseconds(tally.durations, 0.5),
         latency_ms_p99=_milliseconds(tally.durations, 0.99),
         shards=None if view.roster.shards is None else len(view.roster.shards),
+        instances=None if sight.cluster is None else len(sight.cluster.instances),
     )
 
 

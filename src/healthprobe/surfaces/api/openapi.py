@@ -29,6 +29,11 @@ def openapi_document() -> dict[str, Any]:
                 "Whether the prober itself is well", documents.Health, others={"503": ("It is stuck", documents.Health)}
             ),
             "/api/fleet": _get("The fleet in a sentence and in numbers", documents.Fleet),
+            "/api/cluster": _get(
+                "The instances that share the fleet",
+                documents.Cluster,
+                others={"404": ("It is in no cluster", documents.Trouble)},
+            ),
             "/api/games": _get("Games that match, the worst first", documents.Games, _GAMES, misasked=True),
             "/api/games/{game_id}": _get(
                 "All that is known of one game",
@@ -123,6 +128,7 @@ def _schemas() -> dict[str, Any]:
     answered = [
         documents.Health,
         documents.Fleet,
+        documents.Cluster,
         documents.Games,
         documents.GameDetails,
         documents.Incidents,

@@ -9,6 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from healthprobe.surfaces.metrics.cluster import families_of_cluster
 from healthprobe.surfaces.metrics.fleet import families_of_fleet
 from healthprobe.surfaces.metrics.prober import families_of_prober
 from healthprobe.surfaces.metrics.probing import families_of_probing
@@ -30,6 +31,7 @@ class RunCollector(Collector):
         yield from families_of_probing(self._sight.tally)
         yield from families_of_fleet(self._sight)
         yield from families_of_prober(self._sight)
+        yield from families_of_cluster(self._sight)
 
     def describe(self) -> Iterator[Metric]:
         """The same: what a registry wants to know beforehand are the names."""

@@ -19,7 +19,7 @@ def families_of_prober(sight: Sight) -> Iterator[Metric]:
     yield from _doubts(sight)
     yield from _log(sight)
     yield from _relays(sight)
-    tally, shards = sight.tally, sight.view.roster.shards
+    tally = sight.tally
     yield counter(
         "healthprobe_listing_errors_total",
         "Times that the store could not list its records; the last good list stays in force.",
@@ -27,11 +27,6 @@ def families_of_prober(sight: Sight) -> Iterator[Metric]:
     )
     yield gauge(
         "healthprobe_skipped_records", "Records of the last listing that could not be read.", tally.skipped_records
-    )
-    yield gauge(
-        "healthprobe_shards_held",
-        "Shards whose games this instance watches, in a cluster or with --shard.",
-        None if shards is None else len(shards),
     )
     yield InfoMetricFamily(
         "healthprobe_build",

@@ -1,5 +1,6 @@
 // The page: puts its parts together, and keeps what is shown in its address.
 
+import { Cluster } from "./cluster.js";
 import { Cursor } from "./cursor.js";
 import { Drawer } from "./drawer.js";
 import { Fleet } from "./fleet.js";
@@ -29,6 +30,7 @@ const grid = new Grid({
 const cursor = new Cursor({ grid, fleet, frame: at("cursor"), tip: at("tip"), spoken: at("spoken"), open });
 const incidents = new Incidents({ fleet, open });
 const transitions = new Transitions({ open });
+const cluster = new Cluster();
 let told = null;
 
 const stream = new Stream({
@@ -52,6 +54,7 @@ const stream = new Stream({
     incidents.tick();
     showHeadline(document_);
     showProber(document_);
+    cluster.tell(document_);
     search.tell(document_);
     describe(document_);
     drawer.refresh();

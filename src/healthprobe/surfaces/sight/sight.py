@@ -13,6 +13,7 @@ from typing import Protocol
 from healthprobe.domain.condition import Condition
 from healthprobe.domain.diagnosis import Diagnosis, Outage, diagnosis, for_people
 from healthprobe.domain.hysteresis import Standing
+from healthprobe.domain.instance import Instance
 from healthprobe.domain.shard import shard_of
 from healthprobe.ports import HealthEventLog, LogError
 from healthprobe.surfaces.settings import Settings
@@ -46,6 +47,22 @@ class Connections(Protocol):
     def capacity(self) -> int: ...
 
 
+class Cluster(Protocol):
+    """The instances that share the fleet over `count` shards, as this one knows them.
+
+    `silent_for` is for how many seconds it has heard of none.
+    """
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def instances(self) -> Sequence[Instance]: ...
+
+    @property
+    def silent_for(self) -> float: ...
+
+
 class Sight:
     """Looks at a run when somebody asks, or watches. `monotonic` tells seconds, `clock` wall time for what is shown.
 
@@ -60,6 +77,7 @@ class Sight:
         log: HealthEventLog,
         histories: Histories,
         connections: Connections,
+        cluster: Cluster | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -68,6 +86,7 @@ class Sight:
         self.log = log
         self.tally = histories
         self.connections = connections
+        self.cluster = cluster
         self.cells = Cells(histories)
         self.incidents = Incidents(log)
         self.clock = clock

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
-from healthprobe.adapters.nats.leases.instances import Instance
+from healthprobe.domain.instance import Instance
 from healthprobe.ports import LogError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from healthprobe.adapters.nats.jetstream import Refused, Unanswered
 from healthprobe.adapters.nats.leases.holdings import Holdings
-from healthprobe.adapters.nats.leases.instances import Instance
 from healthprobe.adapters.nats.leases.membership import Membership
+from healthprobe.domain.instance import Instance
 
 BEATS = 5
 """How many beats there are in a lease."""

@@ -1,12 +1,10 @@
-"""The instances: who is there, what each of them tells of itself at every beat, and when JetStream calls it gone."""
+"""The instances: who is there, what each of them tells at every beat, and when JetStream calls it gone."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Literal
+from dataclasses import replace
 
 import msgspec
 from nats.aio.msg import Msg
@@ -17,45 +15,10 @@ from healthprobe.adapters.nats.jetstream import JetStream, Refused, Request
 from healthprobe.adapters.nats.layout import NANOSECONDS, ensure_stream
 from healthprobe.adapters.nats.refusals import NO_STREAM, told_plainly
 from healthprobe.adapters.nats.token import token_of
+from healthprobe.domain.instance import Instance
 
 BEATS_TO_LIVE = 3
 """An instance that has told nothing for so many beats is gone."""
-
-Cause = Literal["start", "handed over", "expired"]
-"""How shards came: nobody was known to have them, or somebody gave them back, or their lease was not renewed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Takeover:
-    """So many shards were taken over, at wall time in UTC."""
-
-    at: datetime
-    shards: int
-    cause: Cause
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """What an instance tells of itself.
-
-    `order` grows with the order of joining. `epochs` are those of its claims to `shards`, in their order. Renewals are
-    the ages, in seconds, of the oldest and the newest renewal of its leases. A `blind` one sees nothing, and is to have
-    no shards as long as others see.
-    """
-
-    instance: str
-    host: str
-    pid: int
-    started_at: datetime
-    order: int = 0
-    shards: tuple[int, ...] = ()
-    epochs: tuple[int, ...] = ()
-    oldest_renewal: float | None = None
-    newest_renewal: float | None = None
-    duties: tuple[str, ...] = ()
-    takeover: Takeover | None = None
-    games: int = 0
-    blind: bool = False
 
 
 class _Message(msgspec.Struct):

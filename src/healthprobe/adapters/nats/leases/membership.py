@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from healthprobe.adapters.nats.jetstream import JetStream
-from healthprobe.adapters.nats.leases.instances import BEATS_TO_LIVE, Instance, Presence
+from healthprobe.adapters.nats.leases.instances import BEATS_TO_LIVE, Presence
+from healthprobe.domain.instance import Instance
 from healthprobe.domain.shard import fair_share
 
 _BEATS_OF_SILENCE = 1.5
@@ -57,6 +58,16 @@ class Membership:
     async def leave(self) -> None:
         """Be gone."""
         await self._presence.leave()
+
+    @property
+    def order(self) -> int:
+        """Our place in the order of joining; 0 before we have joined."""
+        return self._ourselves.order
+
+    @property
+    def silent_for(self) -> float:
+        """For how many seconds we have told nothing, nor heard of the others; infinity before the first time."""
+        return self._monotonic() - self._told_at if self._told_at < math.inf else math.inf
 
     @property
     def others(self) -> Sequence[Instance]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from healthprobe.adapters.nats.leases.instances import BEATS_TO_LIVE, Cause, Instance, Takeover
+from healthprobe.adapters.nats.leases.instances import BEATS_TO_LIVE
+from healthprobe.domain.instance import Cause, Instance, Takeover
 
 _FROM_BEST_TO_WORST: tuple[Cause, ...] = ("start", "handed over", "expired")
 

@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -20,11 +20,12 @@ from healthprobe.adapters.nats.jetstream import JetStream, Refused, Unanswered
 from healthprobe.adapters.nats.leases.claims import ClaimedLog, Claims
 from healthprobe.adapters.nats.leases.heartbeat import Heartbeat
 from healthprobe.adapters.nats.leases.holdings import Holdings
-from healthprobe.adapters.nats.leases.instances import Instance
 from healthprobe.adapters.nats.leases.lessor import Lessor
 from healthprobe.adapters.nats.leases.membership import Membership
+from healthprobe.adapters.nats.leases.settling import Settle, Settling
 from healthprobe.adapters.nats.leases.takeovers import Takeovers
 from healthprobe.adapters.nats.refusals import told_at_opening
+from healthprobe.domain.instance import Instance
 from healthprobe.ports import ConfigurationError
 
 DEFAULT_LEASE = 5.0
@@ -37,7 +38,6 @@ RELAY = "relay"
 _TRIES = 10
 
 _CLAIM_WITHIN = 1.0
-_SETTLE_WITHIN = 1.0
 _END_WITHIN = 0.5
 
 _STILL = 0.6
@@ -94,7 +94,7 @@ class ShardLeases:
             heed=self._heed,
         )
         self._tells: list[Callable[[], None]] = []
-        self._settles: list[Callable[[frozenset[int]], Awaitable[None]]] = []
+        self._settling = Settling(self._logger)
         self._has_lapsed = False
         self._is_blind = False
         self._held = 0
@@ -133,6 +133,17 @@ class ShardLeases:
         """Whether it is ours to deliver to the publishers and to prune the log."""
         return bool(self._duties.numbers)
 
+    @property
+    def instances(self) -> list[Instance]:
+        """All that are there, in the order in which they joined: we as we are now, others as of our last beat."""
+        ourselves = replace(self._document(), order=self._membership.order)
+        return sorted([*self._membership.others, ourselves], key=lambda each: (each.order, each.instance))
+
+    @property
+    def silent_for(self) -> float:
+        """For how many seconds we have not heard of the others; infinity before the first time."""
+        return self._membership.silent_for
+
     def covers(self, shard: int, started: float) -> bool:
         return self._shards.covers(shard, started)
 
@@ -147,9 +158,9 @@ class ShardLeases:
         """Call `tell` after `shards` or `has_duties` has changed."""
         self._tells.append(tell)
 
-    def before_release(self, settle: Callable[[frozenset[int]], Awaitable[None]]) -> None:
+    def before_release(self, settle: Settle) -> None:
         """Await `settle`, for a second at most, with shards that `shards` has no more, before we give them away."""
-        self._settles.append(settle)
+        self._settling.add(settle)
 
     def tell_of_sight(self, sees: bool) -> None:  # noqa: FBT001  the one thing that is told
         """Tell the others whether we see: while we do not and somebody does, our shards are theirs."""
@@ -168,7 +179,7 @@ class ShardLeases:
         self._heartbeat.is_leaving = True
         self._duties.quota = len(self._duties.numbers)
         leaving = self._shards.set_all_aside()
-        await asyncio.gather(self._leave(), self._settle(leaving))
+        await asyncio.gather(self._leave(), self._settling.of(leaving))
         self._claims.disclaim(leaving)
         await self._shards.aclose(_END_WITHIN)
 
@@ -207,20 +218,11 @@ class ShardLeases:
             tasks.create_task(self._heartbeat.contain(lambda: self._release(surplus)))
 
     async def _release(self, shards: frozenset[int]) -> None:
-        await self._settle(shards)
+        await self._settling.of(shards)
         self._claims.disclaim(shards)
         self._takeovers.lost(shards, self._monotonic())
         await self._shards.give_back(shards, self._heartbeat.patience)
         self._logger.info("shards given back", shards=len(shards))
-
-    async def _settle(self, shards: frozenset[int]) -> None:
-        """What is decided about them is to be in the log before anybody else decides. While it is, we renew them."""
-        for settle in self._settles if shards else ():
-            try:
-                async with asyncio.timeout(_SETTLE_WITHIN):
-                    await settle(shards)
-            except Exception as error:  # noqa: BLE001  whoever settles must not keep the shards from the others
-                self._logger.warning("shards are given away unsettled", shards=len(shards), err=repr(error))
 
     def _on_loss(self, shards: frozenset[int]) -> None:
         lease, now = self._heartbeat.lease, self._monotonic()
