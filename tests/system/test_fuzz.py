@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,6 +25,14 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).parents[2]
 INPUTS = 20_000
 SEEDS = (b"game-7", b'{"a": [1, 2]}')
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _the_tests_are_nothing_to_look_through() -> Iterator[None]:
+    """A campaign collects garbage three times a target: without this it goes through all of pytest each time."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def fuzzed(*arguments: str) -> subprocess.CompletedProcess[str]:
