@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.servers import nats_fixtures
+from tests.surfaces.few_instances import JOINED, FewInstances
 from tests.surfaces.live_engine import LiveEngine
 from tests.surfaces.program import (
     QUICK,
@@ -21,6 +25,8 @@ from tests.surfaces.program import (
     written_games,
 )
 from tests.surfaces.terminal_session import OpenTerminal
+
+from healthprobe.surfaces.cluster import cluster_table
 
 nats_server = nats_fixtures.nats_server
 prefix = nats_fixtures.prefix
@@ -142,6 +148,14 @@ def test_people_see_a_table(
     assert " 256 " in row
     assert " 30 " in row
     assert max(len(line) for line in shown.lines) <= 80
+
+
+def test_who_is_blind_is_marked_in_the_table() -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(cluster_table(FewInstances().instances, JOINED + timedelta(hours=1)))
+    rows = [line for line in console.export_text().splitlines() if "node-" in line]
+    assert ["is blind" in row for row in rows] == [False, False, True]
+    assert "43 expired 30m 0s ago" in rows[0]
 
 
 def test_a_run_waits_for_a_cluster_that_is_away_and_can_be_ended_meanwhile(program: Program, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 import uvloop
 from rich.table import Table
+from rich.text import Text
 
 from healthprobe.domain.instance import Instance, unwatched_shards
 from healthprobe.surfaces import terminal
@@ -58,7 +59,7 @@ def cluster_table(found: Sequence[Instance], now: datetime) -> Table:
     )
     for each in found:
         shown.add_row(
-            terminal.printable(each.instance),
+            _name(each),
             terminal.lasted(now - each.started_at),
             f"{len(each.shards)}",
             f"{each.games:,}",
@@ -67,6 +68,11 @@ def cluster_table(found: Sequence[Instance], now: datetime) -> Table:
             terminal.cut_to_fit(_last_takeover(each, now)),
         )
     return shown
+
+
+def _name(instance: Instance) -> Text:
+    name = Text(terminal.printable(instance.instance))
+    return name.append(" is blind", style=terminal.FAILED) if instance.blind else name
 
 
 def _last_takeover(instance: Instance, now: datetime) -> str:

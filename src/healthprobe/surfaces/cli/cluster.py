@@ -23,8 +23,9 @@ def cluster(cluster: Cluster, as_json: options.Json = False) -> None:
     """Show the instances that share a fleet; exit 1 if a shard is watched by nobody.
 
     With --json, or where standard output is not a terminal: one object a line,
-    with instance, host, pid, started_at, shards, games, duties,
-    oldest_renewal_s, newest_renewal_s and last_takeover.
+    with instance, host, pid, started_at, shards, games, duties, blind,
+    oldest_renewal_s, newest_renewal_s and last_takeover. A run that listens
+    answers the same at /api/cluster.
 
     Example: [b]healthprobe cluster --cluster nats://n1,n2,n3[/b]
     """
