@@ -22,6 +22,7 @@ from tests.surfaces.program import (
     Started,
     documents,
     next_document,
+    next_log_line,
     written_games,
 )
 from tests.surfaces.terminal_session import OpenTerminal
@@ -39,10 +40,10 @@ Instances = Callable[[], list[Document]]
 
 
 @pytest.fixture
-def start(engine: LiveEngine, program: Program, nats_url: str, tmp_path: Path) -> Callable[[], Started]:
-    """Starts one more instance."""
+def start(engine: LiveEngine, program: Program, nats_url: str, tmp_path: Path) -> Callable[..., Started]:
+    """Starts one more instance, with these arguments besides."""
     records = written_games(tmp_path, GAMES, engine.endpoint)
-    return lambda: program.start(*QUICK, "--cluster", nats_url, "--lease", "1s", "--records", records)
+    return lambda *more: program.start(*QUICK, "--cluster", nats_url, "--lease", "1s", "--records", records, *more)
 
 
 @pytest.fixture
@@ -134,6 +135,18 @@ def test_a_cluster_has_as_many_shards_as_it_was_made_with(
     command_line(*QUICK, "--cluster", f"{nats_url}&shards=5", "--records", records)
     assert command_line.code == 2
     assert "its log was made with 4 shards, and keeps them for ever" in command_line.err[-1]
+
+
+def test_an_instance_that_judges_by_another_rule_is_told_of(
+    start: Callable[..., Started], instances: Instances
+) -> None:
+    start()
+    wait_for_shares(instances, 256)
+    other = start("--confirm", "50ms")
+    while (line := next_log_line(other))["msg"] != "another instance judges by another rule":
+        pass
+    assert line["theirs"] == "--interval 150ms --timeout 100ms --failures 2"
+    assert line["ours"] == "--interval 150ms --timeout 100ms --failures 2 --confirm 50ms"
 
 
 def test_people_see_a_table(

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-import doctest
-from types import ModuleType
-
 import pytest
 
-from healthprobe.surfaces import durations, naming, terminal
 from healthprobe.surfaces.naming import notification_name, publisher_name, scheme_of, shown
-
-
-@pytest.mark.parametrize("module", [durations, naming, terminal])
-def test_every_example_in_a_docstring_gives_what_it_says(module: ModuleType) -> None:
-    results = doctest.testmod(module)
-    assert results.attempted > 0
-    assert results.failed == 0
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.domain.policy import FlapRule
+from healthprobe.domain.policy import FlapRule, Policy
 from healthprobe.surfaces.rules import parse_count, parse_flap, parse_share
+from healthprobe.surfaces.settings import Settings
 
 
 @pytest.mark.parametrize(("text", "share"), [("50%", 0.5), ("12.5%", 0.125), ("99.9%", 0.999), ("0.1%", 0.001)])
@@ -49,6 +50,15 @@ def test_so_many_in_a_time_are_a_rule_for_flapping() -> None:
 def test_a_count_is_a_whole_number_above_zero(text: str) -> None:
     with pytest.raises(ValueError, match="such as 2"):
         parse_count(text)
+
+
+def test_the_rule_of_a_run_is_written_as_the_options_that_make_it() -> None:
+    assert Settings().rule == "--interval 5s --timeout 2s --failures 3"
+    policy = Policy(successes=2, confirm=0.25, grace=30.0, flap=FlapRule(6, 3600.0), hold=0.125)
+    assert Settings(policy=policy, failures=1, identity_header="X-Game-ID").rule == (
+        "--interval 5s --timeout 2s --failures 1 --successes 2 --confirm 250ms --grace 30s --flap 6/1h --hold 12.5% "
+        "--identity-header X-Game-ID"
+    )
 
 
 @given(st.text())

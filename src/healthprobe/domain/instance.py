@@ -26,7 +26,7 @@ class Instance:
 
     `order` grows with the order of joining. `epochs` are those of its claims to `shards`, in their order. Renewals are
     the ages, in seconds, of the oldest and the newest renewal of its leases. A `blind` one sees nothing, and is to have
-    no shards as long as others see.
+    no shards as long as others see. `rule` is by what it judges, in words, and empty where it does not tell.
     """
 
     instance: str
@@ -42,6 +42,7 @@ class Instance:
     takeover: Takeover | None = None
     games: int = 0
     blind: bool = False
+    rule: str = ""
 
 
 def unwatched_shards(instances: Iterable[Instance], shards: int) -> int:

@@ -73,16 +73,18 @@ class Adapters:
     async def log(self, url: str) -> HealthEventLog:
         return await self._made(makers.LOGS, plugins.LOGS, "--log", url)
 
-    async def cluster(self, url: str, lease: float, games: Callable[[], int]) -> tuple[HealthEventLog, ShardLeases]:
+    async def cluster(
+        self, url: str, lease: float, games: Callable[[], int], rule: str
+    ) -> tuple[HealthEventLog, ShardLeases]:
         """The log of the cluster at `url`, and the leases of `lease` seconds under which it is written.
 
-        `games` tells the others how many games we watch.
+        `games` tells the others how many games we watch, and `rule` by what we judge them.
         """
         with extra("nats", "--cluster"):
             from healthprobe.adapters.nats import JetStreamLog, ShardLeases
         stream = await self.jetstream(url)
         log = await JetStreamLog.open(stream, by_claims=True)
-        leases = await ShardLeases.open(stream, log, lease=lease, games=games, logger=self.logger)
+        leases = await ShardLeases.open(stream, log, lease=lease, games=games, rule=rule, logger=self.logger)
         self.close_later(leases.aclose)
         return log, leases
 

@@ -113,7 +113,7 @@ async def _log(
     """The log, and in a cluster the leases under which it is written."""
     if settings.cluster is None:
         return await adapters.log(settings.log), None
-    return await adapters.cluster(settings.cluster, float(settings.lease), games)
+    return await adapters.cluster(settings.cluster, float(settings.lease), games, settings.rule)
 
 
 def _static_shards(settings: Settings) -> StaticShards | None:

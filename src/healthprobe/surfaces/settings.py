@@ -90,6 +90,27 @@ class Settings:
         if self.cluster is not None:
             self._check_cluster()
 
+    @property
+    def rule(self) -> str:
+        """By what it judges, as options: the same for all instances of a cluster, or it depends on who watches a game.
+
+        >>> Settings().rule
+        '--interval 5s --timeout 2s --failures 3'
+        """
+        policy, flap = self.policy, self.policy.flap
+        options: dict[str, object] = {
+            "interval": self.interval,
+            "timeout": self.timeout,
+            "failures": self.failures,
+            "successes": policy.successes if policy.successes != REFERENCE.successes else None,
+            "confirm": None if policy.confirm is None else Duration(policy.confirm),
+            "grace": Duration(policy.grace) if policy.grace else None,
+            "flap": None if flap is None else f"{flap.transitions}/{Duration(flap.within)}",
+            "hold": None if policy.hold is None else f"{100 * policy.hold:g}%",
+            "identity-header": self.identity_header,
+        }
+        return " ".join(f"--{name} {value}" for name, value in options.items() if value is not None)
+
     def _check_cluster(self) -> None:
         if self.log != self.cluster:
             raise ConfigurationError("--log: the log of a cluster is in its JetStream; leave --log out, or --cluster")

@@ -17,6 +17,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.adapters.nats.jetstream import JetStream, Refused, Unanswered
+from healthprobe.adapters.nats.leases.agreement import Agreement
 from healthprobe.adapters.nats.leases.claims import ClaimedLog, Claims
 from healthprobe.adapters.nats.leases.heartbeat import Heartbeat
 from healthprobe.adapters.nats.leases.holdings import Holdings
@@ -95,6 +96,7 @@ class ShardLeases:
         )
         self._tells: list[Callable[[], None]] = []
         self._settling = Settling(self._logger)
+        self._agreement = Agreement(ourselves.rule, self._logger)
         self._has_lapsed = False
         self._is_blind = False
         self._held = 0
@@ -108,17 +110,21 @@ class ShardLeases:
         lease: float = DEFAULT_LEASE,
         instance: str | None = None,
         games: Callable[[], int] = lambda: 0,
+        rule: str = "",
         logger: FilteringBoundLogger | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> Self:
         """Make what is missing at JetStream for leases of `lease` seconds. Nothing is held before `run`.
+
+        `rule` is by what we judge, in words that are the same for all who judge the same.
 
         Raises ConfigurationError, or LogError where trying again may help.
         """
         if lease < SHORTEST_LEASE:
             raise ConfigurationError(f"a lease of {lease:g}s is too short: give it {SHORTEST_LEASE:g}s at least")
         host, pid = socket.gethostname(), os.getpid()
-        ourselves = Instance(instance or f"{host}-{pid}-{secrets.token_hex(3)}", host, pid, _wall_time())
+        name = instance or f"{host}-{pid}-{secrets.token_hex(3)}"
+        ourselves = Instance(name, host, pid, _wall_time(), rule=rule)
         leases = cls(stream, log, lease=lease, ourselves=ourselves, games=games, logger=logger, monotonic=monotonic)
         with told_at_opening(stream):
             await leases._heartbeat.prepare(tries=_TRIES)
@@ -205,6 +211,7 @@ class ShardLeases:
         """Yield what others have claimed after us, and release what is over our share."""
         others = self._membership.others
         self._takeovers.heed(others)
+        self._agreement.heed(others)
         if superseded := self._claims.superseded(others) & self._shards.numbers:
             self._shards.drop(superseded)
             self._claims.disclaim(superseded)

@@ -1,22 +1,32 @@
-"""The worked examples in the domain's docstrings are true."""
+"""The worked examples in docstrings are true, wherever they stand."""
 
 from __future__ import annotations
 
 import doctest
 import importlib
-import pkgutil
+from pathlib import Path
 
 import pytest
 
-import healthprobe.domain
+import healthprobe
 
-MODULES = [module.name for module in pkgutil.iter_modules(healthprobe.domain.__path__, "healthprobe.domain.")]
+PACKAGE = Path(healthprobe.__file__).parent
+MODULES = [
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if ">>> " in path.read_text()
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_every_example_in_a_docstring_gives_what_it_says(name: str) -> None:
     results = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert results.attempted > 0
     assert results.failed == 0
+
+
+def test_examples_are_found_in_every_room_that_has_some() -> None:
+    assert {name.split(".")[1] for name in MODULES} >= {"domain", "adapters", "probing", "surfaces", "testing"}
 
 
 def test_the_schedule_arithmetic_is_explained_by_examples() -> None:

@@ -1,0 +1,29 @@
+"""The agreement: all instances of a cluster judge by the same rule, or somebody is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from healthprobe.domain.instance import Instance
+
+
+class Agreement:
+    """Tells once of each instance that judges by another rule than `rule`, ours.
+
+    A game's verdict would depend on who happens to watch it, and change as its shard moves.
+    """
+
+    def __init__(self, rule: str, logger: Any) -> None:
+        self._rule = rule
+        self._logger = logger
+        self._told: set[tuple[str, str]] = set()
+
+    def heed(self, others: Iterable[Instance]) -> None:
+        """These are there now. Those that tell no rule are of an older version."""
+        differing = {(each.instance, each.rule) for each in others if each.rule not in {"", self._rule}}
+        for instance, rule in sorted(differing - self._told):
+            self._logger.warning(
+                "another instance judges by another rule", other=instance, theirs=rule, ours=self._rule
+            )
+        self._told = differing

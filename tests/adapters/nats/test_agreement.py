@@ -1,0 +1,52 @@
+"""Instances that judge by different rules are told of, once each: a verdict must not depend on who watches."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from structlog.testing import LogCapture
+from tests.adapters.nats.lease_fleet import capturing_logger
+
+from healthprobe.adapters.nats.leases.agreement import Agreement
+from healthprobe.domain.instance import Instance
+
+OURS, THEIRS = "--interval 5s --timeout 2s --failures 3", "--interval 5s --timeout 2s --failures 1"
+
+
+def instance(name: str, rule: str) -> Instance:
+    return Instance(name, "host", 1, datetime(2026, 11, 25, tzinfo=UTC), rule=rule)
+
+
+def agreement() -> tuple[Agreement, LogCapture]:
+    told = LogCapture()
+    return Agreement(OURS, capturing_logger(told)), told
+
+
+def test_who_judges_by_the_same_rule_or_tells_none_is_not_told_of() -> None:
+    watched, told = agreement()
+    watched.heed([instance("b", OURS), instance("of an older version", "")])
+    assert told.entries == []
+
+
+def test_who_judges_by_another_rule_is_told_of_once_with_both_rules() -> None:
+    watched, told = agreement()
+    for _ in range(3):
+        watched.heed([instance("b", THEIRS), instance("c", OURS)])
+    assert told.entries == [
+        {
+            "event": "another instance judges by another rule",
+            "other": "b",
+            "theirs": THEIRS,
+            "ours": OURS,
+            "log_level": "warning",
+        }
+    ]
+
+
+def test_it_is_told_of_again_when_it_has_changed_or_was_away() -> None:
+    watched, told = agreement()
+    watched.heed([instance("b", THEIRS)])
+    watched.heed([instance("b", f"{THEIRS} --confirm 250ms")])
+    watched.heed([])
+    watched.heed([instance("b", THEIRS)])
+    assert [line["theirs"] for line in told.entries] == [THEIRS, f"{THEIRS} --confirm 250ms", THEIRS]
