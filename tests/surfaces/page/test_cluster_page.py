@@ -21,7 +21,7 @@ def test_the_instances_of_a_cluster_are_shown_with_what_each_has_and_does(browse
         expect(rows.nth(0)).to_contain_text("node-a-17-c0ffee")
         expect(rows.nth(0)).to_contain_text("128 shards, 60,123 games")
         expect(rows.nth(0)).to_contain_text("delivers")
-        expect(rows.nth(0)).to_contain_text("took 43 (expired)")
+        expect(rows.nth(0)).to_contain_text("took 43 shards whose lease had expired at")
         expect(rows.nth(2)).to_contain_text("blind")
         expect(page.locator("#cluster-trouble")).to_be_hidden()
         cluster.instances, cluster.silent_for = [FIRST], 75.0

@@ -3,6 +3,7 @@
 import { count, element, lasting, moment, say } from "./words.js";
 
 const READ_EVERY = 2000;
+const HOW = { start: "that nobody had", "handed over": "that were handed over", expired: "whose lease had expired" };
 
 const at = (id) => document.getElementById(id);
 
@@ -55,7 +56,7 @@ function drawn({ instance, place, started_at, shards, games, marks, blind, taken
   const has = element("span", "has", `${count(shards)} shards, ${count(games)} games`);
   const more = element("span", "more");
   more.append(...marks.map((each) => element("span", "mark", each)), "up since ", moment(started_at));
-  if (taken) more.append(`; took ${count(taken.shards)} (${taken.cause}) at `, moment(taken.at));
+  if (taken) more.append(`; took ${count(taken.shards)} shards ${HOW[taken.cause]} at `, moment(taken.at));
   item.append(name, has, more);
   return item;
 }

@@ -19,7 +19,7 @@ export function showProber(fleet) {
   read("Connections", `${count(prober.connections)} of ${count(prober.connection_limit)}`, {
     share: prober.connections / Math.max(prober.connection_limit, 1),
   });
-  read("Tick", prober.tick_overdue_s > 0 ? `late by ${lasting(prober.tick_overdue_s)}` : "on time", {
+  read("Tick", prober.tick_overdue_s >= 0.5 ? `late by ${lasting(prober.tick_overdue_s)}` : "on time", {
     isBad: prober.tick_overdue_s > prober.interval_s,
   });
   readIfAny("Sight", prober.blind_s, `blind for ${lasting(prober.blind_s)}: no canary answers`, { isBad: true });
