@@ -3,12 +3,16 @@
 import asyncio
 import time
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
-from tests.servers.nats import NatsCluster
+import trustme
+from tests.servers.nats import NatsCluster, NatsServer
+from tests.servers.ports import free_port
 
 from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.jetstream import JetStream
+from healthprobe.ports import ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -28,3 +32,33 @@ async def test_a_node_that_was_discovered_knows_who_we_are(authorization: str, c
                 await asyncio.sleep(0.02)
             await stream.client.flush()
             assert stream.is_connected
+
+
+async def test_a_server_that_speaks_no_tls_is_not_told_the_password_by_whoever_asked_for_tls() -> None:
+    told = bytearray()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.12.0","headers":true,"max_payload":1000000}\r\n')
+        told.extend(await reader.read(1000))
+        writer.close()
+
+    port = free_port()
+    async with await asyncio.start_server(serve, "127.0.0.1", port):
+        with pytest.raises(ConfigurationError, match="it does not speak TLS: give it a certificate, or write nats://"):
+            await JetStream.open(NatsAddress.of_url(f"tls://healthprobe:secret@127.0.0.1:{port}"))
+    assert bytes(told) == b""
+
+
+async def test_a_server_that_leaves_tls_to_its_clients_is_spoken_to_by_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    pem = f'"{tmp_path / "server.pem"}"'
+    with NatsServer(more=f"tls {{ cert_file: {pem}, key_file: {pem} }}\nallow_non_tls: true") as server:
+        for url, speaks_tls in (
+            (f"tls://127.0.0.1:{server.port}?ca={tmp_path / 'ca.pem'}", True),
+            (server.url(), False),
+        ):
+            async with aclosing(await JetStream.open(NatsAddress.of_url(url))):
+                [connection] = server.told("/connz")["connections"]
+                assert ("tls_version" in connection) == speaks_tls

@@ -32,6 +32,7 @@ _TRIES = 2
 
 _PING_EVERY = 2
 _NO_RESPONDERS = "503"
+_NO_TLS = "it does not speak TLS: give it a certificate, or write nats:// without ?ca= where the network is yours alone"
 _FORBIDDEN = re.compile('permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 
 
@@ -73,6 +74,17 @@ class _Questions:
                 self.done.set_result(None)
 
 
+class _Client(Client):
+    """A client that says nothing in the clear to a server which should speak TLS: passwords come right after that."""
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002
+        if initial_connection and "tls" in self.options and not info.get("tls_required"):
+            if not info.get("tls_available"):
+                raise NatsError(_NO_TLS)
+            info["tls_required"] = True  # it leaves that to its clients
+        await super()._process_info(info, initial_connection)
+
+
 class JetStream:
     """A connection to a NATS cluster. Made by `open`, ended by `aclose`; it goes on by itself when servers come back.
 
@@ -82,7 +94,7 @@ class JetStream:
 
     def __init__(self, address: NatsAddress) -> None:
         self.address = address
-        self._client = Client()
+        self._client = _Client()
         self._inbox = ""
         self._asked: dict[int, _Questions] = {}
         self._numbers = count(1)
@@ -187,6 +199,8 @@ class JetStream:
             )
         except (NatsError, OSError, TimeoutError) as error:
             trouble = self._trouble or error
+            if str(trouble) == _NO_TLS:
+                raise ConfigurationError(f"{address.name}: {_NO_TLS}") from error
             if _is_refusal(trouble):
                 raise ConfigurationError(f"{address.name} refuses the connection: {_cause(trouble)}") from error
             raise Unanswered(_cause(trouble)) from error
