@@ -76,7 +76,7 @@ async def test_it_hears_answers_and_other_instances_and_nothing_else(nats: Shipp
 
 
 async def test_a_wrong_password_is_refused_in_plain_words(nats: ShippedNats) -> None:
-    with pytest.raises(ConfigurationError, match="refuses the connection") as refused:
+    with pytest.raises(ConfigurationError, match="Violation; look at the user and the password in") as refused:
         await JetStream.open(NatsAddress.of_url(nats.url(password="guessed")))
     assert "guessed" not in str(refused.value)
 

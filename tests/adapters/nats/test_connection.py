@@ -34,18 +34,28 @@ async def test_a_node_that_was_discovered_knows_who_we_are(authorization: str, c
             assert stream.is_connected
 
 
-async def test_a_server_that_speaks_no_tls_is_not_told_the_password_by_whoever_asked_for_tls() -> None:
+@pytest.mark.parametrize(
+    ("scheme", "version", "why"),
+    [
+        ("tls", "2.12.0", "it does not speak TLS: give it a certificate, or write nats://"),
+        ("nats", "2.10.26", "it is nats-server 2.10.26: upgrade it, to 2.11 or newer"),
+        ("nats", "1.4.0-beta.2", "it is nats-server 1.4.0-beta.2: upgrade it"),
+    ],
+)
+async def test_a_server_without_the_tls_that_was_asked_for_or_too_old_is_refused_before_it_has_the_password(
+    scheme: str, version: str, why: str
+) -> None:
     told = bytearray()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b'INFO {"server_id":"x","version":"2.12.0","headers":true,"max_payload":1000000}\r\n')
+        writer.write(f'INFO {{"server_id":"x","version":"{version}","headers":true}}\r\n'.encode())
         told.extend(await reader.read(1000))
         writer.close()
 
     port = free_port()
     async with await asyncio.start_server(serve, "127.0.0.1", port):
-        with pytest.raises(ConfigurationError, match="it does not speak TLS: give it a certificate, or write nats://"):
-            await JetStream.open(NatsAddress.of_url(f"tls://healthprobe:secret@127.0.0.1:{port}"))
+        with pytest.raises(ConfigurationError, match=why):
+            await JetStream.open(NatsAddress.of_url(f"{scheme}://healthprobe:secret@127.0.0.1:{port}"))
     assert bytes(told) == b""
 
 

@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from healthprobe.adapters.nats.address import NatsAddress
+from healthprobe.adapters.nats.client import CarefulClient, UnsuitableServer
 from healthprobe.ports import ConfigurationError
 
 ANSWER_WITHIN = 5.0
@@ -32,7 +33,7 @@ _TRIES = 2
 
 _PING_EVERY = 2
 _NO_RESPONDERS = "503"
-_NO_TLS = "it does not speak TLS: give it a certificate, or write nats:// without ?ca= where the network is yours alone"
+_QUOTES = "'"
 _FORBIDDEN = re.compile('permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 
 
@@ -74,17 +75,6 @@ class _Questions:
                 self.done.set_result(None)
 
 
-class _Client(Client):
-    """A client that says nothing in the clear to a server which should speak TLS: passwords come right after that."""
-
-    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002
-        if initial_connection and "tls" in self.options and not info.get("tls_required"):
-            if not info.get("tls_available"):
-                raise NatsError(_NO_TLS)
-            info["tls_required"] = True  # it leaves that to its clients
-        await super()._process_info(info, initial_connection)
-
-
 class JetStream:
     """A connection to a NATS cluster. Made by `open`, ended by `aclose`; it goes on by itself when servers come back.
 
@@ -94,7 +84,7 @@ class JetStream:
 
     def __init__(self, address: NatsAddress) -> None:
         self.address = address
-        self._client = _Client()
+        self._client = CarefulClient()
         self._inbox = ""
         self._asked: dict[int, _Questions] = {}
         self._numbers = count(1)
@@ -199,10 +189,11 @@ class JetStream:
             )
         except (NatsError, OSError, TimeoutError) as error:
             trouble = self._trouble or error
-            if str(trouble) == _NO_TLS:
-                raise ConfigurationError(f"{address.name}: {_NO_TLS}") from error
+            if isinstance(trouble, UnsuitableServer):
+                raise ConfigurationError(f"{address.name}: {trouble}") from error
             if _is_refusal(trouble):
-                raise ConfigurationError(f"{address.name} refuses the connection: {_cause(trouble)}") from error
+                told = f"{_cause(trouble).strip(_QUOTES)}; look at the user and the password in its URL"
+                raise ConfigurationError(f"{address.name} refuses the connection: {told}") from error
             raise Unanswered(_cause(trouble)) from error
         self._client.options["max_reconnect_attempts"] = -1
         self._inbox = self._client.new_inbox()

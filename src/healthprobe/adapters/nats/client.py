@@ -1,0 +1,38 @@
+"""The client: nats-py's, with an eye on whom it speaks to, before it says anything itself."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+OLDEST = (2, 11)
+"""The version from which on nats-server has what we ask of it: values that expire one by one, and are told of then."""
+
+_NO_TLS = "it does not speak TLS: give it a certificate, or write nats:// without ?ca= where the network is yours alone"
+_VERSION = re.compile(r"(\d+)\.(\d+)")
+
+
+class UnsuitableServer(NatsError):
+    """A server that we want nothing to do with. The message says why, and what to change."""
+
+
+class CarefulClient(Client):
+    """Says nothing in the clear to a server that should speak TLS, for passwords come first; and nothing to old ones."""
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002
+        if initial_connection:
+            self._examine(info)
+        await super()._process_info(info, initial_connection)
+
+    def _examine(self, info: dict[str, Any]) -> None:
+        if "tls" in self.options and not info.get("tls_required"):
+            if not info.get("tls_available"):
+                raise UnsuitableServer(_NO_TLS)
+            info["tls_required"] = True  # it leaves that to its clients
+        version = _VERSION.match(str(info.get("version", "")))
+        if version is not None and (int(version[1]), int(version[2])) < OLDEST:
+            wanted = ".".join(map(str, OLDEST))
+            raise UnsuitableServer(f"it is nats-server {info['version']}: upgrade it, to {wanted} or newer")
