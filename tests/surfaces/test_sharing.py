@@ -45,6 +45,9 @@ def test_a_part_that_is_missing_is_watched_by_nobody(
     [
         (["--shard", "3/2"], "--shard: 3/2 is no part of a fleet: write one such as 2/5, in at most 256 parts"),
         (["--shard", "two"], "--shard: 'two' is no part of a fleet: write one such as 2/5"),
+        (["--cluster", "redis://h"], "--cluster names no NATS cluster: write one such as nats://USER:PASSWORD@HOST,"),
+        (["--cluster", "h:4222"], "--cluster names no NATS cluster: write one such as nats://USER:PASSWORD@HOST,"),
+        (["--cluster", ""], "--cluster names no NATS cluster: write one such as nats://USER:PASSWORD@HOST,"),
         (
             ["--cluster", "nats://h", "--log", "sqlite:x.db"],
             "--log: the log of a cluster is in its JetStream; leave --log out, or --cluster",

@@ -88,7 +88,7 @@ class Settings:
                 "which readers must know, or listen on 127.0.0.1"
             )
         if self.cluster is not None:
-            self._check_cluster()
+            self._check_cluster(self.cluster)
 
     @property
     def rule(self) -> str:
@@ -111,8 +111,12 @@ class Settings:
         }
         return " ".join(f"--{name} {value}" for name, value in options.items() if value is not None)
 
-    def _check_cluster(self) -> None:
-        if self.log != self.cluster:
+    def _check_cluster(self, cluster: str) -> None:
+        if not cluster.startswith(("nats:", "tls:")):
+            raise ConfigurationError(
+                "--cluster names no NATS cluster: write one such as nats://USER:PASSWORD@HOST,HOST,HOST"
+            )
+        if self.log != cluster:
             raise ConfigurationError("--log: the log of a cluster is in its JetStream; leave --log out, or --cluster")
         if self.shard is not None:
             raise ConfigurationError("--shard: the instances of a cluster share out all shards; leave one of them out")

@@ -29,6 +29,7 @@ def test_a_user_without_a_password_is_a_token() -> None:
         ("nats://n1,,n2", "it names no host or no port"),
         ("nats://n1:0", "it names no host or no port"),
         ("nats://n1/a.b", "the name of its bucket"),
+        ("nats://me:pass/word@n1", "/ ? # @ in a password percent-encoded"),
         ("nats://n1?prefix=a.b", "prefix is letters, digits"),
         ("nats://n1?prefix=a&prefix=b", "gives a name twice"),
         ("nats://n1?replicas=2", "replicas is one of"),

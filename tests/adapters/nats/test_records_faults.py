@@ -18,11 +18,13 @@ from healthprobe.adapters.nats.jetstream import JetStream
 from healthprobe.adapters.nats.records import JetStreamRecords, changes, contents, watch
 from healthprobe.adapters.nats.records.changes import Changes
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.ports import StoreError
+from healthprobe.ports import ConfigurationError, StoreError
 
 nats_server = nats_fixtures.nats_server
 nats_url = nats_fixtures.nats_url
 prefix = nats_fixtures.prefix
+nats_cluster = nats_fixtures.nats_cluster
+nats_cluster_url = nats_fixtures.nats_cluster_url
 own_nats = nats_fixtures.own_nats
 open_records = nats_records_fixtures.open_records
 open_platform = nats_records_fixtures.open_platform
@@ -228,3 +230,19 @@ async def test_what_is_away_at_the_start_may_come_and_nothing_is_listed_before(
         assert not refused.value.permanent
     finally:
         await stream.aclose()
+
+
+async def test_more_replicas_than_servers_are_no_fault_before_those_have_come(
+    nats_cluster_url: str, open_records: OpenRecords
+) -> None:
+    with pytest.raises(StoreError, match="too few of its servers are there for so many replicas") as failure:
+        await open_records(f"{nats_cluster_url}&replicas=5")
+    assert not failure.value.permanent
+
+
+async def test_a_server_without_jetstream_is_told_so(open_records: OpenRecords) -> None:
+    server = NatsServer()
+    file = server.folder / "server.conf"
+    file.write_text(file.read_text().partition("jetstream")[0])
+    with server, pytest.raises(ConfigurationError, match="runs without JetStream: start it with jetstream"):
+        await open_records(server.url())

@@ -64,6 +64,8 @@ class NatsAddress:
             raise _refusal(url, f"it cannot be read; write {FORM}") from None
         if parts.scheme not in {"nats", "tls"} or parts.fragment:
             raise _refusal(url, f"it names no NATS cluster; write {FORM}, with / ? # @ in a password percent-encoded")
+        if "@" in parts.path:
+            raise _refusal(url, f"write {FORM}, with / ? # @ in a password percent-encoded")
         given = _query(url, parts)
         bucket = unquote(parts.path.strip("/"))
         if bucket and not _BUCKET.fullmatch(bucket):

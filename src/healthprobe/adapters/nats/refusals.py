@@ -11,6 +11,9 @@ from healthprobe.ports import ConfigurationError, LogError
 NO_STREAM = 10059
 NO_MESSAGE = 10037
 NOT_DELETED = 10057
+NO_LEADER = 10008
+NOBODY_LEADS = "nobody leads its JetStream: most of its servers must run, and see each other"
+SWITCHED_OFF = "the server runs without JetStream: start it with jetstream { store_dir: … } in its configuration"
 OUTRUN = frozenset({10071, 10158, 10164})
 """Another message came first: it stands there, has the same id, or is on its way."""
 IN_PROCESS = frozenset({10158, 10164})
@@ -29,6 +32,7 @@ _FOR_GOOD = {
 _FOR_NOW = {
     10002: "our account has used up what it may store: raise its JetStream limits",
     10005: "too few of its servers are there for as many replicas: start them, or write ?replicas=1",
+    NO_LEADER: NOBODY_LEADS,
     10023: "its resources are used up: look at its disk, and at the limits of JetStream",
     10047: "its storage is full: give JetStream more of it",
     10077: "its storage is full: give JetStream more of it",
@@ -59,13 +63,10 @@ def told_at_opening(stream: JetStream) -> Iterator[None]:
         with told_plainly(stream):
             yield
     except LogError as error:
-        if error.permanent or _has_no_jetstream(stream, error.__cause__):
-            advice = str(error) if error.permanent else f"{stream.address.name}: {_SWITCHED_OFF}"
+        if error.permanent or has_no_jetstream(stream, error.__cause__):
+            advice = str(error) if error.permanent else f"{stream.address.name}: {SWITCHED_OFF}"
             raise ConfigurationError(advice) from error
         raise
-
-
-_SWITCHED_OFF = "the server runs without JetStream: start it with jetstream { store_dir: … } in its configuration"
 
 
 def _log_error(error: Exception, stream: JetStream, before: Exception | None) -> LogError:
@@ -86,7 +87,7 @@ def _log_error(error: Exception, stream: JetStream, before: Exception | None) ->
     return LogError(f"the log at {name}: {why}; {_AWAY}")
 
 
-def _has_no_jetstream(stream: JetStream, cause: BaseException | None) -> bool:
+def has_no_jetstream(stream: JetStream, cause: BaseException | None) -> bool:
     """Whether it says so itself, and has no others that might."""
     told = stream.client._server_info  # noqa: SLF001  there is no other way to ask
     return isinstance(cause, Unanswered) and not (stream.is_clustered or told.get("jetstream", False))

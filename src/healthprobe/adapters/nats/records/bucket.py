@@ -11,7 +11,15 @@ import msgspec
 
 from healthprobe.adapters.nats.jetstream import ANSWER_WITHIN, JetStream, Refused, Request, Unanswered
 from healthprobe.adapters.nats.layout import NANOSECONDS, found_or_made_stream
-from healthprobe.adapters.nats.refusals import NO_MESSAGE, NO_STREAM, OUTRUN
+from healthprobe.adapters.nats.refusals import (
+    NO_LEADER,
+    NO_MESSAGE,
+    NO_STREAM,
+    NOBODY_LEADS,
+    OUTRUN,
+    SWITCHED_OFF,
+    has_no_jetstream,
+)
 from healthprobe.ports import StoreError
 
 _MARKERS_LAST = 3600
@@ -22,13 +30,16 @@ _EXPIRES = "Nats-TTL"
 _IS_DELETED = {"KV-Operation", "Nats-Marker-Reason"}
 
 _ADVICE = {
-    10005: "too few of its servers are there for so many replicas: bring them back, or write ?replicas=1",
     10039: "JetStream is not enabled for our account: enable it there",
     NO_STREAM: "there is no such bucket: `healthprobe runtimes add`, `healthprobe run` or `nats kv add {name}` "
     "makes it",
     10074: "it is no cluster, and keeps one replica only: leave ?replicas= out, or write replicas=1",
     10077: "the bucket is full: raise its limits, or delete what is not needed",
     10109: "the bucket is sealed: nobody can edit it any more",
+}
+_FOR_NOW = {
+    10005: "too few of its servers are there for so many replicas: bring them back, or write ?replicas=1",
+    NO_LEADER: NOBODY_LEADS,
 }
 
 
@@ -117,8 +128,12 @@ class Bucket:
 
     def plain_error(self, error: Unanswered | Refused) -> StoreError:
         """`error` in one line that says what to change; permanent where no waiting helps."""
+        if has_no_jetstream(self.stream, error):
+            return StoreError(f"{self.stream.address.name}: {SWITCHED_OFF}", permanent=True)
         if isinstance(error, Unanswered):
             return StoreError(f"{self._where}: {error}; look whether the servers run, and most of them see each other")
+        if error.code in _FOR_NOW:
+            return StoreError(f"{self._where}: {_FOR_NOW[error.code]}")
         advice = _ADVICE.get(error.code, f"JetStream refuses: {error}").format(name=self.name)
         return StoreError(f"{self._where}: {advice}", permanent=error.code in _ADVICE)
 
