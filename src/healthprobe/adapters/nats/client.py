@@ -20,7 +20,7 @@ class UnsuitableServer(NatsError):
 
 
 class CarefulClient(Client):
-    """Says nothing in the clear to a server that should speak TLS, for passwords come first; and nothing to old ones."""
+    """Says nothing in the clear to a server that should speak TLS, as passwords come first; nor to old ones."""
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002
         if initial_connection:

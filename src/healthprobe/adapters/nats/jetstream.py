@@ -33,7 +33,6 @@ _TRIES = 2
 
 _PING_EVERY = 2
 _NO_RESPONDERS = "503"
-_QUOTES = "'"
 _FORBIDDEN = re.compile('permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 
 
@@ -192,8 +191,8 @@ class JetStream:
             if isinstance(trouble, UnsuitableServer):
                 raise ConfigurationError(f"{address.name}: {trouble}") from error
             if _is_refusal(trouble):
-                told = f"{_cause(trouble).strip(_QUOTES)}; look at the user and the password in its URL"
-                raise ConfigurationError(f"{address.name} refuses the connection: {told}") from error
+                told = f"{address.name} refuses the connection: {_cause(trouble)}"
+                raise ConfigurationError(f"{told}; look at the user and the password in its URL") from error
             raise Unanswered(_cause(trouble)) from error
         self._client.options["max_reconnect_attempts"] = -1
         self._inbox = self._client.new_inbox()
@@ -249,5 +248,5 @@ def _is_refusal(error: BaseException) -> bool:
 
 
 def _cause(error: BaseException) -> str:
-    told = " ".join(str(error).split()).removeprefix("nats: ")
+    told = " ".join(str(error).split()).removeprefix("nats: ").strip("'")
     return told or type(error).__name__
