@@ -196,6 +196,11 @@ class ShardTenure(Protocol):
         """Those that are ours now: the very same object as long as nothing changes."""
         ...
 
+    @property
+    def away_for(self) -> float:
+        """For how many seconds whoever gives the shards is away, so long that what we had has lapsed; else 0."""
+        ...
+
     def covers(self, shard: int, started: float) -> bool:
         """Whether `shard` was ours without a break from `started` until now."""
         ...

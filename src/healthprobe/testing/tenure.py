@@ -21,6 +21,7 @@ class ScriptedTenure:
         self.shards = frozenset(shards)
         self.count = count
         self.confirming = True
+        self.away_for = 0.0
         self.confirmed: list[frozenset[int]] = []
         self._loop = asyncio.get_running_loop()
         self._acquired_at = dict.fromkeys(self.shards, self._loop.time())

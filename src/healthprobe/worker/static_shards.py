@@ -18,6 +18,7 @@ class StaticShards:
         self.shards = shards
         self.count = count
         self.has_duties = has_duties
+        self.away_for = 0.0
 
     def covers(self, shard: int, started: float) -> bool:  # noqa: ARG002  it was ours before, and will be
         return shard in self.shards

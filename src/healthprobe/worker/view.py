@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from healthprobe.domain.hysteresis import GameState
 from healthprobe.domain.transition import Transition
+from healthprobe.ports import ShardTenure
 from healthprobe.worker.commit import Committer
 from healthprobe.worker.ledger import Ledger
 from healthprobe.worker.roster import Roster
@@ -37,6 +38,7 @@ class View:
         verdicts: Verdicts,
         watch: Watch,
         monotonic: Callable[[], float],
+        shards: ShardTenure | None = None,
     ) -> None:
         self._watchlist = watchlist
         self._ledger = ledger
@@ -44,6 +46,7 @@ class View:
         self._verdicts = verdicts
         self._watch = watch
         self._monotonic = monotonic
+        self._shards = shards
 
     @property
     def roster(self) -> Roster:
@@ -89,6 +92,11 @@ class View:
         """For how many seconds the log has not taken what it was offered; 0 while it does."""
         since = self._committer.away_since
         return 0.0 if since is None else self._monotonic() - since
+
+    @property
+    def shards_away_for(self) -> float:
+        """For how many seconds whoever gives the shards is away, while we have none; 0 while all is well."""
+        return 0.0 if self._shards is None or self._shards.shards else self._shards.away_for
 
     @property
     def tick_overdue_for(self) -> float:

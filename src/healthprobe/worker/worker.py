@@ -146,6 +146,7 @@ class Worker:
             verdicts=self._verdicts,
             watch=watch,
             monotonic=monotonic,
+            shards=shards,
         )
         if shards is not None:
             shards.on_change(self._changes.tell_of_move)

@@ -15,6 +15,7 @@ from healthprobe.surfaces.sight.cells import Delta
 from healthprobe.testing.contracts.samples import failed, recovered
 from healthprobe.testing.prober import UNAVAILABLE
 from healthprobe.testing.stage import run_for, ticks
+from healthprobe.testing.tenure import ALL_SHARDS, ScriptedTenure
 
 A_MOMENT = 0.3
 
@@ -58,6 +59,24 @@ async def test_an_incident_of_a_game_that_nobody_watches_any_more_is_not_shown()
     await refreshed(scene)
     assert not scene.sight.incidents.open
     assert scene.sight.diagnosis().told == "No game is running."
+
+
+async def test_an_instance_that_lost_its_shards_with_its_cluster_is_in_trouble_and_one_that_never_had_any_is_not() -> (
+    None
+):
+    tenure = ScriptedTenure()
+    scene = Scene({"a": HEALTHY}, shards=tenure)
+    await ticks(scene.worker, 1)
+    tenure.away_for = 20.0
+    assert scene.sight.trouble is None
+    tenure.lose(*ALL_SHARDS)
+    await ticks(scene.worker, 1)
+    await refreshed(scene)
+    told = "its cluster is away for 20s, so it has no shards and watches nothing"
+    assert scene.sight.trouble == told
+    assert scene.sight.diagnosis().told == f"The prober itself is in trouble: {told}."
+    tenure.away_for = 0.0
+    assert scene.sight.trouble is None
 
 
 async def test_what_was_seen_is_shown_while_the_log_is_away_and_that_is_the_prober_s_trouble_after_a_minute() -> None:

@@ -167,6 +167,9 @@ class Sight:
         blind = self.view.blind_for
         if blind:
             return f"no canary answers for {for_people(blind)}, so it sees nothing, and no failure counts"
+        unled = self.view.shards_away_for
+        if unled:
+            return f"its cluster is away for {for_people(unled)}, so it has no shards and watches nothing"
         away = self.view.log_away_for
         if away > MOST_LOG_AWAY:
             waiting = len(self.view.waiting)

@@ -43,7 +43,7 @@ class Heartbeat:
         heed: Callable[[asyncio.TaskGroup], None],
     ) -> None:
         self.lease = lease
-        self.began_at = monotonic()
+        self.began_at = self._heard_at = monotonic()
         self._shards = shards
         self._duties = duties
         self._membership = membership
@@ -59,6 +59,12 @@ class Heartbeat:
     def seconds(self) -> float:
         """From one beat to the next."""
         return self.lease / BEATS
+
+    @property
+    def away_for(self) -> float:
+        """For how many seconds JetStream has not done as asked, where that is longer than a lease; else 0."""
+        seconds = self._monotonic() - self._heard_at
+        return seconds if seconds > self.lease else 0.0
 
     def beat_at_once(self) -> None:
         """Tell the others what we are before the next beat is due."""
@@ -143,6 +149,7 @@ class Heartbeat:
         except TimeoutError:
             raise Unanswered(f"no answer within {self.patience:g}s") from None
         self._in_doubt = False
+        self._heard_at = self._monotonic()
         if not self.is_leaving:
             self._shards.quota = self._membership.share
             self._heed(tasks)

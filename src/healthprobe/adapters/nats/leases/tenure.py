@@ -135,6 +135,10 @@ class ShardLeases:
         return self._shards.numbers
 
     @property
+    def away_for(self) -> float:
+        return self._heartbeat.away_for
+
+    @property
     def has_duties(self) -> bool:
         """Whether it is ours to deliver to the publishers and to prune the log."""
         return bool(self._duties.numbers)
