@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.domain.diagnosis import Outage, Scope, diagnosis, for_people
+from healthprobe.domain.diagnosis import Outage, Part, Scope, diagnosis, for_people
 
 HOSTS = {"10.0.0.1": 4, "10.0.0.2": 4, "10.0.0.3": 4}
 
@@ -25,6 +25,14 @@ def test_what_failed_lately_or_was_not_asked_yet_is_told_where_nothing_is_down()
     assert diagnosis(12, HOSTS, [], failing=2).told == "No engine of 12 is down; 2 failed lately."
     told = diagnosis(1_200, HOSTS, [], failing=2, unknown=1_000)
     assert (told.scope, told.told) == (Scope.NONE, "No engine of 1,200 is down; 2 failed lately, 1,000 not asked yet.")
+
+
+def test_who_watches_a_part_of_the_fleet_says_how_large_it_is() -> None:
+    down = [Outage("chess-1", "a", 252.0)]
+    told = diagnosis(3, {"a": 3}, down, part=Part(86, 256)).told
+    assert told == "1 of 3 engines is down: chess-1, for 4m12s; watched here are 86 of 256 shards."
+    assert diagnosis(0, {}, [], part=Part(2, 256)).told == "No game is in the 2 of 256 shards that are watched here."
+    assert diagnosis(3, {"a": 3}, down, part=Part(256, 256)) == diagnosis(3, {"a": 3}, down)
 
 
 def test_one_engine_is_named_with_the_time_it_is_down() -> None:

@@ -37,6 +37,18 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """So many `shards` of all the shards that there are are watched here."""
+
+    shards: int
+    of: int
+
+    @property
+    def is_whole(self) -> bool:
+        return self.shards == self.of
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """`told` is one sentence for whoever is woken by it."""
 
@@ -52,10 +64,12 @@ def diagnosis(
     *,
     failing: int = 0,
     unknown: int = 0,
+    part: Part | None = None,
 ) -> Diagnosis:
     """What is the matter with a fleet of so many games, so many of them on each host, of which these are down.
 
-    `failing` are those that failed lately and are not down, `unknown` those that were not asked yet.
+    `failing` are those that failed lately and are not down, `unknown` those that were not asked yet. Where others watch
+    the rest, it is told which `part` of the fleet that is: elsewhere more may be down.
 
     Where the prober itself is in trouble that is told first: then nothing it says of engines is worth much.
 
@@ -63,16 +77,21 @@ def diagnosis(
     'All 3 engines answer.'
     >>> diagnosis(3, {"a": 2, "b": 1}, [Outage("chess-1", "a", 252.0)]).told
     '1 of 3 engines is down: chess-1, for 4m12s.'
+    >>> diagnosis(3, {"a": 2, "b": 1}, [], part=Part(86, 256)).told
+    'All 3 engines answer; watched here are 86 of 256 shards.'
     >>> diagnosis(3, {"a": 2, "b": 1}, [Outage("chess-1", "a"), Outage("chess-2", "a")]).scope
     <Scope.HOST: 'host'>
     """
     if prober_trouble is not None:
         return Diagnosis(Scope.PROBER, f"The prober itself is in trouble: {prober_trouble}.")
+    if not games and part is not None and not part.is_whole:
+        return Diagnosis(Scope.NONE, f"No game is in the {part.shards} of {part.of} shards that are watched here.")
     if not games:
         return Diagnosis(Scope.NONE, "No game is running.")
-    if not outages:
-        return Diagnosis(Scope.NONE, _of_calm(games, failing, unknown))
-    return _of_outage(games, on_host, outages)
+    found = _of_outage(games, on_host, outages) if outages else Diagnosis(Scope.NONE, _of_calm(games, failing, unknown))
+    if part is not None and not part.is_whole:
+        return Diagnosis(found.scope, f"{found.told[:-1]}; watched here are {part.shards} of {part.of} shards.")
+    return found
 
 
 def for_people(seconds: float) -> str:

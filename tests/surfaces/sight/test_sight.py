@@ -61,6 +61,18 @@ async def test_an_incident_of_a_game_that_nobody_watches_any_more_is_not_shown()
     assert scene.sight.diagnosis().told == "No game is running."
 
 
+async def test_an_instance_says_that_it_watches_a_part_of_the_fleet() -> None:
+    tenure = ScriptedTenure([*range(255)])
+    scene = Scene({"a": HEALTHY, "b": HEALTHY}, shards=tenure)
+    await ticks(scene.worker, 1)
+    await refreshed(scene)
+    assert scene.sight.diagnosis().told == "All 2 engines answer; watched here are 255 of 256 shards."
+    tenure.give(255)
+    await ticks(scene.worker, 1)
+    await refreshed(scene)
+    assert scene.sight.diagnosis().told == "All 2 engines answer."
+
+
 async def test_an_instance_that_lost_its_shards_with_its_cluster_is_in_trouble_and_one_that_never_had_any_is_not() -> (
     None
 ):

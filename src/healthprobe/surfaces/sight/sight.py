@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from healthprobe.domain.condition import Condition
-from healthprobe.domain.diagnosis import Diagnosis, Outage, diagnosis, for_people
+from healthprobe.domain.diagnosis import Diagnosis, Outage, Part, diagnosis, for_people
 from healthprobe.domain.hysteresis import Standing
 from healthprobe.domain.instance import Instance
 from healthprobe.domain.shard import shard_of
@@ -179,6 +179,7 @@ class Sight:
 
     def diagnosis(self, outages: Sequence[Outage] | None = None) -> Diagnosis:
         """What is the matter with the fleet, in a sentence; `outages` spares looking for them again."""
+        roster = self.view.roster
         return diagnosis(
             len(self.cells),
             self.cells.on_host,
@@ -186,6 +187,7 @@ class Sight:
             self.trouble,
             failing=self.count_of(Condition.FAILING),
             unknown=self.count_of(Condition.UNKNOWN),
+            part=None if roster.shards is None else Part(len(roster.shards), roster.shard_count),
         )
 
     def count_of(self, condition: Condition) -> int:
