@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from tests.adapters.nats.lease_fleet import PATIENCE, Fleet, Member, have, until
 from tests.servers import nats_fixtures
-from tests.servers.nats import NatsServer
+from tests.servers.nats import NatsCluster, NatsServer
 from tests.servers.proxy import CuttingProxy
 
 from healthprobe.adapters.nats.address import NatsAddress
@@ -180,4 +180,25 @@ async def test_servers_that_cannot_be_asked_are_told_in_one_line(nats_server: Na
         proxy.refuse()
         with pytest.raises(LogError, match=r"\A[^\n]*nats://127[^\n]*; look whether the servers run"):
             await instances(stream)
+        await stream.aclose()
+
+
+async def test_without_most_of_the_servers_nobody_is_called_gone() -> None:
+    with NatsCluster() as cluster:
+        async with Fleet(cluster.url()) as fleet:
+            await fleet.join("first")
+        stream = await JetStream.open(NatsAddress.of_url(cluster.url()))
+        assert await instances(stream) == []
+        leader = cluster.leader_of("health_instances")
+        for node in cluster.nodes:
+            if node is not leader:
+                node.kill()
+        told = ""
+        async with asyncio.timeout(PATIENCE):
+            while "most of its servers are away, and without them no instance can tell" not in told:
+                try:
+                    await instances(stream)
+                except LogError as error:
+                    told = str(error)
+                await asyncio.sleep(0.1)
         await stream.aclose()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from healthprobe.adapters.nats.jetstream import JetStream, Refused, Request
+from healthprobe.adapters.nats.jetstream import JetStream, Refused, Request, Unanswered
 from healthprobe.adapters.nats.layout import NANOSECONDS, ensure_stream
 from healthprobe.adapters.nats.refusals import NO_STREAM, told_plainly
 from healthprobe.adapters.nats.token import token_of
@@ -19,6 +20,9 @@ from healthprobe.domain.instance import Instance
 
 BEATS_TO_LIVE = 3
 """An instance that has told nothing for so many beats is gone."""
+
+_HEARD_WITHIN = 3
+"""Seconds within which a server hears the others of a stream, once a second, as long as they are there."""
 
 
 class _Message(msgspec.Struct):
@@ -35,7 +39,11 @@ _documents = msgspec.json.Decoder(Instance)
 
 
 class Presence:
-    """The stream in which every instance keeps its document while it renews it. Raises Unanswered and Refused."""
+    """The stream in which every instance keeps its document while it renews it. Raises Unanswered and Refused.
+
+    `is_kept` tells whether most of its servers were there at the last `read`: else nothing new can be told, and what is
+    old is forgotten, whoever is there.
+    """
 
     def __init__(self, stream: JetStream, instance: str) -> None:
         prefix = stream.address.prefix
@@ -45,6 +53,7 @@ class Presence:
         self._ours = self._subject(instance)
         self._there: Collection[str] = ()
         self._departed: set[str] = set()
+        self.is_kept = True
         self._hearing: Subscription | None = None
 
     async def prepare(self, beat: float) -> None:
@@ -76,6 +85,7 @@ class Presence:
         told = await self._stream.call(f"STREAM.INFO.{self._name}", {"subjects_filter": self._all})
         subjects: dict[str, int] = told["state"].get("subjects") or {}
         self._there = subjects.keys()
+        self.is_kept = _is_kept(told.get("cluster") or {})
         api = f"$JS.API.STREAM.MSG.GET.{self._name}"
         requests = [Request(api, msgspec.json.encode({"last_by_subj": subject})) for subject in subjects]
         return _in_order(await self._stream.ask(requests))
@@ -115,12 +125,23 @@ class Presence:
 async def instances(stream: JetStream) -> list[Instance]:
     """The instances that are there, in the order in which they joined; we are none of them. Raises LogError."""
     with told_plainly(stream):
+        presence = Presence(stream, "")
         try:
-            return await Presence(stream, "").read()
+            found = await presence.read()
         except Refused as refusal:
             if refusal.code == NO_STREAM:
                 return []
             raise
+        if not found and not presence.is_kept:
+            raise Unanswered("most of its servers are away, and without them no instance can tell that it is there")
+        return found
+
+
+def _is_kept(cluster: Mapping[str, Any]) -> bool:
+    """Whether who tells this leads the stream, and hears most of those who keep it."""
+    replicas = cluster.get("replicas") or ()
+    silent = sum(1 for each in replicas if each.get("offline") or each["active"] > _HEARD_WITHIN * NANOSECONDS)
+    return not replicas or ("leader" in cluster and 2 * silent <= len(replicas))
 
 
 def _in_order(answers: Sequence[bytes]) -> list[Instance]:
