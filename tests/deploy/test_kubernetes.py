@@ -109,6 +109,14 @@ def test_ports_are_those_of_the_configuration() -> None:
     assert {port["port"] for rule in allowed for port in rule["ports"]} == set(ports)
 
 
+def test_whoever_has_the_label_reaches_the_page_and_the_metrics_of_an_instance_and_nobody_else() -> None:
+    [listens] = container_of("healthprobe")["ports"]
+    assert environment_of("healthprobe")["HEALTHPROBE_LISTEN"]["value"].endswith(f":{listens['containerPort']}")
+    [rule] = called("NetworkPolicy", "healthprobe")["spec"]["ingress"]
+    assert rule["ports"] == [{"port": listens["name"]}]
+    assert rule["from"] == [{"podSelector": {"matchLabels": {"healthprobe": "reader"}}}]
+
+
 def test_every_node_of_nats_is_named_and_no_other() -> None:
     nodes = [f"nats-{number}.nats" for number in range(called("StatefulSet", "nats")["spec"]["replicas"])]
     assert re.findall(r"@([\w.-]+):6222", environment_of("nats")["NATS_ROUTES"]["value"]) == nodes
