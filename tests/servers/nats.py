@@ -19,6 +19,7 @@ from tests.servers.ports import free_port
 from tests.servers.redis import end_with_parent
 
 _PATIENCE = 60.0
+_MORE = "# reloaded\n"
 
 
 class NatsServer:
@@ -97,6 +98,12 @@ class NatsServer:
         """What its monitoring page tells. Raises OSError."""
         with urlopen(f"http://127.0.0.1:{self.monitor}{path}", timeout=1.0) as answer:
             return json.load(answer)
+
+    def reload(self, more: str) -> None:
+        """SIGHUP, with `more` in its configuration; what an earlier one had more is gone."""
+        config = self.folder / "server.conf"
+        config.write_text(f"{config.read_text().partition(_MORE)[0]}{_MORE}{more}\n")
+        self._signal(signal.SIGHUP)
 
     def stop(self) -> None:
         """End it in order, as an administrator does."""

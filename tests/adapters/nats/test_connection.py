@@ -1,4 +1,4 @@
-"""A connection outlives the node that it began with, also where it knows the others by that node's word alone."""
+"""A connection outlives the node that it began with, and whatever a node says as it hangs up."""
 
 import asyncio
 import time
@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 import trustme
+from tests.servers import nats_fixtures
 from tests.servers.nats import NatsCluster, NatsServer
 from tests.servers.ports import free_port
 
 from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.jetstream import JetStream
 from healthprobe.ports import ConfigurationError
+
+own_nats = nats_fixtures.own_nats
 
 
 @pytest.mark.parametrize(
@@ -72,3 +75,19 @@ async def test_a_server_that_leaves_tls_to_its_clients_is_spoken_to_by_tls(tmp_p
             async with aclosing(await JetStream.open(NatsAddress.of_url(url))):
                 [connection] = server.told("/connz")["connections"]
                 assert ("tls_version" in connection) == speaks_tls
+
+
+async def test_a_connection_that_was_one_too_many_comes_back_when_there_is_room_again(own_nats: NatsServer) -> None:
+    address = NatsAddress.of_url(own_nats.url())
+    async with aclosing(await JetStream.open(address)) as one, aclosing(await JetStream.open(address)) as other:
+        own_nats.reload("max_connections: 1")
+        deadline = time.monotonic() + 20
+        while one.is_connected and other.is_connected:
+            assert time.monotonic() < deadline, "nobody was let go"
+            await asyncio.sleep(0.02)
+        own_nats.reload("max_connections: 2")
+        while not (one.is_connected and other.is_connected):
+            assert time.monotonic() < deadline, "who was let go has given up for good"
+            await asyncio.sleep(0.02)
+        for stream in (one, other):
+            assert await stream.call("INFO")

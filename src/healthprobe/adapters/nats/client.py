@@ -1,4 +1,4 @@
-"""The client: nats-py's, with an eye on whom it speaks to, before it says anything itself."""
+"""The client: nats-py's, with an eye on whom it speaks to, and one that lasts until we close it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ OLDEST = (2, 11)
 
 _NO_TLS = "it does not speak TLS: give it a certificate, or write nats:// without ?ca= where the network is yours alone"
 _VERSION = re.compile(r"(\d+)\.(\d+)")
+_FORBIDDEN = "permissions violation"
 
 
 class UnsuitableServer(NatsError):
@@ -20,12 +21,25 @@ class UnsuitableServer(NatsError):
 
 
 class CarefulClient(Client):
-    """Says nothing in the clear to a server that should speak TLS, as passwords come first; nor to old ones."""
+    """Says nothing in the clear to a server that should speak TLS, as passwords come first; nor to old ones.
+
+    It ends when it is closed, and not before. Where a server says an error and hangs up (too many connections,
+    credentials that have expired or are not known any more), nats-py closes itself for good. What the server said may
+    be mended a minute later.
+    """
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002
         if initial_connection:
             self._examine(info)
         await super()._process_info(info, initial_connection)
+
+    async def _process_err(self, err_msg: str) -> None:
+        if _FORBIDDEN in err_msg:  # it costs one request, and not the connection
+            await super()._process_err(err_msg)
+            return
+        error = NatsError("nats: " + err_msg.strip("'"))
+        await self._error_cb(error)
+        await self._process_op_err(error)
 
     def _examine(self, info: dict[str, Any]) -> None:
         if "tls" in self.options and not info.get("tls_required"):

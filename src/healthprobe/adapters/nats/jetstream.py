@@ -13,7 +13,6 @@ from itertools import count
 from typing import Any, Self
 
 import msgspec
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
@@ -101,7 +100,7 @@ class JetStream:
         return stream
 
     @property
-    def client(self) -> Client:
+    def client(self) -> CarefulClient:
         """The client, for subscriptions."""
         return self._client
 
