@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -91,6 +92,32 @@ async def test_newcomers_that_hang_delay_nobody() -> None:
     for number in range(50):
         phase = spread_window(5.0, 2.0).phase(fraction_of(f"g{number}"))
         assert all(abs(turn % 5.0 - phase) < 0.05 for turn in began(stage, f"g{number}"))
+
+
+async def test_a_newcomer_that_hangs_keeps_none_waiting_that_starts_after_it() -> None:
+    stage = Stage(a=HEALTHY)
+    stage.prober.script("slow", SILENT)
+    worker = Worker(**stage.arguments())
+    running = asyncio.ensure_future(run_for(20.0, worker.run()))
+    await asyncio.sleep(6.4)
+    for game_id in ("slow", "b"):
+        stage.records.put(game(game_id))
+        worker.refresh()
+        await asyncio.sleep(0.3)
+    await running
+    assert 6.7 <= began(stage, "b")[0] < 6.9
+
+
+async def test_where_very_many_newcomers_hang_none_is_asked_twice_within_half_an_interval() -> None:
+    stage = Stage(a=HEALTHY)
+    newcomers = [f"new{number}" for number in range(400)]
+    for game_id in newcomers:
+        stage.prober.script(game_id, SILENT)
+    await run_and_edit(stage, 6.0, *(("put", game_id) for game_id in newcomers), seconds=40.0, max_concurrency=1000)
+    for game_id in newcomers:
+        turns = began(stage, game_id)
+        assert turns[0] < 6.0 + 2.5 + 5.0
+        assert min(later - sooner for sooner, later in pairwise(turns)) > 2.4
 
 
 async def test_a_newcomer_that_fails_is_told_after_as_many_failures_as_any_other() -> None:
