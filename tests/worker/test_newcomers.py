@@ -144,6 +144,22 @@ async def test_a_newcomer_does_not_wait_long_for_a_log_that_is_silent() -> None:
     assert 6.4 <= began(stage, "b")[0] < 7.0
 
 
+async def test_games_that_start_one_after_the_other_do_not_wait_for_each_other_where_the_log_takes_its_time() -> None:
+    stage = Stage(a=HEALTHY)
+    worker = Worker(**stage.arguments())
+    running = asyncio.ensure_future(run_for(30.0, worker.run()))
+    await asyncio.sleep(6.0)
+    stage.log.delay = 0.3
+    put_at: dict[str, float] = {}
+    for number in range(20):
+        put_at[f"new{number}"] = asyncio.get_running_loop().time()
+        stage.records.put(game(f"new{number}"))
+        worker.refresh()
+        await asyncio.sleep(0.47)
+    await running
+    assert all(began(stage, game_id)[0] < at + 1.0 for game_id, at in put_at.items())
+
+
 async def test_a_store_that_tells_of_changes_all_the_time_is_listed_a_few_times_a_second() -> None:
     stage = Stage(a=HEALTHY)
     worker = Worker(**stage.arguments())

@@ -13,7 +13,8 @@ from healthprobe.worker.watchlist import Watchlist
 _BETWEEN_TAKEOVERS = 0.1
 _REST = 4.0
 """The least time, in seconds, between two takeovers in the middle of a tick, and how much longer it is than the last of
-them took: where games start all the time, a long list is gone through once a second and not a hundred times."""
+them took, without what the log took: where games start all the time, a long list is gone through once a second and not
+a hundred times."""
 
 _NEWCOMERS_WAIT = 0.5
 """How long, in seconds, games that start wait at most until the log has told of them: nothing is decided before."""
@@ -42,6 +43,7 @@ class Changes:
         self._tell_of = tell_of
         self._patience = min(patience, _NEWCOMERS_WAIT)
         self._monotonic = monotonic
+        self._log_took = 0.0
         self._news = News()
         self._moves = News()
 
@@ -59,16 +61,19 @@ class Changes:
         while True:
             await self._news.heard()
             heard_at = self._monotonic()
+            self._log_took = 0.0
             try:
                 await self._take_over()
             except Exception as error:  # noqa: BLE001  the next tick takes it over
                 self._tell_of(error)
-            rest = _REST * (self._monotonic() - heard_at)
+            rest = _REST * (self._monotonic() - heard_at - self._log_took)
             await asyncio.sleep(_BETWEEN_TAKEOVERS)
             await self._moves.pause(rest)
 
     async def _take_over(self) -> None:
         change = await self._watchlist.update()
         if change.newcomers:
+            asked_at = self._monotonic()
             await self._committer.offer_within(self._patience)
+            self._log_took = self._monotonic() - asked_at
         self._go_on_with(change)
