@@ -12,8 +12,8 @@ from healthprobe.domain.event import EventType
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.testing.clock import FIRST_INSTANT
 from healthprobe.testing.memory import MemoryLog
-from healthprobe.testing.prober import UNAVAILABLE, Answer
-from healthprobe.testing.stage import Stage, run_for, ticks
+from healthprobe.testing.prober import UNAVAILABLE, Answer, Script
+from healthprobe.testing.stage import Stage, game, run_for, ticks
 from healthprobe.worker.worker import Worker
 
 FAILED = ("a", "probe_failed", 3)
@@ -224,3 +224,18 @@ async def test_a_transition_that_the_log_will_never_take_keeps_no_other_out_and_
     await ticks(worker, 1)
     assert stage.log.events[-1].game_id == "game_2"
     assert stage.log.events[-1].details.as_document()["consecutive_failures"] == 3
+
+
+async def test_a_log_that_is_busy_with_much_is_not_said_to_be_away_because_a_game_starts() -> None:
+    answers: dict[str, Script] = {f"g{number}": [HEALTHY, UNAVAILABLE] for number in range(5000)}
+    stage = Stage(**answers)
+    worker = Worker(**stage.arguments(failures_threshold=1, max_concurrency=5000))
+    running = asyncio.ensure_future(run_for(20.0, worker.run()))
+    await asyncio.sleep(4.9)
+    stage.log.delay = 0.4
+    await asyncio.sleep(3.2)
+    stage.records.put(game("new"))
+    worker.refresh()
+    await running
+    assert len(stage.log.events) == 5000
+    assert stage.lines_of("publish health event") == []

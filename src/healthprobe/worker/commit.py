@@ -55,6 +55,7 @@ class Committer:
         self._wanted = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self.away_since: float | None = None
+        self._answered_at = float("-inf")
         self._offering: asyncio.Task[bool] | None = None
 
     def wake(self) -> None:
@@ -84,12 +85,16 @@ class Committer:
         return True
 
     async def offer_within(self, seconds: float) -> None:
-        """As `offer`, but without waiting longer than `seconds`: a log that hangs is a log that is away."""
+        """As `offer`, but without waiting longer than `seconds`: a log that hangs is a log that is away.
+
+        One that is busy with much that was decided before us answers, now and then, and is not away.
+        """
         if self.away_since is None:
+            asked_at = self._monotonic()
             if self._offering is None or self._offering.done():
                 self._offering = asyncio.create_task(self.offer())
             await asyncio.wait({self._offering}, timeout=seconds)
-            if not self._offering.done():
+            if not self._offering.done() and self._answered_at < asked_at:
                 self._tell_that_it_is_away(LogError(f"the log has not answered for {seconds:g}s"))
         if self._ledger.unread:
             self.wake()
@@ -130,6 +135,7 @@ class Committer:
                 refused.update(doubtful)
                 if ours:
                     refused.update(await self._appender.append(ours, doubtful=self.away_since is not None))
+                    self._answered_at = self._monotonic()
             for refusal in refused.values():
                 raise refusal
             self._tell_that_it_is_back()
@@ -137,6 +143,7 @@ class Committer:
     async def _read_back(self) -> None:
         while unread := dict(islice(self._ledger.unread.items(), _QUESTION)):
             last_events = await self._log.last_events(unread)
+            self._answered_at = self._monotonic()
             for game_id, admission in unread.items():
                 if self._ledger.unread.get(game_id) == admission:
                     self._ledger.settle(game_id, last_events.get(game_id))
