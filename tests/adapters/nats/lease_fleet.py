@@ -46,6 +46,7 @@ class FleetLog:
 
     async def claim(self, shards: Collection[int]) -> Collection[int]:
         if self._door.closed:
+            self._door.refusals += 1
             raise LogError("the door is closed")
         claimed = await self._log.claim(frozenset(shards) - self._door.withheld)
         self._door.claims.append((self._name, frozenset(claimed)))
@@ -71,6 +72,7 @@ class Door:
 
     closed: bool = False
     withheld: frozenset[int] = frozenset()
+    refusals: int = 0
     claims: list[tuple[str, frozenset[int]]] = field(default_factory=list)
 
 

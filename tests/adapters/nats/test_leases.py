@@ -171,6 +171,17 @@ async def test_shards_that_the_log_does_not_give_are_not_ours(fleet: Fleet) -> N
     await until(lambda: alone.shards == EVERY_SHARD, "it has everything")
 
 
+async def test_a_log_that_refuses_claims_at_once_is_asked_once_a_beat_and_not_all_the_time(fleet: Fleet) -> None:
+    fleet.door.closed = True
+    alone = await fleet.join("alone", lease=1.0)
+    await until(lambda: fleet.door.refusals, "it was refused")
+    before = fleet.door.refusals
+    await asyncio.sleep(2.0)
+    assert 2 <= fleet.door.refusals - before <= 11
+    fleet.door.closed = False
+    assert await until(lambda: alone.shards == EVERY_SHARD, "it has everything") < 5
+
+
 async def test_whoever_listens_or_settles_badly_costs_nobody_a_shard(fleet: Fleet) -> None:
     async def settle(_: frozenset[int]) -> None:
         raise RuntimeError("settles badly")

@@ -127,7 +127,7 @@ class Heartbeat:
 
     async def _take_from(self, holdings: Holdings) -> None:
         while True:
-            await self.contain(lambda: holdings.take(self.patience))
+            await self.contain(lambda: holdings.take(self.patience, rest=self.seconds))
             await self.contain(lambda: holdings.ask_for_more(self.seconds))
 
     async def _renew(self) -> None:

@@ -121,8 +121,11 @@ class Holdings:
         if missing > 0:
             await self.lessor.ask_for(missing, patience)
 
-    async def take(self, within: float) -> None:
-        """Wait for what is given, and admit it, or give it back within so many seconds."""
+    async def take(self, within: float, *, rest: float = 0.0) -> None:
+        """Wait for what is given, and admit it, or give it back within so many seconds.
+
+        Where some of it is not admitted, rest for so long: it is given to us again at once, and refused again.
+        """
         grants = await self.lessor.granted()
         self.drop_lapsed()
         await self.lessor.give_back([grant for grant in grants if not self._has_room_for(grant)], within)
@@ -133,7 +136,9 @@ class Holdings:
                 admitted, _ = await asyncio.gather(self._admit(frozenset(arriving)), self._refresh(arriving, within))
             finally:
                 self._is_admitting = False
-            await self.lessor.give_back(self._conclude(arriving, admitted), within)
+            refused = self._conclude(arriving, admitted)
+            await self.lessor.give_back(refused, within)
+            await asyncio.sleep(rest if refused else 0.0)
 
     def surplus(self) -> frozenset[int]:
         """Those of ours that the quota leaves no room for: the last that came."""
