@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -25,8 +25,9 @@ class Instance:
     """What an instance tells of itself.
 
     `order` grows with the order of joining. `epochs` are those of its claims to `shards`, in their order. Renewals are
-    the ages, in seconds, of the oldest and the newest renewal of its leases. A `blind` one sees nothing, and is to have
-    no shards as long as others see. `rule` is by what it judges, in words, and empty where it does not tell.
+    the ages, in seconds, of the oldest and the newest renewal of its leases. `duties_since` grows with the order in
+    which instances took over the duties, and is 0 without any. A `blind` one sees nothing, and is to have no shards as
+    long as others see. `rule` is by what it judges, in words, and empty where it does not tell.
     """
 
     instance: str
@@ -39,10 +40,16 @@ class Instance:
     oldest_renewal: float | None = None
     newest_renewal: float | None = None
     duties: tuple[str, ...] = ()
+    duties_since: int = 0
     takeover: Takeover | None = None
     games: int = 0
     blind: bool = False
     rule: str = ""
+
+    def placed(self, place: int) -> Instance:
+        """The same, with `place` where a place is not known yet: told there for the first time."""
+        since = (self.duties_since or place) if self.duties else 0
+        return replace(self, order=self.order or place, duties_since=since)
 
 
 def unwatched_shards(instances: Iterable[Instance], shards: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -84,6 +85,23 @@ async def test_a_stream_that_somebody_removes_is_made_again(
     await stream.call(what.format(prefix))
     members.append(await fleet.join("c"))
     await until(have(members, 86, 85, 85), "all have their shares")
+
+
+@pytest.mark.parametrize("what", ["STREAM.DELETE.{}_leases", "CONSUMER.DELETE.{}_leases.duties"])
+async def test_where_two_were_given_the_relay_whoever_had_it_before_yields(
+    fleet: Fleet, stream: JetStream, prefix: str, what: str
+) -> None:
+    members = [await fleet.join(name) for name in ("a", "b")]
+    await until(have(members, 128, 128), "both have their shares")
+    await until(lambda: any(member.leases.has_duties for member in members), "somebody relays")
+    (before,) = (member for member in members if member.leases.has_duties)
+    (after,) = (member for member in members if member is not before)
+    await stream.call(what.format(prefix))
+    await until(lambda: after.leases.has_duties and not before.leases.has_duties, "the other relays alone")
+    await asyncio.sleep(2.5)
+    assert after.leases.has_duties
+    assert not before.leases.has_duties
+    assert len(before.told("duties were given to another instance")) == 1
 
 
 async def test_a_lease_of_another_length_is_the_length_for_all(fleet: Fleet, stream: JetStream, prefix: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -145,7 +144,10 @@ def _is_kept(cluster: Mapping[str, Any]) -> bool:
 
 
 def _in_order(answers: Sequence[bytes]) -> list[Instance]:
-    """What is told in `answers`. Whoever has just joined tells no order: the place of its document is its order."""
+    """What is told in `answers`. Whoever has just joined tells no order: the place of its document is its order.
+
+    The same goes for whoever has just taken over the duties.
+    """
     found = []
     for answer in answers:
         message = _answers.decode(answer).message
@@ -155,5 +157,5 @@ def _in_order(answers: Sequence[bytes]) -> list[Instance]:
             document = _documents.decode(message.data)
         except msgspec.DecodeError:
             continue
-        found.append(document if document.order else replace(document, order=message.seq))
+        found.append(document.placed(message.seq))
     return sorted(found, key=lambda each: (each.order, each.instance))

@@ -75,6 +75,12 @@ class Membership:
         return [each for each in self._present.values() if each.instance != self._ourselves.instance]
 
     @property
+    def duties_are_anothers(self) -> bool:
+        """Whether somebody has taken over, after us, the duties that we have told to have."""
+        since = self._ourselves.duties_since
+        return bool(since) and any(each.duties_since > since for each in self.others)
+
+    @property
     def share(self) -> int:
         """How many shards are ours to have: those who are blind leave them to those who see, if anybody does."""
         in_order = sorted(self._present.values(), key=lambda each: (each.order, each.instance))
@@ -83,7 +89,8 @@ class Membership:
         return fair_share(names.index(ours), len(names), self._shards) if ours in names else 0
 
     async def _tell(self, ourselves: Instance) -> None:
-        """Whoever joins does so at the place of the first document that it tells."""
-        order = self._ourselves.order
-        place = await self._presence.put(replace(ourselves, order=order))
-        self._ourselves = replace(ourselves, order=order or place)
+        """Whoever joins, or takes over the duties, does so at the place of the first document that it tells of it."""
+        before = self._ourselves
+        since = before.duties_since if ourselves.duties else 0
+        ourselves = replace(ourselves, order=before.order, duties_since=since)
+        self._ourselves = ourselves.placed(await self._presence.put(ourselves))

@@ -212,7 +212,7 @@ class ShardLeases:
         return claimed
 
     def _heed(self, tasks: asyncio.TaskGroup) -> None:
-        """Yield what others have claimed after us, and release what is over our share."""
+        """Yield what others have claimed, or were given, after us, and release what is over our share."""
         others = self._membership.others
         self._takeovers.heed(others)
         self._agreement.heed(others)
@@ -224,6 +224,9 @@ class ShardLeases:
             self._takeovers.lost(outclaimed, self._monotonic())
             self._shards.admit_again(outclaimed)
             self._logger.warning("shards were claimed without a lease, and are claimed back", shards=len(outclaimed))
+        if self._membership.duties_are_anothers and self.has_duties:
+            self._duties.drop(self._duties.numbers)
+            self._logger.warning("duties were given to another instance")
         if surplus := self._shards.surplus():
             self._shards.set_aside(surplus)
             tasks.create_task(self._heartbeat.contain(lambda: self._release(surplus)))
