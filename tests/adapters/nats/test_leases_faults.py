@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -29,6 +30,8 @@ LEASE = 1.0
 
 CUT_OFF = "leases lapsed: JetStream cannot be reached"
 STOOD_STILL = "leases lapsed: this process stood still"
+UNHEARD = "the other instances do not hear of us"
+HEARD_AGAIN = "the other instances hear of us"
 HELD_AGAIN = "leases are held again"
 
 
@@ -120,6 +123,33 @@ async def test_an_instance_that_is_cut_off_stops_before_anybody_else_begins(
         assert [line["log_level"] for line in cut_off.told(HELD_AGAIN)] == ["info"]
         assert len(cut_off.told(CUT_OFF)) == 1
         assert other.told(CUT_OFF) == []
+
+
+async def test_an_instance_that_is_given_nothing_because_nobody_hears_of_it_says_so_once(
+    fleet: Fleet, nats_server: NatsServer, prefix: str
+) -> None:
+    async with CuttingProxy(nats_server.port) as proxy:
+        other = await fleet.join("other", lease=LEASE)
+        await until(lambda: len(other.shards) == 256, "it has everything")
+        newcomer = await fleet.join("newcomer", url=nats_server.url(f"?prefix={prefix}", port=proxy.port), lease=LEASE)
+        proxy.refuse()
+        await until(lambda: newcomer.told(UNHEARD), "it says so")
+        await asyncio.sleep(2 * LEASE)
+        (line,) = newcomer.told(UNHEARD)
+        assert (line["log_level"], line["shards"]) == ("warning", 0)
+        await proxy.accept()
+        await until(have([other, newcomer], 128, 128), "both have their shares")
+        await until(lambda: newcomer.told(HEARD_AGAIN), "it says that, too")
+        assert newcomer.told(CUT_OFF) == other.told(UNHEARD) == []
+
+
+async def test_a_user_who_may_not_tell_of_itself_is_told_so(fleet: Fleet, prefix: str) -> None:
+    may_not = f'publish: {{ deny: ["{prefix}.instances.>"] }}'
+    users = f"authorization {{ users: [{{ user: me, password: p, permissions: {{ {may_not} }} }}] }}"
+    with NatsServer(more=users) as server:
+        mute = await fleet.join("mute", url=server.url(f"?prefix={prefix}").replace("//", "//me:p@"), lease=LEASE)
+        await until(lambda: mute.told(UNHEARD), "it says so")
+        assert f'permissions violation for publish to "{prefix}.instances.mute"' in mute.told(UNHEARD)[0]["err"]
 
 
 async def test_a_short_silence_costs_nothing(fleet: Fleet, nats_server: NatsServer, prefix: str) -> None:

@@ -26,8 +26,9 @@ class Heartbeat:
     """Beats for the leases of `shards` and `duties`, which last `lease` seconds. JetStream never stops it.
 
     `document` is what we tell of ourselves. At each beat `heed` is called once it is known who is there and `shards`
-    has its quota; it may only begin things in the tasks that it is given. With `is_leaving` set it renews what we have
-    and does nothing else.
+    has its quota; it may only begin things in the tasks that it is given. `unheard` is told why, at each beat, once we
+    could not tell anything for the time of a lease, and None where we could. With `is_leaving` set it renews what we
+    have and does nothing else.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Heartbeat:
         monotonic: Callable[[], float],
         document: Callable[[], Instance],
         heed: Callable[[asyncio.TaskGroup], None],
+        unheard: Callable[[str | None], None],
     ) -> None:
         self.lease = lease
         self.began_at = self._heard_at = monotonic()
@@ -51,6 +53,8 @@ class Heartbeat:
         self._monotonic = monotonic
         self._document = document
         self._heed = heed
+        self._unheard = unheard
+        self._heard_at: float | None = None
         self.is_leaving = False
         self._in_doubt = False
         self._news = asyncio.Event()
@@ -101,7 +105,7 @@ class Heartbeat:
         await self.contain(lambda: self._membership.listen(self._news.set))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._at_every_beat(self._renew))
-            tasks.create_task(self._at_every_beat(lambda: self._attend(tasks), or_at=self._news))
+            tasks.create_task(self._at_every_beat(lambda: self._be_heard(tasks), or_at=self._news))
             for holdings in (self._shards, self._duties):
                 tasks.create_task(self._take_from(holdings))
 
@@ -136,6 +140,18 @@ class Heartbeat:
         self.began_at = self._monotonic()
         await asyncio.gather(self._shards.renew(self.patience), self._duties.renew(self.patience))
         await self._ask_for_more()
+
+    async def _be_heard(self, tasks: asyncio.TaskGroup) -> None:
+        if self._heard_at is None:
+            self._heard_at = self._monotonic()
+        try:
+            await self._attend(tasks)
+        except (Unanswered, Refused) as error:
+            if self._monotonic() >= self._heard_at + self.lease and not self.is_leaving:
+                self._unheard(str(error))
+            raise
+        self._heard_at = self._monotonic()
+        self._unheard(None)
 
     async def _attend(self, tasks: asyncio.TaskGroup) -> None:
         if self._in_doubt and not self.is_leaving:

@@ -93,11 +93,13 @@ class ShardLeases:
             monotonic=monotonic,
             document=self._document,
             heed=self._heed,
+            unheard=self._on_silence,
         )
         self._tells: list[Callable[[], None]] = []
         self._settling = Settling(self._logger)
         self._agreement = Agreement(ourselves.rule, self._logger)
         self._has_lapsed = False
+        self._is_unheard = False
         self._is_blind = False
         self._held = 0
 
@@ -246,6 +248,15 @@ class ShardLeases:
             self._has_lapsed = True
             stood_still = now - self._heartbeat.began_at > _STILL * lease
             self._logger.warning(_LAPSED[stood_still], shards=len(shards))
+
+    def _on_silence(self, why: str | None) -> None:
+        """Leases that have lapsed were told of already; whoever has none to lose says that it is given none."""
+        if why is None and self._is_unheard:
+            self._is_unheard = False
+            self._logger.info("the other instances hear of us")
+        elif why is not None and not (self._is_unheard or self._has_lapsed):
+            self._is_unheard = True
+            self._logger.warning("the other instances do not hear of us", err=why, shards=len(self._shards.numbers))
 
     def _on_change(self) -> None:
         before, self._held = self._held, len(self._shards.numbers)
