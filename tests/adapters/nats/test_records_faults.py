@@ -204,6 +204,31 @@ async def test_a_consumer_that_somebody_deleted_is_made_again(
     assert await platform.jetstream.consumers_info(f"KV_{platform.bucket}") == [], "nothing is left behind"
 
 
+async def test_games_that_are_edited_while_the_bucket_is_read_again_do_not_leave_the_list(
+    platform: Platform, open_records: OpenRecords, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = await open_records(nats_url)
+    games = [RuntimeRecord(f"game-{number}", "", "http://h:1") for number in range(2 * changes.PORTION)]
+    await watched.store.put(games)
+    begin = Changes._begin
+
+    async def begin_as_half_of_them_restart(self: Changes, within: float) -> None:
+        await begin(self, within)
+        for record in games[: changes.PORTION]:
+            await platform.put(record.game_id, "http://h:2")
+
+    monkeypatch.setattr(Changes, "_begin", begin_as_half_of_them_restart)
+    for info in await platform.jetstream.consumers_info(f"KV_{platform.bucket}"):
+        await platform.jetstream.delete_consumer(f"KV_{platform.bucket}", info.name)
+    sizes = set()
+    async with asyncio.timeout(10):
+        while list((await watched.endpoints()).values()).count("http://h:2") < changes.PORTION:
+            await watched.changed.wait()
+            watched.changed.clear()
+            sizes.add(len(await watched.endpoints()))
+    assert sizes == {len(games)}
+
+
 @pytest.mark.usefixtures("impatient")
 async def test_a_bucket_that_is_deleted_is_told_of_and_the_games_of_a_new_one_are_taken(
     platform: Platform, open_records: OpenRecords, nats_url: str

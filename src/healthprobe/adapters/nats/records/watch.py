@@ -112,9 +112,12 @@ class Watch:
             await changes.aclose()
 
     async def _read(self, changes: Changes, extent: Extent) -> None:
-        """Take the last value of each key over, and forget what is not there any more."""
+        """Take the last value of each key over, and forget what is not there any more.
+
+        A key that is edited meanwhile has its value behind all others: it is not gone before nothing is to come.
+        """
         seen: set[str] = set()
-        while changes.position < extent.last:
+        while changes.position < extent.last or changes.pending > 0:
             portion = await changes.next()
             if not portion and changes.pending == 0:
                 break  # what was changed last is gone without a marker
