@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from itertools import count
 
 import pytest
 from tests.adapters.nats.lease_fleet import Fleet, have, instance_of_its_own, until
@@ -14,6 +15,7 @@ from tests.servers.nats import NatsServer
 from tests.servers.nats_fixtures import OpenLog
 from tests.servers.proxy import CuttingProxy
 
+from healthprobe.adapters.nats.leases.instances import Instance, Presence
 from healthprobe.domain.shard import shard_of
 from healthprobe.testing.contracts.samples import failed, recovered
 
@@ -51,6 +53,25 @@ async def test_what_a_killed_instance_had_is_taken_over_a_lease_later(fleet: Fle
         await until(lambda: len(survivor.shards) == 256, "the survivor has everything")
         assert LEASE / 2 < time.monotonic() - killed < LEASE + 5
         assert survivor.leases.has_duties
+
+
+@pytest.mark.parametrize(("seconds", "of"), [(0.32, 1), (0.5, 4)], ids=["each beat is late", "each fourth is lost"])
+async def test_where_jetstream_is_slow_who_is_dead_is_gone_all_the_same(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, seconds: float, of: int
+) -> None:
+    members = [await fleet.join(name, lease=LEASE) for name in ("a", "b", "c")]
+    await until(have(members, 86, 85, 85), "all have their shares")
+    read, beats = Presence.read, count(1)
+
+    async def read_slowly(self: Presence) -> list[Instance]:
+        if next(beats) % of == 0:
+            await asyncio.sleep(seconds)
+        return await read(self)
+
+    monkeypatch.setattr(Presence, "read", read_slowly)
+    await asyncio.sleep(LEASE)
+    await members.pop().vanish()
+    assert await until(have(members, 128, 128), "the others have everything") < 10 * LEASE
 
 
 async def test_an_instance_that_stood_still_lets_go_first_of_all_and_takes_nothing_back_by_itself(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from healthprobe.adapters.nats.jetstream import JetStream
@@ -19,7 +19,8 @@ class Membership:
     """Tells what we are, and reads what the others tell. JetStream alone decides who is gone: it forgets them.
 
     Where we could not tell it anything for a while, perhaps nobody could, and all are forgotten: whoever was not heard
-    to leave is then given the time to tell again. All methods raise Unanswered and Refused.
+    to leave is then given the time to tell again, each of them once, for where JetStream is slow we are late at every
+    beat, and who is dead must be gone all the same. All methods raise Unanswered and Refused.
     """
 
     def __init__(self, stream: JetStream, ourselves: Instance, *, shards: int, monotonic: Callable[[], float]) -> None:
@@ -30,6 +31,7 @@ class Membership:
         self._present: dict[str, Instance] = {ourselves.instance: ourselves}
         self._told_at = math.inf
         self._believed_from = 0.0
+        self._missed: dict[str, float] = {}
 
     async def prepare(self, beat: float) -> None:
         """Make what is needed for members that tell something every `beat` seconds."""
@@ -41,13 +43,16 @@ class Membership:
         present = {each.instance: each for each in await self._presence.read()}
         present[ourselves.instance] = self._ourselves
         now = self._monotonic()
-        if now > self._told_at + _BEATS_OF_SILENCE * beat:
+        silence, longest = now - self._told_at, _BEATS_OF_SILENCE * beat
+        if silence > longest:
             self._believed_from = now + BEATS_TO_LIVE * beat
         self._told_at = now
         if now < self._believed_from:
-            known = {name: each for name, each in self._present.items() if not self._presence.has_departed(name)}
-            present = {**known, **present}
+            self._miss(self._present.keys() - present.keys(), min(silence, longest))
+            missed = (name for name, seconds in self._missed.items() if seconds < BEATS_TO_LIVE * beat)
+            present |= {name: self._present[name] for name in missed if not self._presence.has_departed(name)}
         else:
+            self._missed.clear()
             self._presence.forget_departures()
         self._present = present
 
@@ -58,6 +63,10 @@ class Membership:
     async def leave(self) -> None:
         """Be gone."""
         await self._presence.leave()
+
+    def _miss(self, names: Collection[str], seconds: float) -> None:
+        """These are still not there, `seconds` later. A new one is missed from now on."""
+        self._missed = {name: self._missed[name] + seconds if name in self._missed else 0.0 for name in names}
 
     @property
     def order(self) -> int:
