@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from tests.surfaces.api.reader import app_of, got, told
 from tests.surfaces.few_instances import BLIND, FIRST, SECOND, FewInstances
 from tests.surfaces.metrics.scene import NONE, Scene
@@ -31,8 +29,8 @@ async def test_every_instance_is_told_of_with_its_shards_the_age_of_its_leases_a
 
 
 async def test_shards_that_nobody_holds_are_counted() -> None:
-    alone = await told(Scene({}, cluster=FewInstances(instances=[SECOND], silent_for=inf)), "/api/cluster")
-    assert (alone["unwatched"], alone["silent_s"]) == (128, None)
+    alone = await told(Scene({}, cluster=FewInstances(instances=[SECOND])), "/api/cluster")
+    assert alone["unwatched"] == 128
 
 
 async def test_the_fleet_tells_how_many_share_it_and_a_run_of_its_own_tells_that_it_is_in_no_cluster() -> None:
@@ -56,5 +54,3 @@ async def test_prometheus_is_told_of_instances_of_shards_that_nobody_holds_and_o
 async def test_prometheus_is_told_nothing_of_a_cluster_where_there_is_none() -> None:
     series = await Scene({}).told()
     assert not any(name.startswith("healthprobe_cluster") for name, _ in series)
-    unheard = await Scene({}, cluster=FewInstances(silent_for=inf)).told()
-    assert ("healthprobe_cluster_silent_seconds", NONE) not in unheard

@@ -101,14 +101,14 @@ class Instance(Document):
 
 
 class Cluster(Document):
-    """The instances that share the fleet, as this one knows them: it has heard of them `silent_s` ago, or never (null).
+    """The instances that share the fleet, as this one knows them: it has heard nothing of the others for `silent_s`.
 
     Of all `shards`, `unwatched` are held by none.
     """
 
     shards: int
     unwatched: int
-    silent_s: float | None
+    silent_s: float
     instances: list[Instance]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
-
 from healthprobe.domain.instance import Instance, unwatched_shards
 from healthprobe.surfaces.api import documents
 from healthprobe.surfaces.sight.sight import Cluster
@@ -11,11 +9,11 @@ from healthprobe.surfaces.sight.sight import Cluster
 
 def cluster_document(cluster: Cluster) -> documents.Cluster:
     """The cluster as the run knows it now."""
-    instances, silent = cluster.instances, cluster.silent_for
+    instances = cluster.instances
     return documents.Cluster(
         shards=cluster.count,
         unwatched=unwatched_shards(instances, cluster.count),
-        silent_s=round(silent, 3) if isfinite(silent) else None,
+        silent_s=round(cluster.silent_for, 3),
         instances=[instance_document(each) for each in instances],
     )
 

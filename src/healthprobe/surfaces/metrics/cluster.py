@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import isfinite
 
 from prometheus_client.metrics_core import Metric
 
@@ -14,12 +13,17 @@ from healthprobe.surfaces.sight.sight import Sight
 
 def families_of_cluster(sight: Sight) -> Iterator[Metric]:
     """The families of a cluster; without one they are there without series."""
-    cluster, shards = sight.cluster, sight.view.roster.shards
+    cluster, roster = sight.cluster, sight.view.roster
     instances = None if cluster is None else cluster.instances
     yield gauge(
         "healthprobe_shards_held",
         "Shards whose games this instance watches, in a cluster or with --shard.",
-        None if shards is None else len(shards),
+        None if roster.shards is None else len(roster.shards),
+    )
+    yield gauge(
+        "healthprobe_shards",
+        "Shards over which all games are spread, in a cluster or with --shard.",
+        None if roster.shards is None else roster.shard_count,
     )
     yield gauge(
         "healthprobe_cluster_shards_unwatched",
@@ -34,5 +38,5 @@ def families_of_cluster(sight: Sight) -> Iterator[Metric]:
     yield gauge(
         "healthprobe_cluster_silent_seconds",
         "For how long this instance has heard nothing of the cluster; what it knows is as old.",
-        None if cluster is None or not isfinite(cluster.silent_for) else cluster.silent_for,
+        None if cluster is None else cluster.silent_for,
     )

@@ -31,7 +31,7 @@ export class Cluster {
 
   #show({ shards, unwatched, silent_s: silent, instances }) {
     const told = unwatched ? `${count(unwatched)} of ${count(shards)} shards are watched by nobody` : "";
-    const old = silent === null || silent > 5 ? `nothing was heard for ${silent === null ? "ever" : lasting(silent)}` : "";
+    const old = silent > 5 ? `nothing was heard for ${lasting(silent)}` : "";
     const trouble = [told, old].filter(Boolean).join("; ");
     at("cluster-trouble").hidden = trouble === "";
     say(at("cluster-trouble"), trouble);

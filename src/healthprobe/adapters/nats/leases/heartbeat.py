@@ -54,7 +54,6 @@ class Heartbeat:
         self._document = document
         self._heed = heed
         self._unheard = unheard
-        self._heard_at: float | None = None
         self.is_leaving = False
         self._in_doubt = False
         self._news = asyncio.Event()
@@ -65,10 +64,9 @@ class Heartbeat:
         return self.lease / BEATS
 
     @property
-    def away_for(self) -> float:
-        """For how many seconds JetStream has not done as asked, where that is longer than a lease; else 0."""
-        seconds = self._monotonic() - self._heard_at
-        return seconds if seconds > self.lease else 0.0
+    def silent_for(self) -> float:
+        """For how many seconds we could neither tell the others anything nor hear of them."""
+        return self._monotonic() - self._heard_at
 
     def beat_at_once(self) -> None:
         """Tell the others what we are before the next beat is due."""
@@ -102,6 +100,7 @@ class Heartbeat:
 
     async def run(self) -> None:
         """Beat until cancelled, and at once where somebody comes or leaves. Raises nothing else."""
+        self._heard_at = self._monotonic()
         await self.contain(lambda: self._membership.listen(self._news.set))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._at_every_beat(self._renew))
@@ -142,15 +141,12 @@ class Heartbeat:
         await self._ask_for_more()
 
     async def _be_heard(self, tasks: asyncio.TaskGroup) -> None:
-        if self._heard_at is None:
-            self._heard_at = self._monotonic()
         try:
             await self._attend(tasks)
         except (Unanswered, Refused) as error:
-            if self._monotonic() >= self._heard_at + self.lease and not self.is_leaving:
+            if self.silent_for >= self.lease and not self.is_leaving:
                 self._unheard(str(error))
             raise
-        self._heard_at = self._monotonic()
         self._unheard(None)
 
     async def _attend(self, tasks: asyncio.TaskGroup) -> None:

@@ -74,11 +74,6 @@ class Membership:
         return self._ourselves.order
 
     @property
-    def silent_for(self) -> float:
-        """For how many seconds we have told nothing, nor heard of the others; infinity before the first time."""
-        return self._monotonic() - self._told_at if self._told_at < math.inf else math.inf
-
-    @property
     def others(self) -> Sequence[Instance]:
         """All that are there but ourselves."""
         return [each for each in self._present.values() if each.instance != self._ourselves.instance]

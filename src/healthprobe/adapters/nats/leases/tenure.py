@@ -138,7 +138,8 @@ class ShardLeases:
 
     @property
     def away_for(self) -> float:
-        return self._heartbeat.away_for
+        silent_for = self.silent_for
+        return silent_for if silent_for > self._heartbeat.lease else 0.0
 
     @property
     def has_duties(self) -> bool:
@@ -153,8 +154,8 @@ class ShardLeases:
 
     @property
     def silent_for(self) -> float:
-        """For how many seconds we have not heard of the others; infinity before the first time."""
-        return self._membership.silent_for
+        """For how many seconds we could neither tell the others anything nor hear of them."""
+        return self._heartbeat.silent_for
 
     def covers(self, shard: int, started: float) -> bool:
         return self._shards.covers(shard, started)
