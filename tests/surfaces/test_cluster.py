@@ -143,10 +143,13 @@ def test_an_instance_that_judges_by_another_rule_is_told_of(
     start()
     wait_for_shares(instances, 256)
     other = start("--confirm", "50ms")
+    started = next_log_line(other)
+    assert (started["msg"], started["lease"]) == ("started", "1s")
+    assert started["cluster"].startswith("nats://127.0.0.1:")
     while (line := next_log_line(other))["msg"] != "another instance judges by another rule":
         pass
-    assert line["theirs"] == "--interval 150ms --timeout 100ms --failures 2"
-    assert line["ours"] == "--interval 150ms --timeout 100ms --failures 2 --confirm 50ms"
+    assert line["theirs"] == "--interval 150ms --timeout 100ms --failures 2 --publish stdout:"
+    assert line["ours"] == "--interval 150ms --timeout 100ms --failures 2 --confirm 50ms --publish stdout:"
 
 
 def test_people_see_a_table(

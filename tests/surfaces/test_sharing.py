@@ -56,6 +56,7 @@ def test_a_part_that_is_missing_is_watched_by_nobody(
             ["--cluster", "nats://h", "--shard", "1/2"],
             "--shard: the instances of a cluster share out all shards; leave one of them out",
         ),
+        (["--lease", "5s"], "--lease: leases are what a cluster is shared by; leave it out, or add --cluster"),
         (
             ["--cluster", "nats://h", "--lease", "500ms"],
             "--lease 500ms is shorter than 1s: a hiccup of the network would cost it",

@@ -12,7 +12,7 @@ from healthprobe.surfaces import terminal
 from healthprobe.surfaces.adapters import EventLine
 from healthprobe.surfaces.logs import LogLevel, configure_logs
 from healthprobe.surfaces.naming import notification_name, publisher_name, shown
-from healthprobe.surfaces.settings import Settings
+from healthprobe.surfaces.settings import DEFAULT_LEASE, Settings
 from healthprobe.surfaces.tally import Tally
 
 
@@ -50,11 +50,19 @@ class Machines:
             interval=str(settings.interval),
             timeout=str(settings.timeout),
             failures=settings.failures,
+            **_shared(settings),
             **({} if address is None else {"address": address}),
         )
 
     def stopped(self, tally: Tally, open_incidents: int | None) -> None:
         self.logger.info("stopped", **tally.summary(), open_incidents=open_incidents)
+
+
+def _shared(settings: Settings) -> dict[str, str]:
+    """With whom a run shares the fleet."""
+    if settings.cluster is not None:
+        return {"cluster": shown(settings.cluster), "lease": str(settings.lease or DEFAULT_LEASE)}
+    return {} if settings.shard is None else {"shard": f"{settings.shard.number}/{settings.shard.count}"}
 
 
 class People:

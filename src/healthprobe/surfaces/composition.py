@@ -21,7 +21,7 @@ from healthprobe.surfaces.adapters import Adapters, EventLine
 from healthprobe.surfaces.cautions import canary_targets, networks_of
 from healthprobe.surfaces.naming import notification_name, publisher_name
 from healthprobe.surfaces.patience import patiently
-from healthprobe.surfaces.settings import Settings
+from healthprobe.surfaces.settings import DEFAULT_LEASE, Settings
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -113,7 +113,7 @@ async def _log(
     """The log, and in a cluster the leases under which it is written."""
     if settings.cluster is None:
         return await adapters.log(settings.log), None
-    return await adapters.cluster(settings.cluster, float(settings.lease), games, settings.rule)
+    return await adapters.cluster(settings.cluster, float(settings.lease or DEFAULT_LEASE), games, settings.rule)
 
 
 def _static_shards(settings: Settings) -> StaticShards | None:

@@ -9,6 +9,7 @@ from healthprobe.domain.shard import Slice
 from healthprobe.ports import ConfigurationError
 from healthprobe.surfaces.durations import Duration
 from healthprobe.surfaces.listen import Listen
+from healthprobe.surfaces.naming import notification_name, publisher_name
 
 DEFAULT_DATABASE = "sqlite:healthprobe.db"
 """The embedded store and log: one file in the working directory."""
@@ -60,7 +61,7 @@ class Settings:
     max_concurrency: int | None = None
     keep_connections: bool = True
     cluster: str | None = None
-    lease: Duration = DEFAULT_LEASE
+    lease: Duration | None = None
     shard: Slice | None = None
     listen: Listen | None = None
     token: str | None = field(default=None, repr=False)
@@ -89,13 +90,17 @@ class Settings:
             )
         if self.cluster is not None:
             self._check_cluster(self.cluster)
+        elif self.lease is not None:
+            raise ConfigurationError("--lease: leases are what a cluster is shared by; leave it out, or add --cluster")
 
     @property
     def rule(self) -> str:
-        """By what it judges, as options: the same for all instances of a cluster, or it depends on who watches a game.
+        """By what it judges and whom it tells, as options without secrets: the same for all instances of a cluster.
+
+        Where they differ, a verdict depends on who watches a game, and its way on who delivers.
 
         >>> Settings().rule
-        '--interval 5s --timeout 2s --failures 3'
+        '--interval 5s --timeout 2s --failures 3 --publish stdout:'
         """
         policy, flap = self.policy, self.policy.flap
         options: dict[str, object] = {
@@ -108,6 +113,8 @@ class Settings:
             "flap": None if flap is None else f"{flap.transitions}/{Duration(flap.within)}",
             "hold": None if policy.hold is None else f"{100 * policy.hold:g}%",
             "identity-header": self.identity_header,
+            "publish": ",".join(sorted(map(publisher_name, self.publish))),
+            "notify": ",".join(sorted(map(notification_name, self.notify))) or None,
         }
         return " ".join(f"--{name} {value}" for name, value in options.items() if value is not None)
 
@@ -120,5 +127,5 @@ class Settings:
             raise ConfigurationError("--log: the log of a cluster is in its JetStream; leave --log out, or --cluster")
         if self.shard is not None:
             raise ConfigurationError("--shard: the instances of a cluster share out all shards; leave one of them out")
-        if self.lease < _SHORTEST_LEASE:
+        if self.lease is not None and self.lease < _SHORTEST_LEASE:
             raise ConfigurationError(f"--lease {self.lease} is shorter than 1s: a hiccup of the network would cost it")

@@ -208,8 +208,31 @@ async def test_a_whole_fleet_that_starts_at_once_is_soon_at_rest(fleet: Fleet) -
     assert {line["event"] for member in members for line in member.lines} <= {
         "shards taken over",
         "shards given back",
+        "delivery is ours",
         "JetStream does not do as asked",
     }
+
+
+async def test_whoever_takes_over_tells_whose_the_shards_were_and_whoever_leaves_that_it_gave_them_back(
+    fleet: Fleet,
+) -> None:
+    first, second = [await fleet.join(name) for name in ("first", "second")]
+    await until(have([first, second], 128, 128), "both have their shares")
+    await until(lambda: first.leases.has_duties or second.leases.has_duties, "somebody delivers")
+    leaving, staying = (first, second) if first.leases.has_duties else (second, first)
+    assert leaving.told("delivery is ours")
+
+    def know_each_other() -> bool:
+        return {each.instance: len(each.shards) for each in staying.leases.instances} == {"first": 128, "second": 128}
+
+    await until(know_each_other, "each knows what the other has")
+    assert staying.leases.silent_for < 1.0
+    await leaving.leave()
+    await until(lambda: len(staying.shards) == 256 and staying.leases.has_duties, "the other has all")
+    assert leaving.told("shards given back")[-1]["shards"] == 128
+    assert leaving.told("delivery is ours no more")
+    assert leaving.name in staying.told("shards taken over")[-1]["of"]
+    assert staying.told("delivery is ours")
 
 
 async def test_a_blind_instance_gives_its_shards_back_to_those_that_see_and_has_them_again_when_it_does(

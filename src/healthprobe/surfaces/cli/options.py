@@ -9,7 +9,7 @@ import typer
 from healthprobe.domain.shard import Slice
 from healthprobe.surfaces.durations import Duration, parse_duration, parse_retention
 from healthprobe.surfaces.listen import Listen, parse_listen
-from healthprobe.surfaces.settings import DEFAULT_DATABASE
+from healthprobe.surfaces.settings import DEFAULT_DATABASE, DEFAULT_LEASE
 
 PROBING = "What is probed, and where transitions go"
 VERDICT = "When an engine has failed"
@@ -202,12 +202,13 @@ Cluster = Annotated[
     ),
 ]
 Lease = Annotated[
-    Duration,
+    Duration | None,
     typer.Option(
         "--lease",
         metavar="DURATION",
         envvar="HEALTHPROBE_LEASE",
         parser=parse_duration,
+        show_default=str(DEFAULT_LEASE),
         help="How long after an instance of a cluster has died the others take its games over.",
         rich_help_panel=SHARING,
     ),

@@ -62,8 +62,8 @@ def _from_run(run: Instance, game_id: str) -> Explained:
         details = run.game(game_id)
     except UnknownThere:
         raise ConfigurationError(
-            f"no game {terminal.printable(game_id)} is watched at {run.at}; look at its id, "
-            "or read what was of it with: healthprobe explain GAME --log URL"
+            f"no game {terminal.printable(game_id)} is watched at {run.at}; look at its id, or ask another "
+            "instance, or read what was of it with: healthprobe explain GAME --log URL"
         ) from None
     return Explained(
         source="run",

@@ -13,17 +13,18 @@ _FROM_BEST_TO_WORST: tuple[Cause, ...] = ("start", "handed over", "expired")
 
 
 class Takeovers:
-    """Remembers when each shard was last told to be somebody's, in monotonic seconds.
+    """Remembers whose each shard was last told to be, and when, in monotonic seconds. We are `ourselves`.
 
     Whoever gives a shard back told a moment ago that it had it. Whoever let its lease lapse told nothing meanwhile.
     """
 
-    def __init__(self, *, monotonic: Callable[[], float], now: Callable[[], datetime]) -> None:
+    def __init__(self, ourselves: str, *, monotonic: Callable[[], float], now: Callable[[], datetime]) -> None:
         self.last: Takeover | None = None
+        self._ourselves = ourselves
         self._monotonic = monotonic
         self._now = now
         self._last_at = 0.0
-        self._had: dict[int, float] = {}
+        self._had: dict[int, tuple[float, str]] = {}
         self._heard: Mapping[str, Instance] = {}
 
     def heed(self, others: Iterable[Instance]) -> None:
@@ -31,12 +32,16 @@ class Takeovers:
         now, heard = self._monotonic(), {each.instance: each for each in others}
         for name, each in heard.items():
             if each != self._heard.get(name):
-                self._had.update(dict.fromkeys(each.shards, now))
+                self._had.update(dict.fromkeys(each.shards, (now, name)))
         self._heard = heard
 
     def lost(self, shards: Iterable[int], at: float) -> None:
         """We had these ourselves, until then."""
-        self._had.update(dict.fromkeys(shards, at))
+        self._had.update(dict.fromkeys(shards, (at, self._ourselves)))
+
+    def holders_of(self, shards: Iterable[int]) -> list[str]:
+        """Who was last known to have these."""
+        return sorted({self._had[shard][1] for shard in shards if shard in self._had})
 
     def took(self, shards: Collection[int], beat: float) -> Cause:
         """We have these now; how they came. What comes for one reason within a beat is one takeover."""
@@ -53,4 +58,4 @@ class Takeovers:
     def _cause(self, shard: int, now: float, beat: float) -> Cause:
         if shard not in self._had:
             return "start"
-        return "handed over" if now < self._had[shard] + BEATS_TO_LIVE * beat else "expired"
+        return "handed over" if now < self._had[shard][0] + BEATS_TO_LIVE * beat else "expired"

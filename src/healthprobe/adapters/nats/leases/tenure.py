@@ -66,13 +66,14 @@ class ShardLeases:
         logger: FilteringBoundLogger | None,
         monotonic: Callable[[], float],
     ) -> None:
+        self._stream = stream
         self._ourselves = ourselves
         self.count = log.shard_count
         self.games = games
         self._logger: Any = (logger or structlog.get_logger()).bind(instance=ourselves.instance)
         self._monotonic = monotonic
         self._claims = Claims(log, self._logger)
-        self._takeovers = Takeovers(monotonic=monotonic, now=_wall_time)
+        self._takeovers = Takeovers(ourselves.instance, monotonic=monotonic, now=_wall_time)
         self._membership = Membership(stream, ourselves, shards=self.count, monotonic=monotonic)
         self._shards = Holdings(
             Lessor(stream, "shards", [str(shard) for shard in range(self.count)], monotonic),
@@ -102,6 +103,7 @@ class ShardLeases:
         self._is_unheard = False
         self._is_blind = False
         self._held = 0
+        self._had_duties = False
 
     @classmethod
     async def open(
@@ -195,6 +197,8 @@ class ShardLeases:
         await asyncio.gather(self._leave(), self._settling.of(leaving))
         self._claims.disclaim(leaving)
         await self._shards.aclose(_END_WITHIN)
+        if leaving and self._stream.is_connected:
+            self._logger.info("shards given back", shards=len(leaving))
 
     async def aclose(self) -> None:
         """Leave, and hand over everything at once; in two seconds at most, also where JetStream is away."""
@@ -210,8 +214,9 @@ class ShardLeases:
         """They are ours once the log takes nothing for them from anybody else any more."""
         claimed = await self._claims.claim(shards, max(self._heartbeat.patience, _CLAIM_WITHIN))
         if claimed:
+            holders = self._takeovers.holders_of(claimed)
             cause = self._takeovers.took(claimed, self._heartbeat.seconds)
-            self._logger.info("shards taken over", shards=len(claimed), cause=cause)
+            self._logger.info("shards taken over", shards=len(claimed), cause=cause, of=holders)
         return claimed
 
     def _heed(self, tasks: asyncio.TaskGroup) -> None:
@@ -264,6 +269,9 @@ class ShardLeases:
         if self._has_lapsed and self._held > before:
             self._has_lapsed = False
             self._logger.info("leases are held again", shards=self._held)
+        had, self._had_duties = self._had_duties, self.has_duties
+        if had != self.has_duties:
+            self._logger.info("delivery is ours" if self.has_duties else "delivery is ours no more")
         for tell in self._tells:
             try:
                 tell()
