@@ -16,7 +16,7 @@ from healthprobe.testing.fleet import FleetProcess
 
 
 def test_the_demo_is_an_introduction_a_line_a_transition_and_a_summary(terminal: OpenTerminal) -> None:
-    session = terminal("demo", "--interval", "200ms", "--timeout", "80ms")
+    session = terminal("demo", "--interval", "300ms", "--timeout", "250ms")
     session.read_until("recovered")
     session.interrupt()
     assert session.end() == 0

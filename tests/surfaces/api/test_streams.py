@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
+import pytest
 from tests.surfaces.api.reader import app_of, got, stream_of
 from tests.surfaces.metrics.scene import Scene
 
 from healthprobe.domain.outcome import HEALTHY
+from healthprobe.surfaces.api import server
+from healthprobe.surfaces.api.server import serving
+from healthprobe.surfaces.listen import Listen
 from healthprobe.testing.prober import UNAVAILABLE
 from healthprobe.testing.stage import ticks
 
@@ -66,6 +72,18 @@ async def test_whoever_asks_for_changes_of_another_life_is_sent_to_read_everythi
     scene.sight._deltas.clear()
     async with stream_of(scene, "/api/cells/stream?after=0") as events:
         assert [each[1] async for each in events] == ["reload"]
+
+
+async def test_readers_are_cut_off_even_where_the_server_has_no_time_left_for_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "_LET_GO_WITHIN", 0.0)
+    async with httpx.AsyncClient() as client:
+        async with serving(app_of(Scene({"a": HEALTHY})), Listen("127.0.0.1", 0)) as address:
+            answer = await client.send(client.build_request("GET", f"{address}api/events/stream"), stream=True)
+        async with asyncio.timeout(10):
+            with pytest.raises(httpx.HTTPError):
+                [line async for line in answer.aiter_lines()]
 
 
 def test_a_hundred_thousand_cells_weigh_less_than_three_megabytes() -> None:

@@ -48,11 +48,19 @@ async def serving(app: ASGIApp, at: Listen) -> AsyncIterator[str]:
         await asyncio.wait({serving}, timeout=_LET_GO_WITHIN)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+        server.let_go()
         listener.close()
 
 
 class _Server(uvicorn.Server):
     """Signals are the run's own business."""
+
+    def let_go(self) -> None:
+        """Cut off who is still there: a busy machine may not come to it in time, and readers would wait for nothing."""
+        for each in getattr(self, "servers", ()):
+            each.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
