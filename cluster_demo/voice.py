@@ -39,4 +39,4 @@ class Voice:
     def show(self, found: Sequence[Instance]) -> None:
         """What `healthprobe cluster` shows."""
         self.whisper("$ healthprobe cluster")
-        self._console.print(cluster_table(found, datetime.now(UTC)))
+        self._console.print(cluster_table(found, datetime.now(UTC), self._console.width))

@@ -174,6 +174,14 @@ def test_who_is_blind_is_marked_in_the_table() -> None:
     assert "43 expired 30m 0s ago" in rows[0]
 
 
+def test_in_a_narrow_window_names_keep_to_one_line_and_what_can_be_missed_gives_way() -> None:
+    console = Console(width=50, record=True, file=io.StringIO())
+    console.print(cluster_table(FewInstances().instances, JOINED, console.width))
+    heading, _, *rows = [line for line in console.export_text().splitlines() if line.strip()]
+    assert heading.split() == ["instance", "shards", "games", "relay"]
+    assert [row.split()[0] for row in rows[:2]] == ["node-a-17-c0ffee", "node-b-9-decaf0"]
+
+
 def test_a_run_waits_for_a_cluster_that_is_away_and_can_be_ended_meanwhile(program: Program, tmp_path: Path) -> None:
     running = program.start(*QUICK, "--cluster", "nats://127.0.0.1:9", "--records", written_games(tmp_path, [], "h"))
     assert running.stderr is not None

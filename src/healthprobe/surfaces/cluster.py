@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import uvloop
@@ -16,6 +17,18 @@ from healthprobe.surfaces.adapters import Adapters
 from healthprobe.surfaces.api.instances import instance_document
 from healthprobe.surfaces.extras import extra
 
+_WIDE = 72
+_COLUMNS: Mapping[str, Mapping[str, Any]] = {
+    "instance": {**terminal.FOLDS, "style": "bold"},
+    "up": {"justify": "right"},
+    "shards": {"justify": "right"},
+    "games": {"justify": "right"},
+    "renewed": {"justify": "right"},
+    "relay": {},
+    "last takeover": terminal.GIVES_WAY,
+}
+_FIRST_TO_GO = ("up", "renewed", "last takeover")
+
 
 def show_cluster(url: str, *, as_json: bool) -> bool:
     """Write who shares the fleet at `url`; whether every shard is somebody's."""
@@ -25,7 +38,8 @@ def show_cluster(url: str, *, as_json: bool) -> bool:
         for each in found:
             terminal.write_json(msgspec.to_builtins(instance_document(each)))
     elif found:
-        terminal.console_for().print(cluster_table(found, datetime.now(UTC)))
+        console = terminal.console_for()
+        console.print(cluster_table(found, datetime.now(UTC), console.width))
     if unwatched:
         who = "nobody is there" if not found else "the next beats may change that"
         terminal.tell(f"{unwatched} of {shards} shards are watched by nobody; {who}")
@@ -44,30 +58,22 @@ async def _instances(url: str) -> tuple[list[Instance], int]:
         await adapters.aclose()
 
 
-def cluster_table(found: Sequence[Instance], now: datetime) -> Table:
-    """The instances as people see them at `now`."""
-    shown = terminal.table(
-        {
-            "instance": {**terminal.FOLDS, "style": "bold"},
-            "up": {"justify": "right"},
-            "shards": {"justify": "right"},
-            "games": {"justify": "right"},
-            "renewed": {"justify": "right"},
-            "relay": {},
-            "last takeover": terminal.GIVES_WAY,
-        }
-    )
+def cluster_table(found: Sequence[Instance], now: datetime, width: int = _WIDE) -> Table:
+    """The instances as people see them at `now`. Where the window is narrow, what can be missed gives way to names."""
+    shown = [column for column in _COLUMNS if width >= _WIDE or column not in _FIRST_TO_GO]
+    made = terminal.table({column: _COLUMNS[column] for column in shown})
     for each in found:
-        shown.add_row(
-            _name(each),
-            terminal.lasted(now - each.started_at),
-            f"{len(each.shards)}",
-            f"{each.games:,}",
-            "" if each.oldest_renewal is None else f"{each.oldest_renewal:.1f}s",
-            "yes" if each.duties else "",
-            terminal.cut_to_fit(_last_takeover(each, now)),
-        )
-    return shown
+        cells: dict[str, str | Text] = {
+            "instance": _name(each),
+            "up": terminal.lasted(now - each.started_at),
+            "shards": f"{len(each.shards)}",
+            "games": f"{each.games:,}",
+            "renewed": "" if each.oldest_renewal is None else f"{each.oldest_renewal:.1f}s",
+            "relay": "yes" if each.duties else "",
+            "last takeover": terminal.cut_to_fit(_last_takeover(each, now)),
+        }
+        made.add_row(*(cells[column] for column in shown))
+    return made
 
 
 def _name(instance: Instance) -> Text:

@@ -13,14 +13,14 @@ from tests.servers import nats_fixtures
 from tests.servers.nats_fixtures import OpenLog
 
 from healthprobe.adapters.nats.jetstream import Request
-from healthprobe.adapters.nats.log import JetStreamLog, up_to_date
+from healthprobe.adapters.nats.log import JetStreamLog, events, up_to_date
 from healthprobe.adapters.nats.log.body import message_id
 from healthprobe.adapters.nats.log.leader import Message
 from healthprobe.adapters.nats.log.letters import _document_in
 from healthprobe.adapters.nats.log.relay_state import _cursor_in
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import SHARDS
-from healthprobe.ports import DeadLetter, LogError
+from healthprobe.ports import DeadLetter, LogEntry, LogError
 from healthprobe.testing.contracts.samples import AFTER_ALL_SAMPLES, FIRST_SECOND, failed, history, recovered
 
 nats_server = nats_fixtures.nats_server
@@ -112,6 +112,25 @@ async def test_pruning_goes_by_when_events_were_seen_not_by_where_they_stand(log
     await log.append([late[0], early[0], late[1], early[1]])
     assert await log.prune(AFTER_ALL_SAMPLES, await log.end()) == 1
     assert await events_in(log) == [late[0], late[1], early[1]]
+
+
+async def test_pruning_reads_no_further_than_where_nothing_is_old(
+    log: JetStreamLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_PRUNED_AT_ONCE", 10)
+    await log.append(history("game-6", 40))
+    newer = [replace(each, occurred_at=AFTER_ALL_SAMPLES + timedelta(days=1)) for each in history("game-7", 400)]
+    await log.append(newer)
+    asked: list[int] = []
+    read = log.read
+
+    async def counted(after: int, limit: int) -> Sequence[LogEntry]:
+        asked.append(after)
+        return await read(after, limit)
+
+    monkeypatch.setattr(log, "read", counted)
+    assert await log.prune(AFTER_ALL_SAMPLES, await log.end()) == 39
+    assert len(asked) <= 6, "four pages are old, and the next one tells that no other is"
 
 
 async def test_pruning_beside_an_append_takes_no_game_s_last_event(

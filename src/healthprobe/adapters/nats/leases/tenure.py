@@ -25,6 +25,7 @@ from healthprobe.adapters.nats.leases.lessor import Lessor
 from healthprobe.adapters.nats.leases.membership import Membership
 from healthprobe.adapters.nats.leases.settling import Settle, Settling
 from healthprobe.adapters.nats.leases.takeovers import Takeovers
+from healthprobe.adapters.nats.leases.telling import Telling
 from healthprobe.adapters.nats.refusals import told_at_opening
 from healthprobe.domain.instance import Instance
 from healthprobe.ports import ConfigurationError
@@ -43,8 +44,6 @@ _END_WITHIN = 0.5
 
 _STILL = 0.6
 """A beat that is late by this part of a lease is no fault of JetStream's."""
-
-_LAPSED = {True: "leases lapsed: this process stood still", False: "leases lapsed: JetStream cannot be reached"}
 
 
 class ShardLeases:
@@ -99,11 +98,8 @@ class ShardLeases:
         self._tells: list[Callable[[], None]] = []
         self._settling = Settling(self._logger)
         self._agreement = Agreement(ourselves.rule, self._logger)
-        self._has_lapsed = False
-        self._is_unheard = False
+        self._telling = Telling(self._logger)
         self._is_blind = False
-        self._held = 0
-        self._had_duties = False
 
     @classmethod
     async def open(
@@ -250,28 +246,14 @@ class ShardLeases:
         lease, now = self._heartbeat.lease, self._monotonic()
         self._claims.disclaim(shards)
         self._takeovers.lost(shards, now - lease)
-        if not (self._has_lapsed or self._heartbeat.is_leaving):
-            self._has_lapsed = True
-            stood_still = now - self._heartbeat.began_at > _STILL * lease
-            self._logger.warning(_LAPSED[stood_still], shards=len(shards))
+        if not self._heartbeat.is_leaving:
+            self._telling.lapsed(len(shards), stood_still=now - self._heartbeat.began_at > _STILL * lease)
 
     def _on_silence(self, why: str | None) -> None:
-        """Leases that have lapsed were told of already; whoever has none to lose says that it is given none."""
-        if why is None and self._is_unheard:
-            self._is_unheard = False
-            self._logger.info("the other instances hear of us")
-        elif why is not None and not (self._is_unheard or self._has_lapsed):
-            self._is_unheard = True
-            self._logger.warning("the other instances do not hear of us", err=why, shards=len(self._shards.numbers))
+        self._telling.unheard(why, len(self._shards.numbers))
 
     def _on_change(self) -> None:
-        before, self._held = self._held, len(self._shards.numbers)
-        if self._has_lapsed and self._held > before:
-            self._has_lapsed = False
-            self._logger.info("leases are held again", shards=self._held)
-        had, self._had_duties = self._had_duties, self.has_duties
-        if had != self.has_duties:
-            self._logger.info("delivery is ours" if self.has_duties else "delivery is ours no more")
+        self._telling.holds(len(self._shards.numbers), delivers=self.has_duties)
         for tell in self._tells:
             try:
                 tell()

@@ -127,12 +127,15 @@ class JetStreamLog(JetStreamRelayState):
     async def prune(self, before: datetime, through: int) -> int:
         """Remove events seen before `before` whose cursor is at most `through`, and never a game's last one.
 
-        Returns how many there were.
+        Returns how many there were. It ends where nothing is old any more: what entered late, behind newer ones, is
+        removed once these are old.
         """
         pruned = after = 0
         while after < through and (page := await self.read(after, _PRUNED_AT_ONCE)):
             after = page[-1].cursor
             old = [entry for entry in page if entry.event.occurred_at < before and entry.cursor <= through]
+            if not old:
+                break
             with told_plainly(self._stream):
                 pruned += await self._leader.delete(await self._followed(old, page))
         return pruned
