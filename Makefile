@@ -5,8 +5,7 @@ SOURCES := $(shell find src -type f -not -name '*.pyc' 2>/dev/null) pyproject.to
 
 # What is compiled is kept, and out of the tree: each of three test processes, and each program that a test starts, would
 # else compile it all anew, which is a tenth of the time that the tests take.
-unexport PYTHONDONTWRITEBYTECODE
-export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/compiled
+PYTEST := env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/compiled $(BIN)/python -m pytest
 
 .PHONY: help install demo cluster-demo test check lint bench chaos chaos-cluster fuzz soak wheel clean
 
@@ -23,10 +22,10 @@ cluster-demo: install ## three NATS nodes and three instances, some of them kill
 
 test: install ## the tests, against the installed wheel; ARGS="tests/worker" for some of them
 ifdef ARGS
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 else
-	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder -m "not alone" tests/system tests
-	@$(BIN)/python -m pytest -m alone tests/system
+	@$(PYTEST) --numprocesses=3 --dist=loadfile --no-loadscope-reorder -m "not alone" tests/system tests
+	@$(PYTEST) -m alone tests/system
 endif
 
 lint: install ## ruff, mypy and the import contracts
