@@ -50,13 +50,20 @@ async def _performed(cluster: NatsCluster, fleet: FleetProcess, folder: Path, se
     return await performed(cluster, fleet, folder, Voice(), seconds=seconds, ended=ended)
 
 
+def _duration(text: str) -> Duration:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m cluster_demo", description="A cluster in trouble, on loopback.")
     parser.add_argument(
         "--for",
         dest="seconds",
         metavar="DURATION",
-        type=parse_duration,
+        type=_duration,
         default=Duration(40),
         help="how long, as in 60s",
     )

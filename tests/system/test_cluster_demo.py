@@ -40,6 +40,13 @@ def test_it_shows_a_kill_and_a_takeover_in_eighty_columns_and_ends_by_itself(tmp
     assert not list(tmp_path.iterdir())
 
 
+def test_a_time_that_is_none_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    demo = begun(tmp_path, "--for", "abc")
+    _, errors = demo.communicate(timeout=60)
+    assert demo.returncode == 2
+    assert "'abc' is not a duration: write numbers with units, such as 500ms, 5s or 1m30s" in errors
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_that_is_interrupted_leaves_nothing_running(number: signal.Signals, tmp_path: Path) -> None:
     demo = begun(tmp_path)
