@@ -15,7 +15,6 @@ from tests.servers import nats_fixtures
 from tests.surfaces.few_instances import JOINED, FewInstances
 from tests.surfaces.live_engine import LiveEngine
 from tests.surfaces.program import (
-    QUICK,
     CommandLine,
     Document,
     Program,
@@ -35,6 +34,8 @@ nats_url = nats_fixtures.nats_url
 
 GAMES = [f"game-{number}" for number in range(30)]
 PATIENCE = 30.0
+STEADY = ("run", "--interval", "400ms", "--timeout", "300ms", "--failures", "2")
+"""The engine is in our own process, which has more to do: it is to be given its time."""
 
 Instances = Callable[[], list[Document]]
 
@@ -43,7 +44,7 @@ Instances = Callable[[], list[Document]]
 def start(engine: LiveEngine, program: Program, nats_url: str, tmp_path: Path) -> Callable[..., Started]:
     """Starts one more instance, with these arguments besides."""
     records = written_games(tmp_path, GAMES, engine.endpoint)
-    return lambda *more: program.start(*QUICK, "--cluster", nats_url, "--lease", "1s", "--records", records, *more)
+    return lambda *more: program.start(*STEADY, "--cluster", nats_url, "--lease", "1s", "--records", records, *more)
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_a_cluster_has_as_many_shards_as_it_was_made_with(
     program: Program, command_line: CommandLine, engine: LiveEngine, nats_url: str, tmp_path: Path
 ) -> None:
     records = written_games(tmp_path, GAMES, engine.endpoint)
-    first = program.start(*QUICK, "--cluster", f"{nats_url}&shards=4", "--lease", "1s", "--records", records)
+    first = program.start(*STEADY, "--cluster", f"{nats_url}&shards=4", "--lease", "1s", "--records", records)
     instances = lambda: documents(command_line("cluster", "--cluster", nats_url, "--json").out)  # noqa: E731
     wait_for_shares(instances, 4)
     engine.become(503)
@@ -132,7 +133,7 @@ def test_a_cluster_has_as_many_shards_as_it_was_made_with(
     assert first.wait(timeout=15) == 0
     command_line("cluster", "--cluster", nats_url)
     assert command_line.err == ["healthprobe: 4 of 4 shards are watched by nobody; nobody is there"]
-    command_line(*QUICK, "--cluster", f"{nats_url}&shards=5", "--records", records)
+    command_line(*STEADY, "--cluster", f"{nats_url}&shards=5", "--records", records)
     assert command_line.code == 2
     assert "its log was made with 4 shards, and keeps them for ever" in command_line.err[-1]
 
@@ -148,8 +149,8 @@ def test_an_instance_that_judges_by_another_rule_is_told_of(
     assert started["cluster"].startswith("nats://127.0.0.1:")
     while (line := next_log_line(other))["msg"] != "another instance judges by another rule":
         pass
-    assert line["theirs"] == "--interval 150ms --timeout 100ms --failures 2 --publish stdout:"
-    assert line["ours"] == "--interval 150ms --timeout 100ms --failures 2 --confirm 50ms --publish stdout:"
+    assert line["theirs"] == "--interval 400ms --timeout 300ms --failures 2 --publish stdout:"
+    assert line["ours"] == "--interval 400ms --timeout 300ms --failures 2 --confirm 50ms --publish stdout:"
 
 
 def test_people_see_a_table(
@@ -183,7 +184,7 @@ def test_in_a_narrow_window_names_keep_to_one_line_and_what_can_be_missed_gives_
 
 
 def test_a_run_waits_for_a_cluster_that_is_away_and_can_be_ended_meanwhile(program: Program, tmp_path: Path) -> None:
-    running = program.start(*QUICK, "--cluster", "nats://127.0.0.1:9", "--records", written_games(tmp_path, [], "h"))
+    running = program.start(*STEADY, "--cluster", "nats://127.0.0.1:9", "--records", written_games(tmp_path, [], "h"))
     assert running.stderr is not None
     assert "127.0.0.1:9" in running.stderr.readline()
     running.send_signal(signal.SIGTERM)

@@ -30,6 +30,8 @@ from tests.surfaces.program import (
 FIELDS = ["id", "sequence", "game_id", "container_id", "event_type", "occurred_at", "details"]
 
 MORE_THAN_A_PIPE_HOLDS = 400
+A_BUSY_MACHINE = 2.0
+"""Seconds that a process may be kept waiting for its turn, beyond what it promises."""
 """Events, of some 250 bytes each."""
 
 
@@ -148,7 +150,7 @@ def test_a_signal_in_mid_tick_ends_in_time_with_0_and_makes_no_event(
     running.send_signal(number)
     out, _ = running.communicate(timeout=10)
     assert (running.returncode, out) == (0, "")
-    assert time.monotonic() - asked < 2 + 2
+    assert time.monotonic() - asked < 2 + 2 + A_BUSY_MACHINE
     assert command_line("events").out == []
 
 
@@ -170,7 +172,7 @@ def test_a_reader_that_has_gone_to_sleep_holds_up_neither_probes_nor_the_stop(
     asked = time.monotonic()
     stuck.terminate()
     assert stuck.wait(timeout=10) == 0
-    assert time.monotonic() - asked < 0.5 + 2
+    assert time.monotonic() - asked < 0.5 + 2 + A_BUSY_MACHINE
 
 
 def test_a_second_signal_ends_at_once(stuck: Started) -> None:
@@ -302,4 +304,4 @@ def test_a_run_that_waits_for_its_database_ends_cleanly_when_it_is_told_to(
     running.terminate()
     out, errors = running.communicate(timeout=10)
     assert (running.returncode, out, errors) == (0, "", "")
-    assert time.monotonic() - asked < 0.1 + 2
+    assert time.monotonic() - asked < 0.1 + 2 + A_BUSY_MACHINE
