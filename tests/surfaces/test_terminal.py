@@ -44,7 +44,7 @@ def test_check_is_a_table(terminal: OpenTerminal) -> None:
 def test_a_run_says_what_it_watches_and_how_to_begin_where_it_watches_nothing(
     terminal: OpenTerminal, program: Program
 ) -> None:
-    session = terminal("run", "--interval", "200ms", "--timeout", "100ms", "--failures", "1")
+    session = terminal("run", "--interval", "600ms", "--timeout", "500ms", "--failures", "1")
     session.read_until("runtimes add")
     program("runtimes", "add", "game-7", "http://127.0.0.1:1")
     session.read_until("connection refused")
@@ -52,7 +52,7 @@ def test_a_run_says_what_it_watches_and_how_to_begin_where_it_watches_nothing(
     assert session.end() == 0
     assert_readable(session)
     first, second, transition, summary = session.lines
-    assert first == "0 running games, probed every 200ms; 1 failure counts. Ctrl-C ends it."
+    assert first == "0 running games, probed every 600ms; 1 failure counts. Ctrl-C ends it."
     assert second == "Add one: healthprobe runtimes add GAME http://HOST:PORT, now or at any time."
     assert transition.endswith("failed     game-7              1 failure: connection refused")
     assert re.fullmatch(r"1 engine, \d+ probes?, 1 transition, 1 incident open\.", summary)
