@@ -6,8 +6,8 @@ import asyncio
 import signal
 from pathlib import Path
 
-from benchmarks.engines import plain_engines
-from tests.system.life import Lives, until
+from benchmarks.engines import Engines, plain_engines
+from tests.system.life import Life, Lives, until
 
 ENGINES = 40
 OPTIONS = "--interval 500ms --timeout 200ms --failures 3 --hold 50%"
@@ -16,14 +16,20 @@ RELEASED = "they still fail: held decisions are released"
 BLIP = "they fail no more: it was the prober's own blip"
 
 
+async def until_decisions_are_held(lives: Lives, engines: Engines) -> Life:
+    """A run whose engines all fail at once."""
+    lives.watch({f"game-{number}": at for number, at in enumerate(engines.endpoints(ENGINES))})
+    life = lives.begin(OPTIONS)
+    await life.began()
+    await until(lambda: engines.requests() > 2 * ENGINES, "every engine was asked")
+    engines.fail()
+    await until(lambda: life.told(HELD), "it is a mass failure")
+    return life
+
+
 async def test_what_was_held_when_the_process_was_killed_is_nowhere(lives: Lives, tmp_path: Path) -> None:
     with plain_engines(tmp_path) as engines:
-        lives.watch({f"game-{number}": at for number, at in enumerate(engines.endpoints(ENGINES))})
-        life = lives.begin(OPTIONS)
-        await life.began()
-        await until(lambda: engines.requests() > 2 * ENGINES, "every engine was asked")
-        engines.fail()
-        await until(lambda: life.told(HELD), "it is a mass failure")
+        life = await until_decisions_are_held(lives, engines)
         asked = engines.requests()
         await until(lambda: engines.requests() > asked + 2 * ENGINES, "every engine has failed three times")
         life.send(signal.SIGSTOP)
@@ -41,12 +47,7 @@ async def test_what_was_held_when_the_process_was_killed_is_nowhere(lives: Lives
 
 async def test_a_blip_is_dropped_and_a_dead_fleet_is_told_of_once_each(lives: Lives, tmp_path: Path) -> None:
     with plain_engines(tmp_path) as engines:
-        lives.watch({f"game-{number}": at for number, at in enumerate(engines.endpoints(ENGINES))})
-        life = lives.begin(OPTIONS)
-        await life.began()
-        await until(lambda: engines.requests() > 2 * ENGINES, "every engine was asked")
-        engines.fail()
-        await until(lambda: life.told(HELD), "it is a mass failure")
+        life = await until_decisions_are_held(lives, engines)
         engines.heal()
         await until(lambda: life.told(BLIP), "it was a blip")
         assert life.printed == []

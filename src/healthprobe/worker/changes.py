@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from healthprobe.worker.commit import Committer
 from healthprobe.worker.news import News
@@ -21,7 +21,7 @@ _NEWCOMERS_WAIT = 0.5
 
 
 class Changes:
-    """Updates the watchlist whenever it is told of a change, and calls `go_on_with` with what that has changed.
+    """Updates the watchlist whenever it is told of a change, and awaits `go_on_with` with what that has changed.
 
     `patience` is how many seconds a log that hangs may delay a newcomer. A takeover that breaks is told to `tell_of`;
     the next tick makes up for it.
@@ -31,7 +31,7 @@ class Changes:
         self,
         watchlist: Watchlist,
         committer: Committer,
-        go_on_with: Callable[[RosterChange], None],
+        go_on_with: Callable[[RosterChange], Awaitable[None]],
         tell_of: Callable[[Exception], None],
         *,
         patience: float,
@@ -76,4 +76,4 @@ class Changes:
             asked_at = self._monotonic()
             await self._committer.offer_within(self._patience)
             self._log_took = self._monotonic() - asked_at
-        self._go_on_with(change)
+        await self._go_on_with(change)

@@ -80,14 +80,16 @@ class Rounds:
             self.is_under_way = False
             self._watch.tick = None
 
-    def go_on(self, change: RosterChange) -> None:
+    async def go_on(self, change: RosterChange) -> None:
         """The games have changed so: the present pass goes on with those that there are now.
 
         Whoever takes a shard over must not, while that lasts, let a turn of its games pass by: they wait long enough.
         """
+        began = self._began
+        late = await self._watchlist.ours_when_due(change.moved, began)
         roster = self._watchlist.roster
-        if self._watch.tick is not None:
-            late = self._watchlist.ours_when_due(change.moved, self._began)
+        if self._watch.tick is not None:  # where it is the next one by now, that began with all of them
+            late = late if self._began == began else ()
             self._watch.tick.go_on_with(roster.games, roster.phases, self._width.limit(), late)
 
     async def _take_over(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ShardTenure
 from healthprobe.worker.listing import Listing
+from healthprobe.worker.portions import in_portions
 from healthprobe.worker.roster import Roster, RosterChange, WatchedGame
 from healthprobe.worker.takeover import Takeover
 
@@ -45,12 +46,12 @@ class Watchlist:
             self._looked_at = looked_at
             return change
 
-    def ours_when_due(self, moved: Iterable[WatchedGame], began: float) -> Iterable[WatchedGame]:
+    async def ours_when_due(self, moved: Iterable[WatchedGame], began: float) -> Sequence[WatchedGame]:
         """Those of `moved` whose shard was ours already when they were due, in the tick that `began` then."""
         if self._shards is None:
             return ()
         covers = self._shards.covers
-        return (game for game in moved if covers(game.shard, began + game.phase))
+        return [game async for game in in_portions(moved) if covers(game.shard, began + game.phase)]
 
     async def aclose(self) -> None:
         """Wait for no list any more."""

@@ -214,8 +214,8 @@ class Worker:
             self._telemetry.record_tick(self.games, now - began, dropped)
             await asyncio.sleep(max(origin + number * self._terms.interval - now, 0.0))
 
-    def _go_on_with(self, change: RosterChange) -> None:
-        self._rounds.go_on(change)
+    async def _go_on_with(self, change: RosterChange) -> None:
+        await self._rounds.go_on(change)
         if change.newcomers:
             self._newcomers.call(change.newcomers)
         self._committer.wake()
