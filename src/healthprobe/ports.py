@@ -187,7 +187,7 @@ class ShardTenure(Protocol):
     """Which shards are ours to probe and to decide about, and since when. All times are monotonic seconds."""
 
     @property
-    def count(self) -> int:
+    def shard_count(self) -> int:
         """How many shards all games are spread over: always the same."""
         ...
 

@@ -33,5 +33,5 @@ class FewInstances:
     """A Cluster over 256 shards, all of which are held."""
 
     instances: Sequence[Instance] = (FIRST, SECOND, BLIND)
-    count: int = 256
+    shard_count: int = 256
     silent_for: float = 0.25

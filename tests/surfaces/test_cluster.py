@@ -147,7 +147,7 @@ def test_an_instance_that_judges_by_another_rule_is_told_of(
     started = next_log_line(other)
     assert (started["msg"], started["lease"]) == ("started", "1s")
     assert started["cluster"].startswith("nats://127.0.0.1:")
-    while (line := next_log_line(other))["msg"] != "another instance judges by another rule":
+    while (line := next_log_line(other))["msg"] != "another instance was started with other options":
         pass
     assert line["theirs"] == "--interval 400ms --timeout 300ms --failures 2 --publish stdout:"
     assert line["ours"] == "--interval 400ms --timeout 300ms --failures 2 --confirm 50ms --publish stdout:"

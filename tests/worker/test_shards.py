@@ -36,7 +36,7 @@ async def test_the_parts_of_a_fleet_probe_all_of_it_and_no_game_twice(count: int
     games = [f"g{number}" for number in range(300)]
     stage = Stage(**dict.fromkeys(games, HEALTHY))
     for number in range(3):
-        part = StaticShards(frozenset(range(number, count, 3)), count=count)
+        part = StaticShards(frozenset(range(number, count, 3)), shard_count=count)
         await Worker(**stage.arguments(shards=part)).tick()
     assert sorted(probe.game_id for probe in stage.prober.probes) == sorted(games)
 
@@ -186,7 +186,7 @@ async def test_what_was_decided_is_in_the_log_before_a_shard_is_handed_over() ->
 async def test_a_cluster_of_a_thousand_shards_hands_over_and_confirms_by_these() -> None:
     first, second = shard_of("a", 1000), shard_of("b", 1000)
     stage = Stage(a=UNAVAILABLE, b=UNAVAILABLE)
-    tenure = ScriptedTenure(range(1000), count=1000)
+    tenure = ScriptedTenure(range(1000), shard_count=1000)
     worker = Worker(**stage.arguments(shards=tenure))
     await worker.tick()
     stage.log.unavailable = True

@@ -78,7 +78,7 @@ class Adapters:
     ) -> tuple[HealthEventLog, ShardLeases]:
         """The log of the cluster at `url`, and the leases of `lease` seconds under which it is written.
 
-        `games` tells the others how many games we watch, and `rule` by what we judge them.
+        `games` tells the others how many games we watch, and `rule` by what we judge them and whom we tell.
         """
         with extra("nats", "--cluster"):
             from healthprobe.adapters.nats import JetStreamLog, ShardLeases

@@ -13,13 +13,13 @@ ALL_SHARDS = frozenset(range(SHARDS))
 class ScriptedTenure:
     """A ShardTenure under command; made inside a running loop.
 
-    All games are spread over `count` shards. `confirming` False is as when whoever gives the shards cannot be reached:
-    what is ours stays so for the moment.
+    All games are spread over `shard_count` shards. `confirming` False is as when whoever gives the shards cannot be
+    reached: what is ours stays so for the moment.
     """
 
-    def __init__(self, shards: Iterable[int] = ALL_SHARDS, *, count: int = SHARDS) -> None:
+    def __init__(self, shards: Iterable[int] = ALL_SHARDS, *, shard_count: int = SHARDS) -> None:
         self.shards = frozenset(shards)
-        self.count = count
+        self.shard_count = shard_count
         self.confirming = True
         self.away_for = 0.0
         self.confirmed: list[frozenset[int]] = []

@@ -50,7 +50,7 @@ class Committer:
         self._logger = logger
         self._monotonic = monotonic
         self._shards = shards
-        self._shard_count = SHARDS if shards is None else shards.count
+        self._shard_count = SHARDS if shards is None else shards.shard_count
         self._leaving: frozenset[int] = frozenset()
         self._wanted = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()

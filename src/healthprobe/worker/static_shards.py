@@ -10,13 +10,13 @@ from healthprobe.domain.shard import SHARDS
 class StaticShards:
     """A ShardTenure that never changes. Nobody watches over it: two instances with the same part probe it twice.
 
-    All games are spread over `count` of them. `has_duties` tells whether this instance delivers and prunes, which one
-    of them does for all.
+    All games are spread over `shard_count` of them. `has_duties` tells whether this instance delivers and prunes, which
+    one of them does for all.
     """
 
-    def __init__(self, shards: frozenset[int], *, count: int = SHARDS, has_duties: bool = False) -> None:
+    def __init__(self, shards: frozenset[int], *, shard_count: int = SHARDS, has_duties: bool = False) -> None:
         self.shards = shards
-        self.count = count
+        self.shard_count = shard_count
         self.has_duties = has_duties
         self.away_for = 0.0
 

@@ -107,7 +107,13 @@ class Worker:
             on_sight=on_sight,
         )
         takeover = Takeover(
-            Roster(terms.window, probe_timeout, terms.thresholds, interval, SHARDS if shards is None else shards.count),
+            Roster(
+                terms.window,
+                probe_timeout,
+                terms.thresholds,
+                interval,
+                SHARDS if shards is None else shards.shard_count,
+            ),
             ledger,
             welcome=self._verdicts.grace.begin,
             forget=self._forget,

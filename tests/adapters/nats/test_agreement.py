@@ -34,7 +34,7 @@ def test_who_judges_by_another_rule_is_told_of_once_with_both_rules() -> None:
         watched.heed([instance("b", THEIRS), instance("c", OURS)])
     assert told.entries == [
         {
-            "event": "another instance judges by another rule",
+            "event": "another instance was started with other options",
             "other": "b",
             "theirs": THEIRS,
             "ours": OURS,

@@ -56,7 +56,7 @@ async def test_there_are_as_many_leases_as_the_log_has_shards(stream: JetStream,
         third = await fleet.join("third", url=nats_url)
         await until(have([first, second, third], 3, 2, 2), "all have their shares, those too that did not say how many")
         assert first.shards | second.shards | third.shards == frozenset(range(7))
-        assert [member.leases.count for member in (first, second, third)] == [7, 7, 7]
+        assert [member.leases.shard_count for member in (first, second, third)] == [7, 7, 7]
     leases = await stream.call(f"STREAM.INFO.{prefix}_leases", {"subjects_filter": f"{prefix}.leases.shards.*"})
     assert len(leases["state"]["subjects"]) == 7
 

@@ -102,6 +102,16 @@ async def test_a_log_that_tells_no_number_of_shards_has_the_usual_one(
     assert "was made with 256 shards" in await refusal(open_log, f"{nats_url}&shards=16")
 
 
+@pytest.mark.parametrize("altered", ["many", "", "0", "-1", "4097", "\u0662"])
+async def test_a_number_of_shards_that_somebody_altered_is_refused(
+    nats_url: str, prefix: str, open_log: OpenLog, altered: str
+) -> None:
+    await open_log(nats_url)
+    await configured(nats_url, f"{prefix}_events", metadata={"healthprobe_shards": altered})
+    told = await refusal(open_log, nats_url)
+    assert f"its log tells {altered!r} for healthprobe_shards: put the number back there" in told
+
+
 async def test_a_prefix_has_a_log_of_its_own(nats_server: NatsServer, prefix: str, open_log: OpenLog) -> None:
     ours, theirs = [await open_log(nats_server.url(f"?prefix={prefix}-{name}")) for name in ("ours", "theirs")]
     await ours.append([failed("game-7", 1)])

@@ -11,8 +11,8 @@ def cluster_document(cluster: Cluster) -> documents.Cluster:
     """The cluster as the run knows it now."""
     instances = cluster.instances
     return documents.Cluster(
-        shards=cluster.count,
-        unwatched=unwatched_shards(instances, cluster.count),
+        shards=cluster.shard_count,
+        unwatched=unwatched_shards(instances, cluster.shard_count),
         silent_s=round(cluster.silent_for, 3),
         instances=[instance_document(each) for each in instances],
     )

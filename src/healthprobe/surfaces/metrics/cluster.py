@@ -28,7 +28,7 @@ def families_of_cluster(sight: Sight) -> Iterator[Metric]:
     yield gauge(
         "healthprobe_cluster_shards_unwatched",
         "Shards that no instance holds, as this one knows.",
-        None if cluster is None or instances is None else unwatched_shards(instances, cluster.count),
+        None if cluster is None or instances is None else unwatched_shards(instances, cluster.shard_count),
     )
     yield gauge(
         "healthprobe_cluster_instances",

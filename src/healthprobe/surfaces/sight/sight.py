@@ -48,13 +48,13 @@ class Connections(Protocol):
 
 
 class Cluster(Protocol):
-    """The instances that share the fleet over `count` shards, as this one knows them.
+    """The instances that share the fleet over `shard_count` shards, as this one knows them.
 
     `silent_for` is for how many seconds it has heard of none.
     """
 
     @property
-    def count(self) -> int: ...
+    def shard_count(self) -> int: ...
 
     @property
     def instances(self) -> Sequence[Instance]: ...

@@ -1,4 +1,4 @@
-"""The agreement: all instances of a cluster judge by the same rule, or somebody is told."""
+"""The agreement: all instances of a cluster judge and tell alike, or somebody is told."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from healthprobe.domain.instance import Instance
 
 
 class Agreement:
-    """Tells once of each instance that judges by another rule than `rule`, ours.
+    """Tells once of each instance whose rule is another than `rule`, ours.
 
-    A game's verdict would depend on who happens to watch it, and change as its shard moves.
+    A game's verdict would depend on who happens to watch it, and whom it is told to on who happens to deliver.
     """
 
     def __init__(self, rule: str, logger: Any) -> None:
@@ -24,6 +24,6 @@ class Agreement:
         differing = {(each.instance, each.rule) for each in others if each.rule not in {"", self._rule}}
         for instance, rule in sorted(differing - self._told):
             self._logger.warning(
-                "another instance judges by another rule", other=instance, theirs=rule, ours=self._rule
+                "another instance was started with other options", other=instance, theirs=rule, ours=self._rule
             )
         self._told = differing

@@ -67,15 +67,15 @@ class ShardLeases:
     ) -> None:
         self._stream = stream
         self._ourselves = ourselves
-        self.count = log.shard_count
+        self.shard_count = log.shard_count
         self.games = games
         self._logger: Any = (logger or structlog.get_logger()).bind(instance=ourselves.instance)
         self._monotonic = monotonic
         self._claims = Claims(log, self._logger)
         self._takeovers = Takeovers(ourselves.instance, monotonic=monotonic, now=_wall_time)
-        self._membership = Membership(stream, ourselves, shards=self.count, monotonic=monotonic)
+        self._membership = Membership(stream, ourselves, shards=self.shard_count, monotonic=monotonic)
         self._shards = Holdings(
-            Lessor(stream, "shards", [str(shard) for shard in range(self.count)], monotonic),
+            Lessor(stream, "shards", [str(shard) for shard in range(self.shard_count)], monotonic),
             lease,
             monotonic,
             admit=self._admit,
@@ -116,7 +116,7 @@ class ShardLeases:
     ) -> Self:
         """Make what is missing at JetStream for leases of `lease` seconds. Nothing is held before `run`.
 
-        `rule` is by what we judge, in words that are the same for all who judge the same.
+        `rule` is by what we judge and whom we tell, in words that are the same for all who do so alike.
 
         Raises ConfigurationError, or LogError where trying again may help.
         """

@@ -11,7 +11,7 @@ from healthprobe.adapters.nats.layout import Config, found_or_made_stream, stand
 from healthprobe.adapters.nats.refusals import told_plainly
 from healthprobe.adapters.nats.token import token_of
 from healthprobe.domain.event import HealthEvent
-from healthprobe.domain.shard import SHARDS, shard_of
+from healthprobe.domain.shard import MOST_SHARDS, SHARDS, shard_of
 from healthprobe.ports import ConfigurationError
 
 _NEVER_LESS: Mapping[str, Any] = {
@@ -118,7 +118,13 @@ async def standing_shards(stream: JetStream) -> int:
 
 def _shards_in(stream: JetStream, standing: Config) -> int:
     """That of the stream of events, which holds for ever, and is the one that was asked for, if any was."""
-    shards, asked_for = int((standing.get("metadata") or {}).get(_SHARDS, SHARDS)), stream.address.shards
+    told, asked_for = (standing.get("metadata") or {}).get(_SHARDS, str(SHARDS)), stream.address.shards
+    shards = int(told) if told.isascii() and told.isdecimal() else 0
+    if not 1 <= shards <= MOST_SHARDS:
+        raise ConfigurationError(
+            f"{stream.address.name}: its log tells {told[:20]!r} for {_SHARDS}: "
+            "put the number back there with which it was made"
+        )
     if asked_for not in {None, shards}:
         raise ConfigurationError(
             f"{stream.address.name}: its log was made with {shards} shards, and keeps them for ever: "
