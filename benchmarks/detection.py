@@ -117,7 +117,8 @@ async def _found(way: Detection, kills: int) -> Found:
             killed_at: dict[str, float] = {}
             told = asyncio.create_task(_told(process, kills))
             await asyncio.gather(*(_kill(engine, killed_at) for engine in engines))
-            told_at = await asyncio.wait_for(told, _PATIENCE)
+            async with asyncio.timeout(_PATIENCE):
+                told_at = await told
         finally:
             with suppress(ProcessLookupError):
                 process.terminate()

@@ -56,7 +56,8 @@ class Program:
         self._send(signal.SIGTERM)
         if self._process is not None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), _LONGEST_STOP)
+                async with asyncio.timeout(_LONGEST_STOP):
+                    await self._process.wait()
             self.kill()
             await self._process.wait()
 

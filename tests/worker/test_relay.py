@@ -53,6 +53,16 @@ async def test_a_wake_delivers_at_once(log: MemoryLog, publisher: MemoryPublishe
     running.cancel()
 
 
+async def test_one_that_is_woken_at_the_moment_of_its_end_ends(log: MemoryLog, publisher: MemoryPublisher) -> None:
+    relay = Relay(log=log, publisher=publisher, name="bus", poll_interval=600.0)
+    running = asyncio.ensure_future(relay.run())
+    await asyncio.sleep(10.0)
+    relay.wake()
+    running.cancel()
+    await asyncio.wait({running}, timeout=1.0)
+    assert running.cancelled()
+
+
 async def test_what_others_wrote_is_found_within_a_poll_interval(log: MemoryLog, publisher: MemoryPublisher) -> None:
     running = asyncio.ensure_future(run_for(100.0, Relay(log=log, publisher=publisher, name="stdout").run()))
     await asyncio.sleep(10.5)

@@ -97,7 +97,8 @@ class Relay:
             self._wanted.clear()
             if await self._deliver():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), self._poll_interval)
+                    async with asyncio.timeout(self._poll_interval):
+                        await self._wanted.wait()
             elif not self._ended:
                 await asyncio.sleep(max(backoff(self._failures, random(), LONGEST_WAIT), self._pause_asked_for))
                 self._failures += 1
@@ -106,7 +107,8 @@ class Relay:
         """Deliver what the log holds now, for at most `within` seconds."""
         if not self._ended:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._deliver(), within)
+                async with asyncio.timeout(within):
+                    await self._deliver()
 
     async def _deliver(self) -> bool:
         """Deliver to the log's end; False where the publisher or the log does not let us."""
