@@ -53,7 +53,6 @@ class LiveEngine:
     async def _all_accepted(self) -> None:
         """Who connects at the last moment is accepted by a task of asyncio's own, and let go again like all others."""
         await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
-        await self._engine.__aexit__()
         await asyncio.sleep(0)
 
     def _do(self, work: Coroutine[Any, Any, object]) -> None:

@@ -78,6 +78,19 @@ async def test_a_crashed_engine_resets_what_was_open_and_refuses_until_it_is_bac
         await closed(writer)
 
 
+async def test_a_crash_takes_whoever_was_connecting_along_at_whatever_moment_it_comes() -> None:
+    for moment in range(12):
+        async with ScriptedEngine() as engine:
+            connecting = asyncio.ensure_future(ask(engine))
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            answered = engine.requests
+            await engine.become("crash")
+            with contextlib.suppress(ConnectionError):
+                assert await connecting == b"" or answered, f"it lives on when it crashed after {moment} turns"
+            assert engine.requests == answered
+
+
 async def test_a_faltering_engine_answers_badly_to_every_fourth_probe_and_so_never_twice_in_a_row() -> None:
     async with ScriptedEngine() as engine:
         await engine.become("falter")

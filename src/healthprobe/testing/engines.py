@@ -101,16 +101,20 @@ class ScriptedEngine:
 
     async def become(self, behaviour: Behaviour) -> None:
         """Behave so from now on. A hanging engine that comes to itself answers what it was asked meanwhile."""
+        self._behaviour = behaviour
         if behaviour == "crash":
             self._crash()
             return
-        self._behaviour = behaviour
         if self._server is None:
             loop = asyncio.get_running_loop()
             listener = self._bound_socket()
             self._server = await loop.create_server(lambda: _Connection(self), sock=listener, backlog=1024)
         for connection in self.connections:
             connection.answer()
+
+    @property
+    def is_crashed(self) -> bool:
+        return self._behaviour == "crash"
 
     def next_response(self) -> bytes | None:
         """The answer to one more probe, or None while it hangs."""
@@ -180,6 +184,8 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
         self._engine.connections.add(self)
+        if self._engine.is_crashed:  # it was accepted at the last moment
+            self.reset()
 
     def data_received(self, data: bytes) -> None:
         *requests, self._received = (self._received + data).split(b"\r\n\r\n")
