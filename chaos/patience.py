@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from healthprobe.adapters.nats.client import heeding_cancellation
+
 _LOOK_EVERY = 0.02
 
 
@@ -16,7 +18,10 @@ class Impatient(Exception):
 async def until(condition: Callable[[], Awaitable[bool]], hope: str, *, within: float) -> float:
     """Wait for `condition`, asked again and again; the seconds that it took. Raises Impatient after `within`."""
     began = time.monotonic()
-    while not await condition():
+    while True:
+        with heeding_cancellation():  # clients of NATS and of Redis ask by asyncio.wait_for
+            if await condition():
+                break
         if time.monotonic() - began > within:
             raise Impatient(f"waited {within:g}s in vain until {hope}")
         await asyncio.sleep(_LOOK_EVERY)

@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from chaos.oracle import Document
+from healthprobe.adapters.nats.client import heeding_cancellation
 
 _ASK_WITHIN = 2.0
 _AT_ONCE = 200
@@ -63,7 +64,8 @@ class Tail:
             if time.monotonic() < self._next_look:
                 return
             try:
-                await self._read_on()
+                with heeding_cancellation():
+                    await self._read_on()
             except (*_AWAY, Refused):
                 pass  # it is away: the next look reads on
             self._next_look = time.monotonic() + _LOOK_EVERY

@@ -77,6 +77,37 @@ async def test_a_server_that_leaves_tls_to_its_clients_is_spoken_to_by_tls(tmp_p
                 assert ("tls_version" in connection) == speaks_tls
 
 
+async def test_one_that_is_cancelled_at_whatever_moment_of_its_connecting_ends(own_nats: NatsServer) -> None:
+    address = NatsAddress.of_url(own_nats.url())
+    for moment in range(60):
+        connecting = asyncio.ensure_future(JetStream.open(address))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        if not connecting.cancel():
+            await (await connecting).aclose()
+            continue
+        await asyncio.wait({connecting}, timeout=10.0)
+        assert connecting.cancelled(), f"it went on when it was cancelled after {moment} turns of the loop"
+
+
+async def test_whoever_was_cancelled_may_still_connect_to_put_things_in_order(own_nats: NatsServer) -> None:
+    connected: list[bool] = []
+
+    async def tidy() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            async with aclosing(await JetStream.open(NatsAddress.of_url(own_nats.url()))) as stream:
+                connected.append(stream.is_connected)
+
+    tidying = asyncio.ensure_future(tidy())
+    await asyncio.sleep(0)
+    tidying.cancel()
+    await asyncio.wait({tidying}, timeout=10.0)
+    assert connected == [True]
+    assert tidying.cancelled()
+
+
 async def test_a_connection_that_was_one_too_many_comes_back_when_there_is_room_again(own_nats: NatsServer) -> None:
     address = NatsAddress.of_url(own_nats.url())
     async with aclosing(await JetStream.open(address)) as one, aclosing(await JetStream.open(address)) as other:

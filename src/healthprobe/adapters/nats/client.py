@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from nats.aio.client import Client
@@ -20,6 +23,20 @@ class UnsuitableServer(NatsError):
     """A server that we want nothing to do with. The message says why, and what to change."""
 
 
+@contextmanager
+def heeding_cancellation() -> Iterator[None]:
+    """Raise CancelledError at the end of the context where its task was cancelled in it and has not been told.
+
+    Before Python 3.12 asyncio.wait_for, by which nats-py connects and asks, forgets a cancellation that comes at the
+    moment of the answer (python/cpython#86296): whoever is asked to end then would go on for ever.
+    """
+    task = asyncio.current_task()
+    asked_before = task.cancelling() if task else 0
+    yield
+    if task and task.cancelling() > asked_before:
+        raise asyncio.CancelledError
+
+
 class CarefulClient(Client):
     """Says nothing in the clear to a server that should speak TLS, as passwords come first; nor to old ones.
 
@@ -27,6 +44,10 @@ class CarefulClient(Client):
     credentials that have expired or are not known any more), nats-py closes itself for good. What the server said may
     be mended a minute later.
     """
+
+    async def connect(self, *arguments: Any, **options: Any) -> None:
+        with heeding_cancellation():
+            await super().connect(*arguments, **options)
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002
         if initial_connection:
