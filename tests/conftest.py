@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 import uvloop
+from tests.servers.nats import NatsCluster, NatsServer
 from tests.servers.postgres import PostgresServer
 
 from healthprobe.testing.clock import VirtualTimeLoop
@@ -45,6 +46,20 @@ def postgres_server() -> Iterator[PostgresServer]:
     """A real PostgreSQL server, started once, by the first test that wants it."""
     with PostgresServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def nats_process() -> Iterator[NatsServer]:
+    """A real NATS server, started once, by the first test that wants it."""
+    with NatsServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nats_processes() -> Iterator[NatsCluster]:
+    """Three that replicate, likewise."""
+    with NatsCluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,12 @@ from healthprobe.surfaces.terminal import lasted, printable, transition_text
 from healthprobe.testing.engines import Script
 from healthprobe.testing.fleet import FleetProcess
 
+UNMOVED = ("--log-level", "error")
+"""It says nothing of its own about a machine that is busy."""
+
 
 def test_the_demo_is_an_introduction_a_line_a_transition_and_a_summary(terminal: OpenTerminal) -> None:
-    session = terminal("demo", "--interval", "300ms", "--timeout", "250ms")
+    session = terminal("demo", "--interval", "300ms", "--timeout", "250ms", *UNMOVED)
     session.read_until("recovered")
     session.interrupt()
     assert session.end() == 0
@@ -44,7 +47,7 @@ def test_check_is_a_table(terminal: OpenTerminal) -> None:
 def test_a_run_says_what_it_watches_and_how_to_begin_where_it_watches_nothing(
     terminal: OpenTerminal, program: Program
 ) -> None:
-    session = terminal("run", "--interval", "600ms", "--timeout", "500ms", "--failures", "1")
+    session = terminal("run", "--interval", "600ms", "--timeout", "500ms", "--failures", "1", *UNMOVED)
     session.read_until("runtimes add")
     program("runtimes", "add", "game-7", "http://127.0.0.1:1")
     session.read_until("connection refused")
