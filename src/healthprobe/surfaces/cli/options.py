@@ -6,15 +6,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from healthprobe.domain.shard import Slice
 from healthprobe.surfaces.durations import Duration, parse_duration, parse_retention
 from healthprobe.surfaces.listen import Listen, parse_listen
-from healthprobe.surfaces.settings import DEFAULT_DATABASE, DEFAULT_LEASE
+from healthprobe.surfaces.settings import DEFAULT_DATABASE
 
 PROBING = "What is probed, and where transitions go"
 VERDICT = "When an engine has failed"
 COST = "What a probe may cost"
-SHARING = "More than one machine"
 SEEING = "Seeing it"
 OUTPUT = "Output"
 
@@ -41,16 +39,6 @@ def parse_failures(text: str | int) -> int:
     if int(text) < 1:
         raise ValueError(f"{text!r} is below 1: write after how many failures in a row an engine has failed, such as 3")
     return int(text)
-
-
-def parse_shard(text: str | Slice) -> Slice:
-    """A part of the fleet, as `2/5`. Raises ValueError."""
-    if isinstance(text, Slice):
-        return text
-    number, _, count = text.partition("/")
-    if not (number.isdecimal() and count.isdecimal()):
-        raise ValueError(f"{text!r} is no part of a fleet: write one such as 2/5")
-    return Slice(int(number), int(count))
 
 
 Records = Annotated[
@@ -188,41 +176,6 @@ Connections = Annotated[
         envvar="HEALTHPROBE_CONNECTIONS",
         help="[b]reuse[/b] keeps one connection an engine; [b]fresh[/b] opens one a probe, at several times the cost.",
         rich_help_panel=COST,
-    ),
-]
-Cluster = Annotated[
-    str | None,
-    typer.Option(
-        "--cluster",
-        metavar="URL",
-        envvar="HEALTHPROBE_CLUSTER",
-        help="Share the fleet with other instances, each started with the same URL: [b]nats:[/b]//USER:PASSWORD@HOST,"
-        "HOST,HOST. Its JetStream has the log, the leases and, unless --records says otherwise, the games.",
-        rich_help_panel=SHARING,
-    ),
-]
-Lease = Annotated[
-    Duration | None,
-    typer.Option(
-        "--lease",
-        metavar="DURATION",
-        envvar="HEALTHPROBE_LEASE",
-        parser=parse_duration,
-        show_default=str(DEFAULT_LEASE),
-        help="How long after an instance of a cluster has died the others take its games over.",
-        rich_help_panel=SHARING,
-    ),
-]
-Shard = Annotated[
-    Slice | None,
-    typer.Option(
-        "--shard",
-        metavar="N/COUNT",
-        envvar="HEALTHPROBE_SHARD",
-        parser=parse_shard,
-        help="Probe a fixed part of the fleet, as in 2/5, without a cluster: every instance with the same --records "
-        "and --log, each with another number. Nobody takes the part of one that has died.",
-        rich_help_panel=SHARING,
     ),
 ]
 Listening = Annotated[

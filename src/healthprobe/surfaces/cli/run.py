@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from healthprobe.domain.policy import Policy
-from healthprobe.surfaces.cli import options, trust
+from healthprobe.surfaces.cli import options, sharing, trust
 from healthprobe.surfaces.settings import (
     DEFAULT_DATABASE,
     DEFAULT_FAILURES,
@@ -38,9 +38,9 @@ def run(
     deny_network: trust.DenyNetwork = None,
     max_concurrency: options.MaxConcurrency = None,
     connections: options.Connections = "reuse",
-    cluster: options.Cluster = None,
-    lease: options.Lease = None,
-    shard: options.Shard = None,
+    cluster: sharing.Cluster = None,
+    lease: sharing.Lease = None,
+    shard: sharing.Shard = None,
     listen: options.Listening = None,
     otlp: options.OtlpUrl = None,
     log_level: options.LogLevel = None,

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in ("log", "publisher", "records")))
+pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in ("dead_letters", "log", "publisher", "records")))
 
 from healthprobe.testing.contracts.log import HealthEventLogContract  # noqa: E402 -- after the rewriting is asked for
 from healthprobe.testing.contracts.publisher import PublisherContract  # noqa: E402

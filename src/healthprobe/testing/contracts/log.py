@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 from operator import attrgetter
 
 import pytest
 
 from healthprobe.domain.event import HealthEvent
-from healthprobe.ports import DeadLetter, HealthEventLog
+from healthprobe.ports import HealthEventLog
+from healthprobe.testing.contracts.dead_letters import DeadLettersContract
 from healthprobe.testing.contracts.samples import AFTER_ALL_SAMPLES, ODD_GAME_IDS, failed, history, recovered
 
 
@@ -20,7 +20,7 @@ async def events_in(log: HealthEventLog) -> list[HealthEvent]:
 
 
 @pytest.mark.asyncio
-class HealthEventLogContract:
+class HealthEventLogContract(DeadLettersContract):
     """Subclass it as `class TestMyLog(HealthEventLogContract)` and give the fixture `log`: a log that is empty.
 
     Where two processes can share the log, give `rival` too: a second way to the same log. Where a batch of several
@@ -219,50 +219,6 @@ class HealthEventLogContract:
         await log.append([recovered(game_id, 2) for game_id in games])
         assert await log.prune(before=AFTER_ALL_SAMPLES, through=await log.end()) == len(games)
         assert await self.holds(log, [recovered(game_id, 2) for game_id in games])
-
-    async def test_a_parked_event_is_kept_with_its_reason(self, log: HealthEventLog, rival: HealthEventLog) -> None:
-        assert await log.dead_letters(10) == []
-        letters = [_letter("webhook", event) for event in (*history("game-7", 2), failed("game-8", 1))]
-        for letter in letters:
-            await log.park(letter)
-        assert await rival.dead_letters(10) == letters
-        assert await rival.dead_letters(2) == letters[:2]
-
-    async def test_a_letter_takes_the_place_of_an_earlier_one_about_the_same_event(self, log: HealthEventLog) -> None:
-        first, second = (_letter("webhook", failed(game_id, 1)) for game_id in ("game-7", "game-8"))
-        elsewhere = replace(first, publisher="bus")
-        for letter in (first, second, elsewhere, replace(first, reason="answered 410")):
-            await log.park(letter)
-        assert await log.dead_letters(10) == [replace(first, reason="answered 410"), second, elsewhere]
-
-    async def test_what_is_asked_for_again_is_due_at_its_own_publisher(self, log: HealthEventLog) -> None:
-        ours, theirs = _letter("webhook", failed("game-7", 1)), _letter("bus", failed("game-7", 1))
-        await log.park(ours)
-        await log.park(theirs)
-        assert await log.dead_letters(10, due_at="webhook") == []
-        assert await log.ask_again() == 2
-        assert await log.dead_letters(10, due_at="webhook") == [replace(ours, due=True)]
-        assert await log.dead_letters(10) == [replace(ours, due=True), replace(theirs, due=True)]
-        await log.park(ours)
-        assert await log.dead_letters(10, due_at="webhook") == []
-
-    async def test_a_letter_that_was_delivered_is_forgotten(self, log: HealthEventLog) -> None:
-        letters = [_letter("webhook", event) for event in history("game-7", 2)]
-        for letter in letters:
-            await log.park(letter)
-        await log.release(letters[0])
-        await log.release(letters[0])
-        assert await log.dead_letters(10) == letters[1:]
-
-    async def test_a_letter_outlives_the_event_in_the_log(self, log: HealthEventLog) -> None:
-        await log.append(history("game-7", 2))
-        await log.park(_letter("webhook", failed("game-7", 1)))
-        await log.prune(before=AFTER_ALL_SAMPLES, through=await log.end())
-        assert await log.dead_letters(10) == [_letter("webhook", failed("game-7", 1))]
-
-
-def _letter(publisher: str, event: HealthEvent) -> DeadLetter:
-    return DeadLetter(publisher, event, "answered 400: ошибка", event.occurred_at)
 
 
 def _following(game_id: str, last: HealthEvent | None, container_id: str) -> HealthEvent:
