@@ -108,6 +108,18 @@ def test_the_shards_of_an_instance_that_is_killed_or_stopped_go_to_the_others(
     assert sorted(event["id"] for event in told) == sorted(f"{game}:1" for game in GAMES)
 
 
+def test_an_instance_whose_lines_nobody_reads_any_more_takes_over_all_the_same(
+    start: Callable[[], Started], instances: Instances
+) -> None:
+    unread, killed = start(), start()
+    wait_for_shares(instances, 128, 128)
+    assert unread.stderr is not None
+    unread.stderr.close()
+    killed.kill()
+    [left] = wait_for_shares(instances, 256)
+    assert left["pid"] == unread.pid
+
+
 def test_what_nobody_watches_is_told_in_one_line_and_by_the_exit_code(
     start: Callable[[], Started], instances: Instances, command_line: CommandLine, nats_url: str
 ) -> None:

@@ -6,7 +6,8 @@ import logging
 import os
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Literal, get_args
+from contextlib import suppress
+from typing import Any, Literal, TextIO, cast, get_args
 
 import structlog
 
@@ -17,17 +18,33 @@ _SPEAKS_FOR_ITSELF = ("opentelemetry", "psycopg", "sqlalchemy", "uvicorn")
 """Libraries that would write their own lines to standard error about what we tell in ours."""
 
 
+class _Sink:
+    """A file whose lines can be spared: what cannot be written must not end the watch over a fleet."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # the latter where it is closed
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._file.flush()
+
+
 def configure_logs(level: LogLevel) -> structlog.typing.FilteringBoundLogger:
     """Send every log line of `level` and above to standard error, and return the logger to bind from.
 
-    Lines carry the reference's keys: time, level, msg, and what the caller bound.
+    Lines carry the reference's keys: time, level, msg, and what the caller bound. A line that cannot be written, on a
+    full disk or to a reader that is gone, is lost, and nothing else is.
     """
     for library in _SPEAKS_FOR_ITSELF:
         logging.getLogger(library).addHandler(logging.NullHandler())
     structlog.configure(
         processors=_for_people() if sys.stderr.isatty() else _for_machines(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Sink(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
