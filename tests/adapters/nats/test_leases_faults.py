@@ -227,3 +227,15 @@ async def test_a_server_that_pauses_or_dies_costs_shards_for_as_long_as_that_and
         assert max(max(member.sizes) for member in members) == 128, "nobody who was not heard counts as gone"
         assert all(member.told("a beat failed") == [] for member in members)
         assert not any(member.task.done() for member in members)
+
+
+async def test_an_outage_leaves_nothing_behind_at_the_server_that_comes_after_it(own_nats: NatsServer) -> None:
+    async with Fleet(own_nats.url()) as fleet:
+        member = await fleet.join("first", lease=LEASE)
+        await until(have([member], 256), "it has everything")
+        own_nats.kill()
+        await until(lambda: member.leases.away_for > 4 * LEASE, "that has lasted for some beats")
+        own_nats.start()
+        await until(have([member], 256), "it has everything again")
+        [connection] = own_nats.told("/connz")["connections"]
+        assert connection["subscriptions"] < 10, "of the leases that were asked for meanwhile"

@@ -118,8 +118,14 @@ class Lessor:
         return sum(pull.left for pull in self._pulls if now < pull.ends_at + _GRACE)
 
     async def ask_for(self, count: int, patience: float) -> None:
-        """Ask for `count` leases: those that are free now, and those that fall free within `patience`."""
+        """Ask for `count` leases: those that are free now, and those that fall free within `patience`.
+
+        Without a connection nothing is begun: nats-py would keep each subscription for the next server, and make it
+        there, though it was ended long before.
+        """
         await self._forget_ended()
+        if not self._stream.is_connected:
+            raise Unanswered("there is no connection")
         now = self._monotonic()
         pull = _Pull(now, now + patience, count)
         self._pulls.append(pull)
