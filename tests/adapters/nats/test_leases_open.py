@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from tests.adapters.nats.lease_fleet import Fleet, have, until
@@ -12,7 +12,7 @@ from tests.servers.nats import NatsServer
 from tests.servers.proxy import CuttingProxy
 
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream
+from healthprobe.adapters.nats.jetstream import ANSWER_WITHIN, JetStream, Request
 from healthprobe.adapters.nats.leases import ShardLeases
 from healthprobe.adapters.nats.log import JetStreamLog
 from healthprobe.ports import ConfigurationError, LogError
@@ -20,6 +20,9 @@ from healthprobe.ports import ConfigurationError, LogError
 nats_server = nats_fixtures.nats_server
 nats_url = nats_fixtures.nats_url
 prefix = nats_fixtures.prefix
+
+FAR = 0.25
+"""Seconds until an answer is there from another continent."""
 
 
 @pytest.fixture
@@ -156,3 +159,18 @@ async def test_servers_that_go_away_as_it_opens_are_worth_a_retry(nats_server: N
             await ShardLeases.open(stream, log)
         assert not failure.value.permanent
         await stream.aclose()
+
+
+async def test_who_is_far_from_jetstream_has_its_share_all_the_same(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = JetStream.ask
+
+    async def ask_from_afar(self: JetStream, requests: Sequence[Request], within: float = ANSWER_WITHIN) -> list[bytes]:
+        await asyncio.sleep(FAR)
+        return await ask(self, requests, within)
+
+    monkeypatch.setattr(JetStream, "ask", ask_from_afar)
+    member = await fleet.join("first", lease=5.0)
+    await until(have([member], 256), "it has everything")
+    await member.leave()

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from healthprobe.adapters.nats.jetstream import JetStream, Refused
+from healthprobe.adapters.nats.jetstream import ANSWER_WITHIN, JetStream, Refused
 from healthprobe.adapters.nats.refusals import NO_STREAM
 
 NANOSECONDS = 1_000_000_000
+
+SOON = 1.0
+"""Seconds for an answer about what may have been made a moment ago, which not every server knows: then we ask again.
+They are for each answer, however many it takes: who is far away has all of them late."""
 
 _NO_CONSUMER = 10014
 _MADE_MEANWHILE = 10058
@@ -19,25 +23,26 @@ Config = Mapping[str, Any]
 
 async def standing_stream(stream: JetStream, name: str) -> Config | None:
     """How the stream `name` is configured, or None where there is none. Raises Unanswered or Refused."""
-    return await _standing(stream, f"STREAM.INFO.{name}", NO_STREAM)
+    return await _standing(stream, f"STREAM.INFO.{name}", NO_STREAM, ANSWER_WITHIN)
 
 
-async def found_or_made_stream(stream: JetStream, config: Config) -> Config:
+async def found_or_made_stream(stream: JetStream, config: Config, within: float = ANSWER_WITHIN) -> Config:
     """How the stream of this name is configured; where it was missing, it is made as `config` says.
 
-    Then it has as many replicas as the address wants, and where that leaves it open, three in a cluster. Raises
-    Unanswered or Refused.
+    Then it has as many replicas as the address wants, and where that leaves it open, three in a cluster. Each answer is
+    to come `within` so many seconds. Raises Unanswered or Refused.
     """
     name = config["name"]
-    if (standing := await standing_stream(stream, name)) is not None:
+    info = f"STREAM.INFO.{name}"
+    if (standing := await _standing(stream, info, NO_STREAM, within)) is not None:
         return standing
-    replicas = stream.address.replicas or (3 if stream.is_clustered else 1)
+    body = {"num_replicas": stream.address.replicas or (3 if stream.is_clustered else 1), **config}
     try:
-        made: Config = (await stream.call(f"STREAM.CREATE.{name}", {"num_replicas": replicas, **config}))["config"]
+        made: Config = (await stream.call(f"STREAM.CREATE.{name}", body, within))["config"]
     except Refused as refusal:
         if refusal.code != _MADE_MEANWHILE:
             raise
-        return await standing_stream(stream, name) or {}
+        return await _standing(stream, info, NO_STREAM, within) or {}
     return made
 
 
@@ -48,9 +53,9 @@ async def ensure_stream(stream: JetStream, config: Config) -> None:
     """
     replicas = stream.address.replicas
     wanted = config if replicas is None else {**config, "num_replicas": replicas}
-    standing = await found_or_made_stream(stream, wanted)
+    standing = await found_or_made_stream(stream, wanted, SOON)
     if _differs(standing, wanted):
-        await stream.call(f"STREAM.UPDATE.{config['name']}", {**standing, **wanted})
+        await stream.call(f"STREAM.UPDATE.{config['name']}", {**standing, **wanted}, SOON)
 
 
 async def ensure_consumer(stream: JetStream, of: str, config: Config) -> Config | None:
@@ -59,16 +64,16 @@ async def ensure_consumer(stream: JetStream, of: str, config: Config) -> Config 
     Returns how that one was, or None where there was none. Raises Unanswered or Refused.
     """
     name = config["name"]
-    standing = await _standing(stream, f"CONSUMER.INFO.{of}.{name}", _NO_CONSUMER)
+    standing = await _standing(stream, f"CONSUMER.INFO.{of}.{name}", _NO_CONSUMER, SOON)
     if standing is None or _differs(standing, config):
         api = f"CONSUMER.CREATE.{of}.{name}.{config['filter_subject']}"
-        await stream.call(api, {"stream_name": of, "config": {**(standing or {}), **config}})
+        await stream.call(api, {"stream_name": of, "config": {**(standing or {}), **config}}, SOON)
     return standing
 
 
-async def _standing(stream: JetStream, api: str, where_missing: int) -> Config | None:
+async def _standing(stream: JetStream, api: str, where_missing: int, within: float) -> Config | None:
     try:
-        config: Config = (await stream.call(api))["config"]
+        config: Config = (await stream.call(api, within=within))["config"]
     except Refused as refusal:
         if refusal.code == where_missing:
             return None

@@ -18,8 +18,8 @@ BEATS = 5
 _NEWS_IN_A_BEAT = 10
 """How often at most a beat comes early: a whole fleet may start at once."""
 
-_A_TRY = 1.0
-"""Seconds in which all that is missing is made, or nobody is there to make it."""
+_BEFORE_ANOTHER_TRY = 0.1
+"""Seconds until what is missing is asked for again."""
 
 
 class Heartbeat:
@@ -80,17 +80,16 @@ class Heartbeat:
     async def prepare(self, *, tries: int = 1) -> None:
         """Make what is missing at JetStream. Raises Unanswered or Refused.
 
-        What an instance that starts with us makes at this moment, not every server knows: we try again in a second.
+        What an instance that starts with us makes at this moment, not every server knows: we try again soon.
         """
         while True:
             tries -= 1
             try:
-                async with asyncio.timeout(_A_TRY):
-                    return await self._prepare()
-            except (Unanswered, TimeoutError) as error:
+                return await self._prepare()
+            except Unanswered:
                 if tries <= 0:
-                    raise Unanswered(str(error) or f"no answer within {_A_TRY:g}s") from error
-                await asyncio.sleep(_A_TRY / 10)
+                    raise
+                await asyncio.sleep(_BEFORE_ANOTHER_TRY)
 
     async def _prepare(self) -> None:
         await self._membership.prepare(self.seconds)

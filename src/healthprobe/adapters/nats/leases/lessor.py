@@ -12,8 +12,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from healthprobe.adapters.nats.jetstream import JetStream, Refused, Request, Unanswered
-from healthprobe.adapters.nats.layout import NANOSECONDS, ensure_consumer, ensure_stream
+from healthprobe.adapters.nats.jetstream import ANSWER_WITHIN, JetStream, Refused, Request, Unanswered
+from healthprobe.adapters.nats.layout import NANOSECONDS, SOON, ensure_consumer, ensure_stream
 
 _RENEWAL = b"+WPI"
 _RETURN = b"-NAK"
@@ -96,15 +96,15 @@ class Lessor:
                 "max_ack_pending": -1,
             },
         )
-        await self.inspect()
+        await self.inspect(SOON)
         before: float | None = None if standing is None else standing["ack_wait"] / NANOSECONDS
         return None if before == round(lasts * NANOSECONDS) / NANOSECONDS else before
 
-    async def inspect(self) -> float:
+    async def inspect(self, within: float = ANSWER_WITHIN) -> float:
         """Put those back that are missing; how long a lease lasts now, whoever has decided it. Raises Refused."""
-        told = await self._stream.call(f"CONSUMER.INFO.{self._leases}.{self._queue}")
+        told = await self._stream.call(f"CONSUMER.INFO.{self._leases}.{self._queue}", within=within)
         if told["num_pending"] + told["num_ack_pending"] < len(self._subjects):
-            for answer in await self._stream.ask([Request(subject) for subject in self._subjects]):
+            for answer in await self._stream.ask([Request(subject) for subject in self._subjects], within):
                 error = msgspec.json.decode(answer).get("error")
                 if error is not None and error["err_code"] != _STANDS_ALREADY:
                     raise Refused(error["err_code"], error["description"])
