@@ -121,6 +121,19 @@ async def test_a_lease_of_another_length_is_the_length_for_all(fleet: Fleet, str
     assert instances["config"]["max_age"] == 1_200_000_000
 
 
+async def test_leases_that_are_made_much_shorter_lapse_once_and_are_kept_from_then_on(fleet: Fleet) -> None:
+    first = await fleet.join("first", lease=60.0)
+    await until(lambda: len(first.shards) == 256, "it has everything")
+    await asyncio.sleep(1.2)
+    second = await fleet.join("second", lease=1.0)
+    await until(have([first, second], 128, 128), "both have their shares")
+    changes = len(first.sizes)
+    await asyncio.sleep(3.0)
+    assert len(first.sizes) == changes, "the first renews at the new pace, not after what was a fifth of its lease"
+    assert len(first.told("leases lapsed: another instance was started with a shorter --lease")) <= 1
+    assert len([line for line in first.lines if line["event"].startswith("leases lapsed")]) <= 1
+
+
 async def test_who_opens_with_the_same_length_changes_nothing(fleet: Fleet) -> None:
     members = [await fleet.join(name, lease=0.7) for name in ("a", "b")]
     await until(have(members, 128, 128), "both have their shares")

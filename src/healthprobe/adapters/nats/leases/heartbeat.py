@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from typing import Any
 
 from healthprobe.adapters.nats.jetstream import Refused, Unanswered
@@ -20,6 +21,17 @@ _NEWS_IN_A_BEAT = 10
 
 _BEFORE_ANOTHER_TRY = 0.1
 """Seconds until what is missing is asked for again."""
+
+_STILL = 0.4
+"""A beat that is overdue by this part of a lease is no fault of JetStream's."""
+
+
+class Lapse(Enum):
+    """Why leases were not renewed in time, as it is told."""
+
+    STOOD_STILL = "leases lapsed: this process stood still"
+    SHORTENED = "leases lapsed: another instance was started with a shorter --lease"
+    UNHEARD = "leases lapsed: JetStream cannot be reached"
 
 
 class Heartbeat:
@@ -45,7 +57,8 @@ class Heartbeat:
         unheard: Callable[[str | None], None],
     ) -> None:
         self.lease = lease
-        self.began_at = self._heard_at = monotonic()
+        self._began_at = self._heard_at = monotonic()
+        self._began_under = lease
         self._shards = shards
         self._duties = duties
         self._membership = membership
@@ -57,6 +70,7 @@ class Heartbeat:
         self.is_leaving = False
         self._in_doubt = False
         self._news = asyncio.Event()
+        self._new_terms = asyncio.Event()
 
     @property
     def seconds(self) -> float:
@@ -67,6 +81,13 @@ class Heartbeat:
     def silent_for(self) -> float:
         """For how many seconds we could neither tell the others anything nor hear of them."""
         return self._monotonic() - self._heard_at
+
+    @property
+    def lapse(self) -> Lapse:
+        """Why leases lapse that do so now."""
+        if self._monotonic() - self._began_at > self._began_under / BEATS + _STILL * self.lease:
+            return Lapse.STOOD_STILL
+        return Lapse.SHORTENED if self._began_under > self.lease else Lapse.UNHEARD
 
     def beat_at_once(self) -> None:
         """Tell the others what we are before the next beat is due."""
@@ -102,7 +123,7 @@ class Heartbeat:
         self._heard_at = self._monotonic()
         await self.contain(lambda: self._membership.listen(self._news.set))
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._at_every_beat(self._renew))
+            tasks.create_task(self._at_every_beat(self._renew, or_at=self._new_terms))
             tasks.create_task(self._at_every_beat(lambda: self._be_heard(tasks), or_at=self._news))
             for holdings in (self._shards, self._duties):
                 tasks.create_task(self._take_from(holdings))
@@ -135,7 +156,7 @@ class Heartbeat:
     async def _renew(self) -> None:
         """Waits for nothing but the lessor, who may be there while all else is away."""
         self._shards.drop_lapsed()
-        self.began_at = self._monotonic()
+        self._began_at, self._began_under = self._monotonic(), self.lease
         await asyncio.gather(self._shards.renew(self.patience), self._duties.renew(self.patience))
         await self._ask_for_more()
 
@@ -178,3 +199,4 @@ class Heartbeat:
                 self.lease = lasts
                 self._shards.last_for(lasts)
                 self._duties.last_for(lasts)
+                self._new_terms.set()  # a beat of longer leases would outlast those that we have now

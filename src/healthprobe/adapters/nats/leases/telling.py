@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_LAPSED = {True: "leases lapsed: this process stood still", False: "leases lapsed: JetStream cannot be reached"}
+from healthprobe.adapters.nats.leases.heartbeat import Lapse
 
 
 class Telling:
@@ -17,11 +17,11 @@ class Telling:
         self._held = 0
         self._delivers = False
 
-    def lapsed(self, shards: int, *, stood_still: bool) -> None:
+    def lapsed(self, shards: int, why: Lapse) -> None:
         """So many shards were lost, for their leases were not renewed."""
         if not self._has_lapsed:
             self._has_lapsed = True
-            self._logger.warning(_LAPSED[stood_still], shards=shards)
+            self._logger.warning(why.value, shards=shards)
 
     def unheard(self, why: str | None, shards: int) -> None:
         """We could not tell the others anything for the time of a lease, or with None we could.

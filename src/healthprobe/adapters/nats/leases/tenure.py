@@ -42,9 +42,6 @@ _TRIES = 10
 _CLAIM_WITHIN = 1.0
 _END_WITHIN = 0.5
 
-_STILL = 0.6
-"""A beat that is late by this part of a lease is no fault of JetStream's."""
-
 
 class ShardLeases:
     """A ShardTenure by leases that JetStream gives. Made by `open`, alive while `run` runs, ended by `aclose`.
@@ -243,11 +240,10 @@ class ShardLeases:
         self._logger.info("shards given back", shards=len(shards))
 
     def _on_loss(self, shards: frozenset[int]) -> None:
-        lease, now = self._heartbeat.lease, self._monotonic()
         self._claims.disclaim(shards)
-        self._takeovers.lost(shards, now - lease)
+        self._takeovers.lost(shards, self._monotonic() - self._heartbeat.lease)
         if not self._heartbeat.is_leaving:
-            self._telling.lapsed(len(shards), stood_still=now - self._heartbeat.began_at > _STILL * lease)
+            self._telling.lapsed(len(shards), self._heartbeat.lapse)
 
     def _on_silence(self, why: str | None) -> None:
         self._telling.unheard(why, len(self._shards.numbers))
