@@ -161,8 +161,23 @@ def test_an_instance_that_judges_by_another_rule_is_told_of(
     assert started["cluster"].startswith("nats://127.0.0.1:")
     while (line := next_log_line(other))["msg"] != "another instance was started with other options":
         pass
-    assert line["theirs"] == "--interval 400ms --timeout 300ms --failures 2 --publish stdout:"
-    assert line["ours"] == "--interval 400ms --timeout 300ms --failures 2 --confirm 50ms --publish stdout:"
+    options = "--interval 400ms --timeout 300ms --failures 2"
+    assert line["theirs"].endswith(f" {options} --publish stdout:")
+    assert line["ours"].endswith(f" {options} --confirm 50ms --publish stdout:")
+
+
+def test_an_instance_that_reads_other_games_is_told_of(
+    start: Callable[..., Started], instances: Instances, tmp_path: Path
+) -> None:
+    start()
+    wait_for_shares(instances, 256)
+    others = tmp_path / "others.json"
+    others.write_text("[]")
+    other = start("--records", f"file:{others}")
+    while (line := next_log_line(other))["msg"] != "another instance was started with other options":
+        pass
+    assert line["ours"].startswith(f"--records file:{others} ")
+    assert line["theirs"].startswith("--records file:")
 
 
 def test_people_see_a_table(

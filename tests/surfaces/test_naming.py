@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from healthprobe.surfaces.naming import notification_name, publisher_name, scheme_of, shown
+from healthprobe.surfaces.naming import notification_name, publisher_name, records_name, scheme_of, shown
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,31 @@ def test_two_notifications_are_told_apart_by_what_cannot_be_read_back() -> None:
 def test_a_notification_goes_on_where_it_was_though_its_password_has_changed() -> None:
     assert notification_name("mailto://me:old@example.org") == notification_name("mailto://me:new@example.org")
     assert notification_name("mailto://me:old@example.org") != notification_name("mailto://you:old@example.org")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("nats://n1,n2,n3/games", "nats://healthprobe:secret@n3,n1/games?replicas=3"),
+        ("nats://n1", "tls://n2/health_runtime_records?ca=/etc/ca.pem"),
+        ("nats://n1?prefix=acme", "nats://n1/acme_runtime_records"),
+        ("postgresql://one:secret@db/platform", "postgresql://other@db/platform?sslmode=require"),
+    ],
+)
+def test_the_same_games_have_the_same_name_by_whichever_server_and_user_they_are_read(one: str, other: str) -> None:
+    assert records_name(one) == records_name(other)
+    assert "secret" not in records_name(one) + records_name(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("nats://n1/games", None), ("nats://n1/others", None)),
+        (("nats://n1", None), ("nats://n1?prefix=acme", None)),
+        (("file:games.json", None), ("file:others.json", None)),
+        (("postgresql://db/platform", "SELECT 1"), ("postgresql://db/platform", "SELECT 2")),
+        (("postgresql://db/platform", "SELECT 1"), ("postgresql://db/platform", None)),
+    ],
+)
+def test_other_games_have_another_name(one: tuple[str, str | None], other: tuple[str, str | None]) -> None:
+    assert records_name(*one) != records_name(*other)

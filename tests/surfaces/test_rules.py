@@ -53,11 +53,13 @@ def test_a_count_is_a_whole_number_above_zero(text: str) -> None:
 
 
 def test_the_rule_of_a_run_is_written_as_the_options_that_make_it() -> None:
-    assert Settings().rule == "--interval 5s --timeout 2s --failures 3 --publish stdout:"
+    assert Settings().rule == (
+        "--records sqlite:healthprobe.db --interval 5s --timeout 2s --failures 3 --publish stdout:"
+    )
     policy = Policy(successes=2, confirm=0.25, grace=30.0, flap=FlapRule(6, 3600.0), hold=0.125)
     assert Settings(policy=policy, failures=1, identity_header="X-Game-ID").rule == (
-        "--interval 5s --timeout 2s --failures 1 --successes 2 --confirm 250ms --grace 30s --flap 6/1h --hold 12.5% "
-        "--identity-header X-Game-ID --publish stdout:"
+        "--records sqlite:healthprobe.db --interval 5s --timeout 2s --failures 1 --successes 2 --confirm 250ms "
+        "--grace 30s --flap 6/1h --hold 12.5% --identity-header X-Game-ID --publish stdout:"
     )
 
 

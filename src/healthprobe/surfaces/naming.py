@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from healthprobe.domain.endpoint import masked
 
 _REDIS = ("redis", "rediss", "unix")
 _HTTP = ("http", "https")
 _PORTS = {"redis": 6379, "rediss": 6379, "http": 80, "https": 443}
+_NATS = ("nats", "tls")
 _PASSWORD = re.compile(r"(://[^/@:]*):[^/]*@")
 _PART_OF_THE_NAME = ("stream", "db")
 """The parameters of a Redis URL that tell where events go; the others tell how, and may change or be secret."""
@@ -62,6 +63,24 @@ def notification_name(url: str) -> str:
     """
     without_password = _PASSWORD.sub(r"\1@", url)
     return f"{scheme_of(url)}:{_digest(without_password)}"
+
+
+def records_name(url: str, query: str | None = None) -> str:
+    """What tells whether two instances read the same games: where they are listed, and by which query.
+
+    A bucket has the same name whichever of its servers a URL names first. Which credentials are used says nothing.
+
+    >>> records_name("nats://healthprobe:secret@n1,n2/games"), records_name("nats://n3/games")
+    ('nats:games', 'nats:games')
+    >>> records_name("postgresql://reader:secret@db/platform?sslmode=require")
+    'postgresql://db/platform'
+    """
+    if scheme_of(url) in _NATS:
+        parts = urlsplit(url)
+        prefix = parse_qs(parts.query).get("prefix", ["health"])[-1]
+        return f"nats:{parts.path.strip('/') or f'{prefix}_runtime_records'}"
+    where = url if "://" not in url else _plain(url.partition("?")[0], scheme_of(url))
+    return where if query is None else f"{where} --records-query {_digest(' '.join(query.split()))}"
 
 
 def _plain(location: str, scheme: str) -> str:

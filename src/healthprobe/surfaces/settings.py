@@ -9,7 +9,7 @@ from healthprobe.domain.shard import Slice
 from healthprobe.ports import ConfigurationError
 from healthprobe.surfaces.durations import Duration
 from healthprobe.surfaces.listen import Listen
-from healthprobe.surfaces.naming import notification_name, publisher_name
+from healthprobe.surfaces.naming import notification_name, publisher_name, records_name
 
 DEFAULT_DATABASE = "sqlite:healthprobe.db"
 """The embedded store and log: one file in the working directory."""
@@ -95,15 +95,17 @@ class Settings:
 
     @property
     def rule(self) -> str:
-        """By what it judges and whom it tells, as options without secrets: the same for all instances of a cluster.
+        """What it watches, by what it judges and whom it tells: the same for all instances of a cluster.
 
-        Where they differ, a verdict depends on who watches a game, and its way on who delivers.
+        It is written as options without secrets. Where instances differ, a game may be in nobody's list, a verdict
+        depends on who watches, and its way on who delivers.
 
         >>> Settings().rule
-        '--interval 5s --timeout 2s --failures 3 --publish stdout:'
+        '--records sqlite:healthprobe.db --interval 5s --timeout 2s --failures 3 --publish stdout:'
         """
         policy, flap = self.policy, self.policy.flap
         options: dict[str, object] = {
+            "records": records_name(self.records, self.records_query),
             "interval": self.interval,
             "timeout": self.timeout,
             "failures": self.failures,

@@ -1,4 +1,4 @@
-"""The agreement: all instances of a cluster judge and tell alike, or somebody is told."""
+"""The agreement: all instances of a cluster watch, judge and tell alike, or somebody is told."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from healthprobe.domain.instance import Instance
 class Agreement:
     """Tells once of each instance whose rule is another than `rule`, ours.
 
-    A game's verdict would depend on who happens to watch it, and whom it is told to on who happens to deliver.
+    A game would be watched by nobody that is not in the list of whoever has its shard, its verdict would depend on who
+    that is, and whom it is told to on who happens to deliver.
     """
 
     def __init__(self, rule: str, logger: Any) -> None:
