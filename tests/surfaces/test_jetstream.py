@@ -15,7 +15,11 @@ from tests.servers.nats_records_fixtures import Platform
 from tests.surfaces.live_engine import LiveEngine
 from tests.surfaces.program import CommandLine, Program, documents, next_log_line
 
+from healthprobe.adapters.nats import JetStreamLog
+from healthprobe.adapters.nats.address import NatsAddress
+from healthprobe.adapters.nats.jetstream import JetStream
 from healthprobe.surfaces.adapters import Adapters
+from healthprobe.testing.contracts.samples import failed
 
 nats_server = nats_fixtures.nats_server
 nats_url = nats_fixtures.nats_url
@@ -103,6 +107,21 @@ async def test_each_cluster_is_connected_once_whatever_is_named_there(nats_url: 
     finally:
         await adapters.aclose()
     assert log.client.is_closed
+
+
+def test_claims_of_shards_are_no_events_that_a_publisher_has_not_had(command_line: CommandLine, nats_url: str) -> None:
+    async def take_over_and_see_one_fail() -> None:
+        stream = await JetStream.open(NatsAddress.of_url(nats_url))
+        log = await JetStreamLog.open(stream, by_claims=True)
+        await log.save_cursor("stdout:", 0)
+        await log.claim(range(256))
+        await log.append([failed("game-7", 1)])
+        await stream.aclose()
+
+    asyncio.run(take_over_and_see_one_fail())
+    assert documents(command_line("relays", "--log", nats_url).out) == [
+        {"publisher": "stdout:", "lag": 1, "dead_letters": 0}
+    ]
 
 
 def put(server: NatsServer, bucket: str, key: str, value: bytes) -> None:

@@ -10,6 +10,7 @@ import uvloop
 from healthprobe.surfaces import terminal
 from healthprobe.surfaces.adapters import Adapters
 from healthprobe.surfaces.dead_letters import ALL
+from healthprobe.worker.lag import events_behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,12 @@ async def _states(url: str) -> list[RelayState]:
     try:
         log = await adapters.log(url)
         cursors = await log.all_cursors()
-        end = await log.end()
+        behind = {name: await events_behind(log, cursor) for name, cursor in cursors.items()}
         letters = Counter(letter.publisher for letter in await log.dead_letters(ALL))
     finally:
         await adapters.aclose()
-    names = sorted({*cursors, *letters})
-    return [RelayState(name, max(end - cursors.get(name, end), 0), letters[name]) for name in names]
+    names = sorted({*behind, *letters})
+    return [RelayState(name, behind.get(name, 0), letters[name]) for name in names]
 
 
 async def _forget(url: str, name: str) -> bool:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.ports import HealthEventLog, HealthprobeError
+from healthprobe.worker.lag import events_behind
 
 _LONGEST_PERIOD = 3600.0
 _SHORTEST_PERIOD = 1.0
@@ -47,19 +48,20 @@ class Retention:
         if not cursors.keys() >= set(self._names):
             return 0  # one has not begun, and is to have all there is
         end = await self._log.end()
-        self._tell_of_strangers_behind(cursors, end)
+        await self._tell_of_strangers_behind(cursors, end)
         through = min([end, *cursors.values()])
         pruned = await self._log.prune(datetime.now(UTC) - timedelta(seconds=self._retain), through)
         if pruned:
             self._logger.info("old events pruned", events=pruned)
         return pruned
 
-    def _tell_of_strangers_behind(self, cursors: Mapping[str, int], end: int) -> None:
+    async def _tell_of_strangers_behind(self, cursors: Mapping[str, int], end: int) -> None:
         for name, cursor in cursors.items():
             if cursor < end and name not in self._names and name not in self._told:
+                lag = await events_behind(self._log, cursor)
                 self._told.add(name)
                 self._logger.warning(
                     "events are kept for a publisher that this run does not deliver to: healthprobe relays --forget",
                     publisher=name,
-                    lag=end - cursor,
+                    lag=lag,
                 )

@@ -24,6 +24,7 @@ from healthprobe.ports import (
 )
 from healthprobe.worker.bystanders import Onlooker, Voice
 from healthprobe.worker.fault import FAULTS, LONGEST_CALL, end_if_cancelled, plainly
+from healthprobe.worker.lag import events_behind
 from healthprobe.worker.once_a_minute import OnceAMinute
 from healthprobe.worker.pace import Pace
 
@@ -129,7 +130,7 @@ class Relay:
             self.cursor = await self._begun()
         while entries := await self._log.read(self.cursor, BATCH):
             if len(entries) == BATCH:
-                await self._measure_lag()
+                await self._measure_lag(entries)
             await self._publish(entries)
 
     async def _begun(self) -> int:
@@ -194,9 +195,9 @@ class Relay:
         if self._telemetry is not None:
             self._telemetry.record_parked(self.name)
 
-    async def _measure_lag(self) -> None:
+    async def _measure_lag(self, read: Sequence[LogEntry] = ()) -> None:
         with contextlib.suppress(Exception):  # a log that is away is said to be so where it is needed
-            self._note_lag(await self._log.end() - (self.cursor or 0))
+            self._note_lag(await events_behind(self._log, self.cursor or 0, read))
 
     def _note_lag(self, events: int) -> None:
         self.lag = events
