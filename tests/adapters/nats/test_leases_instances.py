@@ -21,7 +21,7 @@ from healthprobe.adapters.nats.jetstream import JetStream, Request
 from healthprobe.adapters.nats.leases.instances import instances
 from healthprobe.adapters.nats.token import token_of
 from healthprobe.domain.instance import Instance, Takeover
-from healthprobe.ports import LogError
+from healthprobe.ports import ConfigurationError, LogError
 
 nats_server = nats_fixtures.nats_server
 nats_url = nats_fixtures.nats_url
@@ -56,6 +56,17 @@ async def told_by(stream: JetStream, member: Member) -> Instance:
 
 async def test_nobody_is_there_before_the_first_has_come(stream: JetStream) -> None:
     assert await instances(stream) == []
+
+
+async def test_a_server_without_jetstream_is_told_so() -> None:
+    server = NatsServer()
+    file = server.folder / "server.conf"
+    file.write_text(file.read_text().partition("jetstream")[0])
+    with server:
+        stream = await JetStream.open(NatsAddress.of_url(server.url()))
+        with pytest.raises(ConfigurationError, match="runs without JetStream: start it with jetstream"):
+            await instances(stream)
+        await stream.aclose()
 
 
 async def test_instances_are_listed_in_the_order_in_which_they_joined_whatever_they_are_called(

@@ -13,7 +13,7 @@ from nats.errors import Error as NatsError
 
 from healthprobe.adapters.nats.jetstream import JetStream, Refused, Request, Unanswered
 from healthprobe.adapters.nats.layout import NANOSECONDS, ensure_stream
-from healthprobe.adapters.nats.refusals import NO_STREAM, told_plainly
+from healthprobe.adapters.nats.refusals import NO_STREAM, told_at_opening
 from healthprobe.adapters.nats.token import token_of
 from healthprobe.domain.instance import Instance
 
@@ -122,8 +122,11 @@ class Presence:
 
 
 async def instances(stream: JetStream) -> list[Instance]:
-    """The instances that are there, in the order in which they joined; we are none of them. Raises LogError."""
-    with told_plainly(stream):
+    """The instances that are there, in the order in which they joined; we are none of them.
+
+    Raises ConfigurationError or LogError.
+    """
+    with told_at_opening(stream):
         presence = Presence(stream, "")
         try:
             found = await presence.read()
