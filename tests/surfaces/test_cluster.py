@@ -6,6 +6,7 @@ import io
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from tests.surfaces.program import (
 )
 from tests.surfaces.terminal_session import OpenTerminal
 
-from healthprobe.surfaces.cluster import cluster_table
+from healthprobe.surfaces.cluster import cluster_table, differing_options
 
 nats_server = nats_fixtures.nats_server
 prefix = nats_fixtures.prefix
@@ -167,7 +168,11 @@ def test_an_instance_that_judges_by_another_rule_is_told_of(
 
 
 def test_an_instance_that_reads_other_games_is_told_of(
-    start: Callable[..., Started], instances: Instances, tmp_path: Path
+    start: Callable[..., Started],
+    instances: Instances,
+    command_line: CommandLine,
+    nats_url: str,
+    tmp_path: Path,
 ) -> None:
     start()
     wait_for_shares(instances, 256)
@@ -178,6 +183,8 @@ def test_an_instance_that_reads_other_games_is_told_of(
         pass
     assert line["ours"].startswith(f"--records file:{others} ")
     assert line["theirs"].startswith("--records file:")
+    told = command_line("cluster", "--cluster", nats_url).err
+    assert len([line for line in told if " was started with --records file:" in line]) == 1
 
 
 def test_people_see_a_table(
@@ -192,6 +199,20 @@ def test_people_see_a_table(
     assert " 256 " in row
     assert " 30 " in row
     assert max(len(line) for line in shown.lines) <= 80
+
+
+def test_an_instance_with_other_options_than_most_is_told_of_by_what_differs() -> None:
+    usual = "--records nats:games --interval 5s --publish stdout:"
+    found = [replace(each, rule=usual) for each in FewInstances().instances]
+    assert differing_options(found) == []
+    found[1] = replace(found[1], rule="--records nats:others --interval 5s --hold 50% --publish stdout:")
+    found[2] = replace(found[2], rule="")
+    (told,) = differing_options([found[0], *found])
+    assert told == (
+        "node-b-9-decaf0 was started with --records nats:others --hold 50%; others have --records nats:games: "
+        "give all of them the same"
+    )
+    assert differing_options([]) == []
 
 
 def test_who_is_blind_is_marked_in_the_table() -> None:

@@ -27,7 +27,8 @@ class Instance:
     `order` grows with the order of joining. `epochs` are those of its claims to `shards`, in their order. Renewals are
     the ages, in seconds, of the oldest and the newest renewal of its leases. `duties_since` grows with the order in
     which instances took over the duties, and is 0 without any. A `blind` one sees nothing, and is to have no shards as
-    long as others see. `rule` is by what it judges and whom it tells, as options, and empty where it does not say.
+    long as others see. `rule` is what it watches, by what it judges and whom it tells, as options, and empty where it
+    does not say.
     """
 
     instance: str

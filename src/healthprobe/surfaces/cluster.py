@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -40,6 +41,8 @@ def show_cluster(url: str, *, as_json: bool) -> bool:
     elif found:
         console = terminal.console_for()
         console.print(cluster_table(found, datetime.now(UTC), console.width))
+    for line in differing_options(found):
+        terminal.tell(line)
     if unwatched:
         who = "nobody is there" if not found else "the next beats may change that"
         terminal.tell(f"{unwatched} of {shards} shards are watched by nobody; {who}")
@@ -56,6 +59,31 @@ async def _instances(url: str) -> tuple[list[Instance], int]:
         return await instances(stream), await standing_shards(stream)
     finally:
         await adapters.aclose()
+
+
+def differing_options(found: Sequence[Instance]) -> list[str]:
+    """A line for each instance that was started with other options than most, and for none where all agree.
+
+    Those that tell none are of an older version.
+    """
+    told = [each for each in found if each.rule]
+    [(most, _)] = Counter(each.rule for each in told).most_common(1) or [("", 0)]
+    return [
+        f"{each.instance} was started with {_beyond(each.rule, most)}; others have {_beyond(most, each.rule)}: "
+        "give all of them the same"
+        for each in told
+        if each.rule != most
+    ]
+
+
+def _beyond(rule: str, other: str) -> str:
+    """The options of `rule` that are not in `other`."""
+    theirs = _options(other)
+    return " ".join(f"--{option}" for option in _options(rule) if option not in theirs) or "none of these"
+
+
+def _options(rule: str) -> list[str]:
+    return rule.removeprefix("--").split(" --")
 
 
 def cluster_table(found: Sequence[Instance], now: datetime, width: int = _WIDE) -> Table:

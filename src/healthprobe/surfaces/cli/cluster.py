@@ -22,6 +22,9 @@ Cluster = Annotated[
 def cluster(cluster: Cluster, as_json: options.Json = False) -> None:
     """Show the instances that share a fleet; exit 1 if a shard is watched by nobody.
 
+    An instance that was started with other options than most is told of: it
+    may know other games, and judge and tell otherwise.
+
     With --json, or where standard output is not a terminal: one object a line,
     with instance, host, pid, started_at, shards, games, duties, blind,
     oldest_renewal_s, newest_renewal_s and last_takeover. A run that listens
