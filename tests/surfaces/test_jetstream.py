@@ -13,13 +13,13 @@ from tests.servers import nats_fixtures
 from tests.servers.nats import NatsServer
 from tests.servers.nats_records_fixtures import Platform
 from tests.surfaces.live_engine import LiveEngine
-from tests.surfaces.program import CommandLine, Program, documents, next_log_line
+from tests.surfaces.program import CommandLine, Program, documents, next_document, next_log_line
 
 from healthprobe.adapters.nats import JetStreamLog
 from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.jetstream import JetStream
 from healthprobe.surfaces.adapters import Adapters
-from healthprobe.testing.contracts.samples import failed
+from healthprobe.testing.contracts.samples import failed, history
 
 nats_server = nats_fixtures.nats_server
 nats_url = nats_fixtures.nats_url
@@ -122,6 +122,30 @@ def test_claims_of_shards_are_no_events_that_a_publisher_has_not_had(command_lin
     assert documents(command_line("relays", "--log", nats_url).out) == [
         {"publisher": "stdout:", "lag": 1, "dead_letters": 0}
     ]
+
+
+def test_following_goes_on_when_a_log_that_was_away_is_back_and_says_both_once(program: Program) -> None:
+    async def see(number: int) -> None:
+        stream = await JetStream.open(NatsAddress.of_url(server.url()))
+        log = await JetStreamLog.open(stream)
+        await log.append([history("game-7", number)[-1]])
+        await stream.aclose()
+
+    with NatsServer() as server:
+        asyncio.run(see(1))
+        following = program.start("events", "--follow", "--log", server.url())
+        assert next_document(following)["id"] == "game-7:1"
+        server.kill()
+        assert following.stderr is not None
+        assert following.stderr.readline().endswith(
+            "look whether the servers run, and most of them see each other. Waiting for it\n"
+        )
+        server.start()
+        asyncio.run(see(2))
+        assert next_document(following)["id"] == "game-7:2"
+        following.terminate()
+        _, told = following.communicate(timeout=10)
+        assert (following.returncode, told) == (0, "healthprobe: the log answers again\n")
 
 
 def put(server: NatsServer, bucket: str, key: str, value: bytes) -> None:

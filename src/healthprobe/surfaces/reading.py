@@ -13,13 +13,14 @@ from rich.text import Text
 
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 from healthprobe.domain.incident import Incident, incidents
-from healthprobe.ports import HealthEventLog
+from healthprobe.ports import HealthEventLog, LogError
 from healthprobe.surfaces import terminal
 from healthprobe.surfaces.adapters import Adapters
 from healthprobe.surfaces.signals import exit_cleanly_at_once, until_signal
 
 _PAGE = 1000
 _POLL_INTERVAL = 0.25
+_RETRY_INTERVAL = 1.0
 
 
 def show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> None:
@@ -73,10 +74,22 @@ async def _show_events(url: str, *, game: str | None, follow: bool, as_json: boo
 
 
 async def _entries(log: HealthEventLog, *, follow: bool) -> AsyncGenerator[HealthEvent]:
-    """The events of `log` in order; with `follow` without end, waiting for more."""
-    cursor = 0
+    """The events of `log` in order; with `follow` without end, waiting for more, and for a log that is away."""
+    cursor, is_away = 0, False
     while True:
-        page = await log.read(cursor, _PAGE)
+        try:
+            page = await log.read(cursor, _PAGE)
+        except LogError as error:
+            if error.permanent or not follow:
+                raise
+            if not is_away:
+                terminal.tell(f"{error}. Waiting for it")
+            is_away = True
+            await asyncio.sleep(_RETRY_INTERVAL)
+            continue
+        if is_away:
+            is_away = False
+            terminal.tell("the log answers again")
         for entry in page:
             cursor = entry.cursor
             yield entry.event

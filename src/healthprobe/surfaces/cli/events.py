@@ -18,7 +18,10 @@ def events(
     follow: Annotated[
         bool,
         typer.Option(
-            "--follow", "-f", envvar="HEALTHPROBE_FOLLOW", help="Go on with new events as they come, until Ctrl-C."
+            "--follow",
+            "-f",
+            envvar="HEALTHPROBE_FOLLOW",
+            help="Go on with new events as they come, until Ctrl-C. A log that is away is waited for.",
         ),
     ] = False,
     game: Annotated[
