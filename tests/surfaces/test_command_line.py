@@ -139,13 +139,14 @@ def test_an_option_wins_over_both_variables(command_line: CommandLine, monkeypat
             },
         ),
         (("check",), {"HEALTHPROBE_TIMEOUT", "RTMANAGER_PROBE_TIMEOUT", "HEALTHPROBE_VERBOSE", "HEALTHPROBE_JSON"}),
-        (("status",), {"HEALTHPROBE_AT", "HEALTHPROBE_LOG", "HEALTHPROBE_JSON"}),
+        (("status",), {"HEALTHPROBE_AT", "HEALTHPROBE_LOG", "HEALTHPROBE_CLUSTER", "HEALTHPROBE_JSON"}),
         (("top",), {"HEALTHPROBE_AT"}),
-        (("explain",), {"HEALTHPROBE_AT", "HEALTHPROBE_LOG", "HEALTHPROBE_JSON"}),
+        (("explain",), {"HEALTHPROBE_AT", "HEALTHPROBE_LOG", "HEALTHPROBE_CLUSTER", "HEALTHPROBE_JSON"}),
         (
             ("events",),
             {
                 "HEALTHPROBE_LOG",
+                "HEALTHPROBE_CLUSTER",
                 "HEALTHPROBE_FOLLOW",
                 "HEALTHPROBE_GAME",
                 "HEALTHPROBE_DEAD",
@@ -153,8 +154,11 @@ def test_an_option_wins_over_both_variables(command_line: CommandLine, monkeypat
                 "HEALTHPROBE_JSON",
             },
         ),
-        (("incidents",), {"HEALTHPROBE_LOG", "HEALTHPROBE_JSON"}),
-        (("runtimes", "add"), {"HEALTHPROBE_RECORDS", "HEALTHPROBE_CONTAINER", "HEALTHPROBE_STATUS"}),
+        (("incidents",), {"HEALTHPROBE_LOG", "HEALTHPROBE_CLUSTER", "HEALTHPROBE_JSON"}),
+        (
+            ("runtimes", "add"),
+            {"HEALTHPROBE_RECORDS", "HEALTHPROBE_CLUSTER", "HEALTHPROBE_CONTAINER", "HEALTHPROBE_STATUS"},
+        ),
         (("demo",), {"HEALTHPROBE_FOR", "HEALTHPROBE_INTERVAL", "HEALTHPROBE_DEMO_LOG"}),
     ],
 )

@@ -124,6 +124,22 @@ def test_claims_of_shards_are_no_events_that_a_publisher_has_not_had(command_lin
     ]
 
 
+def test_where_a_cluster_is_named_alone_its_games_and_its_log_are_meant(
+    program: Program, nats_url: str, tmp_path: Path
+) -> None:
+    cluster = {"HEALTHPROBE_CLUSTER": nats_url}
+    assert program("runtimes", "add", "game-7", "http://h:7", **cluster).returncode == 0
+    listed = program("runtimes", "list", "--records", nats_url)
+    assert [json.loads(line)["game_id"] for line in listed.stdout.splitlines()] == ["game-7"]
+    nothing = f"healthprobe: {nats_url.partition('?')[0]} holds nothing yet: 'healthprobe run' creates it\n"
+    for command in ("events", "incidents", "relays", "status"):
+        told = program(command, **cluster)
+        assert (told.returncode, told.stderr) == (2, nothing)
+    elsewhere = program("incidents", HEALTHPROBE_LOG="sqlite:mine.db", **cluster)
+    assert elsewhere.stderr.startswith("healthprobe: mine.db holds nothing yet")
+    assert not list(tmp_path.iterdir())
+
+
 def test_following_goes_on_when_a_log_that_was_away_is_back_and_says_both_once(program: Program) -> None:
     async def see(number: int) -> None:
         stream = await JetStream.open(NatsAddress.of_url(server.url()))

@@ -16,6 +16,9 @@ COST = "What a probe may cost"
 SEEING = "Seeing it"
 OUTPUT = "Output"
 
+CLUSTER = "HEALTHPROBE_CLUSTER"
+"""The variable that names log and records of a cluster where no other does: who has it set means those of `run`."""
+
 STORE_URLS = (
     "[b]sqlite:[/b]PATH, the embedded store; [b]postgresql:[/b]//…; [b]file:[/b]PATH, JSON or YAML read again when it "
     "changes; [b]https:[/b]//…, Prometheus' http_sd; [b]nats:[/b]//HOST,HOST/BUCKET, a key-value bucket, watched."
@@ -68,7 +71,7 @@ EditableRecords = Annotated[
     typer.Option(
         "--records",
         metavar="URL",
-        envvar="HEALTHPROBE_RECORDS",
+        envvar=["HEALTHPROBE_RECORDS", CLUSTER],
         help="The store: [b]sqlite:[/b]PATH, the embedded one, [b]postgresql:[/b]//… or [b]nats:[/b]//HOST/BUCKET.",
     ),
 ]
@@ -85,7 +88,7 @@ Log = Annotated[
 ]
 ReadLog = Annotated[
     str,
-    typer.Option("--log", metavar="URL", envvar="HEALTHPROBE_LOG", help=f"The log to read: {LOG_URLS}."),
+    typer.Option("--log", metavar="URL", envvar=["HEALTHPROBE_LOG", CLUSTER], help=f"The log to read: {LOG_URLS}."),
 ]
 Publish = Annotated[
     list[str] | None,

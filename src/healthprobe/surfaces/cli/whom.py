@@ -30,9 +30,9 @@ InsteadLog = Annotated[
     typer.Option(
         "--log",
         metavar="URL",
-        envvar="HEALTHPROBE_LOG",
+        envvar=["HEALTHPROBE_LOG", options.CLUSTER],
         show_default=f"{DEFAULT_DATABASE}, where nobody listens and --at names nobody",
-        help=f"Ask no run but read this log: {options.LOG_URLS}. In the variable: only where no run answers.",
+        help=f"Ask no run but read this log: {options.LOG_URLS}. In a variable: only where no run answers.",
     ),
 ]
 
