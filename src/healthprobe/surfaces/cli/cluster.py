@@ -13,7 +13,7 @@ Cluster = Annotated[
     typer.Option(
         "--cluster",
         metavar="URL",
-        envvar="HEALTHPROBE_CLUSTER",
+        envvar=options.CLUSTER,
         help="The cluster to look at: [b]nats:[/b]//USER:PASSWORD@HOST,HOST,HOST.",
     ),
 ]

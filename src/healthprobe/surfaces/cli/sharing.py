@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from healthprobe.domain.shard import Slice
+from healthprobe.surfaces.cli import options
 from healthprobe.surfaces.durations import Duration, parse_duration
 from healthprobe.surfaces.settings import DEFAULT_LEASE
 
@@ -28,7 +29,7 @@ Cluster = Annotated[
     typer.Option(
         "--cluster",
         metavar="URL",
-        envvar="HEALTHPROBE_CLUSTER",
+        envvar=options.CLUSTER,
         help="Share the fleet with other instances, each started with the same URL: [b]nats:[/b]//USER:PASSWORD@HOST,"
         "HOST,HOST. Its JetStream has the log, the leases and, unless --records says otherwise, the games.",
         rich_help_panel=SHARING,
