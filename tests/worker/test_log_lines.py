@@ -8,8 +8,10 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from healthprobe.domain.outcome import HEALTHY, Failed
+from healthprobe.domain.shard import shard_of
 from healthprobe.testing.prober import UNAVAILABLE, Answer
 from healthprobe.testing.stage import Stage, game, run_for, ticks
+from healthprobe.testing.tenure import ScriptedTenure
 from healthprobe.worker.worker import Worker
 
 WORKER = "rtmanager.healthprobe"
@@ -77,6 +79,20 @@ async def test_each_outage_of_the_log_is_told_and_so_is_its_end() -> None:
         await ticks(worker, 2)
         assert len(stage.lines_of("publish health event")) == outage
         assert len(stage.lines_of("the log takes health events again")) == outage
+
+
+async def test_a_log_is_not_said_to_be_back_because_what_waited_for_it_is_somebody_elses() -> None:
+    stage = Stage(a=[HEALTHY, *[UNAVAILABLE] * 3, HEALTHY])
+    tenure = ScriptedTenure()
+    worker = Worker(**stage.arguments(shards=tenure))
+    await worker.tick()
+    stage.log.unavailable = True
+    await ticks(worker, 3)
+    assert len(stage.lines_of("publish health event")) == 1
+    tenure.lose(shard_of("a"))
+    await ticks(worker, 2)
+    assert stage.lines_of("the log takes health events again") == []
+    assert len(stage.lines_of("nothing waits for the log any more")) == 1
 
 
 async def test_a_store_that_is_away_is_one_warning_with_the_references_words() -> None:

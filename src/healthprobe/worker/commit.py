@@ -56,6 +56,7 @@ class Committer:
         self._one_at_a_time = asyncio.Lock()
         self.away_since: float | None = None
         self._answered_at = float("-inf")
+        self._has_answered = False
         self._offering: asyncio.Task[bool] | None = None
 
     def wake(self) -> None:
@@ -135,7 +136,7 @@ class Committer:
                 refused.update(doubtful)
                 if ours:
                     refused.update(await self._appender.append(ours, doubtful=self.away_since is not None))
-                    self._answered_at = self._monotonic()
+                    self._note_answer()
             for refusal in refused.values():
                 raise refusal
             self._tell_that_it_is_back()
@@ -143,11 +144,15 @@ class Committer:
     async def _read_back(self) -> None:
         while unread := dict(islice(self._ledger.unread.items(), _QUESTION)):
             last_events = await self._log.last_events(unread)
-            self._answered_at = self._monotonic()
+            self._note_answer()
             for game_id, admission in unread.items():
                 if self._ledger.unread.get(game_id) == admission:
                     self._ledger.settle(game_id, last_events.get(game_id))
             await asyncio.sleep(0)
+
+    def _note_answer(self) -> None:
+        self._answered_at = self._monotonic()
+        self._has_answered = True
 
     def _waiting_beside(self, refused: Container[str]) -> Iterator[Transition]:
         return (transition for game_id, transition in self._ledger.waiting.items() if game_id not in refused)
@@ -179,6 +184,7 @@ class Committer:
         if self.away_since is not None:
             return
         self.away_since = self._monotonic()
+        self._has_answered = False
         first = next(iter(self._ledger.waiting.values()), None)
         self._logger.error(
             "publish health event",
@@ -188,6 +194,8 @@ class Committer:
         )
 
     def _tell_that_it_is_back(self) -> None:
+        """It is, or what waited for it was dropped with its game or shard, and nobody has asked it anything since."""
         if self.away_since is not None:
             self.away_since = None
-            self._logger.info("the log takes health events again")
+            told = "the log takes health events again" if self._has_answered else "nothing waits for the log any more"
+            self._logger.info(told)
