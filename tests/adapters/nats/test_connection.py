@@ -12,7 +12,7 @@ from tests.servers.nats import NatsCluster, NatsServer
 from tests.servers.ports import free_port
 
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream
+from healthprobe.adapters.nats.jetstream import JetStream, Unanswered
 from healthprobe.ports import ConfigurationError
 
 own_nats = nats_fixtures.own_nats
@@ -122,3 +122,10 @@ async def test_a_connection_that_was_one_too_many_comes_back_when_there_is_room_
             await asyncio.sleep(0.02)
         for stream in (one, other):
             assert await stream.call("INFO")
+
+
+async def test_where_nobody_listens_or_no_such_host_is_known_the_cause_is_told_in_words() -> None:
+    with pytest.raises(Unanswered, match=r"^connection refused$"):
+        await JetStream.open(NatsAddress.of_url(f"nats://127.0.0.1:{free_port()}"))
+    with pytest.raises(Unanswered, match=r"^(name or service not known|temporary failure in name resolution)$"):
+        await JetStream.open(NatsAddress.of_url("nats://nowhere.invalid"))

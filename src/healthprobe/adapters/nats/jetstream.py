@@ -247,5 +247,7 @@ def _is_refusal(error: BaseException) -> bool:
 
 
 def _cause(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
+        return error.strerror.lower()
     told = " ".join(str(error).split()).removeprefix("nats: ").strip("'")
     return told or type(error).__name__
