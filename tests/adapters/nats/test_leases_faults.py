@@ -176,7 +176,7 @@ async def test_a_user_who_may_not_tell_of_itself_is_told_so(fleet: Fleet, prefix
 
 async def test_a_short_silence_costs_nothing(fleet: Fleet, nats_server: NatsServer, prefix: str) -> None:
     async with CuttingProxy(nats_server.port) as proxy:
-        member = await fleet.join("first", url=nats_server.url(f"?prefix={prefix}", port=proxy.port), lease=2.0)
+        member = await fleet.join("first", url=nats_server.url(f"?prefix={prefix}", port=proxy.port), lease=5.0)
         await until(lambda: len(member.shards) == 256, "it has everything")
         member.sizes.clear()
         proxy.hang()
