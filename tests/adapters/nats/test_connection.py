@@ -3,10 +3,12 @@
 import asyncio
 import time
 from contextlib import aclosing
+from itertools import count
 from pathlib import Path
 
 import pytest
 import trustme
+from tests.adapters.nats.lease_fleet import until
 from tests.servers import nats_fixtures
 from tests.servers.nats import NatsCluster, NatsServer
 from tests.servers.ports import free_port
@@ -16,6 +18,14 @@ from healthprobe.adapters.nats.jetstream import JetStream, Unanswered
 from healthprobe.ports import ConfigurationError
 
 own_nats = nats_fixtures.own_nats
+
+STRANGER = 2
+"""Which of those who answer is no NATS server."""
+
+SEED = """-----BEGIN USER NKEY SEED-----
+SUAOY5JZ2WJKVR4UO2KJ2P3SW6FZFNWEOIMAXF4WZEUNVQXXUOKGM55CYE
+------END USER NKEY SEED------
+"""
 
 
 @pytest.mark.parametrize(
@@ -129,3 +139,46 @@ async def test_where_nobody_listens_or_no_such_host_is_known_the_cause_is_told_i
         await JetStream.open(NatsAddress.of_url(f"nats://127.0.0.1:{free_port()}"))
     with pytest.raises(Unanswered, match=r"^(name or service not known|temporary failure in name resolution)$"):
         await JetStream.open(NatsAddress.of_url("nats://nowhere.invalid"))
+
+
+@pytest.mark.parametrize("answer", [b"x" * 200_000, b"INFO\r\n", b"INFO []\r\n"], ids=["no line", "no words", "a list"])
+async def test_a_connection_outlives_whatever_answers_in_the_place_of_its_server(answer: bytes) -> None:
+    came = count(1)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = next(came)
+        if number == STRANGER:
+            writer.write(answer)
+        else:
+            writer.write(b'INFO {"version":"2.12.0","headers":true}\r\n')
+            while line := await reader.readline():
+                if line.startswith(b"PING"):
+                    writer.write(b"PONG\r\n")
+                if number < STRANGER and line.startswith(b"SUB"):
+                    break
+        writer.close()
+
+    port = free_port()
+    async with await asyncio.start_server(serve, "127.0.0.1", port):
+        async with aclosing(await JetStream.open(NatsAddress.of_url(f"nats://127.0.0.1:{port}"))) as stream:
+            await until(lambda: not stream.is_connected, "its server hangs up")
+            await until(lambda: stream.is_connected, "it is connected again")
+        await asyncio.sleep(0.05)
+    assert next(came) > STRANGER + 1
+
+
+@pytest.mark.parametrize("words", ["", SEED], ids=["nothing", "no JWT"])
+async def test_a_file_that_has_no_credentials_is_told_of(tmp_path: Path, words: str) -> None:
+    pytest.importorskip("nkeys")
+    creds = tmp_path / "us.creds"
+    creds.write_text(words)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"version":"2.12.0","headers":true,"auth_required":true,"nonce":"n"}\r\n')
+        await reader.read(1000)
+        writer.close()
+
+    port = free_port()
+    async with await asyncio.start_server(serve, "127.0.0.1", port):
+        with pytest.raises(ConfigurationError, match="has not both a user's JWT and its seed"):
+            await JetStream.open(NatsAddress.of_url(f"nats://127.0.0.1:{port}?creds={creds}"))

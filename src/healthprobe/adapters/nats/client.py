@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from nats.aio.client import Client
@@ -17,6 +18,7 @@ OLDEST = (2, 11)
 _NO_TLS = "it does not speak TLS: give it a certificate, or write nats:// without ?ca= where the network is yours alone"
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 _FORBIDDEN = "permissions violation"
+_CREDENTIALS = (b"BEGIN NATS USER JWT", b"BEGIN USER NKEY SEED")
 
 
 class UnsuitableServer(NatsError):
@@ -37,22 +39,53 @@ def heeding_cancellation() -> Iterator[None]:
         raise asyncio.CancelledError
 
 
+class UnreadableCredentials(UnsuitableServer):
+    """None of our servers can be told who we are."""
+
+
 class CarefulClient(Client):
     """Says nothing in the clear to a server that should speak TLS, as passwords come first; nor to old ones.
 
-    It ends when it is closed, and not before. Where a server says an error and hangs up (too many connections,
-    credentials that have expired or are not known any more), nats-py closes itself for good. What the server said may
-    be mended a minute later.
+    It ends when it is closed, and not before. Whatever answers in the place of a server, and whatever stands in the
+    file of our credentials while somebody writes it, the next try comes: where nats-py meets what it did not expect,
+    it tries no more, and it reads a file that has a seed alone for ever. Where a server says an error and hangs up (too
+    many connections, credentials that have expired or are not known any more), nats-py closes itself for good. What the
+    server said may be mended a minute later.
     """
 
     async def connect(self, *arguments: Any, **options: Any) -> None:
         with heeding_cancellation():
             await super().connect(*arguments, **options)
 
+    async def close(self) -> None:
+        if self._flush_queue is not None:  # else it never began to connect, and nats-py would not have it closed
+            await super().close()
+
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002
         if initial_connection:
             self._examine(info)
         await super()._process_info(info, initial_connection)
+
+    async def _process_connect_init(self) -> None:
+        try:
+            await super()._process_connect_init()
+        except (NatsError, OSError, TimeoutError):
+            raise
+        except Exception as error:
+            if self._transport is not None:
+                close: Callable[[], None] = self._transport.close
+                close()
+            raise NatsError(f"what answers is no NATS server: {error}") from error
+
+    def _connect_command(self) -> bytes:
+        if (path := self._user_credentials) is not None:
+            told = Path(str(path)).read_bytes()
+            if not all(part in told for part in _CREDENTIALS):
+                raise UnreadableCredentials(f"{path} has not both a user's JWT and its seed: let nsc write it anew")
+        try:
+            return super()._connect_command()
+        except Exception as error:
+            raise UnreadableCredentials(f"our credentials cannot be read: {error!r}") from error
 
     async def _process_err(self, err_msg: str) -> None:
         if _FORBIDDEN in err_msg:  # it costs one request, and not the connection
