@@ -123,7 +123,8 @@ class Adapters:
         identity = (frozenset(address.servers), address.creds, address.ca)
         if identity not in self._clusters:
             try:
-                self._clusters[identity] = await JetStream.open(address)
+                with extra("nats", "?creds=" if address.creds else "nats:"):  # nats-py looks for nkeys only now
+                    self._clusters[identity] = await JetStream.open(address)
             except Unanswered as error:
                 told = f"{address.name}: {error}; look whether its servers run and can be reached"
                 raise HealthprobeError(told) from error

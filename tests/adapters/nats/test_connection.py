@@ -1,6 +1,7 @@
 """A connection outlives the node that it began with, and whatever a node says as it hangs up."""
 
 import asyncio
+import sys
 import time
 from contextlib import aclosing
 from itertools import count
@@ -16,6 +17,7 @@ from tests.servers.ports import free_port
 from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.jetstream import JetStream, Unanswered
 from healthprobe.ports import ConfigurationError
+from healthprobe.surfaces.adapters import Adapters
 
 own_nats = nats_fixtures.own_nats
 
@@ -182,3 +184,15 @@ async def test_a_file_that_has_no_credentials_is_told_of(tmp_path: Path, words: 
     async with await asyncio.start_server(serve, "127.0.0.1", port):
         with pytest.raises(ConfigurationError, match="has not both a user's JWT and its seed"):
             await JetStream.open(NatsAddress.of_url(f"nats://127.0.0.1:{port}?creds={creds}"))
+
+
+async def test_credentials_without_the_library_that_reads_them_are_told_of_with_the_line_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "nkeys", None)
+    creds = tmp_path / "us.creds"
+    creds.write_text(SEED)
+    adapters = Adapters()
+    with pytest.raises(ConfigurationError, match=r"\?creds= needs nkeys.*pip install 'healthprobe\[nats\]'"):
+        await adapters.jetstream(f"nats://127.0.0.1:{free_port()}?creds={creds}")
+    await adapters.aclose()
