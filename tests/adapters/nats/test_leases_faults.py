@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from itertools import count
 
 import pytest
-from tests.adapters.nats.lease_fleet import Fleet, have, instance_of_its_own, until
+from tests.adapters.nats.lease_fleet import Fleet, FleetLog, have, instance_of_its_own, until
 from tests.servers import nats_fixtures
 from tests.servers.nats import NatsServer
 from tests.servers.nats_fixtures import OpenLog
@@ -239,3 +239,18 @@ async def test_an_outage_leaves_nothing_behind_at_the_server_that_comes_after_it
         await until(have([member], 256), "it has everything again")
         [connection] = own_nats.told("/connz")["connections"]
         assert connection["subscriptions"] < 10, "of the leases that were asked for meanwhile"
+
+
+async def test_shards_that_a_fault_keeps_out_go_to_whoever_can_have_them(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, claims = FleetLog.claim, count(1)
+
+    async def break_once(self: FleetLog, shards: Collection[int]) -> Collection[int]:
+        if next(claims) == 1:
+            raise ValueError("a fault of the log's")
+        return await claim(self, shards)
+
+    monkeypatch.setattr(FleetLog, "claim", break_once)
+    member = await fleet.join("first", lease=LEASE)
+    await until(have([member], 256), "it has everything at the second try")

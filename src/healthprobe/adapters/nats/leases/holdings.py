@@ -134,6 +134,9 @@ class Holdings:
             self._is_admitting = True
             try:
                 admitted, _ = await asyncio.gather(self._admit(frozenset(arriving)), self._refresh(arriving, within))
+            except Exception:  # a fault of the log's: what stayed here would be renewed for ever, and watched by nobody
+                await self.lessor.give_back(self._conclude(arriving, ()), within)
+                raise
             finally:
                 self._is_admitting = False
             refused = self._conclude(arriving, admitted)
