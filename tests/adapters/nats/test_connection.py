@@ -12,6 +12,7 @@ import trustme
 from tests.adapters.nats.lease_fleet import until
 from tests.servers import nats_fixtures
 from tests.servers.nats import NatsCluster, NatsServer
+from tests.servers.nats_credentials import credentials
 from tests.servers.ports import free_port
 
 from healthprobe.adapters.nats.address import NatsAddress
@@ -171,7 +172,6 @@ async def test_a_connection_outlives_whatever_answers_in_the_place_of_its_server
 
 @pytest.mark.parametrize("words", ["", SEED], ids=["nothing", "no JWT"])
 async def test_a_file_that_has_no_credentials_is_told_of(tmp_path: Path, words: str) -> None:
-    pytest.importorskip("nkeys")
     creds = tmp_path / "us.creds"
     creds.write_text(words)
 
@@ -196,3 +196,18 @@ async def test_credentials_without_the_library_that_reads_them_are_told_of_with_
     with pytest.raises(ConfigurationError, match=r"\?creds= needs nkeys.*pip install 'healthprobe\[nats\]'"):
         await adapters.jetstream(f"nats://127.0.0.1:{free_port()}?creds={creds}")
     await adapters.aclose()
+
+
+async def test_the_file_of_an_operator_s_credentials_lets_us_in_and_one_of_another_operator_s_does_not(
+    tmp_path: Path,
+) -> None:
+    ours, theirs = credentials(), credentials()
+    creds = tmp_path / "us.creds"
+    creds.write_text(ours.words)
+    with NatsServer(more=ours.config) as server:
+        address = NatsAddress.of_url(server.url(f"?creds={creds}"))
+        async with aclosing(await JetStream.open(address)) as stream:
+            assert (await stream.call("INFO"))["streams"] == 0
+        creds.write_text(theirs.words)
+        with pytest.raises(ConfigurationError, match="refuses the connection: Authorization Violation"):
+            await JetStream.open(address)
