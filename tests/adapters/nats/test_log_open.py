@@ -190,6 +190,15 @@ async def test_a_user_who_may_not_write_is_told_at_once_of_what_is_to_be_allowed
         assert await reader.append([]) == []
 
 
+async def test_a_user_who_may_not_hear_answers_is_told_so_at_once(open_log: OpenLog) -> None:
+    users = '[{user: deaf, password: secret, permissions: {subscribe: {deny: ["_INBOX.>"]}}}]'
+    with server_with(f'jetstream {{ store_dir: "$DATA" }}\nauthorization {{ users: {users} }}\n') as server:
+        begun = time.monotonic()
+        told = await refusal(open_log, server.url().replace("//", "//deaf:secret@"))
+        assert 'our user may not do this: permissions violation for subscription to "_INBOX.>"; allow it there' in told
+        assert time.monotonic() - begun < ANSWER_WITHIN
+
+
 async def test_a_server_that_is_away_is_worth_a_retry(nats_url: str, open_log: OpenLog) -> None:
     with NatsServer() as server:
         log = await open_log(server.url())

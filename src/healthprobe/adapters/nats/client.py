@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,3 +105,17 @@ class CarefulClient(Client):
         if version is not None and (int(version[1]), int(version[2])) < OLDEST:
             wanted = ".".join(map(str, OLDEST))
             raise UnsuitableServer(f"it is nats-server {info['version']}: upgrade it, to {wanted} or newer")
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the server wants other credentials than ours: no waiting changes that."""
+    told = str(error).lower()
+    return "authorization" in told or "authentication" in told
+
+
+def cause_of(error: BaseException) -> str:
+    """What the client or the system says, in words that need no looking up."""
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
+        return error.strerror.lower()
+    told = " ".join(str(error).split()).removeprefix("nats: ").strip("'")
+    return told or type(error).__name__

@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.client import CarefulClient, UnsuitableServer
+from healthprobe.adapters.nats.client import CarefulClient, UnsuitableServer, cause_of, is_refusal
 from healthprobe.ports import ConfigurationError
 
 ANSWER_WITHIN = 5.0
@@ -32,7 +32,7 @@ _TRIES = 2
 
 _PING_EVERY = 2
 _NO_RESPONDERS = "503"
-_FORBIDDEN = re.compile('permissions violation for publish to "([^"]+)"', re.IGNORECASE)
+_FORBIDDEN = re.compile('permissions violation for (?:publish|subscription) to "([^"]+)"', re.IGNORECASE)
 
 
 class Unanswered(Exception):
@@ -87,6 +87,7 @@ class JetStream:
         self._asked: dict[int, _Questions] = {}
         self._numbers = count(1)
         self._trouble: Exception | None = None
+        self._deaf_for = ""
 
     @classmethod
     async def open(cls, address: NatsAddress) -> Self:
@@ -147,6 +148,8 @@ class JetStream:
         return told
 
     async def _ask(self, requests: Sequence[Request], within: float) -> list[bytes]:
+        if self._deaf_for:
+            raise Unanswered(self._deaf_for)
         number, questions = next(self._numbers), _Questions(requests, [None] * len(requests), len(requests))
         self._asked[number] = questions
         try:
@@ -159,7 +162,7 @@ class JetStream:
         except TimeoutError:
             raise Unanswered(f"no answer within {within:g}s") from None
         except (NatsError, OSError) as error:
-            raise Unanswered(_cause(error)) from error
+            raise Unanswered(cause_of(error)) from error
         finally:
             del self._asked[number]
             if questions.done.done() and not questions.done.cancelled():
@@ -189,13 +192,13 @@ class JetStream:
             trouble = self._trouble or error
             if isinstance(trouble, UnsuitableServer):
                 raise ConfigurationError(f"{address.name}: {trouble}") from error
-            if _is_refusal(trouble):
-                told = f"{address.name} refuses the connection: {_cause(trouble)}"
+            if is_refusal(trouble):
+                told = f"{address.name} refuses the connection: {cause_of(trouble)}"
                 raise ConfigurationError(f"{told}; look at the user and the password in its URL") from error
-            raise Unanswered(_cause(trouble)) from error
+            raise Unanswered(cause_of(trouble)) from error
         self._client.options["max_reconnect_attempts"] = -1
         self._inbox = self._client.new_inbox()
-        await self._client.subscribe(f"{self._inbox}.*.*", cb=self._on_answer)
+        await self._client.subscribe(self._answers, cb=self._on_answer)
 
     def _trust(self) -> ssl.SSLContext | None:
         if self.address.ca is None and not self.address.name.startswith("tls:"):
@@ -204,6 +207,10 @@ class JetStream:
             return ssl.create_default_context(cafile=self.address.ca)
         except (OSError, ssl.SSLError) as error:
             raise ConfigurationError(f"{self.address.name}: {self.address.ca} is no file of certificates") from error
+
+    @property
+    def _answers(self) -> str:
+        return f"{self._inbox}.*.*"
 
     async def _on_answer(self, message: Msg) -> None:
         number, place = message.subject[len(self._inbox) + 1 :].split(".")
@@ -218,11 +225,15 @@ class JetStream:
     async def _on_trouble(self, trouble: Exception) -> None:
         """What the client tells while it looks for a server: once connected, each request says what that costs."""
         if forbidden := _FORBIDDEN.search(str(trouble)):
-            self._fail_those_to(forbidden[1], _cause(trouble))
-        if self._trouble is None or not _is_refusal(self._trouble):  # a server that has refused us may reset the next
+            if forbidden[1] == self._answers.lower():
+                self._deaf_for = 'permissions violation for subscription to "_INBOX.>"'
+                self._fail_all(self._deaf_for)
+            self._fail_those_to(forbidden[1], cause_of(trouble))
+        if self._trouble is None or not is_refusal(self._trouble):  # a server that has refused us may reset the next
             self._trouble = trouble
 
     async def _on_disconnect(self) -> None:
+        self._deaf_for = ""
         self._fail_all("the connection broke")
 
     def _fail_those_to(self, subject: str, why: str) -> None:
@@ -238,16 +249,3 @@ class JetStream:
     def _fail(self, questions: _Questions, why: str) -> None:
         if not questions.done.done():
             questions.done.set_exception(Unanswered(why))
-
-
-def _is_refusal(error: BaseException) -> bool:
-    """Whether the server wants other credentials than ours: no waiting changes that."""
-    told = str(error).lower()
-    return "authorization" in told or "authentication" in told
-
-
-def _cause(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
-        return error.strerror.lower()
-    told = " ".join(str(error).split()).removeprefix("nats: ").strip("'")
-    return told or type(error).__name__

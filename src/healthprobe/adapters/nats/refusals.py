@@ -80,8 +80,9 @@ def _log_error(error: Exception, stream: JetStream, before: Exception | None) ->
     if isinstance(error, Outrun):
         return LogError(f"the log at {name}: {error}; {_SHARED}")
     last = stream.client.last_error
-    if last is not before and _FORBIDDEN in str(last).lower():
-        told = " ".join(str(last).split()).removeprefix("nats: ")
+    said = [str(error), "" if last is before else str(last)]
+    if forbidden := [each for each in said if _FORBIDDEN in each.lower()]:
+        told = " ".join(forbidden[0].split()).removeprefix("nats: ")
         return LogError(f"{name}: our user may not do this: {told}; allow it there", permanent=True)
     why = error if stream.is_connected else "there is no connection to it"
     return LogError(f"the log at {name}: {why}; {_AWAY}")
