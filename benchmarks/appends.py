@@ -25,7 +25,7 @@ from benchmarks.measure import say
 from benchmarks.page import preamble
 from benchmarks.table import table
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream, Request, Unanswered
+from healthprobe.adapters.nats.connection import JetStream, Request, Unanswered
 
 _STREAM = "health_events"
 _BODY = b"x" * 300

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from healthprobe.surfaces import service
-from healthprobe.surfaces.cli.main import main
-from healthprobe.surfaces.tally import Tally
+from healthprobe.app import run
+from healthprobe.cli.main import main
+from healthprobe.status.counters import Tally
 
 FIRST = "first_tick_late_ms_p99"
 
@@ -32,5 +32,5 @@ class TallyOfLaterTicks(Tally):
 
 
 if __name__ == "__main__":
-    service.Tally = TallyOfLaterTicks  # type: ignore[attr-defined]  # where the service takes its tally from
+    run.Tally = TallyOfLaterTicks  # type: ignore[attr-defined]  # where the service takes its tally from
     main()

@@ -28,6 +28,7 @@ from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import AutoLanes, fraction_of, spread_window
 from healthprobe.probing.http import HttpProber
 from healthprobe.testing.memory import MemoryLog, MemoryRecords
+from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.worker import Worker
 
 THRESHOLD = 3
@@ -143,10 +144,12 @@ async def _watched(pace: Pace, records: Sequence[RuntimeRecord], dead_count: int
             log=log,
             prober=prober,
             telemetry=telemetry,
-            interval=pace.interval,
-            probe_timeout=pace.timeout,
-            failures_threshold=THRESHOLD,
-            max_concurrency=AutoLanes(prober.capacity),
+            config=WorkerConfig(
+                interval=pace.interval,
+                probe_timeout=pace.timeout,
+                failures_threshold=THRESHOLD,
+                max_concurrency=AutoLanes(prober.capacity),
+            ),
             clock=lambda: _EPOCH + timedelta(seconds=time.monotonic()),
             logger=warnings_logger(),
         )

@@ -19,8 +19,9 @@ from healthprobe.domain.outcome import HEALTHY, ProbeOutcome
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import RuntimeRecordStore
-from healthprobe.surfaces.tally import Tally
+from healthprobe.status.counters import Tally
 from healthprobe.testing.memory import MemoryLog, MemoryRecords
+from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.worker import Worker
 
 QUERY = """
@@ -188,9 +189,7 @@ async def _cost_of_ticks(store: RuntimeRecordStore, ticks: int) -> tuple[float, 
         log=MemoryLog(),
         prober=_AlwaysHealthy(),
         telemetry=tally,
-        interval=_INTERVAL,
-        probe_timeout=_TIMEOUT,
-        failures_threshold=3,
+        config=WorkerConfig(interval=_INTERVAL, probe_timeout=_TIMEOUT),
         logger=warnings_logger(),
     )
     heartbeat = Heartbeat()

@@ -175,7 +175,7 @@ def _cost(contender: HealthprobeRun, course: Course) -> tuple[Cost, Sequence[str
 
 def _large(course: Course) -> Large:
     port = free_port()
-    page = sum(file.stat().st_size for file in Path("src/healthprobe/surfaces/page").iterdir() if file.is_file())
+    page = sum(file.stat().st_size for file in Path("src/healthprobe/web/static").iterdir() if file.is_file())
     before_it = course.engines.requests()
     with HealthprobeRun("file", interval=_SLOW_INTERVAL, listen=port).probing(course) as probing:
         all_asked = before_it + course.engine_count

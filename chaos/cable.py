@@ -24,7 +24,7 @@ from typing import Any, cast
 
 import uvloop
 from tests.servers.redis import end_with_parent
-from tests.surfaces.program import PROGRAM, clean_environment, documents
+from tests.support.program import PROGRAM, clean_environment, documents
 
 CANNOT = 77
 _PORT = 8080

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import CuttingProxy
 from tests.servers.redis import RedisServer
-from tests.surfaces.program import PROGRAM
+from tests.support.program import PROGRAM
 
 from chaos.cast import Cast
 from chaos.disk import SmallDisk, small_disk

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from healthprobe.adapters.nats.client import heeding_cancellation
+from healthprobe.adapters.nats.connection import heeding_cancellation
 
 _LOOK_EVERY = 0.02
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.servers.redis import end_with_parent
-from tests.surfaces.program import PROGRAM, clean_environment, documents
+from tests.support.program import PROGRAM, clean_environment, documents
 
 from chaos.patience import Impatient, until
 

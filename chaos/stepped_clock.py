@@ -11,7 +11,7 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from healthprobe.surfaces.cli.main import main
+from healthprobe.cli.main import main
 from healthprobe.worker.worker import Worker, utc_now
 
 

@@ -18,8 +18,8 @@ from cluster_demo.acts import scripts
 from cluster_demo.instance import EndedUnasked
 from cluster_demo.show import performed
 from cluster_demo.voice import Voice
+from healthprobe._util.duration import Duration, parse_duration
 from healthprobe.ports import HealthprobeError
-from healthprobe.surfaces.durations import Duration, parse_duration
 from healthprobe.testing.fleet import FleetProcess
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

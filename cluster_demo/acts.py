@@ -15,10 +15,10 @@ from tests.servers.nats import NatsCluster, NatsServer
 from cluster_demo.instance import DemoInstance, begun
 from cluster_demo.view import View, until
 from cluster_demo.voice import Voice
-from healthprobe.domain.instance import Instance
+from healthprobe.app.demo import demo_scripts
+from healthprobe.domain.cluster import Instance
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.shard import shard_of
-from healthprobe.surfaces.demo import demo_scripts
 from healthprobe.testing.engines import OK, Script
 from healthprobe.testing.fleet import FleetProcess
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 from tests.servers.redis import end_with_parent
-from tests.surfaces.program import clean_environment
+from tests.support.program import clean_environment
 
 from healthprobe.domain.event import HealthEvent, details_from_document, parse_instant
 

@@ -15,7 +15,7 @@ from cluster_demo.acts import Acts
 from cluster_demo.view import View
 from cluster_demo.voice import Voice
 from healthprobe.adapters.nats import JetStreamLog, NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream
+from healthprobe.adapters.nats.connection import JetStream
 from healthprobe.domain.event import EventType, HealthEvent
 from healthprobe.ports import HealthprobeError
 from healthprobe.testing.fleet import FleetProcess

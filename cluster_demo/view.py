@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
 from healthprobe.adapters.nats import instances
-from healthprobe.adapters.nats.jetstream import JetStream
+from healthprobe.adapters.nats.connection import JetStream
+from healthprobe.domain.cluster import Instance
 from healthprobe.domain.event import HealthEvent
-from healthprobe.domain.instance import Instance
 from healthprobe.domain.shard import SHARDS
 from healthprobe.ports import HealthprobeError
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
+from healthprobe.app import terminal
+from healthprobe.cli.cluster import cluster_table
+from healthprobe.domain.cluster import Instance
 from healthprobe.domain.event import HealthEvent
-from healthprobe.domain.instance import Instance
-from healthprobe.surfaces import terminal
-from healthprobe.surfaces.cluster import cluster_table
 
 
 class Voice:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.processes import Child, ChildFailed, cpu_time, running
 from tests.servers.ports import free_port
-from tests.surfaces.program import PROGRAM
+from tests.support.program import PROGRAM
 
 from soak.fleet import Fleet
 from soak.form import Form

@@ -20,7 +20,7 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 ON_UVLOOP: Mapping[str, LoopFactory] = {"uvloop": uvloop.new_event_loop}
 LOOPS_OF_ROOM: Mapping[str, Mapping[str, LoopFactory]] = {
     "worker": {"virtual": VirtualTimeLoop},
-    "surfaces/sight": {"virtual": VirtualTimeLoop},
+    "status": {"virtual": VirtualTimeLoop},
     "probing": {**ON_UVLOOP, "asyncio": asyncio.new_event_loop},
 }
 
@@ -30,8 +30,8 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
 
     All else is proven on uvloop.
     """
-    room, inner, *_ = item.path.relative_to(Path(__file__).parent).parts
-    return LOOPS_OF_ROOM.get(room) or LOOPS_OF_ROOM.get(f"{room}/{inner}", ON_UVLOOP)
+    room, *_ = item.path.relative_to(Path(__file__).parent).parts
+    return LOOPS_OF_ROOM.get(room) or ON_UVLOOP
 
 
 @pytest.fixture(autouse=True)

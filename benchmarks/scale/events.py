@@ -12,9 +12,9 @@ import uvloop
 from benchmarks.measure import say
 from benchmarks.scale.spent import Servers, Spent, connected, servers
 from healthprobe.adapters.nats import JetStreamLog
-from healthprobe.adapters.nats.jetstream import JetStream, Request
-from healthprobe.adapters.nats.log.body import body_of, message_id
-from healthprobe.adapters.nats.log.streams import LogStreams
+from healthprobe.adapters.nats.appending import body_of, message_id
+from healthprobe.adapters.nats.connection import JetStream, Request
+from healthprobe.adapters.nats.streams import LogStreams
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 from healthprobe.domain.shard import SHARDS, shard_of
 from healthprobe.worker.relay import Relay

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scale.sightings import Sightings
+from healthprobe.app import urls
+from healthprobe.app.urls import Adapters
+from healthprobe.cli.main import main
 from healthprobe.domain.outcome import HEALTHY, Failed, ProbeOutcome
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import RuntimeRecordStore
-from healthprobe.probing import kinds
+from healthprobe.probing import prober
 from healthprobe.probing.http import HttpProber
-from healthprobe.surfaces import makers
-from healthprobe.surfaces.adapters import Adapters
-from healthprobe.surfaces.cli.main import main
 from healthprobe.worker import worker
 
 _PREFIX = "game-"
@@ -106,9 +106,9 @@ def _put_in_place(sightings: Sightings, instance: int) -> None:
     """Where the composition takes its parts from."""
     ImaginaryProber.sightings = sightings
     replaced: dict[str, Callable[..., Any]] = {"KindProber": ImaginaryProber, "Worker": _telling(sightings, instance)}
-    kinds.KindProber = replaced["KindProber"]  # type: ignore[misc,assignment]
+    prober.KindProber = replaced["KindProber"]  # type: ignore[misc,assignment]
     worker.Worker = replaced["Worker"]  # type: ignore[misc,assignment]
-    makers.RECORDS = {**makers.RECORDS, "imaginary": _records}
+    urls.RECORDS = {**urls.RECORDS, "imaginary": _records}
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from benchmarks.measure import say
 from benchmarks.scale.imaginary import record_of
 from benchmarks.scale.spent import Servers, Spent, connected, servers
 from healthprobe.adapters.nats import JetStreamRecords
-from healthprobe.adapters.nats.jetstream import JetStream, Request
+from healthprobe.adapters.nats.connection import JetStream, Request
 from healthprobe.domain.policy import Thresholds
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.schedule import spread_window
 from healthprobe.domain.shard import Slice
-from healthprobe.worker.roster import Roster
+from healthprobe.worker.target_set import Roster
 
 GAMES = 100_000
 

@@ -31,7 +31,7 @@ from benchmarks.scale.simulated import (
 )
 from benchmarks.scale.spent import Servers, connected, servers
 from healthprobe.adapters.nats import JetStreamLog, instances
-from healthprobe.adapters.nats.jetstream import JetStream
+from healthprobe.adapters.nats.connection import JetStream
 from healthprobe.domain.event import EventType, HealthEvent
 from healthprobe.domain.shard import SHARDS, shard_of
 

@@ -11,7 +11,7 @@ from tests.servers.nats import NatsCluster, NatsServer
 
 from benchmarks.processes import cpu_time, resident_memory
 from healthprobe.adapters.nats import NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream
+from healthprobe.adapters.nats.connection import JetStream
 
 
 @dataclass(slots=True)

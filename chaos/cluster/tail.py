@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from chaos.oracle import Document
-from healthprobe.adapters.nats.client import heeding_cancellation
+from healthprobe.adapters.nats.connection import heeding_cancellation
 
 _ASK_WITHIN = 2.0
 _AT_ONCE = 200

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 
 from healthprobe.adapters import nats
-from healthprobe.adapters.nats.jetstream import Request, Unanswered
-from healthprobe.adapters.nats.log import JetStreamLog
-from healthprobe.adapters.nats.log.body import body_of
+from healthprobe.adapters.nats import JetStreamLog
+from healthprobe.adapters.nats.appending import body_of
+from healthprobe.adapters.nats.connection import Request, Unanswered
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import LogError
 

@@ -16,8 +16,8 @@ from chaos.cluster.witness import Asked, Witnesses
 from chaos.patience import until
 from chaos.program import Program
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream
-from healthprobe.adapters.nats.leases.instances import instances
+from healthprobe.adapters.nats.connection import JetStream
+from healthprobe.adapters.nats.membership import instances
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.shard import SHARDS
 

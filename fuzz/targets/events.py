@@ -12,10 +12,9 @@ from sqlalchemy import Row
 from fuzz.mutation import Mutator
 from fuzz.target import Draw, Target, mutated
 from fuzz.values import Values
-from healthprobe.adapters.nats.log.body import body_of, event_in, message_id
-from healthprobe.adapters.nats.log.leader import Message
-from healthprobe.adapters.nats.log.letters import _document_in
-from healthprobe.adapters.nats.log.relay_state import _cursor_in
+from healthprobe.adapters.nats.appending import body_of, event_in, message_id
+from healthprobe.adapters.nats.relay_state import _cursor_in, _document_in
+from healthprobe.adapters.nats.stream_leader import Message
 from healthprobe.adapters.redis.entry import Entry
 from healthprobe.adapters.sql.event_rows import event_of
 from healthprobe.domain.event import (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from fuzz.target import Target, texts
+from healthprobe._util.duration import parse_duration, parse_retention
+from healthprobe.app import settings
 from healthprobe.domain.json_path import InvalidJsonPath, NothingThere, steps_of, value_at
 from healthprobe.domain.networks import InvalidNetwork, Networks, parse_network
-from healthprobe.surfaces import rules
-from healthprobe.surfaces.durations import parse_duration, parse_retention
 
 _DOCUMENT = json.loads('{"checks": [{"state": "up"}, [1, [2]]], "a": {"b": {"c": null}}, "": 1}')
 
@@ -22,7 +22,7 @@ def _duration(text: str) -> None:
 def _rules(text: str) -> None:
     """Each of the rules is asked; the text is refused where none of them takes it."""
     taken = 0
-    for parse in (rules.parse_count, rules.parse_share, rules.parse_header_name, rules.parse_flap):
+    for parse in (settings.parse_count, settings.parse_share, settings.parse_header_name, settings.parse_flap):
         try:
             parse(text)
         except ValueError:

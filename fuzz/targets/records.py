@@ -13,15 +13,14 @@ from fuzz.mutation import Mutator
 from fuzz.target import Draw, Target, mutated, texts
 from fuzz.values import Values
 from healthprobe.adapters.file.runtimes import parse_records
-from healthprobe.adapters.nats.records.value import Unusable as UnusableValue
-from healthprobe.adapters.nats.records.value import record_of, value_of
+from healthprobe.adapters.nats.record_values import Unusable as UnusableValue
+from healthprobe.adapters.nats.record_values import record_of, value_of
 from healthprobe.adapters.sql import query as foreign
 from healthprobe.adapters.sql import records as own
 from healthprobe.adapters.sql.listing import Listing
 from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
 from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
-from healthprobe.domain.record import RuntimeRecord
-from healthprobe.domain.record_fields import probe_text, silence_of, silence_or_none
+from healthprobe.domain.record import RuntimeRecord, probe_text, silence_of, silence_or_none
 from healthprobe.ports import ConfigurationError
 
 _ENDPOINTS = (

@@ -1,5 +1,5 @@
 """`python -m healthprobe` is the command `healthprobe`."""
 
-from healthprobe.surfaces.cli.main import main
+from healthprobe.cli.main import main
 
 main()

@@ -7,8 +7,8 @@ from tests.docs.test_asyncapi import validate
 from tests.servers import nats_fixtures
 from tests.servers.nats_fixtures import OpenLog
 
-from healthprobe.adapters.nats.log import JetStreamLog
-from healthprobe.adapters.nats.token import token_of
+from healthprobe.adapters.nats import JetStreamLog
+from healthprobe.adapters.nats.streams import token_of
 from healthprobe.domain.shard import SHARDS, shard_of
 from healthprobe.testing.contracts import HealthEventLogContract
 from healthprobe.testing.contracts.samples import ODD_GAME_IDS, failed, recovered

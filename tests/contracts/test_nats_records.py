@@ -6,7 +6,7 @@ import pytest
 from tests.servers import nats_fixtures, nats_records_fixtures
 from tests.servers.nats_records_fixtures import OpenRecords, Watched
 
-from healthprobe.adapters.nats.records import JetStreamRecords
+from healthprobe.adapters.nats import JetStreamRecords
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.testing.contracts import RecordSettingsContract, RecordStoreContract
 from healthprobe.testing.contracts.records import Edit

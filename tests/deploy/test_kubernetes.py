@@ -14,7 +14,7 @@ from tests.deploy import shipped_fixtures
 from tests.deploy.shipped import CONFIGURATION, ShippedNats
 from tests.deploy.test_systemd import variables_of_run
 
-from healthprobe.surfaces.settings import DEFAULT_TIMEOUT, TOKEN
+from healthprobe.app.settings import DEFAULT_TIMEOUT, TOKEN
 
 nats = shipped_fixtures.nats
 

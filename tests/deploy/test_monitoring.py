@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.surfaces.metrics.lively import text_of_a_lively_run
-from tests.surfaces.metrics.scene import names, series
-from tests.surfaces.virtual_time import in_virtual_time
+from tests.support.virtual_time import in_virtual_time
+from tests.telemetry.metrics.lively import text_of_a_lively_run
+from tests.telemetry.metrics.scene import names, series
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yaml"

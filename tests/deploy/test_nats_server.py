@@ -13,7 +13,7 @@ from tests.deploy import shipped_fixtures
 from tests.deploy.shipped import CONFIGURATION, PASSWORD, ROUTE_PASSWORD, ShippedNats
 
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream, Request
+from healthprobe.adapters.nats.connection import JetStream, Request
 from healthprobe.ports import ConfigurationError
 
 nats = shipped_fixtures.nats

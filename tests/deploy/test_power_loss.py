@@ -13,7 +13,7 @@ from tests.deploy.power import Disk, NoDisk
 from tests.deploy.shipped import CONFIGURATION, ShippedNats
 
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream, Request, Unanswered
+from healthprobe.adapters.nats.connection import JetStream, Request, Unanswered
 
 STREAM = {"name": "health_events", "subjects": ["health.events.>"], "storage": "file", "num_replicas": 3}
 ENOUGH = 1_000

@@ -11,9 +11,9 @@ import pytest
 import typer
 from tests.deploy.shipped import CONFIGURATION
 
-from healthprobe.surfaces.cli.main import app
-from healthprobe.surfaces.durations import parse_duration
-from healthprobe.surfaces.settings import DEFAULT_TIMEOUT
+from healthprobe._util.duration import parse_duration
+from healthprobe.app.settings import DEFAULT_TIMEOUT
+from healthprobe.cli.main import app
 
 FOLDER = CONFIGURATION.parents[1] / "systemd"
 UNITS = ("healthprobe.service", "healthprobe@.service", "nats-server.service")

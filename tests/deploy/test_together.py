@@ -10,8 +10,8 @@ from tests.deploy import shipped_fixtures
 from tests.deploy.shipped import ShippedNats
 from tests.deploy.test_kubernetes import container_of
 from tests.servers.ports import free_port
-from tests.surfaces.live_engine import LiveEngine
-from tests.surfaces.program import QUICK, Program, documents, next_document
+from tests.support.live_engine import LiveEngine
+from tests.support.program import QUICK, Program, documents, next_document
 
 nats = shipped_fixtures.nats
 

@@ -9,9 +9,9 @@ from typing import Any
 from tests.deploy.shipped import CONFIGURATION
 from typer.main import get_command
 
+from healthprobe.app.settings import DEFAULT_LEASE
+from healthprobe.cli.main import app
 from healthprobe.domain.shard import SHARDS
-from healthprobe.surfaces.cli.main import app
-from healthprobe.surfaces.settings import DEFAULT_LEASE
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "cluster.md").read_text()

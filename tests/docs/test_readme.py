@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 from healthprobe.adapters.file import parse_records
-from healthprobe.surfaces.cli.main import app
+from healthprobe.cli.main import app
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 OPTIONS = (Path(__file__).parents[2] / "docs" / "options.md").read_text()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from healthprobe.domain.condition import Condition, condition_of
 from healthprobe.domain.event import ProbeFailedDetails, ProbeRecoveredDetails
+from healthprobe.domain.fleet_status import Condition, condition_of
 from healthprobe.domain.hysteresis import UNREAD, GameState, Standing
 
 FAILED = ProbeFailedDetails(3, 503, "unexpected status 503")

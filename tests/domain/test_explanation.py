@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.domain.condition import Condition
 from healthprobe.domain.explanation import Case, Rule, explanation
+from healthprobe.domain.fleet_status import Condition
 
 RULE = Rule(interval=5.0, timeout=2.0, failures=3)
 

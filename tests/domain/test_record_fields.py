@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.domain.record_fields import probe_text, silence_of, silence_or_none
+from healthprobe.domain.record import probe_text, silence_of, silence_or_none
 
 INSTANT = datetime(2026, 11, 25, 14, 0, tzinfo=UTC)
 

@@ -19,7 +19,7 @@ from healthprobe.domain.outcome import Failed
 from healthprobe.domain.probe_parsing import settings_of
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.http import HttpProber
-from healthprobe.probing.kinds import KindProber
+from healthprobe.probing.prober import KindProber
 
 TIMEOUT = 0.25
 

@@ -11,11 +11,11 @@ import pytest
 from tests.probing.conftest import StartPeer
 from tests.probing.peers import Connection, Peer, response
 
+from healthprobe.app.compose import canary_targets
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.http import HttpProber
-from healthprobe.surfaces.cautions import canary_targets
 
 ANSWERED_BY_9 = Failed(200, "answered by game-9")
 

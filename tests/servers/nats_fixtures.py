@@ -12,9 +12,9 @@ import nats
 import pytest
 from tests.servers.nats import NatsCluster, NatsServer
 
+from healthprobe.adapters.nats import JetStreamLog
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream
-from healthprobe.adapters.nats.log import JetStreamLog
+from healthprobe.adapters.nats.connection import JetStream
 
 _prefixes = count(1)
 

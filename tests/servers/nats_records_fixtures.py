@@ -16,9 +16,9 @@ from nats.js import JetStreamContext
 from nats.js.errors import BucketNotFoundError
 from nats.js.kv import KeyValue
 
+from healthprobe.adapters.nats import JetStreamRecords
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream
-from healthprobe.adapters.nats.records import JetStreamRecords
+from healthprobe.adapters.nats.connection import JetStream
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.ports import StoreError
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from tests.surfaces.program import PROGRAM, Document, clean_environment, documents
+from tests.support.program import PROGRAM, Document, clean_environment, documents
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog, SqlRecords
 from healthprobe.domain.event import HealthEvent

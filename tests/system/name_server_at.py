@@ -11,8 +11,8 @@ from pathlib import Path
 
 import aiodns
 
+from healthprobe.cli.main import main
 from healthprobe.probing import resolver
-from healthprobe.surfaces.cli.main import main
 
 
 def command_at(port: int) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from chaos import cable
-from tests.surfaces.program import clean_environment
+from tests.support.program import clean_environment
 
 BLIND, SEES = "the prober is blind", "the prober sees again"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tests.surfaces.program import Program
+from tests.support.program import Program
 from tests.system.life import EMBEDDED, Lives, until
 
 from healthprobe.testing.engines import ScriptedEngine

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.surfaces.program import PROGRAM, Document, clean_environment, documents
+from tests.support.program import PROGRAM, Document, clean_environment, documents
 from tests.system.life import Lives, until
 
 from healthprobe.testing.engines import ScriptedEngine

@@ -8,10 +8,11 @@ import pytest
 
 from healthprobe.ports import ConfigurationError
 from healthprobe.testing.stage import Stage
+from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.worker import Worker
 
 
-@pytest.mark.parametrize("name", ["records", "log", "prober", "telemetry"])
+@pytest.mark.parametrize("name", ["records", "log", "prober"])
 async def test_a_missing_collaborator_is_named(name: str) -> None:
     with pytest.raises(ConfigurationError, match=name) as refused:
         Worker(**Stage().arguments(**{name: None}))
@@ -28,7 +29,6 @@ async def test_a_number_that_is_not_positive_is_named_with_what_it_was(name: str
 
 async def test_whatever_is_not_given_has_a_default() -> None:
     stage = Stage()
-    collaborators = {"records": stage.records, "log": stage.log, "prober": stage.prober, "telemetry": stage.telemetry}
-    worker = Worker(**collaborators, interval=5.0, probe_timeout=2.0, failures_threshold=3)  # type: ignore[arg-type]  # a mixed dict
+    worker = Worker(records=stage.records, log=stage.log, prober=stage.prober)
     await worker.tick()
-    assert len(stage.telemetry.ticks) == 1
+    assert worker.config == WorkerConfig()

@@ -16,9 +16,7 @@ GAMES = [f"game-{number}" for number in range(200)]
 
 async def test_sixteen_probes_are_in_flight_at_most_where_nobody_says_otherwise() -> None:
     stage = Stage(**dict.fromkeys(GAMES, Late(0.5, HEALTHY)))
-    arguments = stage.arguments()
-    assert "max_concurrency" not in arguments
-    await Worker(**arguments).tick()
+    await Worker(**stage.arguments()).tick()
     assert stage.prober.most_in_flight == 16
     assert len(stage.prober.probes) == 200
 

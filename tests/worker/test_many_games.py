@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from healthprobe._util.aio import PORTION, in_portions
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.domain.policy import Thresholds
@@ -21,8 +22,7 @@ from healthprobe.testing.contracts.samples import history
 from healthprobe.testing.memory import MemoryLog
 from healthprobe.testing.prober import UNAVAILABLE, ScriptedProber
 from healthprobe.testing.stage import Stage, game, run_for, ticks
-from healthprobe.worker.portions import PORTION, in_portions
-from healthprobe.worker.roster import Roster
+from healthprobe.worker.target_set import Roster
 from healthprobe.worker.worker import Worker
 
 MANY = 2_000

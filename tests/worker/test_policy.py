@@ -17,7 +17,7 @@ from healthprobe.worker.worker import Worker
 
 
 def by(policy: Policy, stage: Stage, **settings: object) -> Worker:
-    return Worker(**{**stage.arguments(policy=policy), **settings})
+    return Worker(**stage.arguments(policy=policy, **settings))
 
 
 # Grace ---------------------------------------------------------------------------------------------------------------

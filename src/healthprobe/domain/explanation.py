@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from healthprobe.domain.condition import Condition
-from healthprobe.domain.diagnosis import for_people
+from healthprobe.domain.fleet_status import Condition, for_people
 
 
 @dataclass(frozen=True, slots=True)

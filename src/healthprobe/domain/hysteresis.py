@@ -1,16 +1,32 @@
-"""Hysteresis: how outcomes become transitions. The reference's rules, with the log as the only truth about incidents.
-
-A healthy game with nothing open has no state at all (`None`). The three functions are total: every state takes every
-outcome, and every word from the log.
-"""
+"""Hysteresis: how outcomes become transitions. The reference's rules; the log is the only truth about incidents."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum, auto
 
 from healthprobe.domain.event import Details, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
 from healthprobe.domain.outcome import Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A decision and when it was seen. `follows` is the sequence of the game's last event when it was decided, or 0.
+
+    What was decided on a state that the log has left meanwhile is not written: another instance saw it too.
+    """
+
+    game_id: str
+    container_id: str
+    occurred_at: datetime
+    details: Details
+    follows: int
+
+    @property
+    def event(self) -> HealthEvent:
+        """The event that it becomes, if nothing comes between."""
+        return HealthEvent(self.follows + 1, self.game_id, self.container_id, self.occurred_at, self.details)
 
 
 class Standing(Enum):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from healthprobe.domain.outcome import Failed, FailureKind, Healthy, Inconclusive
-from healthprobe.probing.causes import outcome_of_error
+from healthprobe.probing.errors import outcome_of_error
 
 
 class Silence(Enum):

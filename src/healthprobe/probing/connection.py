@@ -8,10 +8,10 @@ from typing import Protocol, cast
 from healthprobe.domain.outcome import HEALTHY, OK, Failed, FailureKind, Inconclusive, outcome_of_status
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.answer import Answer, Redirect, Silence, closing_cause
+from healthprobe.probing.expectation import Standard
 from healthprobe.probing.redirect import REDIRECT_STATUSES
 from healthprobe.probing.response import BodyReader, MalformedResponse, ResponseReader
-from healthprobe.probing.standard import Standard
-from healthprobe.probing.sweep import Sweep, Sweepable
+from healthprobe.probing.timer_wheel import Sweep, Sweepable
 
 _DRAIN_SECONDS = 1.0
 """How long the rest of a body may take before its connection is given up."""

@@ -10,13 +10,13 @@ from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import Failed, FailureKind, Inconclusive
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.causes import NamedFailure, in_words
 from healthprobe.probing.connection import EngineConnection
+from healthprobe.probing.errors import NamedFailure, in_words
+from healthprobe.probing.expectation import Standards
 from healthprobe.probing.pool import ConnectionPool
 from healthprobe.probing.resolver import Resolver
-from healthprobe.probing.standard import Standards
-from healthprobe.probing.sweep import Sweep
-from healthprobe.probing.trust import Trust
+from healthprobe.probing.timer_wheel import Sweep
+from healthprobe.probing.tls import Trust
 
 _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 

@@ -12,10 +12,10 @@ from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
 from healthprobe.domain.probe_settings import TlsSettings
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.causes import in_words, outcome_of_error
 from healthprobe.probing.dialer import Dialer
-from healthprobe.probing.pem import UnusableTls, content_of
+from healthprobe.probing.errors import in_words, outcome_of_error
 from healthprobe.probing.pool import ConnectionPool
+from healthprobe.probing.tls import UnusableTls, content_of
 
 _MOST_CHANNELS = 1_000
 """How many channels are kept open; each has a connection, which the pool counts."""

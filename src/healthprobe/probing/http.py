@@ -13,15 +13,15 @@ from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive, ProbeOutcome
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.answer import Answer, Redirect, Silence
-from healthprobe.probing.causes import outcome_of_error
 from healthprobe.probing.connection import PROBER_CLOSED, EngineConnection
 from healthprobe.probing.dialer import Dialer, Progress
+from healthprobe.probing.errors import outcome_of_error
+from healthprobe.probing.expectation import Standards
 from healthprobe.probing.pool import ConnectionPool, descriptors_to_spend
 from healthprobe.probing.redirect import REDIRECT_LIMIT, RedirectRefused, redirected_path
 from healthprobe.probing.request import probe_path, request_bytes
 from healthprobe.probing.resolver import CachingResolver, Resolver
-from healthprobe.probing.standard import Standards
-from healthprobe.probing.trust import Trust
+from healthprobe.probing.tls import Trust
 
 EVERYWHERE = Networks()
 """Any address will do."""

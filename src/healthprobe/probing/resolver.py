@@ -10,7 +10,7 @@ import aiodns
 import pycares
 
 from healthprobe.domain.outcome import FailureKind
-from healthprobe.probing.causes import NamedFailure
+from healthprobe.probing.errors import NamedFailure
 
 _SHORTEST_LIFE = 5.0
 _LONGEST_LIFE = 60.0

@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.causes import outcome_of_error, quoted
 from healthprobe.probing.dialer import Dialer, Progress, with_number
+from healthprobe.probing.errors import outcome_of_error, quoted
 from healthprobe.probing.pool import ConnectionPool
 from healthprobe.probing.response import BODY_LIMIT
-from healthprobe.probing.trust import Trust
+from healthprobe.probing.tls import Trust
 
 _AT_ONCE = 16 * 1024
 

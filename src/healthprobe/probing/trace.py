@@ -14,8 +14,8 @@ from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.outcome import Failed, FailureKind, ProbeOutcome, outcome_of_status
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.answer import closing_cause
-from healthprobe.probing.causes import outcome_of_error
 from healthprobe.probing.dialer import Progress, is_address, with_number
+from healthprobe.probing.errors import outcome_of_error
 from healthprobe.probing.head import head_lines, request_lines
 from healthprobe.probing.redirect import REDIRECT_LIMIT, REDIRECT_STATUSES, RedirectRefused, redirected_path
 from healthprobe.probing.request import request_bytes

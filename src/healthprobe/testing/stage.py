@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import fields
 from typing import Any, Protocol
 
 import structlog
@@ -16,9 +17,12 @@ from healthprobe.testing.clock import FakeClock
 from healthprobe.testing.memory import MemoryLog, MemoryRecords
 from healthprobe.testing.prober import Answer, Script, ScriptedProber
 from healthprobe.testing.telemetry import CountingTelemetry
+from healthprobe.worker.config import WorkerConfig
 
-SETTINGS = {"interval": 5.0, "probe_timeout": 2.0, "failures_threshold": 3}
+SETTINGS: dict[str, Any] = {"interval": 5.0, "probe_timeout": 2.0, "failures_threshold": 3}
 """How a worker on a stage is set, unless told otherwise: as the command line sets it."""
+
+_RULES = tuple(field.name for field in fields(WorkerConfig))
 
 
 def game(game_id: str, container: str = "c1", endpoint: str = "http://127.0.0.1:8080") -> RuntimeRecord:
@@ -52,7 +56,7 @@ class Stage:
         return [(event.game_id, event.event_type.value, _failures_of(event)) for event in self.log.events]
 
     def arguments(self, **others: Any) -> dict[str, Any]:
-        """The collaborators and SETTINGS by the worker's names for them, with `others` added or in their place."""
+        """The collaborators and a WorkerConfig of SETTINGS, with `others` added or in their place."""
         collaborators = {
             "records": self.records,
             "log": self.log,
@@ -62,7 +66,8 @@ class Stage:
             "monotonic": self.clock.monotonic,
             "logger": self.logger,
         }
-        return {**collaborators, **SETTINGS, **others}
+        rules = {name: others.pop(name) for name in _RULES if name in others}
+        return {**collaborators, "config": WorkerConfig(**{**SETTINGS, **rules}), **others}
 
     def lines_of(self, message: str) -> list[EventDict]:
         """The log lines with this message."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive, ProbeOutcome
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import Prober
-from healthprobe.worker.roster import WatchedGame
-from healthprobe.worker.terms import Terms
+from healthprobe.worker.config import Terms
+from healthprobe.worker.target_set import WatchedGame
 
 _REST = 0.1
 """The least time, in seconds, between two rounds: a thousand dead engines must not make a thousand rounds."""

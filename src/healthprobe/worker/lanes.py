@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, Self
 
+from healthprobe._util.aio import end_if_cancelled
 from healthprobe.domain.outcome import Failed, FailureKind, Inconclusive, ProbeOutcome
 from healthprobe.domain.schedule import DEADLINE_SLACK
 from healthprobe.ports import Prober
-from healthprobe.worker.fault import end_if_cancelled
-from healthprobe.worker.roster import WatchedGame
+from healthprobe.worker.target_set import WatchedGame
 
 Judge = Callable[[WatchedGame, ProbeOutcome, float], None]
 """What to do with an outcome: the game, what its probe gave, and when that began (monotonic seconds)."""

@@ -1,16 +1,18 @@
-"""The relay: moves events from the log to one publisher, and remembers in the log how far it got."""
+"""The relay: delivers the log's events to one publisher, from a cursor."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from random import random
 
 from structlog.typing import FilteringBoundLogger
 
+from healthprobe._util.aio import FAULTS, LONGEST_CALL, end_if_cancelled, plainly
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import (
@@ -22,11 +24,56 @@ from healthprobe.ports import (
     PublishError,
     Telemetry,
 )
-from healthprobe.worker.bystanders import Onlooker, Voice
-from healthprobe.worker.fault import FAULTS, LONGEST_CALL, end_if_cancelled, plainly
-from healthprobe.worker.lag import events_behind
-from healthprobe.worker.once_a_minute import OnceAMinute
-from healthprobe.worker.pace import Pace
+from healthprobe.worker.safe_logging import OnceAMinute, Onlooker, Voice
+
+_FIRST = 16
+_SHORT, _LONG = 0.1, 1.0
+"""A delivery that took less, in seconds, is followed by one twice as large, and one that took more by half as large."""
+
+
+class Pace:
+    """So many that a delivery takes a second at the most, between one and `most`.
+
+    A bus takes hundreds in milliseconds; a webhook may take a tenth of a second for each. What a delivery that is torn
+    had got through comes again, and a publisher that is slow is none that does not answer: both want small ones.
+    `monotonic` tells seconds.
+    """
+
+    def __init__(self, most: int, monotonic: Callable[[], float]) -> None:
+        self._most = most
+        self._monotonic = monotonic
+        self.size = min(_FIRST, most)
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Learn from the delivery that is made inside; one that fails at once tells nothing."""
+        began = self._monotonic()
+        succeeded = False
+        try:
+            yield
+            succeeded = True
+        finally:
+            took = self._monotonic() - began
+            if took > _LONG:
+                self.size = max(self.size // 2, 1)
+            elif succeeded and took < _SHORT:
+                self.size = min(self.size * 2, self._most)
+
+
+COUNTED = 500
+"""So many events are counted one by one."""
+
+
+async def events_behind(log: HealthEventLog, cursor: int, read: Sequence[LogEntry] = ()) -> int:
+    """How many events of `log` come after `cursor`; `read` are the first of them, where somebody has them. LogError.
+
+    Cursors grow from event to event, and not by one: claims of shards stand between them on JetStream, and what was
+    pruned is missing. Few events are counted, so that one is never called hundreds; of more, this is the most that
+    there can be.
+    """
+    entries = read if len(read) >= COUNTED else await log.read(cursor, COUNTED)
+    return len(entries) if len(entries) < COUNTED else max(await log.end() - cursor, COUNTED)
+
 
 BATCH = 500
 """The most events in one delivery, and in one reading of the log."""

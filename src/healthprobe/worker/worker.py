@@ -9,27 +9,21 @@ from datetime import UTC, datetime
 
 from structlog.typing import FilteringBoundLogger
 
-from healthprobe.domain.policy import REFERENCE, Policy
-from healthprobe.domain.schedule import AutoLanes, next_tick
+from healthprobe._util.aio import beside
+from healthprobe.domain.schedule import next_tick
 from healthprobe.domain.shard import SHARDS
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import HealthEventLog, Prober, RuntimeRecordStore, ShardTenure, Telemetry
-from healthprobe.worker.appender import Appender
-from healthprobe.worker.beside import beside
-from healthprobe.worker.bystanders import Onlooker, Voice
-from healthprobe.worker.changes import Changes
-from healthprobe.worker.commit import Committer
-from healthprobe.worker.ledger import Ledger
-from healthprobe.worker.listing import Listing
-from healthprobe.worker.newcomers import Newcomers
-from healthprobe.worker.requirements import require, require_positive
-from healthprobe.worker.roster import Roster, RosterChange
-from healthprobe.worker.rounds import DEFAULT_MAX_CONCURRENCY, Rounds, Width
-from healthprobe.worker.takeover import Takeover
-from healthprobe.worker.terms import Terms
-from healthprobe.worker.verdicts import Verdicts
-from healthprobe.worker.view import View, Watch
-from healthprobe.worker.watchlist import Watchlist
+from healthprobe.worker.config import Terms, WorkerConfig, require
+from healthprobe.worker.discovery import Changes, Listing, Takeover, Watchlist
+from healthprobe.worker.event_writer import Appender, Committer
+from healthprobe.worker.extra_probes import Newcomers
+from healthprobe.worker.game_states import Ledger
+from healthprobe.worker.safe_logging import NullTelemetry, Onlooker, Voice
+from healthprobe.worker.target_set import Roster, RosterChange
+from healthprobe.worker.tick import Rounds, Width
+from healthprobe.worker.verdict import Verdicts
+from healthprobe.worker.worker_status import View, Watch
 
 _PATIENCE_SHARE = 0.25
 """How much of an interval a tick waits for a store or a log that does not answer."""
@@ -59,12 +53,8 @@ class Worker:
         records: RuntimeRecordStore,
         log: HealthEventLog,
         prober: Prober,
-        telemetry: Telemetry,
-        interval: float,
-        probe_timeout: float,
-        failures_threshold: int,
-        max_concurrency: int | AutoLanes = DEFAULT_MAX_CONCURRENCY,
-        policy: Policy = REFERENCE,
+        telemetry: Telemetry | None = None,
+        config: WorkerConfig | None = None,
         canaries: Sequence[ProbeTarget] = (),
         shards: ShardTenure | None = None,
         clock: Callable[[], datetime] = utc_now,
@@ -73,19 +63,22 @@ class Worker:
         on_commit: Callable[[], None] | None = None,
         on_sight: Callable[[bool], None] | None = None,
     ) -> None:
-        require(records=records, log=log, prober=prober, telemetry=telemetry)
-        require_positive(interval=interval, probe_timeout=probe_timeout, failures_threshold=failures_threshold)
+        require(records=records, log=log, prober=prober)
+        config = config or WorkerConfig()
+        interval, probe_timeout, max_concurrency = config.interval, config.probe_timeout, config.max_concurrency
+        self.config = config
         self._logger = Voice(logger)
         self._terms = terms = Terms(
             interval=interval,
             probe_timeout=probe_timeout,
-            failures_threshold=failures_threshold,
-            policy=policy,
+            failures_threshold=config.failures_threshold,
+            policy=config.policy,
             clock=clock,
             monotonic=monotonic,
             logger=self._logger,
         )
         self._prober = prober
+        telemetry = telemetry or NullTelemetry()
         self._telemetry = Onlooker(telemetry, self._logger)
         self._max_concurrency = max_concurrency
         self._monotonic = monotonic

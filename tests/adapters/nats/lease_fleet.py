@@ -21,10 +21,9 @@ import structlog
 from structlog.testing import LogCapture
 from structlog.typing import FilteringBoundLogger
 
+from healthprobe.adapters.nats import JetStreamLog, ShardLeases
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream
-from healthprobe.adapters.nats.leases import ShardLeases
-from healthprobe.adapters.nats.log import JetStreamLog
+from healthprobe.adapters.nats.connection import JetStream
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import LogError
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from healthprobe.adapters.nats.log import JetStreamLog
+from healthprobe.adapters.nats import JetStreamLog
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import LogError
 

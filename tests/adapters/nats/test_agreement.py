@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from structlog.testing import LogCapture
 from tests.adapters.nats.lease_fleet import capturing_logger
 
-from healthprobe.adapters.nats.leases.agreement import Agreement
-from healthprobe.domain.instance import Instance
+from healthprobe.adapters.nats.shard_leases import Agreement
+from healthprobe.domain.cluster import Instance
 
 OURS, THEIRS = "--interval 5s --timeout 2s --failures 3", "--interval 5s --timeout 2s --failures 1"
 

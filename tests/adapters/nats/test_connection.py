@@ -16,9 +16,9 @@ from tests.servers.nats_credentials import credentials
 from tests.servers.ports import free_port
 
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream, Unanswered
+from healthprobe.adapters.nats.connection import JetStream, Unanswered
+from healthprobe.app.urls import Adapters
 from healthprobe.ports import ConfigurationError
-from healthprobe.surfaces.adapters import Adapters
 
 own_nats = nats_fixtures.own_nats
 

@@ -15,9 +15,8 @@ from tests.servers.nats import NatsCluster, NatsServer
 from tests.servers.nats_fixtures import OpenLog
 from tests.servers.nats_records_fixtures import OpenPlatform, OpenRecords, Platform
 
-from healthprobe.adapters.nats.jetstream import JetStream
-from healthprobe.adapters.nats.log import JetStreamLog
-from healthprobe.adapters.nats.records import changes, watch
+from healthprobe.adapters.nats import JetStreamLog, bucket_watch
+from healthprobe.adapters.nats.connection import JetStream
 from healthprobe.domain.shard import SHARDS
 from healthprobe.testing.contracts.samples import failed, history, recovered
 
@@ -56,9 +55,9 @@ async def test_records_and_leases_outlive_the_node_that_leads_them(
     open_platform: OpenPlatform,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(watch, "PATIENCE", 0.4)
-    monkeypatch.setattr(changes, "HEARTBEAT", 0.2)
-    monkeypatch.setattr(changes, "SILENCE", 0.5)
+    monkeypatch.setattr(bucket_watch, "PATIENCE", 0.4)
+    monkeypatch.setattr(bucket_watch, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(bucket_watch, "SILENCE", 0.5)
     async with asyncio.TaskGroup() as stories:
         stories.create_task(
             the_death_of_the_node_that_leads_the_bucket_and_tells_us_of_it_costs_no_change(

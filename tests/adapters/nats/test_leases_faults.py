@@ -15,8 +15,8 @@ from tests.servers.nats import NatsServer
 from tests.servers.nats_fixtures import OpenLog
 from tests.servers.proxy import CuttingProxy
 
-from healthprobe.adapters.nats.leases.instances import Presence
-from healthprobe.domain.instance import Instance
+from healthprobe.adapters.nats.membership import Presence
+from healthprobe.domain.cluster import Instance
 from healthprobe.domain.shard import shard_of
 from healthprobe.testing.contracts.samples import failed, recovered
 

@@ -17,10 +17,10 @@ from tests.servers.nats import NatsCluster, NatsServer
 from tests.servers.proxy import CuttingProxy
 
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream, Request
-from healthprobe.adapters.nats.leases.instances import instances
-from healthprobe.adapters.nats.token import token_of
-from healthprobe.domain.instance import Instance, Takeover
+from healthprobe.adapters.nats.connection import JetStream, Request
+from healthprobe.adapters.nats.membership import instances
+from healthprobe.adapters.nats.streams import token_of
+from healthprobe.domain.cluster import Instance, Takeover
 from healthprobe.ports import ConfigurationError, LogError
 
 nats_server = nats_fixtures.nats_server

@@ -11,10 +11,9 @@ from tests.servers import nats_fixtures
 from tests.servers.nats import NatsServer
 from tests.servers.proxy import CuttingProxy
 
+from healthprobe.adapters.nats import JetStreamLog, ShardLeases
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import ANSWER_WITHIN, JetStream, Request
-from healthprobe.adapters.nats.leases import ShardLeases
-from healthprobe.adapters.nats.log import JetStreamLog
+from healthprobe.adapters.nats.connection import ANSWER_WITHIN, JetStream, Request
 from healthprobe.ports import ConfigurationError, LogError
 
 nats_server = nats_fixtures.nats_server

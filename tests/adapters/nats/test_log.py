@@ -12,12 +12,11 @@ import pytest
 from tests.servers import nats_fixtures
 from tests.servers.nats_fixtures import OpenLog
 
-from healthprobe.adapters.nats.jetstream import Request
-from healthprobe.adapters.nats.log import JetStreamLog, events, up_to_date
-from healthprobe.adapters.nats.log.body import message_id
-from healthprobe.adapters.nats.log.leader import Message
-from healthprobe.adapters.nats.log.letters import _document_in
-from healthprobe.adapters.nats.log.relay_state import _cursor_in
+from healthprobe.adapters.nats import JetStreamLog, event_log
+from healthprobe.adapters.nats.appending import message_id
+from healthprobe.adapters.nats.connection import Request
+from healthprobe.adapters.nats.relay_state import _cursor_in, _document_in
+from healthprobe.adapters.nats.stream_leader import Message
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import SHARDS
 from healthprobe.ports import DeadLetter, LogEntry, LogError
@@ -117,7 +116,7 @@ async def test_pruning_goes_by_when_events_were_seen_not_by_where_they_stand(log
 async def test_pruning_reads_no_further_than_where_nothing_is_old(
     log: JetStreamLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "_PRUNED_AT_ONCE", 10)
+    monkeypatch.setattr(event_log, "_PRUNED_AT_ONCE", 10)
     await log.append(history("game-6", 40))
     newer = [replace(each, occurred_at=AFTER_ALL_SAMPLES + timedelta(days=1)) for each in history("game-7", 400)]
     await log.append(newer)
@@ -151,7 +150,7 @@ async def test_pruning_beside_an_append_takes_no_game_s_last_event(
 
 
 async def test_a_log_that_was_emptied_by_hand_goes_on(log: JetStreamLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(up_to_date, "_PAUSES", (0.0, 0.01))
+    monkeypatch.setattr(event_log, "_PAUSES", (0.0, 0.01))
     await log.append(history("game-7", 5))
     assert await log._leader.clear(log._streams.all_events) == 5
     assert await events_in(log) == []

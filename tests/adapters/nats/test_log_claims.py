@@ -9,8 +9,8 @@ from tests.servers import nats_fixtures
 from tests.servers.nats_fixtures import OpenLog
 from tests.servers.proxy import CuttingProxy
 
-from healthprobe.adapters.nats.jetstream import Request, Unanswered
-from healthprobe.adapters.nats.log.leader import Leader, Message, Receipt
+from healthprobe.adapters.nats.connection import Request, Unanswered
+from healthprobe.adapters.nats.stream_leader import Leader, Message, Receipt
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import SHARDS, shard_of
 from healthprobe.ports import LogError

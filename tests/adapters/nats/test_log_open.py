@@ -11,9 +11,9 @@ from tests.servers import nats_fixtures
 from tests.servers.nats import NatsServer
 from tests.servers.nats_fixtures import OpenLog
 
+from healthprobe.adapters.nats import JetStreamLog, standing_shards
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import ANSWER_WITHIN, JetStream
-from healthprobe.adapters.nats.log import JetStreamLog, standing_shards
+from healthprobe.adapters.nats.connection import ANSWER_WITHIN, JetStream
 from healthprobe.domain.shard import SHARDS, shard_of
 from healthprobe.ports import ConfigurationError, LogError
 from healthprobe.testing.contracts.samples import failed

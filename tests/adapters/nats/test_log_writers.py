@@ -11,7 +11,7 @@ import pytest
 from tests.servers import nats_fixtures
 from tests.servers.nats_fixtures import OpenLog
 
-from healthprobe.adapters.nats.log import JetStreamLog
+from healthprobe.adapters.nats import JetStreamLog
 from healthprobe.ports import LogEntry
 
 nats_server = nats_fixtures.nats_server
@@ -29,8 +29,8 @@ WRITER = """
 import json, random, sys
 import uvloop
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream
-from healthprobe.adapters.nats.log import JetStreamLog
+from healthprobe.adapters.nats.connection import JetStream
+from healthprobe.adapters.nats import JetStreamLog
 from healthprobe.ports import LogError
 from healthprobe.testing.contracts.samples import failed, recovered
 

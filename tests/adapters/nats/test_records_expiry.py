@@ -7,7 +7,7 @@ import pytest
 from tests.servers import nats_fixtures, nats_records_fixtures
 from tests.servers.nats_records_fixtures import AT_LAST, OpenPlatform, OpenRecords, Platform, Skipped
 
-from healthprobe.adapters.nats.records import changes, watch
+from healthprobe.adapters.nats import bucket_watch
 from healthprobe.domain.record import RuntimeRecord
 
 nats_server = nats_fixtures.nats_server
@@ -27,8 +27,8 @@ async def platform(open_platform: OpenPlatform, nats_url: str) -> Platform:
 @pytest.fixture
 def frequent_audits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Heartbeats drive them."""
-    monkeypatch.setattr(watch, "AUDIT_EVERY", 0.1)
-    monkeypatch.setattr(changes, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(bucket_watch, "AUDIT_EVERY", 0.1)
+    monkeypatch.setattr(bucket_watch, "HEARTBEAT", 0.2)
 
 
 @pytest.mark.usefixtures("frequent_audits")

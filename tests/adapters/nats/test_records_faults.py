@@ -13,10 +13,10 @@ from tests.servers.nats import NatsServer
 from tests.servers.nats_records_fixtures import OpenPlatform, OpenRecords, Platform, Skipped
 from tests.servers.proxy import CuttingProxy
 
+from healthprobe.adapters.nats import JetStreamRecords, bucket_watch, record_values
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.jetstream import JetStream
-from healthprobe.adapters.nats.records import JetStreamRecords, changes, contents, watch
-from healthprobe.adapters.nats.records.changes import Changes
+from healthprobe.adapters.nats.bucket_watch import Changes
+from healthprobe.adapters.nats.connection import JetStream
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ConfigurationError, StoreError
 
@@ -51,9 +51,9 @@ def url_by_proxy(nats_server: NatsServer, prefix: str, proxy: CuttingProxy) -> s
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What we know is too old soon, and silence lasts little longer than a heartbeat."""
-    monkeypatch.setattr(watch, "PATIENCE", 0.4)
-    monkeypatch.setattr(changes, "HEARTBEAT", 0.2)
-    monkeypatch.setattr(changes, "SILENCE", 0.5)
+    monkeypatch.setattr(bucket_watch, "PATIENCE", 0.4)
+    monkeypatch.setattr(bucket_watch, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(bucket_watch, "SILENCE", 0.5)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -84,7 +84,7 @@ async def test_who_lists_only_when_told_of_a_change_learns_what_was_edited_while
     url_by_proxy: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(contents, "_PORTION", 1)  # as with a long list: others have their turn while it is gone through
+    monkeypatch.setattr(record_values, "_PORTION", 1)
     watched = await open_records(url_by_proxy)
     await platform.put("game-7")
     await watched.shows_games("game-7")
@@ -145,7 +145,7 @@ async def test_a_connection_that_went_silent_is_not_believed(
 async def test_a_change_that_was_lost_on_the_way_is_missed_and_made_good(
     platform: Platform, open_records: OpenRecords, nats_url: str, monkeypatch: pytest.MonkeyPatch, later: list[str]
 ) -> None:
-    monkeypatch.setattr(watch, "AUDIT_EVERY", 1e9)
+    monkeypatch.setattr(bucket_watch, "AUDIT_EVERY", 1e9)
     take = Changes._take
     lost: list[str] = []
 
@@ -208,13 +208,13 @@ async def test_games_that_are_edited_while_the_bucket_is_read_again_do_not_leave
     platform: Platform, open_records: OpenRecords, nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = await open_records(nats_url)
-    games = [RuntimeRecord(f"game-{number}", "", "http://h:1") for number in range(2 * changes.PORTION)]
+    games = [RuntimeRecord(f"game-{number}", "", "http://h:1") for number in range(2 * bucket_watch.PORTION)]
     await watched.store.put(games)
     begin = Changes._begin
 
     async def begin_as_half_of_them_restart(self: Changes, within: float) -> None:
         await begin(self, within)
-        for record in games[: changes.PORTION]:
+        for record in games[: bucket_watch.PORTION]:
             await platform.put(record.game_id, "http://h:2")
 
     monkeypatch.setattr(Changes, "_begin", begin_as_half_of_them_restart)
@@ -222,7 +222,7 @@ async def test_games_that_are_edited_while_the_bucket_is_read_again_do_not_leave
         await platform.jetstream.delete_consumer(f"KV_{platform.bucket}", info.name)
     sizes = set()
     async with asyncio.timeout(10):
-        while list((await watched.endpoints()).values()).count("http://h:2") < changes.PORTION:
+        while list((await watched.endpoints()).values()).count("http://h:2") < bucket_watch.PORTION:
             await watched.changed.wait()
             watched.changed.clear()
             sizes.add(len(await watched.endpoints()))

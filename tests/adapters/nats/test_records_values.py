@@ -6,8 +6,7 @@ import pytest
 from tests.servers import nats_fixtures, nats_records_fixtures
 from tests.servers.nats_records_fixtures import OpenPlatform, OpenRecords, Skipped
 
-from healthprobe.adapters.nats.records.contents import Contents
-from healthprobe.adapters.nats.records.value import Unusable, record_of
+from healthprobe.adapters.nats.record_values import Contents, Unusable, record_of
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 
 nats_server = nats_fixtures.nats_server

@@ -11,8 +11,7 @@ import msgspec
 from healthprobe.adapters.file.markup import line_of, parse_markup
 from healthprobe.adapters.file.yaml_builder import Malformed, Path
 from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
-from healthprobe.domain.record import RUNNING, RuntimeRecord
-from healthprobe.domain.record_fields import probe_text, silence_of
+from healthprobe.domain.record import RUNNING, RuntimeRecord, probe_text, silence_of
 from healthprobe.ports import ConfigurationError
 
 MAX_RECORDS = 1_000_000

@@ -4,11 +4,17 @@ Imports domain and ports. The rooms import what stands here beside them, and nev
 """
 
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.leases import ShardLeases, instances
-from healthprobe.adapters.nats.log import JetStreamLog, standing_shards
+from healthprobe.adapters.nats.claims import ClaimedLog
+from healthprobe.adapters.nats.event_log import JetStreamLog
+from healthprobe.adapters.nats.membership import instances
 from healthprobe.adapters.nats.records import JetStreamRecords
+from healthprobe.adapters.nats.shard_leases import DEFAULT_LEASE, SHORTEST_LEASE, ShardLeases
+from healthprobe.adapters.nats.streams import standing_shards
 
 __all__ = [
+    "DEFAULT_LEASE",
+    "SHORTEST_LEASE",
+    "ClaimedLog",
     "JetStreamLog",
     "JetStreamRecords",
     "NatsAddress",

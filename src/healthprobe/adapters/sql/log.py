@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import ARRAY, Connection, String, bindparam, delete, func, insert, select
 
 from healthprobe.adapters.sql.database import SqlDatabase
+from healthprobe.adapters.sql.dead_letters import SqlLetters
 from healthprobe.adapters.sql.event_rows import event_columns, event_of
-from healthprobe.adapters.sql.letters import SqlLetters
 from healthprobe.adapters.sql.schema import health_events, relay_cursors
 from healthprobe.adapters.sql.statements import Row, chunks, raise_to
 from healthprobe.domain.event import HealthEvent, format_instant

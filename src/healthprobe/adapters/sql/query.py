@@ -11,8 +11,7 @@ from sqlalchemy import Connection, CursorResult
 
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, Row, Unusable
-from healthprobe.domain.record import RUNNING, RuntimeRecord
-from healthprobe.domain.record_fields import probe_text, silence_or_none
+from healthprobe.domain.record import RUNNING, RuntimeRecord, probe_text, silence_or_none
 from healthprobe.ports import ConfigurationError, StoreError
 
 _REQUIRED = ("game_id", "current_container_id", "engine_endpoint")

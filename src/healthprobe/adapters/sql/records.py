@@ -14,8 +14,7 @@ from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, Unusable
 from healthprobe.adapters.sql.schema import records_revisions, runtime_records
 from healthprobe.adapters.sql.statements import chunks, upsert
 from healthprobe.domain.event import format_instant
-from healthprobe.domain.record import RuntimeRecord
-from healthprobe.domain.record_fields import probe_text, silence_or_none
+from healthprobe.domain.record import RuntimeRecord, probe_text, silence_or_none
 from healthprobe.ports import StoreError
 
 

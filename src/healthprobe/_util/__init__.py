@@ -1,0 +1,1 @@
+"""What no room owns: asyncio helpers, text, durations. Imports nothing of this project."""

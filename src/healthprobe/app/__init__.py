@@ -1,0 +1,1 @@
+"""Puts a program together: URLs, settings, the run from start to stop."""

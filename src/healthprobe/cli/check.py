@@ -1,0 +1,228 @@
+"""`healthprobe check`: one probe each, now."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import uvloop
+from rich.text import Text
+
+from healthprobe._util.duration import Duration, parse_duration
+from healthprobe.app import terminal
+from healthprobe.app.settings import DEFAULT_TIMEOUT
+from healthprobe.app.startup import raise_descriptor_limit
+from healthprobe.cli import errors, options
+from healthprobe.domain.endpoint import masked
+from healthprobe.domain.outcome import OK, Failed, Healthy, Inconclusive, ProbeOutcome
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.domain.target import target_of
+from healthprobe.ports import Prober
+
+if TYPE_CHECKING:
+    from healthprobe.probing.trace import Step
+
+
+_VERDICTS: Mapping[bool | None, Text] = {
+    True: Text("healthy", terminal.RECOVERED),
+    False: Text("failed", terminal.FAILED),
+    None: Text("could not tell", terminal.UNCERTAIN),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one probe gave. `healthy` is None where the prober could not tell; `endpoint` is without credentials."""
+
+    endpoint: str
+    healthy: bool | None
+    last_status: int
+    last_error: str
+    duration_ms: float
+
+
+def check_all(endpoints: Sequence[str], timeout: float) -> list[Check]:
+    """Probe all of `endpoints` at once, each within `timeout` seconds; the checks are in their order."""
+    raise_descriptor_limit()
+    return uvloop.run(_check_all(endpoints, timeout))
+
+
+def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
+    """A table for people, JSON lines for everything else."""
+    if not terminal.people_watch(json_wanted=as_json):
+        for each in checks:
+            terminal.write_json(asdict(each))
+        return
+    shown = terminal.table(
+        {"endpoint": terminal.FOLDS, "verdict": {}, "took": {"justify": "right"}, "why": terminal.FOLDS}
+    )
+    for each in checks:
+        why, took = terminal.printable(each.last_error), f"{each.duration_ms:.1f} ms"
+        shown.add_row(each.endpoint, verdict_text(each), took, why)
+    terminal.console_for().print(shown)
+
+
+async def _check_all(endpoints: Sequence[str], timeout: float) -> list[Check]:
+    from healthprobe.probing.http import HttpProber
+
+    prober = HttpProber(keep_connections=False)
+    lanes = asyncio.Semaphore(prober.capacity)
+    try:
+        return await asyncio.gather(*(_check(prober, lanes, endpoint, timeout) for endpoint in endpoints))
+    finally:
+        await prober.aclose()
+
+
+async def _check(prober: Prober, lanes: asyncio.Semaphore, endpoint: str, timeout: float) -> Check:
+    target = target_of(RuntimeRecord(endpoint, "", endpoint), timeout)
+    async with lanes:
+        start = time.monotonic()
+        outcome = await prober.probe(target)
+        took = time.monotonic() - start
+    return check_of(endpoint, outcome, took)
+
+
+def check_of(endpoint: str, outcome: ProbeOutcome, seconds: float) -> Check:
+    """What a probe of `endpoint` that took so long comes to."""
+    healthy, status, error = _judged(outcome)
+    return Check(terminal.printable(masked(endpoint)), healthy, status, error, round(seconds * 1000, 3))
+
+
+def verdict_text(check: Check) -> Text:
+    """The verdict in a coloured word."""
+    return _VERDICTS[check.healthy]
+
+
+def _judged(outcome: ProbeOutcome) -> tuple[bool | None, int, str]:
+    match outcome:
+        case Healthy():
+            return True, OK, ""
+        case Failed(status, error):
+            return False, status, error
+        case Inconclusive(cause):
+            return None, 0, f"could not tell: {cause}"
+
+
+_NAME_WIDTH = len("connected")
+_TIME_WIDTH = len("2,000.0 ms")
+
+
+def trace_all(endpoints: Sequence[str], timeout: float) -> list[Check]:
+    """Probe `endpoints` one after the other, each within `timeout` seconds, and tell all that happens."""
+    return uvloop.run(_trace_all(endpoints, timeout))
+
+
+async def _trace_all(endpoints: Sequence[str], timeout: float) -> list[Check]:
+    from healthprobe.probing.trace import Trace
+
+    checks = []
+    for endpoint in endpoints:
+        teller = _Teller()
+        trace = Trace(teller.tell)
+        teller.begin(endpoint)
+        try:
+            outcome = await trace.probe(target_of(RuntimeRecord(endpoint, "", endpoint), timeout))
+        finally:
+            await trace.aclose()
+        checks.append(check_of(endpoint, outcome, teller.elapsed))
+        teller.end(checks[-1], outcome)
+    return checks
+
+
+class _Teller:
+    """Writes the steps of one check, each with when it was over, and with how long it took."""
+
+    def __init__(self) -> None:
+        self._console = terminal.console_for(stderr=True)
+        self._start = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self._start
+
+    def begin(self, endpoint: str) -> None:
+        self._write(Text(terminal.printable(masked(endpoint)), "bold"))
+
+    def tell(self, step: Step) -> None:
+        first, *others = step.told
+        lasted = "" if step.seconds is None else f"  in {_milliseconds(step.seconds)}"
+        self._step(step.name, Text.assemble(terminal.printable(first), (lasted, terminal.ASIDE)), others)
+
+    def end(self, check: Check, outcome: ProbeOutcome) -> None:
+        """The verdict, and by which rule."""
+        told = verdict_text(check).copy()
+        if check.last_error:
+            told.append(f": {terminal.printable(check.last_error)}", "")
+        self._step("verdict", told, [_rule(check, outcome)])
+
+    def _step(self, name: str, first: Text, others: Sequence[str]) -> None:
+        at = f"{_milliseconds(self.elapsed):>{_TIME_WIDTH}}"
+        self._write(Text.assemble((at, terminal.ASIDE), f"  {name:<{_NAME_WIDTH}}  ", first))
+        for line in others:
+            self._write(Text(" " * (_TIME_WIDTH + _NAME_WIDTH + 4) + terminal.printable(line), terminal.ASIDE))
+
+    def _write(self, line: Text) -> None:
+        self._console.print(line, soft_wrap=True)
+
+
+def _rule(check: Check, outcome: ProbeOutcome) -> str:
+    if check.healthy:
+        return "a status of 200 is healthy; the body is not waited for"
+    if not isinstance(outcome, Failed):
+        return "this machine's own fault, so neither healthy nor failed: a run would count it for nothing"
+    return "anything but a final 200 within the timeout is a failure" + (
+        "" if check.last_status else "; without a response the status is told as 0"
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:,.1f} ms"
+
+
+CheckTimeout = Annotated[
+    Duration,
+    typer.Option(
+        "--timeout",
+        metavar="DURATION",
+        envvar=["HEALTHPROBE_TIMEOUT", "RTMANAGER_PROBE_TIMEOUT"],
+        parser=parse_duration,
+        help="How long an engine has to answer. Units: ms, s, m, h, as in 500ms or 2s.",
+    ),
+]
+
+
+def check(
+    endpoints: Annotated[
+        list[str], typer.Argument(metavar="URL...", help="Engine endpoints; each is asked at URL/healthz.")
+    ],
+    timeout: CheckTimeout = DEFAULT_TIMEOUT,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            envvar="HEALTHPROBE_VERBOSE",
+            help="Tell on standard error what happens, step by step and one URL after the other: name, connection, "
+            "TLS, request, response head, verdict.",
+        ),
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Probe each endpoint once, all at once, and exit 1 if any of them is not healthy.
+
+    With --json, or where standard output is not a terminal: one object a URL,
+    in the order given, with endpoint, healthy, last_status (0 where there was
+    no response), last_error (empty where healthy) and duration_ms. Where this
+    machine is at fault, such as by too few open files, healthy is null; that
+    exits 1 too. Credentials show as ***.
+
+    Example: [b]healthprobe check http://10.0.0.7:8080 --verbose[/b]
+    """
+    checks = trace_all(endpoints, timeout) if verbose else check_all(endpoints, timeout)
+    show_checks(checks, as_json=as_json)
+    if not all(each.healthy for each in checks):
+        raise typer.Exit(errors.BAD)

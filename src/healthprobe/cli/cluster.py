@@ -1,0 +1,145 @@
+"""`healthprobe cluster`: which instances share the fleet, and whether all of it is watched."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+import typer
+import uvloop
+from rich.table import Table
+from rich.text import Text
+
+from healthprobe.app import terminal
+from healthprobe.app.urls import Adapters, extra
+from healthprobe.cli import errors, options
+from healthprobe.domain.cluster import Instance, unwatched_shards
+from healthprobe.web.cluster import instance_document
+
+_WIDE = 72
+_COLUMNS: Mapping[str, Mapping[str, Any]] = {
+    "instance": {**terminal.FOLDS, "style": "bold"},
+    "up": {"justify": "right"},
+    "shards": {"justify": "right"},
+    "games": {"justify": "right"},
+    "renewed": {"justify": "right"},
+    "relay": {},
+    "last takeover": terminal.GIVES_WAY,
+}
+_FIRST_TO_GO = ("up", "renewed", "last takeover")
+
+
+def show_cluster(url: str, *, as_json: bool) -> bool:
+    """Write who shares the fleet at `url`; whether every shard is somebody's."""
+    found, shards = uvloop.run(_instances(url))
+    unwatched = unwatched_shards(found, shards)
+    if not terminal.people_watch(json_wanted=as_json):
+        for each in found:
+            terminal.write_json(msgspec.to_builtins(instance_document(each)))
+    elif found:
+        console = terminal.console_for()
+        console.print(cluster_table(found, datetime.now(UTC), console.width))
+    for line in differing_options(found):
+        terminal.tell(line)
+    if unwatched:
+        who = "nobody is there" if not found else "the next beats may change that"
+        terminal.tell(f"{unwatched} of {shards} shards are watched by nobody; {who}")
+    return not unwatched
+
+
+async def _instances(url: str) -> tuple[list[Instance], int]:
+    """Those that are there, and how many shards there are to have."""
+    with extra("nats", "--cluster"):
+        from healthprobe.adapters.nats import instances, standing_shards
+    adapters = Adapters(existing=True)
+    try:
+        stream = await adapters.jetstream(url)
+        return await instances(stream), await standing_shards(stream)
+    finally:
+        await adapters.aclose()
+
+
+def differing_options(found: Sequence[Instance]) -> list[str]:
+    """A line for each instance that was started with other options than most, and for none where all agree.
+
+    Those that tell none are of an older version.
+    """
+    told = [each for each in found if each.rule]
+    [(most, _)] = Counter(each.rule for each in told).most_common(1) or [("", 0)]
+    return [
+        f"{each.instance} was started with {_beyond(each.rule, most)}; others have {_beyond(most, each.rule)}: "
+        "give all of them the same"
+        for each in told
+        if each.rule != most
+    ]
+
+
+def _beyond(rule: str, other: str) -> str:
+    """The options of `rule` that are not in `other`."""
+    theirs = _options(other)
+    return " ".join(f"--{option}" for option in _options(rule) if option not in theirs) or "none of these"
+
+
+def _options(rule: str) -> list[str]:
+    return rule.removeprefix("--").split(" --")
+
+
+def cluster_table(found: Sequence[Instance], now: datetime, width: int = _WIDE) -> Table:
+    """The instances as people see them at `now`. Where the window is narrow, what can be missed gives way to names."""
+    shown = [column for column in _COLUMNS if width >= _WIDE or column not in _FIRST_TO_GO]
+    made = terminal.table({column: _COLUMNS[column] for column in shown})
+    for each in found:
+        cells: dict[str, str | Text] = {
+            "instance": _name(each),
+            "up": terminal.lasted(now - each.started_at),
+            "shards": f"{len(each.shards)}",
+            "games": f"{each.games:,}",
+            "renewed": "" if each.oldest_renewal is None else f"{each.oldest_renewal:.1f}s",
+            "relay": "yes" if each.duties else "",
+            "last takeover": terminal.cut_to_fit(_last_takeover(each, now)),
+        }
+        made.add_row(*(cells[column] for column in shown))
+    return made
+
+
+def _name(instance: Instance) -> Text:
+    name = Text(terminal.printable(instance.instance))
+    return name.append(" is blind", style=terminal.FAILED) if instance.blind else name
+
+
+def _last_takeover(instance: Instance, now: datetime) -> str:
+    takeover = instance.takeover
+    if takeover is None:
+        return ""
+    return f"{takeover.shards} {takeover.cause} {terminal.lasted(now - takeover.at)} ago"
+
+
+Cluster = Annotated[
+    str,
+    typer.Option(
+        "--cluster",
+        metavar="URL",
+        envvar=options.CLUSTER,
+        help="The cluster to look at: [b]nats:[/b]//USER:PASSWORD@HOST,HOST,HOST.",
+    ),
+]
+
+
+def cluster(cluster: Cluster, as_json: options.Json = False) -> None:
+    """Show the instances that share a fleet; exit 1 if a shard is watched by nobody.
+
+    An instance that was started with other options than most is told of: it
+    may know other games, and judge and tell otherwise.
+
+    With --json, or where standard output is not a terminal: one object a line,
+    with instance, host, pid, started_at, shards, games, duties, blind,
+    oldest_renewal_s, newest_renewal_s and last_takeover. A run that listens
+    answers the same at /api/cluster.
+
+    Example: [b]healthprobe cluster --cluster nats://n1,n2,n3[/b]
+    """
+    if not show_cluster(cluster, as_json=as_json):
+        raise typer.Exit(errors.BAD)

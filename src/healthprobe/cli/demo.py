@@ -1,0 +1,106 @@
+"""`healthprobe demo`: the job on engines of our own."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from healthprobe._util.duration import Duration, parse_duration
+from healthprobe.app.settings import DEFAULT_FAILURES, TOKEN, WEBHOOK_SECRET, Settings
+from healthprobe.cli import options
+from healthprobe.web.listen_address import Listen, parse_listen
+
+DEMO_INTERVAL = Duration(1)
+DEMO_TIMEOUT = Duration(0.4)
+ANY_PORT = Listen("127.0.0.1", 0)
+
+For = Annotated[
+    Duration | None,
+    typer.Option(
+        "--for",
+        metavar="DURATION",
+        envvar="HEALTHPROBE_FOR",
+        parser=parse_duration,
+        show_default="until Ctrl-C",
+        help="How long, as in 30s.",
+    ),
+]
+DemoRecords = Annotated[
+    str | None,
+    typer.Option(
+        "--records",
+        metavar="URL",
+        envvar="HEALTHPROBE_DEMO_RECORDS",
+        show_default="a temporary file",
+        help="Where the demo puts its engines: [b]sqlite:[/b]PATH.",
+        rich_help_panel=options.PROBING,
+    ),
+]
+DemoListening = Annotated[
+    Listen | None,
+    typer.Option(
+        "--listen",
+        metavar="HOST:PORT|off",
+        envvar="HEALTHPROBE_DEMO_LISTEN",
+        parser=parse_listen,
+        show_default="any free port of 127.0.0.1",
+        help="Where to show the page; its address is told as the demo begins.",
+        rich_help_panel=options.SEEING,
+    ),
+]
+DemoLog = Annotated[
+    str | None,
+    typer.Option(
+        "--log",
+        metavar="URL",
+        envvar="HEALTHPROBE_DEMO_LOG",
+        show_default="a temporary file",
+        help="The log of transitions, to be kept and read afterwards: [b]sqlite:[/b]PATH.",
+        rich_help_panel=options.PROBING,
+    ),
+]
+
+
+def demo(
+    for_: For = None,
+    records: DemoRecords = None,
+    log: DemoLog = None,
+    publish: options.Publish = None,
+    notify: options.Notify = None,
+    interval: options.Interval = DEMO_INTERVAL,
+    timeout: options.Timeout = DEMO_TIMEOUT,
+    failures: options.Failures = DEFAULT_FAILURES,
+    max_concurrency: options.MaxConcurrency = None,
+    connections: options.Connections = "reuse",
+    listen: DemoListening = ANY_PORT,
+    otlp: options.OtlpUrl = None,
+    log_level: options.LogLevel = None,
+    as_json: options.Json = False,
+) -> None:
+    """Watch a dozen real engines crash, hang, answer 503, flap and recover.
+
+    The engines run on this machine in a process of their own; prober, store,
+    log and publisher are those of healthprobe run. Nothing is left behind.
+
+    Example: [b]healthprobe demo --for 30s[/b]
+    """
+    from healthprobe.app.demo import run_demo
+
+    settings = Settings(
+        records=records or "",
+        log=log or "",
+        publish=tuple(publish or ("stdout:",)),
+        notify=tuple(notify or ()),
+        webhook_secret=os.environ.get(WEBHOOK_SECRET) or None,
+        interval=interval,
+        timeout=timeout,
+        failures=failures,
+        max_concurrency=max_concurrency,
+        keep_connections=connections == "reuse",
+        listen=listen,
+        token=os.environ.get(TOKEN) or None,
+        otlp=otlp,
+    )
+    run_demo(settings, duration=for_, as_json=as_json, log_level=log_level)

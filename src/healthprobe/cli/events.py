@@ -1,0 +1,203 @@
+"""`healthprobe events`: the events of the log, and the dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from rich.text import Text
+
+from healthprobe.app import terminal
+from healthprobe.app.settings import DEFAULT_DATABASE
+from healthprobe.app.urls import Adapters
+from healthprobe.cli import errors, options
+from healthprobe.domain.event import format_instant
+from healthprobe.ports import ConfigurationError, DeadLetter, HealthEventLog
+
+_NO_DEAD_LETTER = "No dead letter in this log."
+ALL = 1_000_000
+"""More letters than anybody reads."""
+_POLL_INTERVAL = 0.25
+_PATIENCE = 5.0
+"""How long, in seconds, a running relay is given to send one more of what was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What became of the dead letters that were asked for again; `waiting` ones go out with the next run."""
+
+    asked_for: int
+    delivered: int
+    refused: int
+    waiting: int
+
+
+def show_dead_letters(url: str, *, game: str | None, as_json: bool) -> None:
+    """Write the dead letters of the log at `url`, of one `game` alone if given, in the order of their parking."""
+    letters = [letter for letter in uvloop.run(_dead_letters(url)) if game in {None, letter.event.game_id}]
+    if not terminal.people_watch(json_wanted=as_json):
+        for letter in letters:
+            terminal.write_json(_document(letter))
+        return
+    if letters:
+        _print(letters)
+    else:
+        terminal.console_for().print(_NO_DEAD_LETTER)
+
+
+def replay_dead_letters(url: str, *, as_json: bool) -> bool:
+    """Ask for every dead letter again and tell what becomes of them; whether none was refused once more.
+
+    It is the relays of a run that send them: they alone have the publishers' secrets. Without a run they wait for one.
+    """
+    replay = uvloop.run(_replay(url))
+    if not terminal.people_watch(json_wanted=as_json):
+        terminal.write_json(asdict(replay))
+    else:
+        terminal.console_for().print(_summary(replay))
+    return replay.refused == 0
+
+
+@asynccontextmanager
+async def _log(url: str) -> AsyncIterator[HealthEventLog]:
+    adapters = Adapters(existing=True)
+    try:
+        yield await adapters.log(url)
+    finally:
+        await adapters.aclose()
+
+
+async def _dead_letters(url: str) -> Sequence[DeadLetter]:
+    async with _log(url) as log:
+        return await log.dead_letters(ALL)
+
+
+async def _replay(url: str) -> Replay:
+    async with _log(url) as log:
+        asked_for = {_key(letter) for letter in await log.dead_letters(ALL)}
+        await log.ask_again()
+        left, waiting = len(asked_for), len(asked_for)
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + _PATIENCE
+        while waiting and loop.time() < give_up_at:
+            await asyncio.sleep(_POLL_INTERVAL)
+            letters = [letter for letter in await log.dead_letters(ALL) if _key(letter) in asked_for]
+            left, before, waiting = len(letters), waiting, sum(letter.due for letter in letters)
+            if waiting < before:
+                give_up_at = loop.time() + _PATIENCE
+    return Replay(len(asked_for), delivered=len(asked_for) - left, refused=left - waiting, waiting=waiting)
+
+
+def _key(letter: DeadLetter) -> tuple[str, str]:
+    return letter.publisher, letter.event.id
+
+
+def _summary(replay: Replay) -> str:
+    if not replay.asked_for:
+        return _NO_DEAD_LETTER
+    told = [f"{replay.delivered:,} of {terminal.counted(replay.asked_for, 'dead letter')} delivered"]
+    if replay.refused:
+        told.append(f"{replay.refused:,} refused again: see healthprobe events --dead")
+    if replay.waiting:
+        told.append(f"{replay.waiting:,} waiting: healthprobe run sends them, as soon as their publisher takes them")
+    return "; ".join(told) + "."
+
+
+def _document(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "publisher": letter.publisher,
+        "parked_at": format_instant(letter.parked_at),
+        "reason": letter.reason,
+        "due": letter.due,
+        "event": letter.event.as_document(),
+    }
+
+
+def _print(letters: Sequence[DeadLetter]) -> None:
+    """Letters that one publisher refused for one reason stand together below both: it is mostly one cause for many."""
+    console = terminal.console_for()
+    for (publisher, reason), refused in groupby(letters, key=lambda letter: (letter.publisher, letter.reason)):
+        console.print(Text(terminal.printable(publisher), "bold"), overflow="fold")
+        console.print(Text(terminal.printable(reason)), overflow="fold")
+        for letter in refused:
+            terminal.print_line(console, _line(letter))
+
+
+def _line(letter: DeadLetter) -> Text:
+    event_type = letter.event.event_type
+    return Text.assemble(
+        "  ",
+        (letter.parked_at.astimezone().strftime(terminal.DATED), terminal.ASIDE),
+        "  ",
+        terminal.verdict_text(event_type),
+        (terminal.printable(letter.event.id), "bold"),
+        ("  asked for again" if letter.due else "", terminal.ASIDE),
+    )
+
+
+DEAD_LETTERS = "Dead letters"
+
+
+def events(
+    log: options.ReadLog = DEFAULT_DATABASE,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            "-f",
+            envvar="HEALTHPROBE_FOLLOW",
+            help="Go on with new events as they come, until Ctrl-C. A log that is away is waited for.",
+        ),
+    ] = False,
+    game: Annotated[
+        str | None,
+        typer.Option("--game", metavar="ID", envvar="HEALTHPROBE_GAME", help="The events of this game alone."),
+    ] = None,
+    dead: Annotated[
+        bool,
+        typer.Option(
+            "--dead",
+            envvar="HEALTHPROBE_DEAD",
+            help="The events that a publisher refused for good, and why, instead.",
+            rich_help_panel=DEAD_LETTERS,
+        ),
+    ] = False,
+    replay_dead: Annotated[
+        bool,
+        typer.Option(
+            "--replay-dead",
+            envvar="HEALTHPROBE_REPLAY_DEAD",
+            help="Let the run that uses this log send all of them again; exit 1 if one is refused once more.",
+            rich_help_panel=DEAD_LETTERS,
+        ),
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Show the health events of the log, oldest first: each transition once, for ever.
+
+    With --json, or where standard output is not a terminal: the event as it is
+    published, one a line, with id, sequence, game_id, container_id, event_type,
+    occurred_at and details. With --dead: publisher, parked_at, reason, due and
+    the event; with --replay-dead: asked_for, delivered, refused and waiting.
+
+    Example: [b]healthprobe events --follow --game game-7[/b]
+    """
+    if replay_dead and game is not None:
+        raise ConfigurationError("--replay-dead sends the dead letters of every game: leave --game out")
+    if follow and (dead or replay_dead):
+        raise ConfigurationError("--follow follows the log, and dead letters are no part of it: leave one of them out")
+    if replay_dead:
+        if not replay_dead_letters(log, as_json=as_json):
+            raise typer.Exit(errors.BAD)
+    elif dead:
+        show_dead_letters(log, game=game, as_json=as_json)
+    else:
+        from healthprobe.cli.incidents import show_events
+
+        show_events(log, game=game, follow=follow, as_json=as_json)

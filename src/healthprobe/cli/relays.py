@@ -1,0 +1,101 @@
+"""`healthprobe relays`: how far each publisher got."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+import uvloop
+
+from healthprobe.app import terminal
+from healthprobe.app.settings import DEFAULT_DATABASE
+from healthprobe.app.urls import Adapters
+from healthprobe.cli import errors, options
+from healthprobe.cli.events import ALL
+from healthprobe.worker.relay import events_behind
+
+
+@dataclass(frozen=True, slots=True)
+class RelayState:
+    """One publisher: `lag` is how many events it has not had yet, `dead_letters` how many it refused for good."""
+
+    publisher: str
+    lag: int
+    dead_letters: int
+
+
+def show_relays(url: str, *, as_json: bool) -> None:
+    """Write how far each publisher of the log at `url` got, those that are behind first."""
+    states = sorted(uvloop.run(_states(url)), key=lambda state: (-state.lag, state.publisher))
+    if not terminal.people_watch(json_wanted=as_json):
+        for state in states:
+            terminal.write_json(asdict(state))
+        return
+    table = terminal.table(
+        {
+            "publisher": {**terminal.FOLDS, "style": "bold"},
+            "behind": {"justify": "right"},
+            "dead letters": {"justify": "right"},
+        }
+    )
+    for state in states:
+        table.add_row(terminal.printable(state.publisher), f"{state.lag:,}", f"{state.dead_letters:,}")
+    terminal.console_for().print(table if states else "No publisher has had anything of this log.")
+
+
+def forget_relay(url: str, name: str) -> bool:
+    """Forget the publisher `name`: nothing is kept for it any longer. False, and a line, where none has the name."""
+    forgotten = uvloop.run(_forget(url, name))
+    if not forgotten:
+        terminal.tell(f"no publisher of this log is called {name}: healthprobe relays lists them")
+    return forgotten
+
+
+async def _states(url: str) -> list[RelayState]:
+    adapters = Adapters(existing=True)
+    try:
+        log = await adapters.log(url)
+        cursors = await log.all_cursors()
+        behind = {name: await events_behind(log, cursor) for name, cursor in cursors.items()}
+        letters = Counter(letter.publisher for letter in await log.dead_letters(ALL))
+    finally:
+        await adapters.aclose()
+    names = sorted({*behind, *letters})
+    return [RelayState(name, behind.get(name, 0), letters[name]) for name in names]
+
+
+async def _forget(url: str, name: str) -> bool:
+    adapters = Adapters(existing=True)
+    try:
+        return await (await adapters.log(url)).forget_cursor(name)
+    finally:
+        await adapters.aclose()
+
+
+def relays(
+    log: options.ReadLog = DEFAULT_DATABASE,
+    forget: Annotated[
+        str | None,
+        typer.Option(
+            "--forget",
+            metavar="NAME",
+            envvar="HEALTHPROBE_FORGET",
+            help="Forget this publisher, which is no more: --retain keeps nothing for it any longer. "
+            "If it comes back, it gets the whole log.",
+        ),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show how far each publisher got: how many events it is behind, and its dead letters.
+
+    With --json, or where standard output is not a terminal: one object a line,
+    with publisher, lag and dead_letters.
+
+    Example: [b]healthprobe relays --log postgresql://db/platform[/b]
+    """
+    if forget is None:
+        show_relays(log, as_json=as_json)
+    elif not forget_relay(log, forget):
+        raise typer.Exit(errors.BAD)

@@ -1,0 +1,91 @@
+"""`healthprobe run`: the job itself."""
+
+from __future__ import annotations
+
+import os
+
+from healthprobe.app.settings import (
+    DEFAULT_DATABASE,
+    DEFAULT_FAILURES,
+    DEFAULT_INTERVAL,
+    DEFAULT_TIMEOUT,
+    TOKEN,
+    WEBHOOK_SECRET,
+    Settings,
+)
+from healthprobe.cli import options
+from healthprobe.domain.policy import Policy
+
+
+def run(
+    records: options.Records = None,
+    records_query: options.RecordsQuery = None,
+    log: options.Log = None,
+    retain: options.Retain = None,
+    publish: options.Publish = None,
+    notify: options.Notify = None,
+    interval: options.Interval = DEFAULT_INTERVAL,
+    timeout: options.Timeout = DEFAULT_TIMEOUT,
+    failures: options.Failures = DEFAULT_FAILURES,
+    successes: options.Successes = 1,
+    confirm: options.Confirm = None,
+    grace: options.Grace = None,
+    flap: options.Flap = None,
+    hold: options.Hold = None,
+    canary: options.Canary = None,
+    identity_header: options.IdentityHeader = None,
+    allow_network: options.AllowNetwork = None,
+    deny_network: options.DenyNetwork = None,
+    max_concurrency: options.MaxConcurrency = None,
+    connections: options.Connections = "reuse",
+    cluster: options.Cluster = None,
+    lease: options.Lease = None,
+    shard: options.Shard = None,
+    listen: options.Listening = None,
+    otlp: options.OtlpUrl = None,
+    log_level: options.LogLevel = None,
+    as_json: options.Json = False,
+) -> None:
+    """Probe every running game, every interval, and tell each transition once.
+
+    An engine is asked GET {endpoint}/healthz; anything but a 200 within the
+    timeout is a failure. As many failures in a row as --failures says are a
+    probe_failed, the next success a probe_recovered. Each transition is in the
+    log before it is published; if this process is killed in between, the next
+    run publishes it.
+
+    Ctrl-C or SIGTERM: no new probes, what is decided is committed and
+    delivered, exit 0 within the timeout and 2s more. A second one ends at once.
+
+    Example: [b]healthprobe run --records file:engines.yaml --interval 10s[/b]
+    """
+    from healthprobe.app.console import audience_for
+    from healthprobe.app.run import run_service
+
+    home = cluster or DEFAULT_DATABASE
+    settings = Settings(
+        records=records or home,
+        log=log or home,
+        records_query=records_query,
+        retain=retain,
+        publish=tuple(publish or ("stdout:",)),
+        notify=tuple(notify or ()),
+        webhook_secret=os.environ.get(WEBHOOK_SECRET) or None,
+        interval=interval,
+        timeout=timeout,
+        failures=failures,
+        policy=Policy(successes=successes, confirm=confirm, grace=grace or 0.0, flap=flap, hold=hold),
+        canaries=tuple(canary or ()),
+        identity_header=identity_header,
+        allow_networks=tuple(allow_network or ()),
+        deny_networks=tuple(deny_network or ()),
+        max_concurrency=max_concurrency,
+        keep_connections=connections == "reuse",
+        listen=listen,
+        token=os.environ.get(TOKEN) or None,
+        otlp=otlp,
+        cluster=cluster,
+        lease=lease,
+        shard=shard,
+    )
+    run_service(settings, audience_for(as_json=as_json, log_level=log_level))

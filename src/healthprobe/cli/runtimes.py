@@ -1,0 +1,203 @@
+"""`healthprobe runtimes`: edit the runtime records of an embedded store or a server's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import uvloop
+
+from healthprobe.app import terminal
+from healthprobe.app.editable_records import drop_records, put_records, store_at
+from healthprobe.app.settings import DEFAULT_DATABASE
+from healthprobe.app.url_names import shown
+from healthprobe.cli import errors, options
+from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
+from healthprobe.domain.event import format_instant
+from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
+from healthprobe.domain.record import RUNNING, RuntimeRecord
+from healthprobe.ports import ConfigurationError
+
+if TYPE_CHECKING:
+    pass
+
+
+_SECRET = re.compile("auth|cookie|token|secret|password|key", re.IGNORECASE)
+_ALWAYS = ("game_id", "current_container_id", "engine_endpoint", "status")
+
+
+def add_record(url: str, game_id: str, endpoint: str, *, container: str, status: str, probe: str = "") -> None:
+    """Put one record into the store at `url`. Raises ConfigurationError for one that could never be probed."""
+    record = RuntimeRecord(game_id, container, endpoint, status, probe.strip())
+    _refuse_unprobeable([record])
+    put_records(url, [record])
+
+
+def import_records(url: str, file: Path) -> None:
+    """Put all records of a JSON or YAML file into the store at `url`, or none where one of them could not be probed."""
+    from healthprobe.adapters.file import read_records
+
+    records = read_records(file)
+    _refuse_unprobeable(records)
+    put_records(url, records)
+    terminal.tell(f"imported {terminal.counted(len(records), 'game')} into {shown(url)}")
+
+
+def remove_records(url: str, game_ids: Sequence[str]) -> bool:
+    """Remove the records of these games; says which were not there, and returns whether all were."""
+    known = drop_records(url, game_ids)
+    unknown = [game_id for game_id in dict.fromkeys(game_ids) if game_id not in known]
+    if unknown:
+        terminal.tell(f"not in {shown(url)}: {', '.join(unknown)}")
+    return not unknown
+
+
+def show_records(url: str, *, as_json: bool) -> None:
+    """Write every record of the store at `url`, without credentials."""
+    records = [replace(each, engine_endpoint=masked(each.engine_endpoint)) for each in uvloop.run(_list(url))]
+    if not terminal.people_watch(json_wanted=as_json):
+        for record in records:
+            terminal.write_json(_as_document(record))
+        return
+    table = terminal.table(
+        {
+            "game": {**terminal.FOLDS, "style": "bold"},
+            "status": {},
+            "container": terminal.FOLDS,
+            "endpoint": terminal.FOLDS,
+            "probe": terminal.FOLDS,
+        }
+    )
+    for record in records:
+        where = (record.current_container_id, record.engine_endpoint)
+        cells = (record.game_id, record.status, *where, _probe_of(record))
+        table.add_row(*map(terminal.printable, cells))
+    terminal.console_for().print(table if records else f"No game in {shown(url)}.")
+
+
+def _refuse_unprobeable(records: Sequence[RuntimeRecord]) -> None:
+    for record in records:
+        if not record.game_id:
+            raise ConfigurationError("a game without an id: write one before its endpoint")
+        try:
+            parse_endpoint(record.engine_endpoint)
+        except InvalidEndpoint as invalid:
+            name = masked(record.engine_endpoint)
+            raise ConfigurationError(f"{record.game_id}: {name!r} is not an endpoint: {invalid}") from invalid
+        try:
+            parse_settings(record.probe)
+        except InvalidSettings as invalid:
+            raise ConfigurationError(f"{record.game_id}: probe settings: {invalid}") from invalid
+
+
+def _as_document(record: RuntimeRecord) -> dict[str, Any]:
+    """The record as files have it; of settings and silence only what there is."""
+    document = {name: value for name, value in asdict(record).items() if value not in {"", None} or name in _ALWAYS}
+    if record.silenced_until is not None:
+        document["silenced_until"] = format_instant(record.silenced_until)
+    if record.probe:
+        with contextlib.suppress(ValueError, RecursionError):
+            document["probe"] = _without_secrets(json.loads(record.probe))
+    return document
+
+
+def _without_secrets(probe: Any) -> Any:
+    headers = probe.get("headers") if isinstance(probe, dict) else None
+    if not isinstance(headers, dict):
+        return probe
+    return {**probe, "headers": {name: "***" if _SECRET.search(name) else told for name, told in headers.items()}}
+
+
+def _probe_of(record: RuntimeRecord) -> str:
+    """Settings and silence in a few words, for a table."""
+    now = datetime.now(UTC)
+    silenced = record.silenced_until is not None and now < record.silenced_until
+    words = [f"silenced until {record.silenced_until:%H:%M:%S} UTC"] if silenced else []
+    try:
+        settings = parse_settings(record.probe)
+    except InvalidSettings as invalid:
+        return ", ".join([*words, f"invalid: {invalid}"])
+    return ", ".join([*words, *([f"{settings.kind} of its own"] if record.probe else [])])
+
+
+async def _list(url: str) -> list[RuntimeRecord]:
+    async with store_at(url, existing=True) as store:
+        return await store.list_all()
+
+
+app = typer.Typer(
+    help="Edit the embedded store of runtime records, or one on a server. A run that uses it takes the change over at "
+    "its next tick, and from [b]nats:[/b]//… at once.",
+    rich_markup_mode="rich",
+    epilog="Example: [b]healthprobe runtimes add game-7 http://10.0.0.7:8080 --container c0ffee[/b]",
+)
+
+Games = Annotated[list[str], typer.Argument(metavar="GAME...", help="Ids of games.")]
+
+
+@app.command("add")
+def add(
+    game: Annotated[str, typer.Argument(metavar="GAME", help="The game's id.")],
+    endpoint: Annotated[
+        str, typer.Argument(metavar="ENDPOINT", help="Its engine, as http://HOST:PORT; asked at ENDPOINT/healthz.")
+    ],
+    container: Annotated[
+        str,
+        typer.Option("--container", metavar="ID", envvar="HEALTHPROBE_CONTAINER", help="The container it runs in."),
+    ] = "",
+    status: Annotated[
+        str,
+        typer.Option(
+            "--status", metavar="WORD", envvar="HEALTHPROBE_STATUS", help="Only [b]running[/b] games are probed."
+        ),
+    ] = RUNNING,
+    probe: Annotated[
+        str,
+        typer.Option(
+            "--probe",
+            metavar="JSON",
+            envvar="HEALTHPROBE_PROBE",
+            help='How this game is asked, as in {"path": "/ready", "timeout": "500ms"}; see docs/records.md.',
+        ),
+    ] = "",
+    records: options.EditableRecords = DEFAULT_DATABASE,
+) -> None:
+    """Add a game, or replace what is known of it. An endpoint that cannot be probed is refused with the reason."""
+    add_record(records, game, endpoint, container=container, status=status, probe=probe)
+
+
+@app.command("remove")
+def remove(games: Games, records: options.EditableRecords = DEFAULT_DATABASE) -> None:
+    """Remove games; exit 1 if one of them was not there. Their events stay in the log."""
+    if not remove_records(records, games):
+        raise typer.Exit(errors.BAD)
+
+
+@app.command("list")
+def list_(records: options.EditableRecords = DEFAULT_DATABASE, as_json: options.Json = False) -> None:
+    """Show every record, of whatever status. Credentials in endpoints show as ***.
+
+    With --json, or where standard output is not a terminal: one object a line,
+    with game_id, current_container_id, engine_endpoint and status, and where
+    there are any probe, silenced_until and silenced_why.
+    """
+    show_records(records, as_json=as_json)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="JSON or YAML: a list of runtime records, or Prometheus file_sd groups."),
+    ],
+    records: options.EditableRecords = DEFAULT_DATABASE,
+) -> None:
+    """Add or replace all games of a file, or none of them where one endpoint cannot be probed."""
+    import_records(records, file)

@@ -1,0 +1,131 @@
+"""`healthprobe status`: the fleet on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from healthprobe.app import terminal
+from healthprobe.app.url_names import shown
+from healthprobe.cli import errors, options, output
+from healthprobe.cli.api_client import At, Instance, InsteadLog, Whom, whom
+from healthprobe.cli.incidents import read_incidents
+from healthprobe.domain.fleet_status import for_people
+from healthprobe.web import schemas
+
+_MOST = 1_000
+_PROMPT = 2
+_FEWEST_INCIDENTS = 5
+
+
+class Status(msgspec.Struct):
+    """How the fleet stands. `source` is `run` or `log`, `at` where that is; `incidents` are open ones, the longest
+    first, and at most 1,000 of the `down`. A log knows neither how many games there are nor how the prober does.
+    """
+
+    source: str
+    at: str
+    told: str
+    down: int
+    incidents: list[schemas.Incident]
+    games: int | None = None
+    failing: int | None = None
+    unknown: int | None = None
+    healthy: int | None = None
+    prober: schemas.Prober | None = None
+    publishers: list[schemas.Publisher] = []
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether something is down, or the prober in trouble."""
+        return bool(self.down) or (self.prober is not None and self.prober.trouble is not None)
+
+
+def show_status(whom: Whom, *, as_json: bool) -> bool:
+    """Write how the fleet stands; whether that is well."""
+    status = whom.ask(status_of_run, status_of_log)
+    if terminal.people_watch(json_wanted=as_json):
+        _show(terminal.console_for(), status)
+    else:
+        terminal.write_json(msgspec.to_builtins(status))
+    return not status.is_bad
+
+
+def status_of_run(run: Instance) -> Status:
+    fleet, known = run.fleet(), run.incidents(_MOST)
+    return Status(
+        source="run",
+        at=run.at,
+        told=fleet.told,
+        down=fleet.down,
+        incidents=[each for each in known.incidents if each.open],
+        games=fleet.games,
+        failing=fleet.failing,
+        unknown=fleet.unknown,
+        healthy=fleet.healthy,
+        prober=fleet.prober,
+        publishers=fleet.publishers,
+    )
+
+
+def status_of_log(url: str) -> Status:
+    now = datetime.now(UTC)
+    found = [
+        msgspec.convert(each.as_document(now), schemas.Incident) for each in read_incidents(url, now) if each.is_open
+    ]
+    return Status(source="log", at=shown(url), told=_told(found), down=len(found), incidents=found[:_MOST])
+
+
+def _told(found: Sequence[schemas.Incident]) -> str:
+    if not found:
+        return "No game is down, as far as the log tells."
+    lasting = for_people(found[0].duration_s)
+    if len(found) == 1:
+        return f"1 game is down, as the log tells: {found[0].game_id}, for {lasting}."
+    return f"{len(found):,} games are down, as the log tells, {found[0].game_id} the longest, for {lasting}."
+
+
+def _show(console: Console, status: Status) -> None:
+    """As many incidents as leave room on the screen for all else, and for the prompt behind it."""
+    head = [output.sentence(status.told, is_bad=status.is_bad), _counts(status)]
+    foot = [] if status.prober is None else [output.prober(status.prober, status.publishers, datetime.now(UTC))]
+    console.print(*head, sep="\n")
+    if status.incidents:
+        taken = output.height_of(console, *head, *foot) + output.AROUND_OUTAGES + _PROMPT
+        rows = max(console.height - taken, _FEWEST_INCIDENTS)
+        console.print(output.outages(status.incidents[:rows]))
+        if (more := max(status.down, len(status.incidents)) - rows) > 0:
+            console.print(Text(f"and {more:,} more: healthprobe incidents, or --json", terminal.ASIDE))
+    elif foot:
+        console.print()
+    if foot:
+        console.print(*foot)
+
+
+def _counts(status: Status) -> Text:
+    if status.games is not None:
+        return output.counts(status.games, status.down, status.failing, status.unknown, status.healthy)
+    told = f"from the log {status.at}: a run that listens could tell how the other games and the prober do"
+    return Text(terminal.printable(told), terminal.ASIDE)
+
+
+def status(context: typer.Context, at: At = None, log: InsteadLog = None, as_json: options.Json = False) -> None:
+    """Show on one screen how the fleet stands; exit 1 if a game is down or the prober in trouble.
+
+    A run that was started with --listen is asked: the fleet in a sentence, how
+    many games stand how, who is down, and how the prober itself does. A log
+    tells only who is down.
+
+    With --json, or where standard output is not a terminal: one object on a
+    line, with source (run or log), at, told, down, incidents (open ones), and
+    from a run games, failing, unknown, healthy, prober and publishers.
+
+    Example: [b]healthprobe status --at http://prober:8600[/b]
+    """
+    if not show_status(whom(context, at, log), as_json=as_json):
+        raise typer.Exit(errors.BAD)

@@ -1,0 +1,132 @@
+"""`healthprobe top`: a run, live."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from healthprobe.app import terminal
+from healthprobe.app.run import exit_cleanly_at_once
+from healthprobe.cli import output
+from healthprobe.cli.api_client import At, Instance, Unwell, instance_at
+from healthprobe.domain.event import HealthEvent
+from healthprobe.ports import ConfigurationError
+from healthprobe.web.schemas import Fleet, Incident
+
+_PERIOD = 1.0
+_MOST_ROWS = 100
+_AROUND_EVENTS = 2
+"""Lines that the transitions take besides their own."""
+
+_FEWEST_ROWS = 2
+_SHARE_OF_EVENTS = 3
+"""Who is down matters more than what turned: where there is too much of both, transitions have a third of the rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a run told last, all of it at about the same time."""
+
+    fleet: Fleet
+    incidents: list[Incident]
+    events: list[HealthEvent]
+
+
+def show_top(at: str | None) -> None:
+    """Draw the run at `at` until SIGINT or SIGTERM. Raises ConfigurationError where there is no terminal, or no run."""
+    if not terminal.people_watch(json_wanted=False):
+        raise ConfigurationError("top draws in a terminal, and standard output is none; use healthprobe status --json")
+    run = instance_at(at)
+    moment, trouble = _look(run), None
+    console = terminal.console_for()
+    exit_cleanly_at_once()
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(drawn(console, run.at, moment, trouble), refresh=True)
+            time.sleep(_PERIOD)
+            try:
+                moment, trouble = _look(run, moment), None
+            except ConfigurationError as error:
+                trouble = str(error)
+
+
+def drawn(console: Console, at: str, moment: Moment, trouble: str | None) -> RenderableType:
+    """The screen: all lines of it, as many as `console` is high. With `trouble` it is how things were at `moment`."""
+    fleet, newest = moment.fleet, moment.events[::-1]
+    incidents = [each for each in moment.incidents if each.open]
+    head, foot = _head(console, at, fleet, trouble), output.prober(fleet.prober, fleet.publishers, fleet.at)
+    room = console.height - output.height_of(console, *head, foot) - _AROUND_EVENTS
+    if not incidents:
+        return Group(*head, Text(), *_events(newest[: max(room - 1, _FEWEST_ROWS)]), foot)
+    room -= output.AROUND_OUTAGES
+    rows = min(len(incidents), max(room - min(len(newest), room // _SHARE_OF_EVENTS), _FEWEST_ROWS))
+    more = max(fleet.down, len(incidents)) - rows
+    return Group(
+        *head,
+        output.outages(incidents[:rows]),
+        *([Text(f"and {more:,} more", terminal.ASIDE)] if more > 0 else []),
+        *_events(newest[: max(room - rows, _FEWEST_ROWS)]),
+        foot,
+    )
+
+
+def _head(console: Console, at: str, fleet: Fleet, trouble: str | None) -> list[Text]:
+    """How things stand at a glance."""
+    return [
+        _one_line(Text(f"healthprobe top   {at}   {fleet.at.astimezone():%H:%M:%S}   Ctrl-C ends it", terminal.ASIDE)),
+        *_gone(trouble, fleet),
+        output.sentence(fleet.told, is_bad=bool(fleet.down) or fleet.prober.trouble is not None),
+        output.bar(fleet.down, fleet.failing, fleet.unknown, fleet.healthy, console.width),
+        output.counts(fleet.games, fleet.down, fleet.failing, fleet.unknown, fleet.healthy),
+    ]
+
+
+def _events(newest: Sequence[HealthEvent]) -> list[Text]:
+    """The last transitions, the newest first, between a heading and an empty line."""
+    if not newest:
+        return []
+    lines = [_one_line(terminal.transition_text(each, dated=True)) for each in newest]
+    return [Text("last transitions", "bold"), *lines, Text()]
+
+
+def _look(run: Instance, before: Moment | None = None) -> Moment:
+    """Ask for everything. Where the log does not answer, its last transitions are still those of `before`."""
+    fleet, known = run.fleet(), run.incidents(_MOST_ROWS)
+    try:
+        events = run.events(_MOST_ROWS)
+    except Unwell:
+        events = before.events if before is not None else []
+    return Moment(fleet, known.incidents, events)
+
+
+def _gone(trouble: str | None, fleet: Fleet) -> list[Text]:
+    """That nobody answers, since when, and what that means for all the rest of the screen."""
+    if trouble is None:
+        return []
+    ago = terminal.lasted(datetime.now(UTC) - fleet.at)
+    return [
+        Text(f"No answer for {ago}; below is how it was. Asking again every second.", terminal.UNCERTAIN),
+        _one_line(Text(terminal.printable(trouble), terminal.ASIDE)),
+    ]
+
+
+def _one_line(text: Text) -> Text:
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def top(at: At = None) -> None:
+    """Watch a run live, in a terminal: who is down, what turned, and how the prober does.
+
+    The run was started with --listen. The screen is drawn once a second until
+    Ctrl-C; if the run goes away it says so, and goes on when it is back.
+
+    Example: [b]healthprobe top --at http://prober:8600[/b]
+    """
+    show_top(at)

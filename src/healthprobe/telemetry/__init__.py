@@ -1,0 +1,1 @@
+"""Counters, Prometheus metrics, OTLP export and structured logs."""

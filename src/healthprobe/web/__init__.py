@@ -1,0 +1,1 @@
+"""The page and the read-only API of a run, over HTTP."""

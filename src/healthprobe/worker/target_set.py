@@ -1,0 +1,243 @@
+"""The roster: the games of the last good list, each prepared for its probes, in the order of their phases."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from math import inf
+from operator import attrgetter
+
+from healthprobe._util.aio import in_portions
+from healthprobe.domain.policy import Thresholds
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.domain.schedule import Window, fraction_of, lanes_needed, spread_window
+from healthprobe.domain.shard import SHARDS, shard_of
+from healthprobe.domain.target import ProbeTarget, target_of
+
+Cut = Sequence[Sequence[RuntimeRecord]]
+"""A list of records by their shards, in its order."""
+
+_SLICES = 64
+"""Into how many slices of the window games are put to be sorted: the longest sort is then one of a few thousand."""
+
+_CUT_AT_ONCE = 1_000
+"""How many records are put to their shards between two turns of the loop, in a fraction of a millisecond."""
+
+_FIRST = -1
+
+
+class WatchedGame:
+    """One running game: its record, its target, its shard, and its phase in seconds after the start of a tick.
+
+    `not_before` is the monotonic time, in seconds, before which it is not due again. It has its turn in each `every`-th
+    tick, and is judged by `thresholds`.
+    """
+
+    __slots__ = ("_passes", "every", "game_id", "not_before", "phase", "record", "shard", "target", "thresholds")
+
+    def __init__(
+        self, record: RuntimeRecord, target: ProbeTarget, phase: float, shard: int, thresholds: Thresholds
+    ) -> None:
+        self.game_id = record.game_id
+        self.record = record
+        self.target = target
+        self.phase = phase
+        self.shard = shard
+        self.thresholds = thresholds
+        self.not_before = 0.0
+        self.every = target.settings.every
+        self._passes = _FIRST
+
+    def has_its_tick(self) -> bool:
+        """Whether this tick is its own; to be asked once a tick. The first always is, the second may come sooner than
+        later ones, so that games which came together are spread over the ticks.
+        """
+        if self._passes > 0:
+            self._passes -= 1
+            return False
+        self._passes = self.shard % self.every if self._passes == _FIRST else self.every - 1
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class RosterChange:
+    """What a new list, or other shards, changed.
+
+    `newcomers` are the games that are new, or have a new record, because somebody edited the list; `moved` those that
+    came with a shard, which another instance watched until now. `repeated` are the ids that are newly listed more than
+    once.
+    """
+
+    appeared: Sequence[str] = ()
+    newcomers: Sequence[WatchedGame] = ()
+    moved: Sequence[WatchedGame] = ()
+    left: Sequence[str] = ()
+    retired: Sequence[ProbeTarget] = ()
+    repeated: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """All that depends on one list of records. It is never changed: another list makes another roster.
+
+    `thresholds` and `probe_timeout` are for games that have none of their own. `interval` is seconds. All games are
+    spread over `shard_count` shards.
+    `games` and their `phases` are in ascending order of phase. With `shards` they are those of these alone, and `cut`
+    is the list by shards, so that one that comes or goes costs what it has, and not what all others have.
+    `most_in_flight` is how many probes are in flight at once where every engine hangs, `repeated` the ids that are
+    listed more than once.
+    """
+
+    window: Window
+    probe_timeout: float
+    thresholds: Thresholds
+    interval: float | None = None
+    shard_count: int = SHARDS
+    shards: frozenset[int] | None = None
+    records: Sequence[RuntimeRecord] = ()
+    cut: Cut = ()
+    by_id: Mapping[str, WatchedGame] = field(default_factory=dict)
+    repeated: frozenset[str] = frozenset()
+    games: Sequence[WatchedGame] = ()
+    phases: Sequence[float] = ()
+    most_in_flight: int = 0
+
+    def __len__(self) -> int:
+        return len(self.games)
+
+    async def updated(
+        self, records: Sequence[RuntimeRecord], shards: frozenset[int] | None = None
+    ) -> tuple[Roster, RosterChange]:
+        """The roster of a new list, of these shards or of all, and what that changes; made in portions."""
+        if records is self.records and shards is self.shards:
+            return self, RosterChange()
+        cut = await self._cut(records) if shards is not None else ()
+        comparison = _Comparison(self)
+        if shards is None:
+            changed: Iterable[RuntimeRecord] = records
+        elif records is self.records and self.shards is not None:
+            comparison.keep_all()
+            async for record in in_portions(chain.from_iterable(cut[shard] for shard in self.shards - shards)):
+                comparison.leave(record)
+            changed = chain.from_iterable(cut[shard] for shard in shards - self.shards)
+        else:
+            changed = chain.from_iterable(cut[shard] for shard in shards)
+        async for record in in_portions(changed):
+            comparison.take(record)
+        change = comparison.change()
+        roster = replace(
+            self,
+            shards=shards,
+            records=records,
+            cut=cut,
+            by_id=comparison.by_id,
+            repeated=frozenset(comparison.repeated),
+        )
+        return (await _in_order(roster) if change.appeared or change.retired else roster), change
+
+    def watched(self, record: RuntimeRecord, shard: int) -> WatchedGame:
+        """The game of `record`, prepared for its probes."""
+        target = target_of(record, self.probe_timeout, longest=inf if self.interval is None else self.interval)
+        window, settings, common = self.window, target.settings, self.thresholds
+        if self.interval is not None and target.timeout != self.probe_timeout:
+            window = spread_window(self.interval, target.timeout)
+        thresholds = common
+        if settings.failures is not None or settings.successes is not None:
+            thresholds = Thresholds(settings.failures or common.failures, settings.successes or common.successes)
+        return WatchedGame(record, target, window.phase(fraction_of(record.game_id)), shard, thresholds)
+
+    async def _cut(self, records: Sequence[RuntimeRecord]) -> Cut:
+        if records is self.records and self.cut:
+            return self.cut
+        cut: list[list[RuntimeRecord]] = [[] for _ in range(self.shard_count)]
+        for first in range(0, len(records), _CUT_AT_ONCE):
+            for record in records[first : first + _CUT_AT_ONCE]:
+                cut[shard_of(record.game_id, self.shard_count)].append(record)
+            await asyncio.sleep(0)
+        return cut
+
+
+class _Comparison:
+    """A new list, or other shards, beside the roster in force, record by record. What is not taken has left.
+
+    A record that changed gets a new target. Of a game that is listed more than once the first record counts: it would
+    count twice a tick, and one healthy and one failing endpoint would flap for ever.
+    """
+
+    def __init__(self, before: Roster) -> None:
+        self._before = before
+        self._left = dict(before.by_id)
+        self._appeared: list[str] = []
+        self._newcomers: list[WatchedGame] = []
+        self._moved: list[WatchedGame] = []
+        self._retired: list[ProbeTarget] = []
+        self.by_id: dict[str, WatchedGame] = {}
+        self.repeated: set[str] = set()
+
+    def keep_all(self) -> None:
+        """The list is the same: every game stays as it is, unless it leaves with its shard."""
+        self.by_id, self._left = self._left, {}
+        self.repeated = set(self._before.repeated)
+
+    def leave(self, record: RuntimeRecord) -> None:
+        """The record's shard is none of these any more."""
+        if (game := self.by_id.pop(record.game_id, None)) is not None:
+            self._left[record.game_id] = game
+            self.repeated.discard(record.game_id)
+
+    def take(self, record: RuntimeRecord) -> None:
+        """The record is listed, and its shard is one of these."""
+        game_id = record.game_id
+        if game_id in self.by_id:
+            self.repeated.add(game_id)
+            return
+        known = self._left.get(game_id)
+        if known is not None and (known.record is record or _differ_in_silence_alone(known.record, record)):
+            known.record = record
+            self.by_id[game_id] = self._left.pop(game_id)
+        else:
+            shard = shard_of(game_id, self._before.shard_count) if known is None else known.shard
+            self._watch(record, shard)
+
+    def change(self) -> RosterChange:
+        retired = [*self._retired, *(game.target for game in self._left.values())]
+        newly_repeated = frozenset(self.repeated - self._before.repeated)
+        return RosterChange(self._appeared, self._newcomers, self._moved, list(self._left), retired, newly_repeated)
+
+    def _watch(self, record: RuntimeRecord, shard: int) -> None:
+        before = self._before
+        game = before.watched(record, shard)
+        self.by_id[record.game_id] = game
+        if (known := self._left.pop(record.game_id, None)) is None:
+            self._appeared.append(record.game_id)
+        else:
+            self._retired.append(known.target)
+        if before.shards is None or shard in before.shards:
+            self._newcomers.append(game)
+        else:
+            self._moved.append(game)
+
+
+def _differ_in_silence_alone(one: RuntimeRecord, other: RuntimeRecord) -> bool:
+    """Whether both say the same of the engine: silence is no reason to ask anew."""
+    return one == other or one == replace(other, silenced_until=one.silenced_until, silenced_why=one.silenced_why)
+
+
+async def _in_order(roster: Roster) -> Roster:
+    bounds = [roster.window.phase(number / _SLICES) for number in range(1, _SLICES)]
+    slices: list[list[WatchedGame]] = [[] for _ in range(_SLICES)]
+    async for game in in_portions(roster.by_id.values()):
+        slices[bisect(bounds, game.phase)].append(game)
+    games: list[WatchedGame] = []
+    phases: list[float] = []
+    most_in_flight = 0
+    longest = max((game.target.timeout for game in roster.by_id.values()), default=roster.probe_timeout)
+    async for each in in_portions(slices, size=1):
+        counted = len(games)
+        games.extend(sorted(each, key=attrgetter("phase")))
+        phases.extend(game.phase for game in games[counted:])
+        most_in_flight = lanes_needed(phases, longest, counted=counted, most=most_in_flight)
+    return replace(roster, games=games, phases=phases, most_in_flight=most_in_flight)

@@ -1,0 +1,89 @@
+"""`run --listen`: the whole program shows itself, to whom it should, and ends as promptly as without."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from tests.support.live_engine import LiveEngine
+from tests.support.program import Program, Started, next_document
+
+TOKEN = {"HEALTHPROBE_TOKEN": "long and random"}
+
+
+def address_of(running: Started) -> str:
+    assert running.stderr is not None
+    for line in running.stderr:
+        told = json.loads(line)
+        if told["msg"] == "started":
+            return str(told["address"])
+    raise AssertionError("it never started")
+
+
+def got(url: str, **headers: str) -> tuple[int, bytes]:
+    try:
+        with urlopen(Request(url, headers=headers), timeout=10) as answer:
+            return answer.status, answer.read()
+    except HTTPError as refused:
+        return refused.code, refused.read()
+
+
+def test_a_run_shows_its_games_its_metrics_and_its_own_health(program: Program, engine: LiveEngine) -> None:
+    program("runtimes", "add", "game-7", engine.endpoint)
+    engine.become(503)
+    running = program.start("run", "--listen", "127.0.0.1:0", "--interval", "300ms", "--timeout", "100ms")
+    address = address_of(running)
+    assert next_document(running)["event_type"] == "probe_failed"
+    deadline = time.monotonic() + 10
+    while (fleet := json.loads(got(f"{address}api/fleet")[1]))["down"] != 1:
+        assert time.monotonic() < deadline, fleet
+        time.sleep(0.1)
+    assert fleet["told"].startswith("1 of 1 engines is down: game-7, for ")
+    assert got(f"{address}healthz")[0] == 200
+    assert b'healthprobe_games{state="down"} 1.0' in got(f"{address}metrics")[1]
+    assert b"<html" in got(address)[1].lower()
+
+
+def test_a_stream_that_somebody_reads_does_not_hold_up_the_stop(program: Program) -> None:
+    running = program.start("run", "--listen", "127.0.0.1:0", "--timeout", "500ms")
+    address = address_of(running)
+    with urlopen(f"{address}api/cells/stream", timeout=10) as stream:
+        assert stream.readline().startswith(b"event: ")
+        began = time.monotonic()
+        running.terminate()
+        assert running.wait(timeout=10) == 0
+        assert time.monotonic() - began < 2.5
+    assert running.stderr is not None
+    assert all(json.loads(line) for line in running.stderr), "uvicorn has nothing to say beside us"
+
+
+def test_others_need_the_token(program: Program) -> None:
+    refused = program("run", "--listen", "0.0.0.0:0")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "set HEALTHPROBE_TOKEN to a long random word" in refused.stderr
+    running = program.start("run", "--listen", "0.0.0.0:0", **TOKEN)
+    address = address_of(running).replace("0.0.0.0", "127.0.0.1")
+    assert got(f"{address}api/fleet")[0] == 401
+    assert got(f"{address}healthz")[0] == 200
+    assert got(f"{address}api/fleet", Authorization="Bearer long and random")[0] == 200
+
+
+def test_a_port_that_is_taken_is_told_in_one_line(program: Program) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        refused = program("run", "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert refused.returncode == 2
+    (line,) = refused.stderr.splitlines()
+    assert "address already in use; choose another" in line
+
+
+@pytest.mark.parametrize("text", ["8600", "127.0.0.1:x"])
+def test_what_is_no_address_is_refused_with_one_that_is(program: Program, text: str) -> None:
+    refused = program("run", "--listen", text)
+    assert refused.returncode == 2
+    assert "write one such as 127.0.0.1:8600" in " ".join(refused.stderr.split())

@@ -1,0 +1,156 @@
+"""Retention: old events leave the log, but neither a game's last one nor what a publisher still waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.support.live_engine import LiveEngine
+from tests.support.program import QUICK, CommandLine, Program, documents, next_document, written_games
+from tests.support.virtual_time import in_virtual_time
+
+from healthprobe.app.retention import Retention
+from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
+from healthprobe.testing.memory import MemoryLog, MemoryPublisher
+from healthprobe.testing.stage import Stage
+from healthprobe.worker.relay import Relay
+
+HOUR, DAY = 3_600.0, 86_400.0
+
+
+def aged(game_id: str, *ages: float) -> list[HealthEvent]:
+    """A game's events, seen so many days ago."""
+    failed, recovered = ProbeFailedDetails(3, 503, "unexpected status 503"), ProbeRecoveredDetails(3)
+    now = datetime.now(UTC)
+    return [
+        HealthEvent(number, game_id, "c0ffee", now - timedelta(days=age), failed if number % 2 else recovered)
+        for number, age in enumerate(ages, 1)
+    ]
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    """Of two games that have long been quiet, and of one that has not."""
+    return MemoryLog(*aged("old", 300, 200, 100), *aged("once", 400), *aged("young", 91, 89, 2))
+
+
+def left_in(log: MemoryLog) -> list[str]:
+    return [event.id for event in log.events]
+
+
+def relay_of(log: MemoryLog, name: str, publisher: MemoryPublisher | None = None) -> Relay:
+    return Relay(log=log, publisher=publisher or MemoryPublisher(), name=name)
+
+
+async def pruned(log: MemoryLog, relays: Sequence[Relay] = ()) -> int:
+    return await Retention(log, [relay.name for relay in relays], 90 * DAY, Stage().logger).prune()
+
+
+async def test_events_older_than_asked_for_leave_but_for_each_game_s_last(log: MemoryLog) -> None:
+    assert await pruned(log) == 3
+    assert left_in(log) == ["old:3", "once:1", "young:2", "young:3"]
+    assert await pruned(log) == 0
+
+
+async def test_what_every_publisher_has_had_may_leave(log: MemoryLog) -> None:
+    relays = [relay_of(log, "bus"), relay_of(log, "webhook")]
+    for relay in relays:
+        await relay.drain(within=10.0)
+    assert await pruned(log, relays) == 3
+
+
+async def test_what_one_publisher_has_not_had_stays_until_it_has(log: MemoryLog) -> None:
+    publisher = MemoryPublisher()
+    publisher.unavailable = True
+    relays = [relay_of(log, "bus"), relay_of(log, "webhook", publisher)]
+    await log.save_cursor("webhook", 1)
+    for relay in relays:
+        await relay.drain(within=10.0)
+    assert await pruned(log, relays) == 1
+    assert left_in(log)[0] == "old:2"
+    publisher.unavailable = False
+    await relays[1].drain(within=10.0)
+    assert publisher.delivered_ids[0] == "old:2"
+    assert await pruned(log, relays) == 2
+
+
+async def test_nothing_leaves_before_a_publisher_has_begun(log: MemoryLog) -> None:
+    assert await pruned(log, [relay_of(log, "bus")]) == 0
+
+
+async def test_what_the_publisher_of_another_run_has_not_had_stays_and_whoever_runs_is_told_once(
+    log: MemoryLog,
+) -> None:
+    stage = Stage()
+    await log.save_cursor("theirs", 1)
+    await log.save_cursor("ours", await log.end())
+    retention = Retention(log, ["ours"], 90 * DAY, stage.logger)
+    assert [await retention.prune() for _ in range(3)] == [1, 0, 0]
+    (line,) = [line for line in stage.lines if line["log_level"] == "warning"]
+    assert (line["publisher"], line["lag"]) == ("theirs", await log.end() - 1)
+    assert "healthprobe relays --forget" in line["event"]
+    await log.forget_cursor("theirs")
+    assert await retention.prune() == 2
+
+
+@pytest.mark.parametrize(
+    ("retain", "times"), [(90 * DAY, 1), (10 * HOUR, 1), (HOUR, 10), (60.0, 600), (10.0, 3_600), (0.5, 3_600)]
+)
+def test_it_prunes_every_hour_or_ten_times_in_what_is_kept_but_never_more_than_once_a_second(
+    retain: float, times: int
+) -> None:
+    async def an_hour() -> int:
+        stage = Stage()
+        stage.log.unavailable = True
+        running = asyncio.create_task(Retention(stage.log, (), retain, stage.logger).run())
+        await asyncio.wait({running}, timeout=HOUR + 0.25)
+        running.cancel()
+        return len(stage.lines_of("old events cannot be pruned"))
+
+    assert in_virtual_time(an_hour()) == times
+
+
+def test_a_log_that_was_away_is_pruned_the_next_time(log: MemoryLog) -> None:
+    async def a_morning() -> Stage:
+        stage = Stage()
+        log.unavailable = True
+        running = asyncio.create_task(Retention(log, (), 90 * DAY, stage.logger).run())
+        await asyncio.sleep(1.5 * HOUR)
+        log.unavailable = False
+        await asyncio.sleep(2 * HOUR)
+        running.cancel()
+        return stage
+
+    lines = in_virtual_time(a_morning()).lines
+    assert [(line["log_level"], line["event"]) for line in lines] == [
+        ("warning", "old events cannot be pruned"),
+        ("info", "old events pruned"),
+    ]
+    assert lines[1]["events"] == 3
+    assert left_in(log) == ["old:3", "once:1", "young:2", "young:3"]
+
+
+def test_a_run_prunes_its_log_and_keeps_how_each_game_stands(
+    program: Program, command_line: CommandLine, engine: LiveEngine, tmp_path: Path
+) -> None:
+    running = program.start(*QUICK, "--retain", "1s", "--records", written_games(tmp_path, ["game-1"], engine.endpoint))
+    engine.become(503)
+    next_document(running)
+    engine.become(200)
+    assert next_document(running)["id"] == "game-1:2"
+    while [each["id"] for each in documents(command_line("events").out)] != ["game-1:2"]:
+        time.sleep(0.1)
+    running.terminate()
+    running.communicate(timeout=5)
+    assert running.returncode == 0
+
+
+@pytest.mark.parametrize("days", ["0d", "-1d", "90", "soon"])
+def test_a_retention_that_keeps_nothing_or_means_nothing_is_refused(command_line: CommandLine, days: str) -> None:
+    told = command_line("run", "--retain", days)
+    assert (told.code, len(told.err)) == (2, 1)
+    assert f"--retain: '{days}'" in told.err[0]

@@ -1,0 +1,72 @@
+"""Skipping: records that cannot be read are told once and counted, and keep nobody else from being probed."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.support.live_engine import LiveEngine
+from tests.support.program import QUICK, CommandLine, Program, next_document, next_log_line
+
+from healthprobe.app.urls import SkippedRecords
+from healthprobe.testing.stage import Stage
+
+QUERY = "SELECT id AS game_id, container AS current_container_id, url AS engine_endpoint FROM games"
+THEIRS = ("--records", "sqlite:theirs.db", "--records-query", QUERY)
+
+
+def put(folder: Path, *rows: tuple[str, str | None, str]) -> None:
+    """Add these rows to the user's own table."""
+    with closing(sqlite3.connect(folder / "theirs.db")) as connection, connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS games (id TEXT, container TEXT, url TEXT)")
+        connection.executemany("INSERT INTO games VALUES (?, ?, ?)", rows)
+
+
+async def test_a_reason_is_told_when_it_changes_and_every_record_is_counted() -> None:
+    stage = Stage()
+    skipped = SkippedRecords(stage.telemetry, stage.logger)
+    for count, reason in [(0, ""), (2, "no url"), (3, "no url"), (1, "no container"), (0, ""), (0, "")]:
+        skipped.tell(count, reason)
+        assert stage.telemetry.skipped_records == count
+    assert [(line["log_level"], line["event"], line.get("count"), line.get("err")) for line in stage.lines] == [
+        ("warning", "records skipped", 2, "no url"),
+        ("warning", "records skipped", 1, "no container"),
+        ("info", "no record is skipped any more", None, None),
+    ]
+
+
+def test_a_bad_row_is_refused_at_the_start_with_its_column(command_line: CommandLine, tmp_path: Path) -> None:
+    put(tmp_path, ("game-7", None, "http://127.0.0.1:1"))
+    told = command_line(*QUICK, *THEIRS)
+    assert (told.code, told.out, len(told.err)) == (2, [], 1)
+    assert "--records-query: " in told.err[0]
+    assert "current_container_id" in told.err[0]
+
+
+def test_a_bad_row_that_comes_later_is_told_and_the_others_go_on(
+    program: Program, engine: LiveEngine, tmp_path: Path
+) -> None:
+    put(tmp_path, ("game-1", "c0ffee", engine.endpoint))
+    running = program.start(*QUICK, *THEIRS)
+    engine.wait_for_probes(2)
+    put(tmp_path, ("game-2", None, engine.endpoint))
+    while (line := next_log_line(running))["msg"] != "records skipped":
+        pass
+    assert (line["level"], line["count"]) == ("WARNING", 1)
+    assert "current_container_id" in line["err"]
+    engine.become(503)
+    failed = next_document(running)
+    assert (failed["id"], failed["container_id"]) == ("game-1:1", "c0ffee")
+    running.terminate()
+    assert running.wait(timeout=5) == 0
+
+
+@pytest.mark.parametrize("records", ["file:games.json", "https://user:secret@host/games", "stdout:", "nonsense"])
+def test_a_query_asks_a_database_and_nothing_else(command_line: CommandLine, records: str) -> None:
+    told = command_line("run", "--records", records, "--records-query", QUERY)
+    assert (told.code, told.out, len(told.err)) == (2, [], 1)
+    assert "--records-query asks a database, and --records " in told.err[0]
+    assert "is none; use sqlite: or postgresql:" in told.err[0]
+    assert "secret" not in told.err[0]

@@ -1,0 +1,148 @@
+"""Each doubt is switched on by one option of `run`, and does what it says on real engines."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from tests.support.live_engine import LiveEngine
+from tests.support.program import QUICK, CommandLine, Program, next_document, next_log_line, written_games
+
+from healthprobe.app import run
+from healthprobe.app.settings import Settings
+from healthprobe.domain.policy import REFERENCE, FlapRule, Policy
+
+EVERY_OPTION = (
+    *("--successes", "2", "--confirm", "250ms", "--grace", "10s", "--flap", "6/1h", "--hold", "50%"),
+    *("--canary", "http://a/", "--canary", "http://b/x", "--identity-header", "X-Game-ID"),
+    *("--allow-network", "10.0.0.0/8", "--deny-network", "10.9.0.0/16"),
+)
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings that `run` is begun with; nothing runs."""
+    found: list[Settings] = []
+    monkeypatch.setattr(run, "run_service", lambda settings, _: found.append(settings))
+    return found
+
+
+def test_every_option_is_what_the_run_is_begun_with(command_line: CommandLine, given: list[Settings]) -> None:
+    assert command_line("run", *EVERY_OPTION).code == 0
+    [settings] = given
+    assert settings.policy == Policy(2, 0.25, 10.0, FlapRule(6, 3600.0), 0.5)
+    assert settings.canaries == ("http://a/", "http://b/x")
+    assert settings.identity_header == "X-Game-ID"
+    assert (settings.allow_networks, settings.deny_networks) == (("10.0.0.0/8",), ("10.9.0.0/16",))
+
+
+def test_with_none_of_them_the_reference_s_rules_hold(command_line: CommandLine, given: list[Settings]) -> None:
+    assert command_line("run").code == 0
+    [settings] = given
+    assert settings.policy == REFERENCE
+    others = (settings.canaries, settings.identity_header, settings.allow_networks, settings.deny_networks)
+    assert others == ((), None, (), ())
+
+
+def test_a_forbidden_address_is_told_as_the_game_s_failure(
+    program: Program, engine: LiveEngine, tmp_path: Path
+) -> None:
+    games = written_games(tmp_path, ["game-1"], engine.endpoint)
+    failed = next_document(program.start(*QUICK, "--records", games, "--deny-network", "127.0.0.0/8"))
+    assert failed["details"]["last_error"] == "address 127.0.0.1 is not to be probed: --deny-network 127.0.0.0/8"
+    assert engine.probes == 0
+
+
+def test_with_a_dead_canary_a_dead_engine_is_nobody_s_failure_and_the_run_says_why(
+    program: Program, engine: LiveEngine, tmp_path: Path
+) -> None:
+    games = written_games(tmp_path, ["game-1"], engine.endpoint)
+    running = program.start(*QUICK, "--records", games, "--canary", "http://127.0.0.1:1/")
+    engine.wait_for_probes(1)
+    engine.become(503)
+    engine.wait_for_probes(6)
+    while (line := next_log_line(running))["msg"].partition(":")[0] != "the prober is blind":
+        continue
+    assert line["err"] == "connection refused"
+    running.terminate()
+    printed, _ = running.communicate(timeout=5)
+    assert printed == ""
+
+
+def test_a_dead_engine_is_confirmed_within_its_interval(program: Program, engine: LiveEngine, tmp_path: Path) -> None:
+    games = written_games(tmp_path, ["game-1"], engine.endpoint)
+    pace = ("run", "--interval", "3s", "--timeout", "200ms", "--failures", "5", "--confirm", "100ms")
+    running = program.start(*pace, "--records", games)
+    engine.wait_for_probes(1)
+    began = time.monotonic()
+    engine.become("crash")
+    failed = next_document(running)
+    assert failed["details"]["consecutive_failures"] == 5
+    assert time.monotonic() - began < 2 * 3.0, "by the ticks alone it would be four intervals at least"
+
+
+def test_a_game_in_its_grace_is_not_told_of_and_one_that_is_silenced_neither(
+    program: Program, command_line: CommandLine, engine: LiveEngine
+) -> None:
+    engine.become(503)
+    command_line("runtimes", "add", "starting", engine.endpoint)
+    command_line("runtimes", "add", "silenced", engine.endpoint)
+    command_line("silence", "silenced", "--for", "1h", "--why", "new version")
+    running = program.start(*QUICK, "--grace", "2s")
+    failed = next_document(running)
+    assert failed["game_id"] == "starting"
+    assert engine.probes > 6, "it was asked all the while"
+    running.terminate()
+    assert running.communicate(timeout=5)[0] == ""
+
+
+class _Neighbour(BaseHTTPRequestHandler):
+    """Answers 200, in the name of game-9."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("X-Game-ID", "game-9")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def neighbour() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), _Neighbour)
+    serving = threading.Thread(target=server.serve_forever, args=(0.05,))
+    serving.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    serving.join()
+    server.server_close()
+
+
+def test_a_neighbour_s_200_is_a_failure_of_the_game_that_was_asked(
+    program: Program, neighbour: str, tmp_path: Path
+) -> None:
+    games = written_games(tmp_path, ["game-7"], neighbour)
+    failed = next_document(program.start(*QUICK, "--records", games, "--identity-header", "X-Game-ID"))
+    assert failed["details"] == {"consecutive_failures": 2, "last_status": 200, "last_error": "answered by game-9"}
+
+
+def test_a_game_is_asked_as_its_record_says(program: Program, neighbour: str, tmp_path: Path) -> None:
+    host, _, port = neighbour.removeprefix("http://").partition(":")
+    records = [
+        {"game_id": "http", "engine_endpoint": neighbour, "probe": {"expect": {"status": 204}, "failures": 1}},
+        {"game_id": "tcp", "engine_endpoint": f"http://{host}:1", "probe": {"kind": "tcp", "port": int(port)}},
+        {"game_id": "grpc", "engine_endpoint": neighbour, "probe": {"kind": "grpc", "failures": 1}},
+    ]
+    (tmp_path / "games.json").write_text(json.dumps(records))
+    running = program.start(*QUICK, "--records", f"file:{tmp_path}/games.json")
+    told = {
+        event["game_id"]: event["details"]["last_error"] for event in (next_document(running), next_document(running))
+    }
+    assert set(told) == {"http", "grpc"}, "the one of kind tcp is well"
+    assert told["http"] == "unexpected status 200"

@@ -1,0 +1,134 @@
+"""Asking a run: whatever stands in the way is one line that says what to change, and exit code 2."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from tests.support.program import CommandLine, documents
+from tests.support.watched_run import WatchedRun
+
+from healthprobe.cli.api_client import Instance, NobodyListens
+from healthprobe.domain.outcome import HEALTHY
+
+COMMANDS = (("status",), ("explain", "game-1"))
+
+
+@contextmanager
+def stranger(status: int, content: bytes) -> Iterator[str]:
+    """A server that is not ours."""
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def assert_refused(told: CommandLine, words: str) -> None:
+    assert (told.code, told.out) == (2, [])
+    assert len(told.err) == 1, told.err
+    assert words in told.err[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_where_nobody_listens_it_says_how_to_start_one(command_line: CommandLine, command: tuple[str, ...]) -> None:
+    told = command_line(*command, "--at", "http://127.0.0.1:1")
+    assert_refused(told, "start one with: healthprobe run --listen HOST:PORT, or read a log with --log")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (200, b"<html>"),
+        (200, b"{}"),
+        (200, b'{"error": "no"}'),
+        (200, b"\xff\xfe"),
+        (404, b"Not Found"),
+        (401, b""),
+        (500, b"[]"),
+    ],
+)
+def test_what_is_no_healthprobe_is_called_that(
+    command_line: CommandLine, command: tuple[str, ...], status: int, content: bytes
+) -> None:
+    with stranger(status, content) as at:
+        assert_refused(command_line(*command, "--at", at), "what answers there is not a healthprobe")
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        ("127.0.0.1:8600", "write one such as http://127.0.0.1:8600"),
+        ("ftp://127.0.0.1", "write one such as"),
+        ("http://", "write one such as"),
+        ("http://host:port", "write one such as"),
+        ("http://user:secret@[", "write one such as"),
+        ("http://user:secret@127.0.0.1:1", "http://***@127.0.0.1:1: nobody answers"),
+        ("http://no-such-name.invalid", "nobody answers there"),
+        ("http://127.0.0.1:1/\x1b[2J", "write one such as"),
+    ],
+)
+def test_an_address_that_cannot_be_asked_is_refused_without_its_credentials(
+    command_line: CommandLine, at: str, words: str
+) -> None:
+    told = command_line("status", "--at", at)
+    assert_refused(told, words)
+    assert "secret" not in told.err[0]
+    assert told.err[0].isprintable()
+
+
+def test_a_token_is_read_from_the_environment_and_missed_or_wrong_it_is_said_where_to_set_it(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with WatchedRun({"game-1": HEALTHY}, token="right") as run:
+        run.wait_for_probes(1)
+        assert_refused(command_line("status", "--at", run.at), "it wants a token: set HEALTHPROBE_TOKEN")
+        monkeypatch.setenv("HEALTHPROBE_TOKEN", "wrong")
+        told = command_line("status", "--at", run.at)
+        assert_refused(told, "the token in HEALTHPROBE_TOKEN is another one")
+        assert "wrong" not in told.err[0]
+        monkeypatch.setenv("HEALTHPROBE_TOKEN", "right")
+        assert documents(command_line("status", "--at", run.at).out)[0]["games"] == 1
+
+
+@pytest.mark.parametrize("status", [404, 421, 503])
+def test_what_a_run_minds_is_told_in_its_words_without_what_a_terminal_obeys(
+    command_line: CommandLine, status: int
+) -> None:
+    with stranger(status, b'{"error": "your request names another host\\u001b"}') as at:
+        told = command_line("status", "--at", at)
+        assert_refused(told, f"it answers {status}: your request names another host")
+        assert told.err[0].isprintable()
+
+
+def test_a_run_that_hangs_is_given_up() -> None:
+    with socket_that_hangs() as at, pytest.raises(NobodyListens, match="no answer in time"):
+        Instance(at, timeout=0.1).fleet()
+
+
+def test_a_run_and_a_log_are_not_asked_at_once(command_line: CommandLine) -> None:
+    told = command_line("status", "--at", "http://127.0.0.1:1", "--log", "sqlite:healthprobe.db")
+    assert_refused(told, "--at asks a run and --log reads a log: leave one of them out")
+
+
+@contextmanager
+def socket_that_hangs() -> Iterator[str]:
+    """The address of a process that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -1,0 +1,57 @@
+"""`relays`: who is how far behind, and how to forget a publisher that is no more."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.support.program import CommandLine, documents
+from tests.support.terminal_session import OpenTerminal, assert_readable
+
+from healthprobe.adapters.sql import SqlDatabase, SqlLog
+from healthprobe.ports import DeadLetter
+from healthprobe.testing.contracts.samples import FIRST_SECOND, failed, history
+
+GONE = "https://gone.example/hook"
+
+
+@pytest.fixture
+def behind(tmp_path: Path) -> None:
+    """A log of four events, of which one publisher has had all, and another one and has refused one."""
+
+    async def make() -> None:
+        database = await SqlDatabase.open(f"sqlite:{tmp_path / 'healthprobe.db'}")
+        log = SqlLog(database)
+        await log.append(history("game-7", 4))
+        await log.save_cursor("stdout:", 4)
+        await log.save_cursor(GONE, 1)
+        await log.park(DeadLetter(GONE, failed("game-7", 1), "webhook answered 410", FIRST_SECOND))
+        await database.aclose()
+
+    asyncio.run(make())
+
+
+@pytest.mark.usefixtures("behind")
+def test_those_that_are_behind_come_first_with_what_they_have_not_had(command_line: CommandLine) -> None:
+    assert documents(command_line("relays").out) == [
+        {"publisher": GONE, "lag": 3, "dead_letters": 1},
+        {"publisher": "stdout:", "lag": 0, "dead_letters": 0},
+    ]
+
+
+@pytest.mark.usefixtures("behind")
+def test_people_see_a_table(terminal: OpenTerminal) -> None:
+    shown = terminal("relays")
+    assert shown.end() == 0
+    assert_readable(shown)
+    assert f" {GONE}            3              1".split() == next(line for line in shown.lines if GONE in line).split()
+
+
+@pytest.mark.usefixtures("behind")
+def test_one_that_is_no_more_is_forgotten_and_its_dead_letters_are_not(command_line: CommandLine) -> None:
+    assert command_line("relays", "--forget", GONE).code == 0
+    assert documents(command_line("relays").out)[0] == {"publisher": GONE, "lag": 0, "dead_letters": 1}
+    again = command_line("relays", "--forget", GONE)
+    assert (again.code, len(again.err)) == (1, 1)
+    assert "healthprobe relays lists them" in again.err[0]

@@ -1,0 +1,180 @@
+"""`status`: how the fleet stands on one screen, from a run that listens or from a log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.app.test_listen import address_of
+from tests.cli.test_events_and_incidents import REFUSED, event, written
+from tests.support.live_engine import LiveEngine
+from tests.support.program import CommandLine, Program, documents, next_document
+from tests.support.terminal_session import OpenTerminal, assert_readable
+from tests.support.watched_run import WatchedRun
+
+from healthprobe.domain.outcome import HEALTHY, Failed
+from healthprobe.testing.prober import UNAVAILABLE, Answer
+
+HOSTILE = "[red]game\x1b[2J-7"
+HOSTILE_ERROR = "[bold]no\x1b[31m way"
+ENGINES: dict[str, Answer] = {"game-1": HEALTHY, "game-2": UNAVAILABLE, HOSTILE: Failed(0, HOSTILE_ERROR)}
+NOWHERE = "http://127.0.0.1:1"
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[WatchedRun]:
+    """A run in which two of three games are down, and one of two relays is behind."""
+    with WatchedRun(ENGINES) as run:
+        run.wait_until_down("game-2", HOSTILE)
+        run.wait_until(lambda: "game-1" in run.histories)
+        run.histories.record_lag("stdout", 0)
+        run.histories.record_lag("redis", 120)
+        yield run
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """The log of the folder: game-3 is down."""
+    path = tmp_path / "healthprobe.db"
+    written(path, event("game-3", 1, 4, REFUSED))
+    return path
+
+
+@pytest.fixture
+def nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where runs listen, none does, whatever else runs on this machine."""
+    monkeypatch.setattr("healthprobe.cli.api_client.DEFAULT_AT", NOWHERE)
+
+
+def test_a_pipe_gets_one_object_with_all_that_a_run_tells(command_line: CommandLine, run: WatchedRun) -> None:
+    told = command_line("status", "--at", run.at)
+    [status] = documents(told.out)
+    assert told.code == 1
+    assert (status["source"], status["at"]) == ("run", run.at)
+    assert (status["games"], status["down"], status["failing"], status["healthy"]) == (3, 2, 0, 1)
+    assert status["told"].startswith("2 of 3 engines are down")
+    assert {each["game_id"]: each["last_status"] for each in status["incidents"]} == {"game-2": 503, HOSTILE: 0}
+    assert status["prober"]["failures"] == 3
+    assert status["publishers"] == [
+        {"name": "redis", "lag": 120, "parked": 0},
+        {"name": "stdout", "lag": 0, "parked": 0},
+    ]
+
+
+def test_a_fleet_that_answers_exits_0(command_line: CommandLine) -> None:
+    with WatchedRun({"game-1": HEALTHY}) as run:
+        run.wait_for_probes(2)
+        told = command_line("status", "--at", run.at)
+    assert told.code == 0
+    assert documents(told.out)[0]["told"] == "The one engine answers."
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_a_terminal_shows_a_screen_that_fits_it(terminal: OpenTerminal, run: WatchedRun, columns: int) -> None:
+    session = terminal("status", "--at", run.at, COLUMNS=str(columns))
+    assert session.end() == 1
+    assert max(map(len, session.lines)) <= columns
+    text = "\n".join(session.lines)
+    assert text.startswith("2 of 3 engines are down")
+    for shown in ("3 games   2 down", "game-2", "3h 12m", "in use", "redis 120 events behind", "stdout up to date"):
+        assert shown in text
+
+
+def test_hostile_names_and_errors_are_shown_as_they_are_and_move_nothing(
+    terminal: OpenTerminal, run: WatchedRun
+) -> None:
+    session = terminal("status", "--at", run.at)
+    session.end()
+    assert_readable(session)
+    text = "\n".join(session.lines)
+    assert "[red]game\N{REPLACEMENT CHARACTER}[2J-7" in text
+    assert "[bold]no [31m way" in text
+
+
+def test_no_color_means_no_colour(terminal: OpenTerminal, run: WatchedRun) -> None:
+    session = terminal("status", "--at", run.at, NO_COLOR="1")
+    session.end()
+    assert "\x1b[1;31m" not in session.screen
+    assert "\x1b[31m" not in session.screen
+
+
+def test_more_incidents_than_the_screen_holds_are_counted(terminal: OpenTerminal) -> None:
+    engines: dict[str, Answer] = {f"game-{number}": UNAVAILABLE for number in range(40)}
+    with WatchedRun(engines) as run:
+        run.wait_until_down(*engines)
+        session = terminal("status", "--at", run.at)
+        assert session.end() == 1
+    assert len(session.lines) < 24
+    assert session.screen.count("unexpected status 503") > 5
+    assert re.search(r"and \d\d more: healthprobe incidents, or --json", session.screen)
+    assert "log     answers" in session.screen.replace("\x1b[2m", "").replace("\x1b[0m", "")
+
+
+@pytest.mark.usefixtures("log")
+def test_a_log_that_is_named_is_read_and_it_is_said_that_it_is_a_log(command_line: CommandLine) -> None:
+    told = command_line("status", "--log", "sqlite:healthprobe.db")
+    [status] = documents(told.out)
+    assert told.code == 1
+    assert (status["source"], status["down"], status["games"], status["prober"]) == ("log", 1, None, None)
+    assert status["told"].startswith("1 game is down, as the log tells: game-3, for ")
+
+
+@pytest.mark.usefixtures("log", "nobody_listens")
+def test_where_nobody_listens_the_log_of_this_folder_is_read(command_line: CommandLine) -> None:
+    [status] = documents(command_line("status").out)
+    assert status["source"] == "log"
+
+
+@pytest.mark.usefixtures("nobody_listens")
+def test_where_nobody_listens_the_log_of_the_environment_is_read(
+    command_line: CommandLine, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEALTHPROBE_LOG", f"sqlite:{log.rename(log.with_name('other.db'))}")
+    [status] = documents(command_line("status").out)
+    assert status["at"].endswith("other.db")
+
+
+@pytest.mark.usefixtures("log")
+def test_a_run_that_is_named_is_asked_and_no_log_is_read_instead(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEALTHPROBE_AT", NOWHERE)
+    told = command_line("status")
+    assert (told.code, told.out) == (2, [])
+    assert "nobody answers there (connection refused)" in told.err[0]
+
+
+@pytest.mark.usefixtures("log")
+def test_a_log_on_the_command_line_counts_before_a_run_in_the_environment(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEALTHPROBE_AT", NOWHERE)
+    [status] = documents(command_line("status", "--log", "sqlite:healthprobe.db").out)
+    assert status["source"] == "log"
+
+
+@pytest.mark.usefixtures("log")
+def test_a_terminal_is_told_that_it_is_from_the_log(terminal: OpenTerminal) -> None:
+    session = terminal("status", "--log", "sqlite:healthprobe.db")
+    assert session.end() == 1
+    assert_readable(session)
+    assert session.lines[1].startswith("from the log sqlite:healthprobe.db")
+
+
+def test_the_program_asks_a_run_of_the_program_for_status_and_why(program: Program, engine: LiveEngine) -> None:
+    program("runtimes", "add", "game-7", engine.endpoint)
+    engine.become(503)
+    running = program.start("run", "--listen", "127.0.0.1:0", "--interval", "300ms", "--timeout", "100ms")
+    at = address_of(running)
+    assert next_document(running)["event_type"] == "probe_failed"
+    status, explained = program("status", HEALTHPROBE_AT=at), program("explain", "game-7", HEALTHPROBE_AT=at)
+    assert (status.returncode, status.stderr) == (1, "")
+    assert documents(status.stdout.splitlines())[0]["told"].startswith("1 of 1 engines is down: game-7")
+    assert (explained.returncode, explained.stderr) == (1, "")
+    assert "unexpected status 503" in explained.stdout
+    running.terminate()
+    running.wait(timeout=10)
+    after = program("status", "--log", "sqlite:healthprobe.db")
+    assert (after.returncode, documents(after.stdout.splitlines())[0]["source"]) == (1, "log")

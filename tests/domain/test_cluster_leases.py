@@ -1,0 +1,82 @@
+"""Until when a shard is ours, by our own clock, and which outcomes count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from healthprobe.domain.cluster import Lease
+
+times = st.integers(0, 1000).map(float)
+lengths = st.integers(1, 100).map(float)
+
+
+class TestALease:
+    @given(times, lengths)
+    def test_lasts_from_its_renewal_up_to_its_end_and_not_a_moment_longer(self, renewed: float, lasts: float) -> None:
+        lease = Lease(acquired_at=0.0, renewed_at=renewed, lasts=lasts)
+        assert lease.ends_at == renewed + lasts
+        assert lease.is_valid(now=lease.ends_at - 0.001)
+        assert not lease.is_valid(now=lease.ends_at)
+
+    @given(times, times, lengths, times, times)
+    def test_covers_an_outcome_only_where_the_shard_was_ours_all_the_while(
+        self, acquired: float, renewed: float, lasts: float, started: float, now: float
+    ) -> None:
+        lease = Lease(acquired, renewed, lasts)
+        assert lease.covers(started, now) == (acquired <= started and now < renewed + lasts)
+
+    @given(times, times, lengths, times)
+    def test_that_is_renewed_was_acquired_when_it_was(
+        self, acquired: float, renewed: float, lasts: float, sent: float
+    ) -> None:
+        lease = Lease(acquired, renewed, lasts).renewed(sent)
+        assert (lease.acquired_at, lease.lasts) == (acquired, lasts)
+
+    @given(times, lengths, st.lists(times))
+    def test_ends_by_the_last_renewal_that_was_sent_in_whatever_order_they_are_confirmed(
+        self, acquired: float, lasts: float, sent: list[float]
+    ) -> None:
+        lease = Lease(acquired, acquired, lasts)
+        for sent_at in sent:
+            lease = lease.renewed(sent_at)
+        assert lease.ends_at == max([acquired, *sent]) + lasts
+
+
+@dataclass
+class Lessor:
+    """Counts from when a renewal comes to it, on its own clock, and gives the shard away once that was a lease ago."""
+
+    lasts: float
+    renewed_at: float
+    refused: list[float] = field(default_factory=list)
+
+    def takes_renewal(self, at: float) -> bool:
+        if at >= self.renewed_at + self.lasts:
+            self.refused.append(at)
+            return False
+        self.renewed_at = at
+        return True
+
+    @property
+    def gives_away_at(self) -> float:
+        return self.renewed_at + self.lasts
+
+
+@given(lengths, st.lists(st.tuples(st.floats(0, 50), st.floats(0, 50), st.booleans()), max_size=20))
+def test_we_let_go_before_the_lessor_gives_the_shard_away_however_slow_renewals_and_their_answers_are(
+    lasts: float, renewals: list[tuple[float, float, bool]]
+) -> None:
+    now = 0.0
+    lease, lessor = Lease(acquired_at=now, renewed_at=now, lasts=lasts), Lessor(lasts, renewed_at=now)
+    for pause, way, answered in renewals:
+        sent = now + pause
+        if not lease.is_valid(sent):
+            break
+        now = sent + way
+        taken = lessor.takes_renewal(now)
+        if taken and answered and lease.is_valid(now):
+            lease = lease.renewed(sent)
+        assert lease.ends_at <= lessor.gives_away_at

@@ -1,0 +1,92 @@
+"""PEM files that a record names: read where they are that, and no record makes the prober wait, swell or tell."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trustme
+from tests.probing.probes import assert_failed
+
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.domain.target import ProbeTarget, target_of
+from healthprobe.probing.http import HttpProber
+from healthprobe.probing.prober import KindProber
+from healthprobe.probing.tls import LARGEST, UnusableTls, content_of, readable
+
+KINDS = ("http", "tcp", "grpc")
+NOBODY = "https://127.0.0.1:1"
+
+
+@pytest.fixture
+async def prober() -> AsyncIterator[KindProber]:
+    prober = KindProber(HttpProber())
+    yield prober
+    await prober.aclose()
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> str:
+    """What nobody writes to: whoever opens it to read waits for ever."""
+    os.mkfifo(tmp_path / "pipe.pem")
+    return str(tmp_path / "pipe.pem")
+
+
+def asked(kind: str, **tls: str) -> ProbeTarget:
+    record = RuntimeRecord("game-7", "", NOBODY, probe=json.dumps({"kind": kind, "tls": tls}))
+    return target_of(record, 1.0)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_pipe_that_a_record_names_holds_up_nobody(kind: str, pipe: str, prober: KindProber) -> None:
+    for tls in ({"ca": pipe}, {"certificate": pipe}):
+        outcome = await prober.probe(asked(kind, **tls))
+        assert_failed(outcome, "^TLS settings: .*pipe.pem cannot be used: no file$")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_device_without_end_is_not_read(kind: str, prober: KindProber) -> None:
+    assert_failed(await prober.probe(asked(kind, ca="/dev/zero")), "/dev/zero cannot be used: no file$")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_key_is_looked_at_like_its_certificate(
+    kind: str, pipe: str, tmp_path: Path, prober: KindProber
+) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "good.pem"))
+    outcome = await prober.probe(asked(kind, certificate=str(tmp_path / "good.pem"), key=pipe))
+    assert_failed(outcome, "pipe.pem cannot be used: no file$")
+
+
+@pytest.mark.parametrize("kind", ["http", "tcp"])
+async def test_of_a_file_that_is_no_pem_nothing_is_told_but_that(kind: str, tmp_path: Path, prober: KindProber) -> None:
+    secret = tmp_path / "shadow"
+    secret.write_text("root:$6$salt$verysecret:19000:0:99999:7:::\n")
+    for tls in ({"ca": str(secret)}, {"certificate": str(secret)}):
+        outcome = await prober.probe(asked(kind, **tls))
+        assert_failed(outcome, "shadow cannot be used: no pem of it$")
+        assert "verysecret" not in str(outcome)
+
+
+def test_a_file_of_the_kernel_or_one_that_is_empty_or_too_large_is_refused(tmp_path: Path) -> None:
+    large, largest = tmp_path / "large.pem", tmp_path / "largest.pem"
+    for file, size in ((large, LARGEST + 1), (largest, LARGEST)):
+        with file.open("wb") as opened:
+            opened.truncate(size)
+    for path, why in (("/proc/self/environ", "it is empty"), (str(large), "it is larger than 1 MiB")):
+        with pytest.raises(UnusableTls, match=f"^TLS settings: {path} cannot be used: {why}$"):
+            readable(path)
+    assert len(content_of(str(largest))) == LARGEST
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [("/nowhere/at/all.pem", "no such file"), ("/a\0b", "no path"), ("/", "no fi")]
+)
+def test_what_is_no_file_is_told_as_that(path: str, why: str) -> None:
+    with pytest.raises(UnusableTls, match=f"cannot be used: {why}"):
+        content_of(path)

@@ -1,0 +1,111 @@
+"""Every game has a place that it keeps, and whoever watches is told of what has changed and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.telemetry.metrics.scene import Scene
+
+from healthprobe.domain.fleet_status import Condition
+from healthprobe.domain.outcome import HEALTHY
+from healthprobe.status.cells import CONDITIONS, Cells, Delta
+from healthprobe.testing.clock import VirtualTimeLoop
+from healthprobe.testing.prober import UNAVAILABLE
+from healthprobe.testing.stage import game, ticks
+
+
+def places(cells: Cells) -> dict[str, int]:
+    return {each.game_id: place for place, each in enumerate(cells.games) if each is not None}
+
+
+async def looked(scene: Scene) -> Delta:
+    return await scene.sight.cells.update(scene.worker.view.roster, scene.worker.view.states)
+
+
+async def listed(scene: Scene, game_ids: Iterable[str]) -> Delta:
+    scene.stage.records.replace_all([game(game_id) for game_id in game_ids])
+    await ticks(scene.worker, 1)
+    return await looked(scene)
+
+
+async def test_games_are_placed_by_their_names_at_first_and_keep_their_places_then() -> None:
+    scene = Scene({"c": HEALTHY, "a": HEALTHY, "b": HEALTHY})
+    await ticks(scene.worker, 1)
+    await looked(scene)
+    assert places(scene.sight.cells) == {"a": 0, "b": 1, "c": 2}
+    await listed(scene, ["c", "a"])
+    assert places(scene.sight.cells) == {"a": 0, "c": 2}
+    await listed(scene, ["c", "a", "d", "e"])
+    assert places(scene.sight.cells) == {"a": 0, "d": 1, "c": 2, "e": 3}
+
+
+async def test_a_game_is_unknown_until_it_was_asked_then_healthy_failing_and_down() -> None:
+    scene = Scene({"a": [HEALTHY, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, HEALTHY]})
+    await scene.worker._watchlist.update()
+    await looked(scene)
+    conditions = [scene.sight.cells.condition("a")]
+    for _ in range(5):
+        await ticks(scene.worker, 1)
+        await looked(scene)
+        conditions.append(scene.sight.cells.condition("a"))
+    failing = [Condition.FAILING, Condition.FAILING]
+    assert conditions == [Condition.UNKNOWN, Condition.HEALTHY, *failing, Condition.DOWN, Condition.HEALTHY]
+
+
+async def test_nothing_is_told_where_nothing_has_changed() -> None:
+    scene = Scene({"a": HEALTHY, "b": UNAVAILABLE})
+    await ticks(scene.worker, 4)
+    assert await looked(scene)
+    version = scene.sight.cells.version
+    await ticks(scene.worker, 2)
+    assert not await looked(scene)
+    assert scene.sight.cells.version == version
+
+
+async def test_a_game_that_moves_to_another_host_is_told_of_at_its_place() -> None:
+    scene = Scene({"a": HEALTHY, "b": HEALTHY})
+    await ticks(scene.worker, 1)
+    await looked(scene)
+    scene.stage.records.put(game("b", endpoint="http://10.0.0.7:80"))
+    await ticks(scene.worker, 1)
+    assert (await looked(scene)).came == [(1, "b", "10.0.0.7")]
+    assert scene.sight.cells.on_host == {"127.0.0.1": 1, "10.0.0.7": 1}
+
+
+async def test_what_is_remembered_of_a_game_that_left_is_forgotten() -> None:
+    scene = Scene({"a": UNAVAILABLE})
+    await ticks(scene.worker, 1)
+    await looked(scene)
+    await listed(scene, [])
+    assert len(scene.histories) == len(scene.sight.cells) == 0
+    assert scene.sight.cells.on_host == {}
+
+
+@given(lists=st.lists(st.sets(st.sampled_from("abcdefgh")), min_size=1, max_size=8))
+@settings(deadline=None, max_examples=60)
+def test_whoever_applies_all_changes_in_their_order_sees_what_is_there(lists: list[set[str]]) -> None:
+    async def watched() -> None:
+        scene = Scene({"a": UNAVAILABLE, "b": [HEALTHY, UNAVAILABLE], "c": HEALTHY})
+        seen: dict[int, str] = {}
+        states: dict[int, int] = {}
+        for games in lists:
+            delta = await listed(scene, games)
+            for place in delta.left:
+                del seen[place], states[place]
+            for place, game_id, _ in delta.came:
+                seen[place] = game_id
+                states.setdefault(place, CONDITIONS.index(Condition.UNKNOWN))
+            states |= delta.turned
+            cells = scene.sight.cells
+            assert {game_id: place for place, game_id in seen.items()} == places(cells)
+            assert set(seen.values()) == games
+            assert states == {place: cells.conditions[place] for place in seen}
+            assert sum(cells.count_of(condition) for condition in Condition) == len(games) == len(cells)
+
+    loop = VirtualTimeLoop()
+    try:
+        loop.run_until_complete(watched())
+    finally:
+        loop.close()

@@ -1,0 +1,67 @@
+"""The tally counts everything a worker reports, and its quantiles are near enough to act on."""
+
+from __future__ import annotations
+
+from healthprobe.domain.event import EventType
+from healthprobe.domain.outcome import HEALTHY, Failed, Healthy, Inconclusive
+from healthprobe.status.counters import BOUNDS, Histogram, Tally
+
+
+def test_every_outcome_is_counted_under_its_own_name() -> None:
+    tally = Tally()
+    for outcome in (HEALTHY, Healthy(), Failed(503, "unexpected status 503"), Inconclusive("too many open files")):
+        tally.record_probe("game-7", outcome, duration=0.002, lateness=0.001)
+    assert (tally.probes, tally.healthy, tally.failed) == (4, 2, 1)
+    assert tally.inconclusive == {"too many open files": 1}
+
+
+def test_causes_that_never_repeat_do_not_grow_the_tally() -> None:
+    tally = Tally()
+    for number in range(1000):
+        tally.record_probe("game-7", Inconclusive(f"bug number {number}"), duration=0.0, lateness=0.0)
+    assert tally.probes == 1000
+    assert len(tally.inconclusive) <= 17
+
+
+def test_events_ticks_and_listing_errors_appear_in_the_summary() -> None:
+    tally = Tally()
+    tally.record_health_event(EventType.PROBE_FAILED)
+    tally.record_tick(games=12, duration=0.9, dropped=2)
+    tally.record_tick(games=11, duration=0.1, dropped=0)
+    tally.record_listing_error()
+    summary = tally.summary()
+    told = {
+        key: summary[key]
+        for key in ("probe_failed", "probe_recovered", "games", "ticks", "dropped_ticks", "listing_errors")
+    }
+    assert told == {
+        "probe_failed": 1,
+        "probe_recovered": 0,
+        "games": 11,
+        "ticks": 2,
+        "dropped_ticks": 2,
+        "listing_errors": 1,
+    }
+
+
+def test_a_run_without_probes_has_no_quantiles() -> None:
+    assert Tally().summary()["probe_ms_p99"] is None
+
+
+def test_a_quantile_lies_at_most_an_eighth_above_the_truth() -> None:
+    histogram = Histogram()
+    for milliseconds in range(1, 1001):
+        histogram.record(milliseconds / 1000)
+    median, last = histogram.quantile(0.5), histogram.quantile(0.99)
+    assert median is not None
+    assert last is not None
+    assert 0.5 <= median <= 0.5 * 1.125
+    assert 0.99 <= last <= 0.99 * 1.125
+
+
+def test_times_beyond_the_last_bound_are_counted_too() -> None:
+    histogram = Histogram()
+    histogram.record(BOUNDS[-1] * 2)
+    histogram.record(-0.001)
+    assert sum(histogram.counts) == 2
+    assert histogram.quantile(1.0) == BOUNDS[-1]

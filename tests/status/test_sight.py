@@ -1,0 +1,148 @@
+"""What is seen of a run: its incidents as the log tells them, its own trouble, and changes as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+from tests.telemetry.metrics.scene import Scene
+
+from healthprobe.domain.fleet_status import Condition
+from healthprobe.domain.outcome import HEALTHY
+from healthprobe.status import run_status as sight_module
+from healthprobe.status.cells import Delta
+from healthprobe.testing.contracts.samples import failed, recovered
+from healthprobe.testing.prober import UNAVAILABLE
+from healthprobe.testing.stage import run_for, ticks
+from healthprobe.testing.tenure import ALL_SHARDS, ScriptedTenure
+
+A_MOMENT = 0.3
+
+
+async def refreshed(scene: Scene) -> Scene:
+    await asyncio.sleep(A_MOMENT)
+    await scene.sight.refresh()
+    return scene
+
+
+async def test_an_incident_is_open_from_its_probe_failed_and_ends_with_its_probe_recovered() -> None:
+    scene = Scene({"a": [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, HEALTHY], "b": HEALTHY})
+    await ticks(scene.worker, 3)
+    await refreshed(scene)
+    assert list(scene.sight.incidents.open) == ["a"]
+    assert [outage.game_id for outage in scene.sight.outages] == ["a"]
+    await ticks(scene.worker, 1)
+    await refreshed(scene)
+    assert not scene.sight.incidents.open
+    assert [each.game_id for each in scene.sight.incidents.ended] == ["a"]
+    assert scene.sight.count_of(Condition.HEALTHY) == 2
+
+
+async def test_an_incident_that_began_before_the_end_of_the_log_that_is_read_is_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("healthprobe.status.incidents._TAIL", 2)
+    scene = Scene({"old": UNAVAILABLE})
+    scene.stage.log.write(failed("old", 1), failed("x", 1), recovered("x", 2), failed("y", 1))
+    await ticks(scene.worker, 1)
+    await refreshed(scene)
+    assert scene.sight.incidents.open["old"] == failed("old", 1)
+
+
+async def test_an_incident_of_a_game_that_nobody_watches_any_more_is_not_shown() -> None:
+    scene = Scene({"a": UNAVAILABLE})
+    await ticks(scene.worker, 3)
+    await refreshed(scene)
+    scene.stage.records.remove("a")
+    await ticks(scene.worker, 1)
+    await refreshed(scene)
+    assert not scene.sight.incidents.open
+    assert scene.sight.diagnosis().told == "No game is running."
+
+
+async def test_an_instance_says_that_it_watches_a_part_of_the_fleet() -> None:
+    tenure = ScriptedTenure([*range(255)])
+    scene = Scene({"a": HEALTHY, "b": HEALTHY}, shards=tenure)
+    await ticks(scene.worker, 1)
+    await refreshed(scene)
+    assert scene.sight.diagnosis().told == "All 2 engines answer; watched here are 255 of 256 shards."
+    tenure.give(255)
+    await ticks(scene.worker, 1)
+    await refreshed(scene)
+    assert scene.sight.diagnosis().told == "All 2 engines answer."
+
+
+async def test_an_instance_that_lost_its_shards_with_its_cluster_is_in_trouble_and_one_that_never_had_any_is_not() -> (
+    None
+):
+    tenure = ScriptedTenure()
+    scene = Scene({"a": HEALTHY}, shards=tenure)
+    await ticks(scene.worker, 1)
+    tenure.away_for = 20.0
+    assert scene.sight.trouble is None
+    tenure.lose(*ALL_SHARDS)
+    await ticks(scene.worker, 1)
+    await refreshed(scene)
+    told = "its cluster is away for 20s, so it has no shards and watches nothing"
+    assert scene.sight.trouble == told
+    assert scene.sight.diagnosis().told == f"The prober itself is in trouble: {told}."
+    tenure.away_for = 0.0
+    assert scene.sight.trouble is None
+
+
+async def test_what_was_seen_is_shown_while_the_log_is_away_and_that_is_the_prober_s_trouble_after_a_minute() -> None:
+    scene = Scene({"a": UNAVAILABLE, "b": [HEALTHY, HEALTHY, HEALTHY, UNAVAILABLE]})
+    await ticks(scene.worker, 3)
+    await refreshed(scene)
+    scene.stage.log.unavailable = True
+    working = asyncio.create_task(run_for(110.0, scene.worker.run()))
+    await asyncio.sleep(30)
+    await refreshed(scene)
+    assert list(scene.sight.incidents.open) == ["a"]
+    assert scene.sight.trouble is None
+    await asyncio.sleep(50)
+    told = scene.sight.trouble
+    assert told is not None
+    assert re.fullmatch(r"its log is away for 1m\d\ds, and 1 transition waits for it", told)
+    assert scene.sight.diagnosis().told == f"The prober itself is in trouble: {told}."
+    scene.stage.log.unavailable = False
+    await asyncio.sleep(20)
+    assert scene.sight.trouble is None
+    await working
+
+
+async def test_a_prober_whose_tick_does_not_come_is_in_trouble_after_two_intervals() -> None:
+    scene = Scene({"a": HEALTHY})
+    assert scene.sight.trouble is None, "it has not begun"
+    await run_for(7.0, scene.worker.run())
+    assert scene.sight.trouble is None
+    await asyncio.sleep(15.0)
+    assert scene.sight.trouble is not None
+    assert scene.sight.trouble.startswith("its tick is late by 1")
+
+
+async def test_whoever_watches_is_told_of_a_change_within_a_second_or_so() -> None:
+    scene = Scene({"a": [HEALTHY, HEALTHY, UNAVAILABLE]}, failures_threshold=1)
+    seeing = asyncio.create_task(scene.sight.run())
+    working = asyncio.create_task(run_for(16.0, scene.worker.run()))
+    told: list[Delta] = []
+    async with asyncio.timeout(15):
+        async for delta in scene.sight.deltas(0):
+            if delta is not None:
+                told.append(delta)
+                if 0 in delta.turned.values():
+                    break
+    decided = (scene.stage.log.events[0].occurred_at - scene.sight.started_at).total_seconds()
+    assert scene.stage.clock.monotonic() - decided < 2 * sight_module.REFRESH
+    assert told[0].came == [(0, "a", "127.0.0.1")]
+    await working
+    seeing.cancel()
+
+
+async def test_whoever_was_away_for_too_long_is_sent_to_read_everything_again() -> None:
+    scene = Scene({"a": [HEALTHY, UNAVAILABLE] * 200}, failures_threshold=1)
+    for _ in range(150):
+        await ticks(scene.worker, 1)
+        await refreshed(scene)
+    assert [delta async for delta in scene.sight.deltas(3)] == []

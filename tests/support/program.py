@@ -1,0 +1,119 @@
+"""The real program, run as users run it: in a process of its own, with nothing of our environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from healthprobe.cli.main import exit_code_of
+
+Document = dict[str, Any]
+Started = subprocess.Popen[str]
+
+PROGRAM = (sys.executable, "-m", "healthprobe")
+QUICK = ("run", "--interval", "150ms", "--timeout", "100ms", "--failures", "2")
+
+
+class Program:
+    """`healthprobe` in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._started: list[Started] = []
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run to the end."""
+        return subprocess.run(
+            [*PROGRAM, *arguments],
+            cwd=self.folder,
+            env=clean_environment(environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
+    def start(self, *arguments: str, **environment: str) -> Started:
+        """Start and let run; it is killed when the test ends."""
+        started = subprocess.Popen(
+            [*PROGRAM, *arguments],
+            cwd=self.folder,
+            env=clean_environment(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._started.append(started)
+        return started
+
+    def end(self) -> None:
+        for started in self._started:
+            if started.poll() is None:
+                started.kill()
+            started.communicate()
+
+
+def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Our environment without anything that the program or a terminal library would heed."""
+    heeded = ("HEALTHPROBE_", "RTMANAGER_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TERM", "TTY_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(heeded)} | dict(more)
+
+
+class CommandLine:
+    """The same program without the cost of a process, for commands that end by themselves.
+
+    After a call: its exit `code`, and the lines of both outputs.
+    """
+
+    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
+        self._capture = capture
+        self.code = -1
+        self.out: list[str] = []
+        self.err: list[str] = []
+
+    def __call__(self, *arguments: str) -> Self:
+        self._capture.readouterr()
+        self.code = exit_code_of(list(arguments))
+        captured = self._capture.readouterr()
+        self.out, self.err = captured.out.splitlines(), captured.err.splitlines()
+        return self
+
+
+def written_games(folder: Path, game_ids: Iterable[str], endpoint: str) -> str:
+    """The records of these games in a file, and the URL of it."""
+    records = [
+        {"game_id": game_id, "current_container_id": f"{game_id}-a", "engine_endpoint": endpoint, "status": "running"}
+        for game_id in game_ids
+    ]
+    (folder / "games.json").write_text(json.dumps(records))
+    return f"file:{folder / 'games.json'}"
+
+
+def documents(lines: list[str]) -> list[Document]:
+    """JSON lines, read."""
+    return [json.loads(line) for line in lines]
+
+
+def next_document(started: Started) -> Document:
+    """The next JSON line of a running program; the test's own time limit bounds the wait."""
+    assert started.stdout is not None
+    line = started.stdout.readline()
+    if not line:
+        assert started.stderr is not None
+        pytest.fail(f"the program ended with {started.wait()}: {started.stderr.read()}")
+    document: Document = json.loads(line)
+    return document
+
+
+def next_log_line(started: Started) -> Document:
+    """The next line that a running program logs; the test's own time limit bounds the wait."""
+    assert started.stderr is not None
+    line: Document = json.loads(started.stderr.readline())
+    return line

@@ -1,0 +1,89 @@
+"""A scene: a real worker on the stage, with the histories as its telemetry, and what is seen and told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from healthprobe.status.histories import Histories
+from healthprobe.status.run_status import Cluster, Sight
+from healthprobe.telemetry.collector import RunCollector, exposition, registry_of
+from healthprobe.testing.prober import Answer, Script
+from healthprobe.testing.stage import Stage
+from healthprobe.worker.config import WorkerConfig
+from healthprobe.worker.worker import Worker
+
+Labels = frozenset[tuple[str, str]]
+NONE: Labels = frozenset()
+
+
+@dataclass(slots=True)
+class FewConnections:
+    """A prober's connections, made up."""
+
+    open_connections: int = 3
+    capacity: int = 1_000
+
+
+class Scene:
+    """A worker over `engines` by their games, each with the script of its engine; made in virtual time.
+
+    `others` are arguments of the worker, whose telemetry is `histories` unless they say otherwise. With `cluster` it
+    shares the fleet with others.
+    """
+
+    def __init__(
+        self,
+        engines: Mapping[str, Script | Answer],
+        *,
+        histories: Histories | None = None,
+        cluster: Cluster | None = None,
+        **others: Any,
+    ) -> None:
+        self.stage = Stage(**engines)
+        self.histories = Histories() if histories is None else histories
+        self.worker = Worker(**self.stage.arguments(**{"telemetry": self.histories, **others}))
+        self.sight = Sight(
+            config=WorkerConfig(),
+            view=self.worker.view,
+            log=self.stage.log,
+            histories=self.histories,
+            connections=FewConnections(),
+            cluster=cluster,
+            clock=self.stage.clock.now,
+            monotonic=self.stage.clock.monotonic,
+        )
+        self.collector = RunCollector(self.sight)
+
+    async def exposed(self) -> str:
+        """What Prometheus is given now."""
+        await self.sight.refresh()
+        content, _ = exposition(registry_of(self.collector))
+        return content.decode()
+
+    async def told(self) -> dict[tuple[str, Labels], float]:
+        """Every series that Prometheus is given now, by its name and labels."""
+        return series(await self.exposed())
+
+
+def series(text: str) -> dict[tuple[str, Labels], float]:
+    """The series of an exposition; one that is there twice is an error."""
+    found: dict[tuple[str, Labels], float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            key = (sample.name, frozenset(sample.labels.items()))
+            assert key not in found, f"{key} is told twice"
+            found[key] = sample.value
+    return found
+
+
+def labels(**named: str) -> Labels:
+    return frozenset(named.items())
+
+
+def names(keys: Iterable[tuple[str, Labels]]) -> set[str]:
+    """The names of series."""
+    return {name for name, _ in keys}

@@ -1,0 +1,174 @@
+"""A live run: a real worker with its sight, served on loopback, on a loop in a thread, so that a browser can watch."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Self, TypeVar
+
+import structlog
+import uvloop
+
+from healthprobe._util.duration import Duration
+from healthprobe.app.compose import canary_targets
+from healthprobe.app.settings import Settings
+from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.fleet_status import Condition
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.domain.schedule import AutoLanes
+from healthprobe.ports import Prober
+from healthprobe.probing.http import HttpProber
+from healthprobe.status.histories import Histories
+from healthprobe.status.run_status import Cluster, Connections, Sight
+from healthprobe.testing.engines import Behaviour, ScriptedEngine
+from healthprobe.testing.memory import MemoryLog, MemoryPublisher, MemoryRecords
+from healthprobe.testing.prober import ScriptedProber
+from healthprobe.testing.stage import game
+from healthprobe.web.app import application
+from healthprobe.web.listen_address import Listen
+from healthprobe.web.server import serving
+from healthprobe.worker.relay import Relay
+from healthprobe.worker.worker import Worker
+
+Result = TypeVar("Result")
+
+PATIENCE = 20.0
+SETTINGS = Settings(interval=Duration(0.3), timeout=Duration(0.2), failures=2)
+"""How a run is set, unless told otherwise: an engine is found down within a second."""
+
+
+class NoConnections:
+    """What a prober by script has."""
+
+    open_connections = 0
+    capacity = 1_000
+
+
+class LiveRun:
+    """Watches `engines`, real ones by their games, each on the host that is said; or `records` by `prober`'s script.
+    `events` are in the log when it begins.
+
+    `url` is where it is served. `log`, `publisher` and `prober` are what it works with.
+    """
+
+    def __init__(
+        self,
+        engines: Mapping[str, str] | None = None,
+        *,
+        records: Iterable[RuntimeRecord] = (),
+        events: Iterable[HealthEvent] = (),
+        prober: ScriptedProber | None = None,
+        settings: Settings = SETTINGS,
+        token: str | None = None,
+        cluster: Cluster | None = None,
+    ) -> None:
+        self.url = ""
+        self.log = MemoryLog(*events)
+        self.publisher = MemoryPublisher()
+        self.engines = {game_id: ScriptedEngine(host) for game_id, host in (engines or {}).items()}
+        self.records = MemoryRecords(*records)
+        self._prober = prober
+        self._settings = settings
+        self._token = token
+        self._cluster = cluster
+        self._histories = Histories()
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._run = AsyncExitStack()
+        self._served = AsyncExitStack()
+        self._sight: Sight | None = None
+        self._listen = Listen("127.0.0.1", 0)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.do(self._begin())
+        self.serve()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_serving()
+        self.do(self._run.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(PATIENCE)
+        self._loop.close()
+
+    def do(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """What `work` gives, done on the loop of the run."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+
+    def become(self, behaviour: Behaviour, *game_ids: str) -> None:
+        """Let these engines behave so from now on."""
+        for game_id in game_ids:
+            self.do(self.engines[game_id].become(behaviour))
+
+    def until_probed(self, game_id: str) -> None:
+        """Wait until this game was asked once; those before it in the list have been by then."""
+        while game_id not in self._histories:
+            time.sleep(0.05)
+
+    def until_down(self, games: int) -> None:
+        """Wait until so many games are seen to be down."""
+        assert self._sight is not None
+        while self._sight.count_of(Condition.DOWN) < games:
+            self.do(self._sight.refresh())
+            time.sleep(0.05)
+
+    def serve(self) -> None:
+        """Serve; always at the same port."""
+        assert self._sight is not None
+        app = application(self._sight, lambda: (b"", "text/plain"), token=self._token)
+        self.url = self.do(self._served.enter_async_context(serving(app, self._listen)))
+        self._listen = Listen("127.0.0.1", int(self.url.rstrip("/").rpartition(":")[2]))
+
+    def stop_serving(self) -> None:
+        """Nobody answers any more; the run itself goes on."""
+        self.do(self._served.aclose())
+
+    async def _begin(self) -> None:
+        for game_id, engine in self.engines.items():
+            await self._run.enter_async_context(engine)
+            self.records.put(game(game_id, endpoint=engine.endpoint))
+        if self._prober is None:
+            http = await self._run.enter_async_context(HttpProber())
+            prober: Prober = http
+            connections: Connections = http
+        else:
+            prober, connections = self._prober, NoConnections()
+        histories = self._histories
+        relay = Relay(
+            log=self.log, publisher=self.publisher, name="webhook", telemetry=histories, logger=structlog.get_logger()
+        )
+        config = self._settings.worker_config(AutoLanes())
+        worker = Worker(
+            records=self.records,
+            log=self.log,
+            prober=prober,
+            telemetry=histories,
+            config=config,
+            canaries=canary_targets(self._settings.canaries, self._settings.timeout),
+            on_commit=relay.wake,
+        )
+        sight = Sight(
+            config=config,
+            view=worker.view,
+            log=self.log,
+            histories=histories,
+            connections=connections,
+            cluster=self._cluster,
+        )
+        self._sight = sight
+        await self._run.enter_async_context(_beside(worker.run(), sight.run(), relay.run()))
+
+
+@asynccontextmanager
+async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

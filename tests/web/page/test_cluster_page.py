@@ -1,0 +1,47 @@
+"""A prober that shares the fleet shows on its page with whom, and what nobody watches."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Browser, expect
+from tests.support.few_instances import FIRST, SECOND, FewInstances
+from tests.web.page.conftest import HOSTS, until_drawn, watch
+from tests.web.page.live_run import LiveRun
+
+
+def test_the_instances_of_a_cluster_are_shown_with_what_each_has_and_does(browser: Browser) -> None:
+    cluster = FewInstances()
+    with LiveRun({"chess-1": HOSTS[0]}, cluster=cluster) as run:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        complaints: list[str] = []
+        watch(page, complaints)
+        page.goto(run.url)
+        until_drawn(page)
+        rows = page.locator("#instances > li")
+        expect(rows).to_have_count(3)
+        expect(rows.nth(0)).to_contain_text("node-a-17-c0ffee")
+        expect(rows.nth(0)).to_contain_text("128 shards, 60,123 games")
+        expect(rows.nth(0)).to_contain_text("delivers")
+        expect(rows.nth(0)).to_contain_text("took 43 shards whose lease had expired at")
+        expect(rows.nth(2)).to_contain_text("blind")
+        expect(page.locator("#cluster-trouble")).to_be_hidden()
+        cluster.instances, cluster.silent_for = [FIRST], 75.0
+        told = "128 of 256 shards are watched by nobody; nothing was heard for 1m15s"
+        expect(page.locator("#cluster-trouble")).to_have_text(told)
+        expect(rows).to_have_count(1)
+        cluster.instances, cluster.silent_for = [FIRST, SECOND], 0.2
+        expect(page.locator("#cluster-trouble")).to_be_hidden()
+        assert complaints == []
+        page.close()
+
+
+def test_a_prober_of_its_own_shows_no_instances(browser: Browser) -> None:
+    with LiveRun({"chess-1": HOSTS[0]}) as run:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        complaints: list[str] = []
+        watch(page, complaints)
+        page.goto(run.url)
+        until_drawn(page)
+        expect(page.locator("#prober-facts")).to_contain_text("well")
+        expect(page.locator("#cluster")).to_be_hidden()
+        assert complaints == []
+        page.close()

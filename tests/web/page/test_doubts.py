@@ -1,0 +1,30 @@
+"""A prober that doubts itself says so on its page, before anything else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from playwright.sync_api import Browser, expect
+from tests.web.page.conftest import HOSTS, until_drawn, watch
+from tests.web.page.live_run import SETTINGS, LiveRun
+
+BLIND = replace(SETTINGS, canaries=("http://127.0.0.1:1/",))
+
+
+def test_a_blind_prober_says_that_it_sees_nothing_and_calls_nobody_down(browser: Browser) -> None:
+    with LiveRun({f"chess-{number:02}": HOSTS[0] for number in range(6)}, settings=BLIND) as run:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        complaints: list[str] = []
+        watch(page, complaints)
+        page.goto(run.url)
+        until_drawn(page)
+        run.become(503, "chess-03")
+        told = re.compile(r"^The prober itself is in trouble: no canary answers for \d+s, so it sees nothing")
+        expect(page.locator("#told")).to_have_text(told)
+        sight = page.locator("#prober-facts > *", has_text="Sight")
+        expect(sight).to_contain_text(re.compile(r"blind for \d+s: no canary answers"))
+        expect(page.get_by_text("none counts: no canary answers")).to_be_visible()
+        assert run.log.events == []
+        assert complaints == []
+        page.close()

@@ -1,0 +1,63 @@
+"""A reader of the API of a scene: in this process where one answer is wanted, over a socket where it is a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from starlette.types import ASGIApp
+from tests.telemetry.metrics.scene import Scene
+
+from healthprobe.telemetry.collector import exposition, registry_of
+from healthprobe.web.app import application
+from healthprobe.web.listen_address import Listen
+from healthprobe.web.server import serving
+
+BASE = "http://127.0.0.1:8600"
+
+
+def app_of(scene: Scene, *, token: str | None = None) -> ASGIApp:
+    registry = registry_of(scene.collector)
+    return application(scene.sight, lambda: exposition(registry), token=token)
+
+
+async def got(app: ASGIApp, path: str, **headers: str) -> httpx.Response:
+    """The answer to a GET."""
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+        return await client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+async def told(scene: Scene, path: str) -> Any:
+    """The document at `path`, as things are now."""
+    scene.sight._refreshed_at = float("-inf")
+    answer = await got(app_of(scene), path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@asynccontextmanager
+async def stream_of(scene: Scene, path: str, **headers: str) -> AsyncIterator[AsyncIterator[tuple[str, str, Any]]]:
+    """The server-sent events at `path`: id, name, and data, as they come over a real connection."""
+    async with serving(app_of(scene), Listen("127.0.0.1", 0)) as address, httpx.AsyncClient(base_url=address) as client:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with client.stream("GET", path, headers=named, timeout=10) as answer:
+            assert answer.status_code == 200
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            yield _events(answer)
+
+
+async def _events(answer: httpx.Response) -> AsyncIterator[tuple[str, str, Any]]:
+    fields: dict[str, str] = {}
+    async with asyncio.timeout(20):
+        async for line in answer.aiter_lines():
+            name, _, value = line.partition(": ")
+            if line:
+                fields[name] = value
+            elif "data" in fields:
+                yield fields.get("id", ""), fields["event"], json.loads(fields["data"])
+                fields = {}

@@ -1,0 +1,56 @@
+"""What a reader is told of the cluster: who is there, who has which shards, and what nobody watches."""
+
+from __future__ import annotations
+
+from tests.support.few_instances import BLIND, FIRST, SECOND, FewInstances
+from tests.telemetry.metrics.scene import NONE, Scene
+from tests.web.reader import app_of, got, told
+
+
+async def test_every_instance_is_told_of_with_its_shards_the_age_of_its_leases_and_its_last_takeover() -> None:
+    cluster = await told(Scene({}, cluster=FewInstances()), "/api/cluster")
+    assert (cluster["shards"], cluster["unwatched"], cluster["silent_s"]) == (256, 0, 0.25)
+    first, second, blind = cluster["instances"]
+    assert first == {
+        "instance": "node-a-17-c0ffee",
+        "host": "node-a",
+        "pid": 17,
+        "started_at": "2026-11-25T09:00:00Z",
+        "shards": list(range(128)),
+        "games": 60_123,
+        "duties": ["relay"],
+        "blind": False,
+        "oldest_renewal_s": 0.9,
+        "newest_renewal_s": 0.2,
+        "last_takeover": {"at": "2026-11-25T09:30:00Z", "shards": 43, "cause": "expired"},
+    }
+    assert (second["instance"], second["last_takeover"]) == (SECOND.instance, None)
+    assert (blind["instance"], blind["blind"], blind["shards"]) == (BLIND.instance, True, [])
+
+
+async def test_shards_that_nobody_holds_are_counted() -> None:
+    alone = await told(Scene({}, cluster=FewInstances(instances=[SECOND])), "/api/cluster")
+    assert alone["unwatched"] == 128
+
+
+async def test_the_fleet_tells_how_many_share_it_and_a_run_of_its_own_tells_that_it_is_in_no_cluster() -> None:
+    assert (await told(Scene({}, cluster=FewInstances()), "/api/fleet"))["prober"]["instances"] == 3
+    alone = Scene({})
+    assert (await told(alone, "/api/fleet"))["prober"]["instances"] is None
+    answer = await got(app_of(alone), "/api/cluster")
+    assert answer.status_code == 404
+    assert answer.json() == {
+        "error": "this run is in no cluster: start it with --cluster to share the fleet with others"
+    }
+
+
+async def test_prometheus_is_told_of_instances_of_shards_that_nobody_holds_and_of_silence() -> None:
+    series = await Scene({}, cluster=FewInstances(instances=[FIRST, BLIND], silent_for=12.5)).told()
+    assert series["healthprobe_cluster_instances", NONE] == 2
+    assert series["healthprobe_cluster_shards_unwatched", NONE] == 128
+    assert series["healthprobe_cluster_silent_seconds", NONE] == 12.5
+
+
+async def test_prometheus_is_told_nothing_of_a_cluster_where_there_is_none() -> None:
+    series = await Scene({}).told()
+    assert not any(name.startswith("healthprobe_cluster") for name, _ in series)

@@ -1,0 +1,122 @@
+"""The door: who floods it, or keeps silent, takes nothing from the probes and little from other readers."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+
+import httpx
+import pytest
+from tests.telemetry.metrics.scene import Scene
+from tests.web.reader import app_of
+
+from healthprobe.domain.outcome import HEALTHY
+from healthprobe.web import connection_limits
+from healthprobe.web.listen_address import Listen
+from healthprobe.web.server import serving
+
+FEW = 5
+TOKEN = "long and random"
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@pytest.fixture
+async def address(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """A run that a token guards, whose door lets five in and waits for half a second."""
+    monkeypatch.setattr(connection_limits, "MOST", FEW)
+    monkeypatch.setattr(connection_limits, "ASKS_WITHIN", 0.5)
+    async with serving(app_of(Scene({"a": HEALTHY}), token=TOKEN), Listen("127.0.0.1", 0)) as address:
+        yield address
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+async def connected(address: str, stack: AsyncExitStack) -> Ends:
+    url = httpx.URL(address)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    stack.push_async_callback(closed, writer)
+    return reader, writer
+
+
+async def closed(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    """Whether the server lets go within two seconds, and says nothing."""
+    with suppress(ConnectionError):
+        async with asyncio.timeout(2):
+            return await reader.read() == b""
+    return True
+
+
+async def test_who_connects_and_asks_nothing_is_let_go(address: str, stack: AsyncExitStack) -> None:
+    reader, _ = await connected(address, stack)
+    assert await ended(reader)
+
+
+async def test_who_sends_its_request_a_byte_at_a_time_is_let_go(address: str, stack: AsyncExitStack) -> None:
+    reader, writer = await connected(address, stack)
+    began = asyncio.get_running_loop().time()
+    with suppress(ConnectionError):
+        for byte in b"GET /healthz HTTP/1.1\r\nX-Padding: " + b"x" * 1_000:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0.02)
+            if reader.at_eof():
+                break
+    assert asyncio.get_running_loop().time() - began < 5
+    assert await ended(reader)
+
+
+async def test_who_was_answered_once_and_then_keeps_silent_or_drips_is_let_go(
+    address: str, stack: AsyncExitStack
+) -> None:
+    reader, writer = await connected(address, stack)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    writer.write(b"G")
+    async with asyncio.timeout(3):
+        with suppress(ConnectionError):
+            await reader.read()
+
+
+async def test_above_the_limit_a_connection_is_closed_at_once_and_when_the_silent_are_gone_others_are_answered(
+    address: str, stack: AsyncExitStack
+) -> None:
+    flood = [await connected(address, stack) for _ in range(20)]
+    await asyncio.sleep(0.2)
+    still = [reader for reader, _ in flood if not reader.at_eof() and reader.exception() is None]
+    assert len(still) == FEW
+    await asyncio.sleep(0.6)
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{address}api/fleet", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 200
+
+
+async def test_a_stream_may_stay_for_as_long_as_it_likes(address: str, stack: AsyncExitStack) -> None:
+    reader, writer = await connected(address, stack)
+    request = f"GET /api/cells/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    writer.write(request.encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    await asyncio.sleep(1.0)
+    assert not reader.at_eof()
+    assert reader.exception() is None
+
+
+@pytest.mark.parametrize(
+    ("soft", "most"), [(256, 64), (1024, 256), (1_000_000, 512), (resource.RLIM_INFINITY, 512), (3, 1)]
+)
+def test_readers_get_a_quarter_of_the_descriptors_at_the_most(
+    soft: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, resource.RLIM_INFINITY))
+    assert connection_limits.most_connections() == most

@@ -1,0 +1,147 @@
+"""Who may read, and what a browser may do with it."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+
+import httpx
+import pytest
+from tests.telemetry.metrics.scene import Scene
+from tests.web.reader import app_of, got
+
+from healthprobe.app.settings import Settings
+from healthprobe.domain.outcome import HEALTHY
+from healthprobe.ports import ConfigurationError
+from healthprobe.web.listen_address import Listen, parse_listen
+from healthprobe.web.server import serving
+
+PATHS = ("/", "/metrics", "/api/fleet", "/api/games", "/api/games/a", "/api/incidents", "/api/events", "/api/cells",
+         "/api/events/stream", "/api/cells/stream", "/api/openapi.json", "/page.js", "/nowhere")  # fmt: skip
+
+
+async def scene_of_one() -> Scene:
+    return Scene({"a": HEALTHY})
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_with_a_token_nobody_reads_without_it(path: str) -> None:
+    app = app_of(await scene_of_one(), token="long and random")
+    for headers in (
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "long and random"},
+    ):
+        answer = await got(app, path, **headers)
+        assert answer.status_code == 401
+        assert "HEALTHPROBE_TOKEN" in answer.json()["error"]
+        assert answer.headers["www-authenticate"].startswith("Basic ")
+
+
+async def test_whoever_watches_the_watcher_needs_no_token() -> None:
+    answer = await got(app_of(await scene_of_one(), token="long and random"), "/healthz", Host="prober.example")
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["Bearer long and random", "bearer long and random", "Basic " + b64encode(b"me:long and random").decode()],
+)
+async def test_with_the_token_one_reads_under_any_name_of_the_machine(authorization: str) -> None:
+    app = app_of(await scene_of_one(), token="long and random")
+    answer = await got(app, "/api/fleet", Authorization=authorization, Host="prober.example:8600")
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("credentials", ["", "!!!", b64encode(b"long and random").decode()])
+async def test_credentials_that_cannot_be_read_are_wrong_ones(credentials: str) -> None:
+    app = app_of(await scene_of_one(), token="long and random")
+    assert (await got(app, "/api/fleet", Authorization=f"Basic {credentials}")).status_code == 401
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8600", "localhost", "LOCALHOST:1", "[::1]:8600", "127.9.9.9"])
+async def test_on_loopback_a_request_that_means_loopback_is_answered(host: str) -> None:
+    assert (await got(app_of(await scene_of_one()), "/api/fleet", Host=host)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8600", "127.0.0.1.evil.example", "10.0.0.1", "", "[::2]"]
+)
+async def test_a_page_that_points_its_own_name_at_us_is_turned_away(host: str) -> None:
+    answer = await got(app_of(await scene_of_one()), "/api/fleet", Host=host)
+    assert answer.status_code == 421
+
+
+@pytest.mark.parametrize("path", ["/", "/api/fleet", "/nowhere"])
+async def test_a_browser_loads_nothing_from_elsewhere_and_lets_nobody_frame_us(path: str) -> None:
+    headers = (await got(app_of(await scene_of_one()), path)).headers
+    policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
+    assert policy["script-src"] == policy["connect-src"] == "'self'"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", [
+    "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/page.js/../__init__.py", "/__init__.py",
+    "/..%2fguard.py", "/page.js%00.html", "/api/../../etc/passwd", "/etc/passwd", "http://localhost/etc/passwd",
+])  # fmt: skip
+async def test_no_path_leads_to_a_file_that_is_not_of_the_page(path: str) -> None:
+    async with serving(app_of(await scene_of_one()), Listen("127.0.0.1", 0)) as address:
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(address).port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert answer.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 400 "))
+    assert b"root:" not in answer
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("path", PATHS)
+async def test_nothing_can_be_changed_by_asking(path: str, method: str) -> None:
+    transport = httpx.ASGITransport(app=app_of(await scene_of_one()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8600") as client:
+        assert (await client.request(method, path)).status_code in {404, 405}
+
+
+def test_whoever_listens_to_others_needs_a_token() -> None:
+    for host in ("0.0.0.0", "10.0.0.1", "::", "prober.example"):
+        with pytest.raises(ConfigurationError, match="set HEALTHPROBE_TOKEN to a long random word"):
+            Settings(listen=Listen(host, 8600))
+        assert Settings(listen=Listen(host, 8600), token="long and random").listen is not None
+    for host in ("127.0.0.1", "localhost", "::1"):
+        assert Settings(listen=Listen(host, 8600)).listen is not None
+
+
+@pytest.mark.parametrize("text", ["", "8600", ":8600", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"write one such as 127\.0\.0\.1:8600"):
+        parse_listen(text)
+
+
+def test_an_address_is_read_as_it_is_written() -> None:
+    assert parse_listen("off") is None
+    for text in ("127.0.0.1:8600", "[::1]:0", "prober.example:80"):
+        assert str(parse_listen(text)) == text
+
+
+@pytest.mark.parametrize("path", ["/api/fleet/", "/api/events/stream//", "/healthz/"])
+async def test_a_slash_too_many_is_nothing_and_no_redirect_whatever_follows_it(path: str) -> None:
+    app = app_of(await scene_of_one(), token="long and random")
+    sent: list[dict[str, object]] = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: object) -> None:
+        assert isinstance(message, dict)
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"after=\xed\xa0\x80",
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", b"Bearer long and random")], "scheme": "http",
+        "server": ("127.0.0.1", 8600), "client": ("127.0.0.1", 1), "root_path": "", "http_version": "1.1",
+    }  # fmt: skip
+    await app(scope, receive, send)
+    assert sent[0]["status"] == 404

@@ -1,0 +1,97 @@
+"""Streams: what enters the log and what changes in the fleet, as it happens, and from where one has left off."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from tests.telemetry.metrics.scene import Scene
+from tests.web.reader import app_of, got, stream_of
+
+from healthprobe.domain.outcome import HEALTHY
+from healthprobe.testing.prober import UNAVAILABLE
+from healthprobe.testing.stage import ticks
+from healthprobe.web import server
+from healthprobe.web.listen_address import Listen
+from healthprobe.web.server import serving
+
+
+async def test_each_event_is_sent_as_it_enters_the_log_with_its_cursor_as_id() -> None:
+    scene = Scene({"a": UNAVAILABLE}, failures_threshold=1)
+    async with stream_of(scene, "/api/events/stream?after=0") as events:
+        await ticks(scene.worker, 1)
+        number, name, event = await anext(events)
+        assert (number, name, event["id"]) == ("1", "probe_failed", "a:1")
+        scene.stage.prober.script("a", HEALTHY)
+        await ticks(scene.worker, 1)
+        assert [(each[0], each[1]) async for each in _first(events, 1)] == [("2", "probe_recovered")]
+
+
+async def test_a_browser_that_was_cut_off_goes_on_where_it_was() -> None:
+    scene = Scene({"a": [UNAVAILABLE, HEALTHY] * 2}, failures_threshold=1)
+    await ticks(scene.worker, 4)
+    async with stream_of(scene, "/api/events/stream", Last_Event_ID="2") as events:
+        assert (await anext(events))[2]["id"] == "a:3"
+
+
+async def test_a_last_event_id_that_is_no_cursor_is_refused() -> None:
+    answer = await got(app_of(Scene({"a": HEALTHY})), "/api/events/stream", Last_Event_ID="x" * 5)
+    assert answer.status_code == 400
+
+
+async def test_cells_that_are_read_once_and_kept_by_the_stream_are_what_is_there() -> None:
+    scene = Scene({"a": HEALTHY, "b": HEALTHY}, failures_threshold=1)
+    await ticks(scene.worker, 1)
+    answer = await got(app_of(scene), "/api/cells")
+    cells = answer.json()
+    assert (cells["ids"], cells["states"]) == (["a", "b"], "33")
+    assert cells["state_names"] == ["down", "failing", "unknown", "healthy"]
+    scene.stage.prober.script("b", UNAVAILABLE)
+    async with stream_of(scene, f"/api/cells/stream?after={cells['version']}") as events:
+        await ticks(scene.worker, 1)
+        scene.sight._refreshed_at = float("-inf")
+        await scene.sight.refresh()
+        told: dict[str, Any] = {}
+        while not ("cells" in told and told.get("incidents", {}).get("open")):
+            _, name, data = await anext(events)
+            told[name] = data
+    assert told["cells"]["turned"] == [[1, 0]]
+    assert told["fleet"]["down"] == 1
+    assert [each["game_id"] for each in told["incidents"]["incidents"]] == ["b"]
+
+
+async def test_whoever_asks_for_changes_of_another_life_is_sent_to_read_everything_again() -> None:
+    scene = Scene({"a": HEALTHY})
+    await ticks(scene.worker, 1)
+    await scene.sight.refresh()
+    scene.sight._deltas.clear()
+    async with stream_of(scene, "/api/cells/stream?after=0") as events:
+        assert [each[1] async for each in events] == ["reload"]
+
+
+async def test_readers_are_cut_off_even_where_the_server_has_no_time_left_for_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "_LET_GO_WITHIN", 0.0)
+    async with httpx.AsyncClient() as client:
+        async with serving(app_of(Scene({"a": HEALTHY})), Listen("127.0.0.1", 0)) as address:
+            answer = await client.send(client.build_request("GET", f"{address}api/events/stream"), stream=True)
+        async with asyncio.timeout(10):
+            with pytest.raises(httpx.HTTPError):
+                [line async for line in answer.aiter_lines()]
+
+
+def test_a_hundred_thousand_cells_weigh_less_than_three_megabytes() -> None:
+    ids = [f"game-{number:06}-of-some-length" for number in range(100_000)]
+    document = {"ids": ids, "states": "3" * len(ids), "hosts": [number % 500 for number in range(len(ids))]}
+    assert len(gzip.compress(json.dumps(document).encode(), 1)) < 1_000_000
+
+
+async def _first(events: AsyncIterator[tuple[str, str, Any]], count: int) -> AsyncIterator[tuple[str, str, Any]]:
+    for _ in range(count):
+        yield await anext(events)
