@@ -15,6 +15,8 @@ from tests.servers.postgres import PostgresServer
 
 from healthprobe.testing.clock import VirtualTimeLoop
 
+pytest_plugins = ["tests.support.programs"]
+
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 ON_UVLOOP: Mapping[str, LoopFactory] = {"uvloop": uvloop.new_event_loop}

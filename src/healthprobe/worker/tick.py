@@ -6,6 +6,7 @@ import asyncio
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from healthprobe._util.aio import News
 from healthprobe.domain.outcome import ProbeOutcome
@@ -17,7 +18,6 @@ from healthprobe.worker.event_writer import Committer
 from healthprobe.worker.lanes import Judge, Lanes
 from healthprobe.worker.target_set import RosterChange, WatchedGame
 from healthprobe.worker.verdict import Verdicts
-from healthprobe.worker.worker_status import Watch
 
 
 class Agenda:
@@ -171,6 +171,16 @@ class Tick:
 
 DEFAULT_MAX_CONCURRENCY = 16
 """The most probes in flight where a caller gives no number (the reference's)."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """What the ticks tell of themselves. `due_at` is when the present or next one is, in monotonic seconds; 0 before
+    the first.
+    """
+
+    due_at: float = 0.0
+    tick: Tick | None = None
 
 
 class Width:

@@ -21,9 +21,9 @@ from healthprobe.worker.extra_probes import Newcomers
 from healthprobe.worker.game_states import Ledger
 from healthprobe.worker.safe_logging import NullTelemetry, Onlooker, Voice
 from healthprobe.worker.target_set import Roster, RosterChange
-from healthprobe.worker.tick import Rounds, Width
+from healthprobe.worker.tick import Rounds, Watch, Width
 from healthprobe.worker.verdict import Verdicts
-from healthprobe.worker.worker_status import View, Watch
+from healthprobe.worker.worker_status import View
 
 _PATIENCE_SHARE = 0.25
 """How much of an interval a tick waits for a store or a log that does not answer."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from healthprobe.domain.hysteresis import GameState, Transition
 from healthprobe.ports import ShardTenure
@@ -11,18 +10,8 @@ from healthprobe.worker.discovery import Watchlist
 from healthprobe.worker.event_writer import Committer
 from healthprobe.worker.game_states import Ledger
 from healthprobe.worker.target_set import Roster
-from healthprobe.worker.tick import Tick
+from healthprobe.worker.tick import Watch
 from healthprobe.worker.verdict import Verdicts
-
-
-@dataclass(slots=True)
-class Watch:
-    """What the ticks tell of themselves. `due_at` is when the present or next one is, in monotonic seconds; 0 before
-    the first.
-    """
-
-    due_at: float = 0.0
-    tick: Tick | None = None
 
 
 class View:
