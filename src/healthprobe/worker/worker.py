@@ -78,7 +78,7 @@ class Worker:
             logger=self._logger,
         )
         self._prober = prober
-        telemetry = telemetry or NullTelemetry()
+        telemetry = NullTelemetry() if telemetry is None else telemetry  # an empty Histories is false
         self._telemetry = Onlooker(telemetry, self._logger)
         self._max_concurrency = max_concurrency
         self._monotonic = monotonic
