@@ -18,7 +18,7 @@ from tests.support.terminal_session import OpenTerminal, assert_readable
 from tests.system.life import until
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog
-from healthprobe.app import console as terminal_room
+from healthprobe.app import terminal as terminal_room
 from healthprobe.cli import events as room
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
 from healthprobe.ports import DeadLetter
