@@ -29,6 +29,10 @@ def container_of(game_id: str) -> str:
     return f"container-of-{game_id}"
 
 
+_RESOLUTION = 1e-6
+"""Events have whole microseconds, in seconds; the instants that are noted here have more digits."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExpectedEvent:
     """One event of a game. `windows` are the spans of wall time, in seconds, in which the program may have seen it.
@@ -52,7 +56,7 @@ class ExpectedEvent:
         if event["container_id"] != container_of(self.game_id):
             return f"is of {event['container_id']}"
         seen = datetime.fromisoformat(event["occurred_at"]).timestamp()
-        if not any(earliest <= seen <= latest for earliest, latest in self.windows):
+        if not any(earliest - _RESOLUTION <= seen <= latest for earliest, latest in self.windows):
             return f"was seen at {event['occurred_at']}, not when its engine changed"
         return self._difference_of_details(event["details"])
 
