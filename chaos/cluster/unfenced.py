@@ -43,5 +43,5 @@ def command(fenced: Sequence[str]) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    nats.JetStreamLog = UnfencedLog  # type: ignore[misc]  # where the surfaces take their log from
+    nats.JetStreamLog = UnfencedLog  # type: ignore[misc]  # where app.urls takes its log from
     runpy.run_path(sys.argv.pop(1), run_name="__main__")
