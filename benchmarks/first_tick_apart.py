@@ -9,12 +9,12 @@ from typing import Any
 
 from healthprobe.app import run
 from healthprobe.cli.main import main
-from healthprobe.status.counters import Tally
+from healthprobe.status.counters import Counters
 
 FIRST = "first_tick_late_ms_p99"
 
 
-class TallyOfLaterTicks(Tally):
+class TallyOfLaterTicks(Counters):
     """Forgets the lateness of the first tick, once that is over, but for its own figure."""
 
     def __init__(self) -> None:
@@ -32,5 +32,5 @@ class TallyOfLaterTicks(Tally):
 
 
 if __name__ == "__main__":
-    run.Tally = TallyOfLaterTicks  # type: ignore[attr-defined]  # where the service takes its tally from
+    run.Counters = TallyOfLaterTicks  # type: ignore[attr-defined]  # where the service takes its tally from
     main()

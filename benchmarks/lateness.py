@@ -26,7 +26,7 @@ from healthprobe.domain.event import EventType, HealthEvent, ProbeFailedDetails
 from healthprobe.domain.outcome import HEALTHY, Inconclusive, ProbeOutcome
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import AutoLanes, fraction_of, spread_window
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 from healthprobe.testing.memory import MemoryLog, MemoryRecords
 from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.worker import Worker
@@ -138,7 +138,7 @@ percentile. In the first tick every connection is opened. The threshold is {THRE
 async def _watched(pace: Pace, records: Sequence[RuntimeRecord], dead_count: int, ticks: int) -> Watch:
     telemetry, log = LatenessByTick(ticks), MemoryLog()
     gc.disable()
-    async with HttpProber() as prober:
+    async with HTTPProber() as prober:
         worker = Worker(
             records=MemoryRecords(*records),
             log=log,

@@ -19,7 +19,7 @@ from healthprobe.domain.outcome import HEALTHY, ProbeOutcome
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import RuntimeRecordStore
-from healthprobe.status.counters import Tally
+from healthprobe.status.counters import Counters
 from healthprobe.testing.memory import MemoryLog, MemoryRecords
 from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.worker import Worker
@@ -183,7 +183,7 @@ async def _cost_of_listings(store: RuntimeRecordStore, times: int) -> tuple[floa
 
 async def _cost_of_ticks(store: RuntimeRecordStore, ticks: int) -> tuple[float, float]:
     """CPU a tick after the first, and the longest stall of all, the first included."""
-    tally = Tally()
+    tally = Counters()
     worker = Worker(
         records=store,
         log=MemoryLog(),
@@ -204,7 +204,7 @@ async def _cost_of_ticks(store: RuntimeRecordStore, ticks: int) -> tuple[float, 
     return cpu / ticks, stall
 
 
-async def _until_ticked(tally: Tally, ticks: int) -> None:
+async def _until_ticked(tally: Counters, ticks: int) -> None:
     while tally.ticks < ticks:  # noqa: ASYNC110 - a tally only counts
         await asyncio.sleep(_BEAT)
 

@@ -14,7 +14,7 @@ from tests.servers.nats import NatsCluster, NatsServer
 
 from cluster_demo.instance import DemoInstance, begun
 from cluster_demo.view import View, until
-from cluster_demo.voice import Voice
+from cluster_demo.voice import SafeLogger
 from healthprobe.app.demo import demo_scripts
 from healthprobe.domain.cluster import Instance
 from healthprobe.domain.record import RuntimeRecord
@@ -48,7 +48,7 @@ class Acts:
         *,
         folder: Path,
         view: View,
-        voice: Voice,
+        voice: SafeLogger,
         stack: AsyncExitStack,
     ) -> None:
         self._cluster = cluster

@@ -13,7 +13,7 @@ from tests.servers.nats import NatsCluster
 
 from cluster_demo.acts import Acts
 from cluster_demo.view import View
-from cluster_demo.voice import Voice
+from cluster_demo.voice import SafeLogger
 from healthprobe.adapters.nats import JetStreamLog, NatsAddress
 from healthprobe.adapters.nats.connection import JetStream
 from healthprobe.domain.event import EventType, HealthEvent
@@ -29,7 +29,7 @@ _READ_WITHIN = 10.0
 
 
 async def performed(
-    cluster: NatsCluster, fleet: FleetProcess, folder: Path, voice: Voice, *, seconds: float, ended: asyncio.Event
+    cluster: NatsCluster, fleet: FleetProcess, folder: Path, voice: SafeLogger, *, seconds: float, ended: asyncio.Event
 ) -> bool:
     """Play for about so many seconds, or until it is `ended`; False where the log is not as it has to be.
 
@@ -73,7 +73,7 @@ async def _connected(cluster: NatsCluster) -> AsyncIterator[JetStream]:
         await stream.aclose()
 
 
-async def _compared(stream: JetStream, view: View, voice: Voice) -> bool:
+async def _compared(stream: JetStream, view: View, voice: SafeLogger) -> bool:
     """Tell what the log holds beside what was delivered; False where it is not as it has to be."""
     try:
         async with asyncio.timeout(_READ_WITHIN):

@@ -13,7 +13,7 @@ from healthprobe.domain.cluster import Instance
 from healthprobe.domain.event import HealthEvent
 
 
-class Voice:
+class SafeLogger:
     """Speaks on standard output."""
 
     def __init__(self) -> None:

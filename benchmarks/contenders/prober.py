@@ -1,4 +1,4 @@
-"""Our prober alone: HttpProber, asked in lanes, without a worker around it."""
+"""Our prober alone: HTTPProber, asked in lanes, without a worker around it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from benchmarks.contenders.contender import PATIENCE
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import target_of
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 
 @asynccontextmanager
 async def client(endpoints: Sequence[str], *, keep_connections: bool) -> AsyncIterator[Client]:
     targets = [target_of(RuntimeRecord(endpoint, "", endpoint), PATIENCE) for endpoint in endpoints]
-    async with HttpProber(keep_connections=keep_connections) as prober:
+    async with HTTPProber(keep_connections=keep_connections) as prober:
         yield Client(prober.probe, targets, HEALTHY)

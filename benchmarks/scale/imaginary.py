@@ -25,7 +25,7 @@ from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import RuntimeRecordStore
 from healthprobe.probing import prober
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 from healthprobe.worker import worker
 
 _PREFIX = "game-"
@@ -63,7 +63,7 @@ class ImaginaryProber:
     open_connections = 0
     sightings: Sightings
 
-    def __init__(self, http: HttpProber) -> None:
+    def __init__(self, http: HTTPProber) -> None:
         self._http = http
 
     async def probe(self, target: ProbeTarget) -> ProbeOutcome:
@@ -105,8 +105,8 @@ async def _records(_: Adapters, url: str) -> RuntimeRecordStore:
 def _put_in_place(sightings: Sightings, instance: int) -> None:
     """Where the composition takes its parts from."""
     ImaginaryProber.sightings = sightings
-    replaced: dict[str, Callable[..., Any]] = {"KindProber": ImaginaryProber, "Worker": _telling(sightings, instance)}
-    prober.KindProber = replaced["KindProber"]  # type: ignore[misc,assignment]
+    replaced: dict[str, Callable[..., Any]] = {"ProberByKind": ImaginaryProber, "Worker": _telling(sightings, instance)}
+    prober.ProberByKind = replaced["ProberByKind"]  # type: ignore[misc,assignment]
     worker.Worker = replaced["Worker"]  # type: ignore[misc,assignment]
     urls.RECORDS = {**urls.RECORDS, "imaginary": _records}
 

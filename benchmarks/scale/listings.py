@@ -19,7 +19,7 @@ from healthprobe.domain.policy import Thresholds
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.schedule import spread_window
 from healthprobe.domain.shard import Slice
-from healthprobe.worker.target_set import Roster
+from healthprobe.worker.target_set import TargetSet
 
 GAMES = 100_000
 
@@ -32,7 +32,7 @@ _OTHER_THIRD = Slice(2, 3).shards
 class ListingCosts:
     """Of `GAMES` records, in seconds: the bucket read as an instance starts, and listed again after one has changed.
 
-    `heard` is how soon after a client has sent it that change was known. `cut` is a list made the roster of a third of
+    `heard` is how soon after a client has sent it that change was known. `cut` is a list made the targets of a third of
     all shards, `recut` another list of the same games, `moved` the same list for another third.
     """
 
@@ -85,15 +85,15 @@ async def _changed(
 
 
 async def _cut(kept: Servers, listed: list[RuntimeRecord]) -> tuple[Spent, Spent, Spent]:
-    empty = Roster(spread_window(5.0, 2.0), 2.0, Thresholds(3))
+    empty = TargetSet(spread_window(5.0, 2.0), 2.0, Thresholds(3))
     with kept.spending() as cut:
-        roster, change = await empty.updated(listed, _THIRD)
+        target_set, change = await empty.updated(listed, _THIRD)
     assert change.appeared
     with kept.spending() as recut:
-        roster, change = await roster.updated(list(listed), _THIRD)
+        target_set, change = await target_set.updated(list(listed), _THIRD)
     assert not change.appeared
     with kept.spending() as moved:
-        await roster.updated(roster.records, _OTHER_THIRD)
+        await target_set.updated(target_set.records, _OTHER_THIRD)
     return cut, recut, moved
 
 

@@ -55,7 +55,7 @@ class PublishError(HealthprobeError):
         self.retry_after = retry_after
 
 
-class PublisherGone(PublishError):
+class PublisherClosed(PublishError):
     """Nobody will ever take an event here again, whichever it is: its relay ends, and the log keeps the events."""
 
     def __init__(self, message: str) -> None:
@@ -163,7 +163,7 @@ class HealthEventLog(Protocol):
         """
         ...
 
-    async def ask_again(self) -> int:
+    async def request_replay(self) -> int:
         """Make every dead letter due: its relay sends it once more. Returns how many there are."""
         ...
 
@@ -183,7 +183,7 @@ class HealthEventPublisher(Protocol):
         ...
 
 
-class ShardTenure(Protocol):
+class ShardLeases(Protocol):
     """Which shards are ours to probe and to decide about, and since when. All times are monotonic seconds."""
 
     @property
@@ -197,7 +197,7 @@ class ShardTenure(Protocol):
         ...
 
     @property
-    def away_for(self) -> float:
+    def unavailable_for(self) -> float:
         """For how many seconds whoever gives the shards is away, so long that what we had has lapsed; else 0."""
         ...
 

@@ -184,7 +184,7 @@ async def test_what_an_older_program_has_written_goes_on_where_it_stood(version_
         await records.put([RuntimeRecord("game-8", "c0ffee", "http://engine-8:8080", "running")])
         assert len(await records.list_by_status("running")) == 2
         await log.park(LETTER)
-        assert await log.ask_again() == 1
+        assert await log.request_replay() == 1
         assert [letter.event for letter in await log.dead_letters(10, due_at="webhook")] == [LETTER.event]
         await log.release(LETTER)
         assert await log.dead_letters(10) == []

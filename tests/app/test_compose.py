@@ -18,7 +18,7 @@ from healthprobe.app.compose import composed
 from healthprobe.app.settings import Settings
 from healthprobe.app.urls import Adapters
 from healthprobe.ports import ConfigurationError
-from healthprobe.status.counters import Tally
+from healthprobe.status.counters import Counters
 
 
 async def test_records_and_log_in_one_file_share_its_database_however_it_is_spelled(
@@ -86,7 +86,7 @@ async def test_more_lanes_than_open_files_are_cut_with_a_warning(
     logger: Any = structlog.wrap_logger(structlog.PrintLogger(), processors=[written])
     database = f"sqlite:{tmp_path / 'games.db'}"
     settings = Settings(records=database, log=database, max_concurrency=wanted)
-    async with composed(settings, telemetry=Tally(), logger=logger):
+    async with composed(settings, telemetry=Counters(), logger=logger):
         assert [line["wanted"] for line in written.entries] == [wanted] * warnings
 
 

@@ -64,7 +64,7 @@ def test_a_fault_of_our_own_is_neither_healthy_nor_failed_and_exits_1(
     async def inconclusive(_self: object, _target: ProbeTarget) -> ProbeOutcome:
         return Inconclusive("too many open files")
 
-    monkeypatch.setattr("healthprobe.probing.http.HttpProber.probe", inconclusive)
+    monkeypatch.setattr("healthprobe.probing.http.HTTPProber.probe", inconclusive)
     told = command_line("check", "http://127.0.0.1:1")
     [document] = documents(told.out)
     assert told.code == 1

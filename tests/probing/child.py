@@ -19,7 +19,7 @@ import uvloop
 from healthprobe.domain.outcome import Failed, Inconclusive, ProbeOutcome
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import ProbeTarget, target_of
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 CANNOT_NARROW = 77
 CLONE_NEWUSER = 0x10000000
@@ -70,13 +70,13 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.write(OK)
 
 
-async def probe_at_once(prober: HttpProber, targets: list[ProbeTarget]) -> Counter[str]:
+async def probe_at_once(prober: HTTPProber, targets: list[ProbeTarget]) -> Counter[str]:
     return Counter(map(name_of, await asyncio.gather(*map(prober.probe, targets))))
 
 
 async def descriptors(url: str) -> Counter[str]:
     """Sixty at once where the budget promises room that the process has not."""
-    async with HttpProber(descriptor_budget=1000) as prober:
+    async with HTTPProber(descriptor_budget=1000) as prober:
         limit_descriptors(30)
         return await probe_at_once(prober, targets_at(url, 60))
 
@@ -84,7 +84,7 @@ async def descriptors(url: str) -> Counter[str]:
 async def budget(url: str) -> Counter[str]:
     """Two hundred at once, twice, with sixty-four descriptors."""
     limit_descriptors(64)
-    async with HttpProber() as prober:
+    async with HTTPProber() as prober:
         targets = targets_at(url, 200)
         return await probe_at_once(prober, targets) + await probe_at_once(prober, targets)
 
@@ -99,7 +99,7 @@ async def twenty(url: str) -> Counter[str]:
             most = max(most, open_descriptors())
             await asyncio.sleep(0)
 
-    async with HttpProber(descriptor_budget=20) as prober:
+    async with HTTPProber(descriptor_budget=20) as prober:
         targets = targets_at(url, 60)
         counts = await probe_at_once(prober, targets)
         for target in targets:
@@ -117,7 +117,7 @@ async def ports() -> Counter[str]:
     """Twenty at once where four ports are free to connect from."""
     enter_a_network_of_our_own(with_loopback=True)
     server = await asyncio.start_server(answer, "127.0.0.1", 50000)
-    async with HttpProber() as prober:
+    async with HTTPProber() as prober:
         counts = await probe_at_once(prober, targets_at("http://127.0.0.1:50000", 20))
     server.close()
     return counts
@@ -126,7 +126,7 @@ async def ports() -> Counter[str]:
 async def route() -> Counter[str]:
     """Twenty at once without any network."""
     enter_a_network_of_our_own(with_loopback=False)
-    async with HttpProber() as prober:
+    async with HTTPProber() as prober:
         return await probe_at_once(prober, targets_at("http://127.0.0.1:50000", 20))
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import pytest
 from tests.probing.peers import Peer, Script
 
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 
 class StartPeer(Protocol):
@@ -33,11 +33,11 @@ async def peer() -> AsyncIterator[StartPeer]:
 
 
 @pytest.fixture
-async def prober(peer: StartPeer) -> AsyncIterator[HttpProber]:
+async def prober(peer: StartPeer) -> AsyncIterator[HTTPProber]:
     """A prober of which the loop never has to complain: no exception of its own goes astray."""
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
-    async with HttpProber() as prober:
+    async with HTTPProber() as prober:
         yield prober
     assert not complaints
 

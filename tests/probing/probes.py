@@ -9,7 +9,7 @@ from pathlib import Path
 from healthprobe.domain.outcome import Failed, ProbeOutcome
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import ProbeTarget, target_of
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 PATIENT = 10.0
 """A timeout, in seconds, for probes that end at once unless something is wrong."""
@@ -30,13 +30,13 @@ def target_at(url: str, timeout: float = PATIENT) -> ProbeTarget:
     return target_of(RuntimeRecord("game-7", "c0ffee", url), timeout)
 
 
-async def timed(prober: HttpProber, target: ProbeTarget) -> tuple[ProbeOutcome, float]:
+async def timed(prober: HTTPProber, target: ProbeTarget) -> tuple[ProbeOutcome, float]:
     """The outcome of a probe, and how many seconds it took."""
     begun = time.monotonic()
     return await prober.probe(target), time.monotonic() - begun
 
 
-async def probes(prober: HttpProber, target: ProbeTarget, times: int) -> list[ProbeOutcome]:
+async def probes(prober: HTTPProber, target: ProbeTarget, times: int) -> list[ProbeOutcome]:
     """The outcomes of as many probes, one after another."""
     return [await prober.probe(target) for _ in range(times)]
 

@@ -13,7 +13,7 @@ from tests.probing.peers import OK, Connection, answering, response, sending
 from tests.probing.probes import assert_failed, probes
 
 from healthprobe.domain.outcome import HEALTHY
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -56,7 +56,7 @@ KEPT = {
 
 @pytest.mark.parametrize("answer", [*HANGING.values(), *CORRUPT.values()], ids=[*HANGING, *CORRUPT])
 async def test_a_healthy_head_is_healthy_whatever_its_body_does(
-    answer: bytes, peer: StartPeer, prober: HttpProber
+    answer: bytes, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(answer))
     begun = time.monotonic()
@@ -66,7 +66,7 @@ async def test_a_healthy_head_is_healthy_whatever_its_body_does(
 
 
 @pytest.mark.parametrize("answer", KEPT.values(), ids=KEPT.keys())
-async def test_a_connection_is_kept_when_its_body_has_ended(answer: bytes, peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_connection_is_kept_when_its_body_has_ended(answer: bytes, peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(answer))
     target = engine.target()
 
@@ -78,7 +78,7 @@ async def test_a_connection_is_kept_when_its_body_has_ended(answer: bytes, peer:
 
 
 @pytest.mark.parametrize("size", [64 * KIB + 1, 128 * KIB, 300_000, 10 * MIB])
-async def test_a_body_larger_than_64_kib_closes_its_connection(size: int, peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_body_larger_than_64_kib_closes_its_connection(size: int, peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(response(body=b"x" * size)))
     target = engine.target()
 
@@ -89,7 +89,7 @@ async def test_a_body_larger_than_64_kib_closes_its_connection(size: int, peer: 
 
 
 async def test_a_body_that_is_still_coming_is_drained_and_its_connection_kept(
-    peer: StartPeer, prober: HttpProber
+    peer: StartPeer, prober: HTTPProber
 ) -> None:
     async def script(connection: Connection) -> None:
         while True:
@@ -106,7 +106,7 @@ async def test_a_body_that_is_still_coming_is_drained_and_its_connection_kept(
 
 
 async def test_a_probe_that_comes_before_the_body_has_ended_has_a_connection_of_its_own(
-    peer: StartPeer, prober: HttpProber
+    peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(sending(announcing(10) + b"hang"))
 
@@ -114,7 +114,7 @@ async def test_a_probe_that_comes_before_the_body_has_ended_has_a_connection_of_
     assert engine.connections == 3
 
 
-async def test_a_body_that_hangs_does_not_hold_its_connection_for_long(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_body_that_hangs_does_not_hold_its_connection_for_long(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(sending(announcing(10) + b"hang"))
 
     assert await prober.probe(engine.target()) == HEALTHY
@@ -122,7 +122,7 @@ async def test_a_body_that_hangs_does_not_hold_its_connection_for_long(peer: Sta
     assert not await engine.settled(within=2.0)
 
 
-async def test_an_endless_body_is_healthy_cut_off_and_costs_no_memory(peer: StartPeer, prober: HttpProber) -> None:
+async def test_an_endless_body_is_healthy_cut_off_and_costs_no_memory(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(announcing(10**12))
@@ -143,7 +143,7 @@ async def test_an_endless_body_is_healthy_cut_off_and_costs_no_memory(peer: Star
 
 @pytest.mark.parametrize("end", ["close", "reset"])
 async def test_a_connection_that_ends_in_the_body_was_healthy_and_the_next_probe_has_a_fresh_one(
-    end: str, peer: StartPeer, prober: HttpProber
+    end: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
@@ -159,7 +159,7 @@ async def test_a_connection_that_ends_in_the_body_was_healthy_and_the_next_probe
         assert engine.connections == asked
 
 
-async def test_the_body_of_an_unhealthy_answer_is_not_waited_for_either(peer: StartPeer, prober: HttpProber) -> None:
+async def test_the_body_of_an_unhealthy_answer_is_not_waited_for_either(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(sending(b"HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\nnot now"))
 
     assert_failed(await prober.probe(engine.target()), "unexpected status 503", 503)

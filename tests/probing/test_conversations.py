@@ -11,7 +11,7 @@ from tests.probing.peers import OK, Connection, Peer, response
 from tests.probing.probes import target_at
 
 from healthprobe.domain.outcome import HEALTHY, ProbeOutcome, outcome_of_status
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 UNASKED_PAUSE = 0.002
 
@@ -73,7 +73,7 @@ async def test_each_probe_gets_its_own_answer_whatever_came_before(*, plan: list
             finally:
                 played[number].set()
 
-    async with Peer(script) as engine, HttpProber(keep_connections=keep_connections) as prober:
+    async with Peer(script) as engine, HTTPProber(keep_connections=keep_connections) as prober:
         target = target_at(engine.url())
         for turn, ended in zip(plan, played, strict=True):
             assert await prober.probe(target) == turn.verdict

@@ -13,10 +13,10 @@ from tests.probing.resolvers import NeverAnswering
 
 from healthprobe.domain.outcome import HEALTHY, Failed
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 
-async def cancelled_after(seconds: float, prober: HttpProber, target: ProbeTarget) -> asyncio.Task[object]:
+async def cancelled_after(seconds: float, prober: HTTPProber, target: ProbeTarget) -> asyncio.Task[object]:
     probe: asyncio.Task[object] = asyncio.create_task(prober.probe(target))
     await asyncio.sleep(seconds)
     assert not probe.done()
@@ -27,7 +27,7 @@ async def cancelled_after(seconds: float, prober: HttpProber, target: ProbeTarge
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Half: "])
 async def test_a_probe_that_is_cancelled_while_it_waits_has_no_outcome_and_leaves_no_socket(
-    answer: bytes, peer: StartPeer, prober: HttpProber
+    answer: bytes, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(sending(answer))
     target = engine.target()
@@ -39,7 +39,7 @@ async def test_a_probe_that_is_cancelled_while_it_waits_has_no_outcome_and_leave
 
 
 async def test_a_probe_that_is_cancelled_on_its_kept_connection_gives_that_up(
-    peer: StartPeer, prober: HttpProber
+    peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(first_then(once_then(OK, after=0.1), answering(OK)))
     target = engine.target()
@@ -53,7 +53,7 @@ async def test_a_probe_that_is_cancelled_on_its_kept_connection_gives_that_up(
 
 
 async def test_a_probe_that_is_cancelled_at_its_second_chance_gives_both_connections_up(
-    peer: StartPeer, prober: HttpProber
+    peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(first_then(once_then(None), sending(b"")))
     target = engine.target(timeout=0.2)
@@ -67,7 +67,7 @@ async def test_a_probe_that_is_cancelled_at_its_second_chance_gives_both_connect
 async def test_a_probe_that_is_cancelled_while_it_connects_or_resolves_leaves_no_socket(
     without_syn_ack: str, peer: StartPeer
 ) -> None:
-    async with HttpProber(resolver=NeverAnswering()) as prober:
+    async with HTTPProber(resolver=NeverAnswering()) as prober:
         engine = await peer(answering(OK))
         assert await prober.probe(engine.target()) == HEALTHY
         before = open_descriptors()
@@ -81,7 +81,7 @@ async def test_a_probe_that_is_cancelled_while_it_connects_or_resolves_leaves_no
 async def test_a_probe_that_is_cancelled_while_it_waits_for_a_descriptor_takes_none(peer: StartPeer) -> None:
     silent = await peer(sending(b""))
     engine = await peer(answering(OK))
-    async with HttpProber(descriptor_budget=1) as prober:
+    async with HTTPProber(descriptor_budget=1) as prober:
         hanging = asyncio.create_task(cancelled_after(0.06, prober, silent.target()))
         await asyncio.sleep(0)
         assert (await cancelled_after(0.02, prober, engine.target())).cancelled()
@@ -91,7 +91,7 @@ async def test_a_probe_that_is_cancelled_while_it_waits_for_a_descriptor_takes_n
     assert engine.connections == 1
 
 
-async def test_cancelling_at_any_moment_leaves_a_prober_that_works(peer: StartPeer, prober: HttpProber) -> None:
+async def test_cancelling_at_any_moment_leaves_a_prober_that_works(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(OK))
     target = engine.target()
 
@@ -107,25 +107,25 @@ async def test_cancelling_at_any_moment_leaves_a_prober_that_works(peer: StartPe
     assert engine.open == 1
 
 
-async def idle(prober: HttpProber, engine: Peer) -> None:
+async def idle(prober: HTTPProber, engine: Peer) -> None:
     assert await probes(prober, engine.target(), 2) == [HEALTHY] * 2
 
 
-async def draining(prober: HttpProber, engine: Peer) -> None:
+async def draining(prober: HTTPProber, engine: Peer) -> None:
     engine.script = sending(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhang")
     assert await prober.probe(engine.target()) == HEALTHY
 
 
 @pytest.mark.parametrize("state", [idle, draining])
 async def test_a_closed_prober_has_no_socket_and_no_task(
-    state: Callable[[HttpProber, Peer], asyncio.Future[None]], peer: StartPeer
+    state: Callable[[HTTPProber, Peer], asyncio.Future[None]], peer: StartPeer
 ) -> None:
     engine = await peer(answering(OK))
     await asyncio.sleep(0)
     tasks = asyncio.all_tasks()
     before = open_descriptors()
 
-    prober = HttpProber()
+    prober = HTTPProber()
     await state(prober, engine)
     assert engine.open == 1
     await prober.aclose()
@@ -137,7 +137,7 @@ async def test_a_closed_prober_has_no_socket_and_no_task(
 
 async def test_a_prober_can_be_closed_twice(peer: StartPeer) -> None:
     engine = await peer(answering(OK))
-    prober = HttpProber()
+    prober = HTTPProber()
     await prober.probe(engine.target())
 
     await prober.aclose()
@@ -149,7 +149,7 @@ async def test_a_prober_that_is_closed_under_its_probes_ends_them_and_blames_no_
     without_syn_ack: str, peer: StartPeer
 ) -> None:
     silent = await peer(sending(b""))
-    prober = HttpProber(resolver=NeverAnswering())
+    prober = HTTPProber(resolver=NeverAnswering())
     kept = (await peer(once_then(None))).target()
     assert await prober.probe(kept) == HEALTHY
     targets = [kept, silent.target(), target_at(without_syn_ack), target_at("http://game-7.example")]

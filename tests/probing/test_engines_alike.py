@@ -8,7 +8,7 @@ from tests.probing.peers import OK, Connection, Script, answering, response
 from tests.probing.probes import assert_failed, probes
 
 from healthprobe.domain.outcome import HEALTHY
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 
 def in_pieces(*pieces: bytes) -> Script:
@@ -21,12 +21,12 @@ def in_pieces(*pieces: bytes) -> Script:
     return script
 
 
-async def known_by_heart(answer: Script, peer: StartPeer, prober: HttpProber) -> None:
+async def known_by_heart(answer: Script, peer: StartPeer, prober: HTTPProber) -> None:
     """An engine answers so for a while before the other one is asked."""
     assert await probes(prober, (await peer(answer)).target(), 3) == [HEALTHY] * 3
 
 
-async def test_engines_that_answer_alike_are_all_healthy(peer: StartPeer, prober: HttpProber) -> None:
+async def test_engines_that_answer_alike_are_all_healthy(peer: StartPeer, prober: HTTPProber) -> None:
     for _ in range(3):
         engine = await peer(answering(OK))
         assert await probes(prober, engine.target(), 3) == [HEALTHY] * 3
@@ -48,7 +48,7 @@ async def test_engines_that_answer_alike_are_all_healthy(peer: StartPeer, prober
     ],
 )
 async def test_an_engine_that_answers_almost_alike_is_judged_by_what_it_said(
-    pieces: tuple[bytes, ...], words: str, status: int, peer: StartPeer, prober: HttpProber
+    pieces: tuple[bytes, ...], words: str, status: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     await known_by_heart(answering(OK), peer, prober)
     engine = await peer(in_pieces(*pieces))
@@ -59,7 +59,7 @@ async def test_an_engine_that_answers_almost_alike_is_judged_by_what_it_said(
 
 @pytest.mark.parametrize("cut", [-2, -6, 20])
 async def test_the_last_piece_of_a_healthy_answer_is_no_answer_by_itself(
-    cut: int, peer: StartPeer, prober: HttpProber
+    cut: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     await known_by_heart(in_pieces(OK[:cut], OK[cut:]), peer, prober)
     engine = await peer(in_pieces(OK[cut:]))
@@ -69,7 +69,7 @@ async def test_the_last_piece_of_a_healthy_answer_is_no_answer_by_itself(
 
 @pytest.mark.parametrize("answer", [OK + OK, OK + b"x", response(200, "Connection: close"), response(body=None)])
 async def test_a_healthy_answer_that_ends_its_connection_ends_every_connection(
-    answer: bytes, peer: StartPeer, prober: HttpProber
+    answer: bytes, peer: StartPeer, prober: HTTPProber
 ) -> None:
     await known_by_heart(answering(OK), peer, prober)
 

@@ -19,8 +19,8 @@ from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.domain.probe_parsing import settings_of
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.http import HttpProber
-from healthprobe.probing.prober import KindProber
+from healthprobe.probing.http import HTTPProber
+from healthprobe.probing.prober import ProberByKind
 
 STATUS = health_pb2.HealthCheckResponse
 
@@ -54,8 +54,8 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture
-async def prober(peer: StartPeer) -> AsyncIterator[KindProber]:  # it is closed before its peers are
-    prober = KindProber(HttpProber())
+async def prober(peer: StartPeer) -> AsyncIterator[ProberByKind]:  # it is closed before its peers are
+    prober = ProberByKind(HTTPProber())
     yield prober
     await prober.aclose()
     assert prober.open_connections == 0
@@ -66,7 +66,7 @@ def asked(port: int, timeout: float = PATIENT, *, scheme: str = "http", **settin
     return ProbeTarget("game-7", endpoint, timeout, settings_of({"kind": "grpc", **settings}))
 
 
-async def test_serving_is_healthy_and_its_channel_is_kept(engine: Engine, prober: KindProber) -> None:
+async def test_serving_is_healthy_and_its_channel_is_kept(engine: Engine, prober: ProberByKind) -> None:
     target = asked(engine.port)
     for _ in range(3):
         assert await prober.probe(target) == HEALTHY
@@ -74,7 +74,7 @@ async def test_serving_is_healthy_and_its_channel_is_kept(engine: Engine, prober
     prober.forget(target)
 
 
-async def test_what_else_it_says_is_a_failure_in_plain_words(engine: Engine, prober: KindProber) -> None:
+async def test_what_else_it_says_is_a_failure_in_plain_words(engine: Engine, prober: ProberByKind) -> None:
     engine.tells(STATUS.NOT_SERVING)
     assert_failed(await prober.probe(asked(engine.port)), "grpc: not serving")
     assert_failed(
@@ -84,7 +84,7 @@ async def test_what_else_it_says_is_a_failure_in_plain_words(engine: Engine, pro
     assert await prober.probe(asked(engine.port, service="chess.Engine")) == HEALTHY
 
 
-async def test_an_engine_that_is_back_is_asked_anew(engine: Engine, prober: KindProber) -> None:
+async def test_an_engine_that_is_back_is_asked_anew(engine: Engine, prober: ProberByKind) -> None:
     target = asked(engine.port)
     engine.tells(STATUS.NOT_SERVING)
     assert_failed(await prober.probe(target), "grpc: not serving")
@@ -93,13 +93,13 @@ async def test_an_engine_that_is_back_is_asked_anew(engine: Engine, prober: Kind
     assert await prober.probe(target) == HEALTHY
 
 
-async def test_an_engine_without_the_service_is_told_as_that(prober: KindProber) -> None:
+async def test_an_engine_without_the_service_is_told_as_that(prober: ProberByKind) -> None:
     engine = Engine(healthy=False)
     assert_failed(await prober.probe(asked(engine.port)), "grpc: the engine has no grpc.health.v1 service")
     engine.stop()
 
 
-async def test_nobody_there_and_nobody_who_speaks_it(peer: StartPeer, prober: KindProber) -> None:
+async def test_nobody_there_and_nobody_who_speaks_it(peer: StartPeer, prober: ProberByKind) -> None:
     assert_failed(await prober.probe(asked(1)), "connection refused")
 
     async def hangs(connection: Any) -> None:
@@ -113,12 +113,14 @@ async def test_nobody_there_and_nobody_who_speaks_it(peer: StartPeer, prober: Ki
 
 
 async def test_networks_hold_for_this_kind_too(engine: Engine) -> None:
-    prober = KindProber(HttpProber(networks=Networks.of(deny=["127.0.0.0/8"])))
+    prober = ProberByKind(HTTPProber(networks=Networks.of(deny=["127.0.0.0/8"])))
     assert_failed(await prober.probe(asked(engine.port)), "is not to be probed")
     await prober.aclose()
 
 
-async def test_over_tls_the_certificate_is_held_to_whom_the_settings_trust(prober: KindProber, tmp_path: Path) -> None:
+async def test_over_tls_the_certificate_is_checked_with_the_authorities_of_the_settings(
+    prober: ProberByKind, tmp_path: Path
+) -> None:
     authority = trustme.CA()
     issued = authority.issue_cert("chess.example")
     credentials = grpc.ssl_server_credentials(

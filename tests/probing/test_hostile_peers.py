@@ -18,8 +18,8 @@ from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import Failed
 from healthprobe.domain.probe_parsing import settings_of
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.http import HttpProber
-from healthprobe.probing.prober import KindProber
+from healthprobe.probing.http import HTTPProber
+from healthprobe.probing.prober import ProberByKind
 
 TIMEOUT = 0.25
 
@@ -36,8 +36,8 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-async def prober(peer: StartPeer) -> AsyncIterator[KindProber]:  # it is closed before its peers are
-    prober = KindProber(HttpProber(identity_header="X-Game-ID"))
+async def prober(peer: StartPeer) -> AsyncIterator[ProberByKind]:  # it is closed before its peers are
+    prober = ProberByKind(HTTPProber(identity_header="X-Game-ID"))
     yield prober
     await prober.aclose()
     assert prober.open_connections == 0
@@ -82,7 +82,9 @@ async def answers_and_dies(connection: Connection) -> None:
     [resets, closes, hangs, talks_nonsense, floods, drips, answers_and_dies],
     ids=lambda script: script.__name__,
 )
-async def test_a_hostile_peer_is_a_failure_in_time(peer: StartPeer, prober: KindProber, kind: str, script: Any) -> None:
+async def test_a_hostile_peer_is_a_failure_in_time(
+    peer: StartPeer, prober: ProberByKind, kind: str, script: Any
+) -> None:
     engine = await peer(script)
     target = ProbeTarget("game-7", parse_endpoint(engine.url()), TIMEOUT, settings_of(KINDS[kind]))
     for _ in range(2):
@@ -105,7 +107,7 @@ async def is_left_alone(engine: Peer) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_hundred_that_hang_are_all_told_of_in_time_and_nothing_is_left_of_them(
-    peer: StartPeer, prober: KindProber, kind: str
+    peer: StartPeer, prober: ProberByKind, kind: str
 ) -> None:
     engine = await peer(hangs)
     warm = ProbeTarget("warm", parse_endpoint("http://127.0.0.1:1"), TIMEOUT, settings_of(KINDS[kind]))
@@ -128,7 +130,7 @@ async def test_a_hundred_that_hang_are_all_told_of_in_time_and_nothing_is_left_o
 
 
 async def test_a_prober_without_the_extra_says_what_to_install(
-    prober: KindProber, monkeypatch: pytest.MonkeyPatch
+    prober: ProberByKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "healthprobe.probing.grpc", None)
     target = ProbeTarget("game-7", parse_endpoint("http://127.0.0.1:1"), TIMEOUT, settings_of({"kind": "grpc"}))

@@ -18,7 +18,7 @@ from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probe
 from tests.probing.resolvers import Told
 
 from healthprobe.domain.outcome import HEALTHY, Failed
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.trace import Step, Trace
 
 LONG_AGO = datetime(2001, 9, 9, tzinfo=UTC)
@@ -82,11 +82,11 @@ async def tls_engine() -> AsyncIterator[StartTls]:
 
 
 @pytest.fixture
-async def prober(authority: trustme.CA, tls_engine: StartTls, peer: StartPeer) -> AsyncIterator[HttpProber]:
+async def prober(authority: trustme.CA, tls_engine: StartTls, peer: StartPeer) -> AsyncIterator[HTTPProber]:
     """A prober that trusts `authority`."""
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
-    async with HttpProber(tls=trust) as prober:
+    async with HTTPProber(tls=trust) as prober:
         yield prober
 
 
@@ -101,7 +101,7 @@ def serving(certificate: trustme.LeafCert | trustme.CA) -> ssl.SSLContext:
 
 
 async def test_a_trusted_engine_is_judged_as_over_http_and_its_connection_is_kept(
-    authority: trustme.CA, tls_engine: StartTls, prober: HttpProber
+    authority: trustme.CA, tls_engine: StartTls, prober: HTTPProber
 ) -> None:
     certificate = authority.issue_cert("127.0.0.1")
     engine = await tls_engine(certificate)
@@ -119,14 +119,14 @@ async def test_a_certificate_may_be_made_out_to_a_name(authority: trustme.CA, tl
     engine = await tls_engine(authority.issue_cert(*names))
     resolver = Told(dict.fromkeys([*names, "game-8.example"], ("127.0.0.1",)))
 
-    async with HttpProber(tls=trust, resolver=resolver) as prober:
+    async with HTTPProber(tls=trust, resolver=resolver) as prober:
         for host in ("game-7.example", "münchen.example"):
             assert await prober.probe(target_at(engine.url(host))) == HEALTHY
         assert_failed(await prober.probe(target_at(engine.url("game-8.example"))), "certificate.*game-8.example")
 
 
 async def test_a_certificate_that_cannot_be_trusted_is_a_failure_that_says_why(
-    authority: trustme.CA, tls_engine: StartTls, prober: HttpProber
+    authority: trustme.CA, tls_engine: StartTls, prober: HTTPProber
 ) -> None:
     stranger = trustme.CA()
     refused = {
@@ -150,12 +150,12 @@ async def test_a_certificate_that_cannot_be_trusted_is_a_failure_that_says_why(
 async def test_by_default_only_the_systems_roots_are_trusted(authority: trustme.CA, tls_engine: StartTls) -> None:
     engine = await tls_engine(authority.issue_cert("127.0.0.1"))
 
-    async with HttpProber() as prober:
+    async with HTTPProber() as prober:
         assert_failed(await prober.probe(target_at(engine.url())), "certificate")
     assert not engine.requests
 
 
-async def test_https_to_a_port_that_speaks_plain_http_says_so(peer: StartPeer, prober: HttpProber) -> None:
+async def test_https_to_a_port_that_speaks_plain_http_says_so(peer: StartPeer, prober: HTTPProber) -> None:
     async def greeting(connection: Connection) -> None:
         await connection.send(response(400))
         await connection.silence()
@@ -167,14 +167,14 @@ async def test_https_to_a_port_that_speaks_plain_http_says_so(peer: StartPeer, p
 
 
 async def test_http_to_a_port_that_speaks_tls_is_a_failure_with_a_plain_cause(
-    authority: trustme.CA, tls_engine: StartTls, prober: HttpProber
+    authority: trustme.CA, tls_engine: StartTls, prober: HTTPProber
 ) -> None:
     engine = await tls_engine(authority.issue_cert("127.0.0.1"))
 
     assert_failed(await prober.probe(target_at(engine.url(scheme="http"))), "TLS|connection (closed|reset)")
 
 
-async def test_a_handshake_that_hangs_fails_at_the_timeout(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_handshake_that_hangs_fails_at_the_timeout(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.silence()
 
@@ -188,7 +188,7 @@ async def test_a_handshake_that_hangs_fails_at_the_timeout(peer: StartPeer, prob
 
 @pytest.mark.parametrize("end", ["close", "reset"])
 async def test_a_handshake_that_is_cut_off_is_a_failure_with_a_plain_cause(
-    end: str, peer: StartPeer, prober: HttpProber
+    end: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     async def script(connection: Connection) -> None:
         await connection.anything()
@@ -202,7 +202,7 @@ async def test_a_handshake_that_is_cut_off_is_a_failure_with_a_plain_cause(
     )
 
 
-async def test_credentials_go_over_tls_as_well(authority: trustme.CA, tls_engine: StartTls, prober: HttpProber) -> None:
+async def test_credentials_go_over_tls_as_well(authority: trustme.CA, tls_engine: StartTls, prober: HTTPProber) -> None:
     engine = await tls_engine(authority.issue_cert("127.0.0.1"))
 
     assert await prober.probe(target_at(engine.url("user:secret@127.0.0.1"))) == HEALTHY
@@ -210,7 +210,7 @@ async def test_credentials_go_over_tls_as_well(authority: trustme.CA, tls_engine
 
 
 async def test_a_redirect_never_leads_from_https_to_http(
-    authority: trustme.CA, tls_engine: StartTls, peer: StartPeer, prober: HttpProber
+    authority: trustme.CA, tls_engine: StartTls, peer: StartPeer, prober: HTTPProber
 ) -> None:
     plain = await peer(answering(OK))
     engine = await tls_engine(authority.issue_cert("127.0.0.1"), response(301, f"Location: {plain.url()}/healthz"))
@@ -236,7 +236,7 @@ async def test_a_trace_tells_the_version_and_the_certificate_of_an_engine_that_i
 
 
 async def test_a_trace_comes_to_the_verdict_of_a_probe_where_tls_fails(
-    authority: trustme.CA, tls_engine: StartTls, peer: StartPeer, prober: HttpProber
+    authority: trustme.CA, tls_engine: StartTls, peer: StartPeer, prober: HTTPProber
 ) -> None:
     async def resetting(connection: Connection) -> None:
         await connection.anything()

@@ -15,14 +15,14 @@ from healthprobe.app.compose import canary_targets
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 ANSWERED_BY_9 = Failed(200, "answered by game-9")
 
 
 @pytest.fixture
-async def suspicious(peer: StartPeer) -> AsyncIterator[HttpProber]:  # peers must outlive it
-    async with HttpProber(identity_header="X-Game-ID") as prober:
+async def suspicious(peer: StartPeer) -> AsyncIterator[HTTPProber]:  # peers must outlive it
+    async with HTTPProber(identity_header="X-Game-ID") as prober:
         yield prober
 
 
@@ -42,7 +42,7 @@ async def engine_that_answers(peer: StartPeer, *answers: bytes) -> Peer:
     return engine
 
 
-async def test_an_answer_of_another_game_is_a_failure_that_names_it(peer: StartPeer, suspicious: HttpProber) -> None:
+async def test_an_answer_of_another_game_is_a_failure_that_names_it(peer: StartPeer, suspicious: HTTPProber) -> None:
     engine = await engine_that_answers(peer, response(200, "X-Game-ID: game-9"))
     outcome = await suspicious.probe(asked(engine))
     assert outcome == ANSWERED_BY_9
@@ -64,7 +64,7 @@ async def test_an_answer_of_another_game_is_a_failure_that_names_it(peer: StartP
     ],
 )
 async def test_its_own_name_in_whatever_spelling_or_none_is_as_ever(
-    peer: StartPeer, suspicious: HttpProber, headers: tuple[str, ...]
+    peer: StartPeer, suspicious: HTTPProber, headers: tuple[str, ...]
 ) -> None:
     engine = await engine_that_answers(peer, response(200, *headers))
     target = asked(engine)
@@ -75,14 +75,14 @@ async def test_its_own_name_in_whatever_spelling_or_none_is_as_ever(
 
 @pytest.mark.parametrize("headers", [("X-Game-ID: game-7", "X-Game-ID: game-9"), ("x-game-id:game-9",)])
 async def test_any_value_that_is_another_s_counts(
-    peer: StartPeer, suspicious: HttpProber, headers: tuple[str, ...]
+    peer: StartPeer, suspicious: HTTPProber, headers: tuple[str, ...]
 ) -> None:
     engine = await engine_that_answers(peer, response(200, *headers))
     assert await suspicious.probe(asked(engine)) == ANSWERED_BY_9
 
 
 async def test_a_body_or_an_interim_answer_that_looks_like_the_header_is_none(
-    peer: StartPeer, suspicious: HttpProber
+    peer: StartPeer, suspicious: HTTPProber
 ) -> None:
     interim = b"HTTP/1.1 103 Early Hints\r\nX-Game-ID: game-9\r\n\r\n"
     engine = await engine_that_answers(peer, interim + response(200, body=b"\r\nX-Game-ID: game-9\r\n\r\n"))
@@ -90,7 +90,7 @@ async def test_a_body_or_an_interim_answer_that_looks_like_the_header_is_none(
 
 
 async def test_a_neighbour_that_fails_or_redirects_is_named_all_the_same(
-    peer: StartPeer, suspicious: HttpProber
+    peer: StartPeer, suspicious: HTTPProber
 ) -> None:
     for status in (503, 302):
         engine = await engine_that_answers(peer, response(status, "X-Game-ID: game-9", "Location: /"))
@@ -98,7 +98,7 @@ async def test_a_neighbour_that_fails_or_redirects_is_named_all_the_same(
 
 
 async def test_a_game_that_moves_away_under_a_kept_connection_is_noticed(
-    peer: StartPeer, suspicious: HttpProber
+    peer: StartPeer, suspicious: HTTPProber
 ) -> None:
     ours, theirs = response(200, "X-Game-ID: game-7"), response(200, "X-Game-ID: game-9")
     engine = await engine_that_answers(peer, ours, ours, ours, theirs)
@@ -108,7 +108,7 @@ async def test_a_game_that_moves_away_under_a_kept_connection_is_noticed(
 
 
 async def test_a_hundred_games_behind_one_port_are_told_apart_though_they_answer_alike(
-    peer: StartPeer, suspicious: HttpProber
+    peer: StartPeer, suspicious: HTTPProber
 ) -> None:
     """The remembered answer has a blank where each names itself: it must never pass another's name."""
 
@@ -129,7 +129,7 @@ async def test_a_hundred_games_behind_one_port_are_told_apart_though_they_answer
 
 @pytest.mark.parametrize("spelling", [lambda name: name.encode(), lambda name: quote(name).encode()])
 async def test_a_game_whose_name_is_no_ascii_may_spell_it_in_utf_8_or_percent_encoded(
-    peer: StartPeer, suspicious: HttpProber, spelling: object
+    peer: StartPeer, suspicious: HTTPProber, spelling: object
 ) -> None:
     assert callable(spelling)
     value = spelling("schach-♞")
@@ -140,21 +140,21 @@ async def test_a_game_whose_name_is_no_ascii_may_spell_it_in_utf_8_or_percent_en
         assert await suspicious.probe(target) == HEALTHY
 
 
-async def test_a_name_that_is_too_long_or_no_text_is_told_cleanly(peer: StartPeer, suspicious: HttpProber) -> None:
+async def test_a_name_that_is_too_long_or_no_text_is_told_cleanly(peer: StartPeer, suspicious: HTTPProber) -> None:
     engine = await engine_that_answers(peer, response(200, "X-Game-ID: " + "x" * 5000))
     outcome = await suspicious.probe(asked(engine))
     assert isinstance(outcome, Failed)
     assert outcome.last_error == "answered by " + "x" * 200
 
 
-async def test_a_canary_may_be_whoever_it_is(peer: StartPeer, suspicious: HttpProber) -> None:
+async def test_a_canary_may_be_whoever_it_is(peer: StartPeer, suspicious: HTTPProber) -> None:
     engine = await engine_that_answers(peer, response(200, "X-Game-ID: game-9"))
     (canary,) = canary_targets([engine.url()], 5.0)
     for _ in range(2):
         assert await suspicious.probe(canary) == HEALTHY
 
 
-async def test_a_value_of_blanks_without_end_costs_no_time(peer: StartPeer, suspicious: HttpProber) -> None:
+async def test_a_value_of_blanks_without_end_costs_no_time(peer: StartPeer, suspicious: HTTPProber) -> None:
     blanks = " " * 60_000
     engine = await engine_that_answers(peer, response(200, f"X-Game-ID:{blanks}game-7{blanks[:3000]}"))
     began = time.process_time()

@@ -11,19 +11,19 @@ from tests.probing.peers import OK, Connection, answering, first_then, response,
 from tests.probing.probes import IMPATIENT, assert_failed, open_descriptors, probes
 
 from healthprobe.domain.outcome import HEALTHY, Failed
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 BUSY = response(503, "Connection: keep-alive")
 ON_ITS_WAY = 0.03
 
 
 @pytest.fixture
-async def fresh_prober(peer: StartPeer) -> AsyncIterator[HttpProber]:
-    async with HttpProber(keep_connections=False) as prober:
+async def fresh_prober(peer: StartPeer) -> AsyncIterator[HTTPProber]:
+    async with HTTPProber(keep_connections=False) as prober:
         yield prober
 
 
-async def test_one_connection_carries_all_probes_of_a_target(peer: StartPeer, prober: HttpProber) -> None:
+async def test_one_connection_carries_all_probes_of_a_target(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(OK))
 
     assert await probes(prober, engine.target(), 50) == [HEALTHY] * 50
@@ -31,7 +31,7 @@ async def test_one_connection_carries_all_probes_of_a_target(peer: StartPeer, pr
 
 
 async def test_two_targets_never_share_a_connection_even_at_the_same_address(
-    peer: StartPeer, prober: HttpProber
+    peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(OK))
     before_the_record_changed, after = engine.target(), engine.target()
@@ -41,7 +41,7 @@ async def test_two_targets_never_share_a_connection_even_at_the_same_address(
     assert engine.connections == 2
 
 
-async def test_a_target_that_is_forgotten_holds_no_connection(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_target_that_is_forgotten_holds_no_connection(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(OK))
     forgotten, kept = engine.target(), engine.target()
     await prober.probe(forgotten)
@@ -56,7 +56,7 @@ async def test_a_target_that_is_forgotten_holds_no_connection(peer: StartPeer, p
 
 
 async def test_a_target_that_is_forgotten_under_its_probe_holds_no_connection_either(
-    peer: StartPeer, prober: HttpProber
+    peer: StartPeer, prober: HTTPProber
 ) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
@@ -77,7 +77,7 @@ async def test_a_target_that_is_forgotten_under_its_probe_holds_no_connection_ei
 
 @pytest.mark.parametrize("end", ["close", "reset"])
 async def test_a_connection_that_the_engine_ended_between_probes_costs_one_more_and_no_failure(
-    end: str, peer: StartPeer, prober: HttpProber
+    end: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
@@ -98,7 +98,7 @@ async def test_a_connection_that_the_engine_ended_between_probes_costs_one_more_
     ("bad", "status"), [(BUSY, 503), (response(204, body=None), 204), (b"garbage\r\n\r\n", 0), (b"", 0)]
 )
 async def test_after_any_failure_the_next_probe_comes_on_a_fresh_connection(
-    bad: bytes, status: int, peer: StartPeer, prober: HttpProber
+    bad: bytes, status: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(sending(bad))
     target = engine.target(IMPATIENT)
@@ -110,7 +110,7 @@ async def test_after_any_failure_the_next_probe_comes_on_a_fresh_connection(
     assert engine.connections == 2
 
 
-async def test_a_failure_on_a_kept_connection_ends_it(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_failure_on_a_kept_connection_ends_it(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(OK, OK, BUSY))
 
     outcomes = await probes(prober, engine.target(), 6)
@@ -121,7 +121,7 @@ async def test_a_failure_on_a_kept_connection_ends_it(peer: StartPeer, prober: H
 @pytest.mark.parametrize("gap", [None, 0.0, 0.01])
 @pytest.mark.parametrize("forged", [OK, b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Hidden: ", b"x"])
 async def test_what_comes_unasked_after_an_answer_is_never_the_answer_to_the_next_probe(
-    forged: bytes, gap: float | None, peer: StartPeer, prober: HttpProber
+    forged: bytes, gap: float | None, peer: StartPeer, prober: HTTPProber
 ) -> None:
     all_sent = asyncio.Event()
 
@@ -145,7 +145,7 @@ async def test_what_comes_unasked_after_an_answer_is_never_the_answer_to_the_nex
 
 
 async def test_an_answer_that_comes_too_late_is_never_the_answer_to_the_next_probe(
-    peer: StartPeer, prober: HttpProber
+    peer: StartPeer, prober: HTTPProber
 ) -> None:
     async def late(connection: Connection) -> None:
         await connection.request()
@@ -164,7 +164,7 @@ async def test_an_answer_that_comes_too_late_is_never_the_answer_to_the_next_pro
         await asyncio.sleep(0.05)
 
 
-async def test_an_engine_that_closes_idle_connections_costs_no_descriptor(peer: StartPeer, prober: HttpProber) -> None:
+async def test_an_engine_that_closes_idle_connections_costs_no_descriptor(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(OK)
@@ -181,7 +181,7 @@ async def test_an_engine_that_closes_idle_connections_costs_no_descriptor(peer: 
 
 
 async def test_without_keeping_each_probe_opens_a_connection_and_leaves_none(
-    peer: StartPeer, fresh_prober: HttpProber
+    peer: StartPeer, fresh_prober: HTTPProber
 ) -> None:
     engine = await peer(answering(OK))
     target = engine.target()

@@ -15,7 +15,7 @@ from tests.probing.peers import OK, Connection, Peer, Script, answering, respons
 from tests.probing.probes import assert_failed, probes
 
 from healthprobe.domain.outcome import HEALTHY, Failed, Healthy, ProbeOutcome
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -97,7 +97,7 @@ def padded_head(size: int) -> bytes:
 
 @pytest.mark.parametrize(("answer", "words"), MALFORMED.values(), ids=MALFORMED.keys())
 async def test_what_is_no_http_response_is_a_failure_that_says_what_came_instead(
-    answer: bytes, words: str, peer: StartPeer, prober: HttpProber
+    answer: bytes, words: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(sending(answer))
 
@@ -114,7 +114,7 @@ async def test_what_is_no_http_response_is_a_failure_that_says_what_came_instead
     ],
 )
 async def test_what_an_engine_says_before_it_was_asked_is_judged_and_ends_its_connection(
-    greeting: bytes, words: str, status: int, peer: StartPeer, prober: HttpProber
+    greeting: bytes, words: str, status: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     async def script(connection: Connection) -> None:
         await connection.send(greeting)
@@ -128,7 +128,7 @@ async def test_what_an_engine_says_before_it_was_asked_is_judged_and_ends_its_co
 
 
 async def test_a_head_just_below_64_kib_is_read_and_a_longer_one_is_a_failure(
-    peer: StartPeer, prober: HttpProber
+    peer: StartPeer, prober: HTTPProber
 ) -> None:
     fitting = await peer(answering(padded_head(HEAD_LIMIT - 1), padded_head(HEAD_LIMIT)))
     longer = await peer(answering(padded_head(HEAD_LIMIT + 1)))
@@ -143,7 +143,7 @@ async def test_a_head_just_below_64_kib_is_read_and_a_longer_one_is_a_failure(
     ids=["garbage", "header", "reason", "status"],
 )
 async def test_five_megabytes_of_a_head_are_a_failure_with_a_short_cause_and_little_memory(
-    opening: bytes, peer: StartPeer, prober: HttpProber
+    opening: bytes, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(opening + b"x" * 5 * MIB))
     target = engine.target()
@@ -160,14 +160,14 @@ async def test_five_megabytes_of_a_head_are_a_failure_with_a_short_cause_and_lit
     assert most < MIB, "the peer's own sending is in it as well"
 
 
-async def test_one_header_of_almost_ten_megabytes_is_a_failure(peer: StartPeer, prober: HttpProber) -> None:
+async def test_one_header_of_almost_ten_megabytes_is_a_failure(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(response(200, "X-Large: " + "x" * int(9.9 * MIB))))
 
     assert_failed(await prober.probe(engine.target()), "response head larger than 64 KiB")
 
 
 @pytest.mark.parametrize("unit", [b"X-More: yes\r\n", b"x"])
-async def test_a_head_without_end_is_cut_off_at_64_kib(unit: bytes, peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_head_without_end_is_cut_off_at_64_kib(unit: bytes, peer: StartPeer, prober: HTTPProber) -> None:
     sent = 0
 
     async def script(connection: Connection) -> None:
@@ -198,7 +198,7 @@ async def test_any_bytes_are_healthy_or_a_failure_and_the_verdict_does_not_depen
     head: bytes, cuts: list[int]
 ) -> None:
     async with Peer(cut_differently_each_time(head, cuts)) as engine:
-        prober = HttpProber()
+        prober = HTTPProber()
         outcomes = await probes(prober, engine.target(), 3)
         await prober.aclose()
 

@@ -15,7 +15,7 @@ from tests.probing.resolvers import NeverAnswering
 
 from healthprobe.domain.outcome import HEALTHY, ProbeOutcome
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 ENGINES = 2_000
 LANES = 64
@@ -35,12 +35,12 @@ def enough_descriptors() -> Iterator[None]:
 
 
 @pytest.fixture
-async def prober(peer: StartPeer) -> AsyncIterator[HttpProber]:
-    async with HttpProber(resolver=NeverAnswering(), descriptor_budget=ENGINES + HANGING) as prober:
+async def prober(peer: StartPeer) -> AsyncIterator[HTTPProber]:
+    async with HTTPProber(resolver=NeverAnswering(), descriptor_budget=ENGINES + HANGING) as prober:
         yield prober
 
 
-async def in_lanes(prober: HttpProber, targets: Iterable[ProbeTarget]) -> list[ProbeOutcome]:
+async def in_lanes(prober: HTTPProber, targets: Iterable[ProbeTarget]) -> list[ProbeOutcome]:
     """Probe all targets by lanes, as the worker does: each takes the next one that nobody has taken."""
     following = iter(targets)
     outcomes: list[ProbeOutcome] = []
@@ -54,7 +54,7 @@ async def in_lanes(prober: HttpProber, targets: Iterable[ProbeTarget]) -> list[P
 
 
 async def test_two_thousand_engines_are_probed_by_lanes_each_on_its_own_kept_connection(
-    peer: StartPeer, prober: HttpProber
+    peer: StartPeer, prober: HTTPProber
 ) -> None:
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 3 * ENGINES:
         pytest.skip("this machine's hard limit of descriptors is too low for as many sockets")
@@ -72,7 +72,7 @@ async def test_two_thousand_engines_are_probed_by_lanes_each_on_its_own_kept_con
 
 @pytest.mark.parametrize("trouble", ["engines that hang", "names that do not resolve"])
 async def test_five_hundred_dead_engines_delay_no_healthy_one_and_end_on_time(
-    trouble: str, peer: StartPeer, prober: HttpProber
+    trouble: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(OK))
     silent = await peer(sending(b""))

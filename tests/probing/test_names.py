@@ -17,7 +17,7 @@ from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probe
 from tests.probing.resolvers import Told
 
 from healthprobe.domain.outcome import HEALTHY
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 A_RECORD, ANY_CLASS = 1, 1
 NO_ERROR, SERVER_FAILURE, NO_SUCH_NAME = 0, 2, 3
@@ -88,7 +88,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
 
 
 async def test_a_name_is_resolved_once_for_many_probes_of_many_engines(
-    names: NameServer, peer: StartPeer, prober: HttpProber
+    names: NameServer, peer: StartPeer, prober: HTTPProber
 ) -> None:
     names.addresses["games.example"] = "127.0.0.1"
     engine = await peer(answering(OK))
@@ -99,7 +99,7 @@ async def test_a_name_is_resolved_once_for_many_probes_of_many_engines(
 
 
 async def test_a_name_that_does_not_exist_is_a_failure_and_asked_for_afresh_each_time(
-    names: NameServer, peer: StartPeer, prober: HttpProber
+    names: NameServer, peer: StartPeer, prober: HTTPProber
 ) -> None:
     names.errors["game-7.example"] = NO_SUCH_NAME
     engine = await peer(answering(OK))
@@ -112,7 +112,7 @@ async def test_a_name_that_does_not_exist_is_a_failure_and_asked_for_afresh_each
 
 
 async def test_name_servers_that_fail_leave_the_last_good_answer_in_force(
-    names: NameServer, peer: StartPeer, prober: HttpProber, monkeypatch: pytest.MonkeyPatch
+    names: NameServer, peer: StartPeer, prober: HTTPProber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("healthprobe.probing.resolver._SHORTEST_LIFE", 0.01)
     names.addresses["game-7.example"] = "127.0.0.1"
@@ -131,7 +131,7 @@ async def test_name_servers_that_fail_leave_the_last_good_answer_in_force(
 
 
 async def test_name_servers_that_fall_silent_cost_a_known_name_no_probe_however_short_its_timeout(
-    names: NameServer, peer: StartPeer, prober: HttpProber, monkeypatch: pytest.MonkeyPatch
+    names: NameServer, peer: StartPeer, prober: HTTPProber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("healthprobe.probing.resolver._SHORTEST_LIFE", 0.01)
     names.addresses["game-7.example"] = "127.0.0.1"
@@ -146,14 +146,14 @@ async def test_name_servers_that_fall_silent_cost_a_known_name_no_probe_however_
     assert sum(seconds for _, seconds in outcomes) < 0.2, "the silence is waited for once, not by every probe"
 
 
-async def test_a_name_without_an_address_is_a_failure_that_says_so(names: NameServer, prober: HttpProber) -> None:
+async def test_a_name_without_an_address_is_a_failure_that_says_so(names: NameServer, prober: HTTPProber) -> None:
     names.addresses["game-7.example"] = ""
 
     assert_failed(await prober.probe(target_at("http://game-7.example:8080")), "resolve the name game-7.example")
 
 
 async def test_name_servers_that_do_not_answer_are_waited_for_until_the_timeout_and_no_longer(
-    names: NameServer, prober: HttpProber
+    names: NameServer, prober: HTTPProber
 ) -> None:
     outcome, seconds = await timed(prober, target_at("http://game-7.example:8080", IMPATIENT))
 
@@ -163,7 +163,7 @@ async def test_name_servers_that_do_not_answer_are_waited_for_until_the_timeout_
 
 
 async def test_five_hundred_unresolvable_names_delay_no_name_that_resolves(
-    names: NameServer, peer: StartPeer, prober: HttpProber
+    names: NameServer, peer: StartPeer, prober: HTTPProber
 ) -> None:
     names.addresses["game-7.example"] = "127.0.0.1"
     engine = await peer(answering(OK))
@@ -183,12 +183,12 @@ async def test_five_hundred_unresolvable_names_delay_no_name_that_resolves(
 async def test_an_engine_whose_first_address_is_dead_is_reached_on_its_second(peer: StartPeer) -> None:
     engine = await peer(answering(OK))
     two_addresses = Told({"game-7.example": ("127.83.7.9", "127.0.0.1")})
-    async with HttpProber(resolver=two_addresses) as prober:
+    async with HTTPProber(resolver=two_addresses) as prober:
         assert await prober.probe(target_at(engine.url(host="game-7.example"))) == HEALTHY
 
 
 async def test_localhost_is_known_without_any_name_server(
-    names: NameServer, peer: StartPeer, prober: HttpProber
+    names: NameServer, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(OK))
 
@@ -198,7 +198,7 @@ async def test_localhost_is_known_without_any_name_server(
 
 async def test_a_prober_that_is_closed_while_it_resolves_leaves_no_task(names: NameServer) -> None:
     tasks = asyncio.all_tasks()
-    prober = HttpProber()
+    prober = HTTPProber()
     probe = asyncio.ensure_future(prober.probe(target_at("http://game-7.example:8080")))
     await asyncio.sleep(0.02)
     probe.cancel()

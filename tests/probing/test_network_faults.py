@@ -12,7 +12,7 @@ from tests.probing.peers import OK, Connection, Script, response, sending
 from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probes, target_at, timed
 
 from healthprobe.domain.outcome import HEALTHY
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 HEAD = response(200, "X-Padding: " + "x" * 100)
 
@@ -48,7 +48,7 @@ def never_accepting() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-async def test_a_refused_connection_fails_at_once(refusing: str, prober: HttpProber) -> None:
+async def test_a_refused_connection_fails_at_once(refusing: str, prober: HTTPProber) -> None:
     outcome, seconds = await timed(prober, target_at(refusing))
 
     assert_failed(outcome, "^connection refused$")
@@ -57,7 +57,7 @@ async def test_a_refused_connection_fails_at_once(refusing: str, prober: HttpPro
 
 @pytest.mark.parametrize("moment", ["before the request", "before the head", "in the head"])
 async def test_a_reset_before_the_head_has_ended_is_a_failure_and_is_not_tried_again(
-    moment: str, peer: StartPeer, prober: HttpProber
+    moment: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(at(moment, "reset"))
 
@@ -74,7 +74,7 @@ async def test_a_reset_before_the_head_has_ended_is_a_failure_and_is_not_tried_a
     ],
 )
 async def test_an_end_before_the_head_has_ended_is_a_failure_and_is_not_tried_again(
-    moment: str, words: str, peer: StartPeer, prober: HttpProber
+    moment: str, words: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(at(moment, "close"))
 
@@ -84,7 +84,7 @@ async def test_an_end_before_the_head_has_ended_is_a_failure_and_is_not_tried_ag
 
 @pytest.mark.parametrize("end", ["close", "reset"])
 async def test_what_happens_to_a_connection_after_the_head_has_no_say(
-    end: str, peer: StartPeer, prober: HttpProber
+    end: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(at("after the head", end))
     target = engine.target()
@@ -96,7 +96,7 @@ async def test_what_happens_to_a_connection_after_the_head_has_no_say(
 
 
 async def test_no_probe_outlives_its_timeout_whatever_it_waits_for(
-    without_syn_ack: str, never_accepting: str, peer: StartPeer, prober: HttpProber
+    without_syn_ack: str, never_accepting: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     silent = await peer(sending(b""))
     half_a_head = await peer(sending(HEAD[:30]))
@@ -117,7 +117,7 @@ async def test_no_probe_outlives_its_timeout_whatever_it_waits_for(
     assert not await silent.settled()
 
 
-async def test_a_head_that_drips_in_fails_at_the_timeout(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_head_that_drips_in_fails_at_the_timeout(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.drip((bytes([byte]) for byte in HEAD), pause=0.05)
@@ -131,7 +131,7 @@ async def test_a_head_that_drips_in_fails_at_the_timeout(peer: StartPeer, prober
     assert not await engine.settled()
 
 
-async def test_an_answer_that_comes_just_in_time_is_healthy(peer: StartPeer, prober: HttpProber) -> None:
+async def test_an_answer_that_comes_just_in_time_is_healthy(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         while True:
             await connection.request()
@@ -143,7 +143,7 @@ async def test_an_answer_that_comes_just_in_time_is_healthy(peer: StartPeer, pro
     assert await prober.probe(engine.target(timeout=0.6)) == HEALTHY
 
 
-async def test_an_engine_that_is_back_is_seen_by_the_very_next_probe(peer: StartPeer, prober: HttpProber) -> None:
+async def test_an_engine_that_is_back_is_seen_by_the_very_next_probe(peer: StartPeer, prober: HTTPProber) -> None:
     with socket.socket() as placeholder:
         placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         placeholder.bind(("127.0.0.1", 0))
@@ -156,7 +156,7 @@ async def test_an_engine_that_is_back_is_seen_by_the_very_next_probe(peer: Start
 
 
 @pytest.mark.parametrize("host", ["::1", "127.83.7.1"])
-async def test_an_engine_is_reached_on_any_address_of_its_own(host: str, peer: StartPeer, prober: HttpProber) -> None:
+async def test_an_engine_is_reached_on_any_address_of_its_own(host: str, peer: StartPeer, prober: HTTPProber) -> None:
     if host == "::1" and not has_ipv6():
         pytest.skip("this machine has no IPv6 on loopback")
     engine = await peer(sending(OK), host=host)

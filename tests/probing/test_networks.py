@@ -15,19 +15,19 @@ from tests.probing.resolvers import Told
 
 from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
-Within = Callable[..., "asyncio.Future[HttpProber]"]
+Within = Callable[..., "asyncio.Future[HTTPProber]"]
 
 
 @pytest.fixture
-async def within() -> AsyncIterator[Callable[[Networks], HttpProber]]:
+async def within() -> AsyncIterator[Callable[[Networks], HTTPProber]]:
     """Makes probers that may probe these networks; they know the name `engine` by two addresses."""
     async with AsyncExitStack() as stack:
         names = Told({"engine": ("127.9.9.9", "127.0.0.1"), "metadata": ("169.254.169.254",)})
 
-        def prober(networks: Networks) -> HttpProber:
-            made = HttpProber(networks=networks, resolver=names)
+        def prober(networks: Networks) -> HTTPProber:
+            made = HTTPProber(networks=networks, resolver=names)
             stack.push_async_callback(made.aclose)
             return made
 
@@ -41,7 +41,7 @@ async def answers(connection: Connection) -> None:
 
 
 async def test_a_forbidden_address_is_a_failure_and_nothing_is_sent_there(
-    peer: StartPeer, within: Callable[[Networks], HttpProber]
+    peer: StartPeer, within: Callable[[Networks], HTTPProber]
 ) -> None:
     engine = await peer(answers)
     outcome = await within(Networks.of(deny=["127.0.0.0/8"])).probe(engine.target())
@@ -51,13 +51,13 @@ async def test_a_forbidden_address_is_a_failure_and_nothing_is_sent_there(
     assert engine.connections == 0
 
 
-async def test_a_name_is_judged_by_what_it_leads_to(within: Callable[[Networks], HttpProber]) -> None:
+async def test_a_name_is_judged_by_what_it_leads_to(within: Callable[[Networks], HTTPProber]) -> None:
     outcome = await within(Networks.of(deny=["169.254.0.0/16"])).probe(target_at("http://metadata/latest"))
     assert outcome == Failed(0, "address 169.254.169.254 is not to be probed: --deny-network 169.254.0.0/16")
 
 
 async def test_of_a_name_with_several_addresses_those_that_are_allowed_are_used(
-    peer: StartPeer, within: Callable[[Networks], HttpProber]
+    peer: StartPeer, within: Callable[[Networks], HTTPProber]
 ) -> None:
     engine = await peer(answers)
     elsewhere = await peer(answers, host="127.9.9.9", port=engine.port)
@@ -67,7 +67,7 @@ async def test_of_a_name_with_several_addresses_those_that_are_allowed_are_used(
 
 
 async def test_with_networks_named_no_socket_of_this_machine_is_opened(
-    within: Callable[[Networks], HttpProber], tmp_path: Path
+    within: Callable[[Networks], HTTPProber], tmp_path: Path
 ) -> None:
     target = target_at(f"unix:{tmp_path}/engine.sock")
     outcome = await within(Networks.of(allow=["127.0.0.0/8"])).probe(target)

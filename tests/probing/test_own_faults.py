@@ -17,7 +17,7 @@ from tests.probing.probes import assert_failed, probes, target_at, timed
 from tests.probing.resolvers import Faulty
 
 from healthprobe.domain.outcome import HEALTHY, Inconclusive
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 CHILD = Path(__file__).with_name("child.py")
 """A process of its own, whose limits and network can be narrowed without harm to anybody."""
@@ -58,7 +58,7 @@ async def in_a_child(*arguments: str) -> dict[str, int]:
     ],
 )
 async def test_a_fault_of_the_probers_own_is_inconclusive_and_named(error: Exception, cause: str) -> None:
-    async with HttpProber(resolver=Faulty(error)) as prober:
+    async with HTTPProber(resolver=Faulty(error)) as prober:
         outcome = await prober.probe(target_at("http://user:secret@game-7.example:8080"))
 
     assert isinstance(outcome, Inconclusive)
@@ -104,16 +104,16 @@ async def test_a_descriptor_budget_is_never_exceeded_and_fails_nobody(peer: Star
 
 
 async def test_the_capacity_of_a_prober_is_its_budget() -> None:
-    async with HttpProber(descriptor_budget=20) as prober:
+    async with HTTPProber(descriptor_budget=20) as prober:
         assert prober.capacity == 20
-    async with HttpProber() as prober:
+    async with HTTPProber() as prober:
         assert 0 < prober.capacity < resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 async def test_the_connection_that_rested_longest_is_closed_first_when_the_budget_runs_short(peer: StartPeer) -> None:
     engine = await peer(answering(OK))
     first, second, third = (engine.target() for _ in range(3))
-    async with HttpProber(descriptor_budget=2) as prober:
+    async with HTTPProber(descriptor_budget=2) as prober:
         for target in (first, second, first, third):
             assert await prober.probe(target) == HEALTHY
         assert engine.connections == 3
@@ -127,7 +127,7 @@ async def test_the_connection_that_rested_longest_is_closed_first_when_the_budge
 async def test_a_probe_that_gets_no_descriptor_in_time_is_inconclusive(peer: StartPeer) -> None:
     silent = await peer(sending(b""))
     engine = await peer(answering(OK))
-    async with HttpProber(descriptor_budget=1) as prober:
+    async with HTTPProber(descriptor_budget=1) as prober:
         hanging = asyncio.create_task(prober.probe(silent.target(timeout=0.5)))
         await asyncio.sleep(0)
         outcome, seconds = await timed(prober, engine.target(timeout=0.2))

@@ -11,7 +11,7 @@ from tests.probing.peers import OK, Connection, Script, answering, response
 from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probes, target_at, timed
 
 from healthprobe.domain.outcome import HEALTHY, Failed
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.response import HeadReader
 
 
@@ -42,7 +42,7 @@ def paths(requests: list[bytes]) -> list[str]:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_within_the_engine_is_followed_at_every_probe(
-    status: int, peer: StartPeer, prober: HttpProber
+    status: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(redirecting({"/healthz": "/live"}, status))
 
@@ -68,7 +68,7 @@ async def test_a_redirect_within_the_engine_is_followed_at_every_probe(
     ],
 )
 async def test_a_location_is_relative_or_absolute_as_in_a_browser(
-    location: str, path: str, peer: StartPeer, prober: HttpProber
+    location: str, path: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(OK))
     engine.script = redirecting({"/engine/healthz": location.format(engine=engine.url())})
@@ -78,7 +78,7 @@ async def test_a_location_is_relative_or_absolute_as_in_a_browser(
 
 
 async def test_a_location_without_a_scheme_or_with_a_loud_one_names_the_same_engine(
-    peer: StartPeer, prober: HttpProber
+    peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(OK))
     plain = engine.url().removeprefix("http:")
@@ -88,7 +88,7 @@ async def test_a_location_without_a_scheme_or_with_a_loud_one_names_the_same_eng
     assert paths(engine.requests) == ["/healthz", "/a", "/b"]
 
 
-async def test_ten_redirects_are_followed_and_eleven_are_not(peer: StartPeer, prober: HttpProber) -> None:
+async def test_ten_redirects_are_followed_and_eleven_are_not(peer: StartPeer, prober: HTTPProber) -> None:
     ten = await peer(redirecting(steps(10)))
     eleven = await peer(redirecting(steps(11)))
 
@@ -98,14 +98,14 @@ async def test_ten_redirects_are_followed_and_eleven_are_not(peer: StartPeer, pr
 
 
 @pytest.mark.parametrize("loop", [{"/healthz": "/healthz"}, {"/healthz": "/a", "/a": "/healthz"}])
-async def test_a_loop_of_redirects_ends(loop: dict[str, str], peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_loop_of_redirects_ends(loop: dict[str, str], peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(redirecting(loop, 307))
 
     assert_failed(await prober.probe(engine.target()), "redirects", 307)
     assert len(engine.requests) == 11
 
 
-async def test_what_the_last_answer_says_is_the_verdict(peer: StartPeer, prober: HttpProber) -> None:
+async def test_what_the_last_answer_says_is_the_verdict(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(routing({"/healthz": response(302, "Location: /live"), "/live": response(503)}))
 
     assert await prober.probe(engine.target()) == Failed(503, "unexpected status 503")
@@ -131,7 +131,7 @@ async def test_what_the_last_answer_says_is_the_verdict(peer: StartPeer, prober:
     ],
 )
 async def test_a_redirect_to_anywhere_else_is_refused_and_nothing_is_asked_there(
-    location: str, peer: StartPeer, prober: HttpProber
+    location: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     other = await peer(answering(OK))
     engine = await peer(answering(OK))
@@ -148,7 +148,7 @@ async def test_a_redirect_to_anywhere_else_is_refused_and_nothing_is_asked_there
     assert (other.connections, len(engine.requests)) == (0, 1)
 
 
-async def test_the_refusal_names_the_address(peer: StartPeer, prober: HttpProber) -> None:
+async def test_the_refusal_names_the_address(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(response(302, "Location: http://user:secret@elsewhere.example:8080/login?next=/")))
 
     assert_failed(
@@ -162,7 +162,7 @@ async def test_the_refusal_names_the_address(peer: StartPeer, prober: HttpProber
     "location", ["\\\\elsewhere.example", "/\\elsewhere.example", "///elsewhere.example", "http://", ""]
 )
 async def test_a_location_that_only_some_take_for_another_host_stays_with_the_engine_or_is_refused(
-    location: str, peer: StartPeer, prober: HttpProber
+    location: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(redirecting({"/healthz": location}))
 
@@ -171,7 +171,7 @@ async def test_a_location_that_only_some_take_for_another_host_stays_with_the_en
     assert all(path.startswith("/") for path in paths(engine.requests))
 
 
-async def test_a_location_of_sixty_kilobytes_makes_a_short_cause(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_location_of_sixty_kilobytes_makes_a_short_cause(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(response(302, "Location: http://elsewhere.example/" + "x" * 60_000)))
 
     outcome = await prober.probe(engine.target())
@@ -180,7 +180,7 @@ async def test_a_location_of_sixty_kilobytes_makes_a_short_cause(peer: StartPeer
     assert len(outcome.last_error.encode()) <= 1024
 
 
-async def test_the_location_is_that_of_the_final_head_and_of_no_other(peer: StartPeer, prober: HttpProber) -> None:
+async def test_the_location_is_that_of_the_final_head_and_of_no_other(peer: StartPeer, prober: HTTPProber) -> None:
     hints = b"HTTP/1.1 103 Early Hints\r\nLocation: /hinted\r\n\r\n"
     body = b"\r\nLocation: /from-the-body\r\n\r\n"
     found = response(302, "X-Location: /x", "Location: /live", body=body)
@@ -192,7 +192,7 @@ async def test_the_location_is_that_of_the_final_head_and_of_no_other(peer: Star
     assert await prober.probe(nowhere.target()) == Failed(302, "unexpected status 302")
 
 
-async def test_credentials_go_along_within_the_engine(peer: StartPeer, prober: HttpProber) -> None:
+async def test_credentials_go_along_within_the_engine(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(redirecting({"/healthz": "/live"}))
 
     assert await prober.probe(target_at(engine.url(credentials="user:secret@"))) == HEALTHY
@@ -200,14 +200,14 @@ async def test_credentials_go_along_within_the_engine(peer: StartPeer, prober: H
     assert len(engine.requests) == 2
 
 
-async def test_the_body_of_a_redirect_is_not_waited_for(peer: StartPeer, prober: HttpProber) -> None:
+async def test_the_body_of_a_redirect_is_not_waited_for(peer: StartPeer, prober: HTTPProber) -> None:
     unended = b"HTTP/1.1 302 Found\r\nLocation: /live\r\nContent-Length: 100\r\n\r\n"
     engine = await peer(routing({"/healthz": unended}))
 
     assert await prober.probe(engine.target()) == HEALTHY
 
 
-async def test_all_redirects_together_have_one_deadline(peer: StartPeer, prober: HttpProber) -> None:
+async def test_all_redirects_together_have_one_deadline(peer: StartPeer, prober: HTTPProber) -> None:
     async def slow(connection: Connection) -> None:
         while True:
             await connection.request()
@@ -222,7 +222,7 @@ async def test_all_redirects_together_have_one_deadline(peer: StartPeer, prober:
 
 
 async def test_a_redirect_into_silence_fails_at_the_timeout_and_leaves_no_connection(
-    peer: StartPeer, prober: HttpProber
+    peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(routing({"/healthz": response(302, "Location: /live"), "/live": b""}))
 

@@ -12,7 +12,7 @@ from tests.probing.probes import IMPATIENT, assert_failed, probes, target_at
 from tests.probing.resolvers import Told
 
 from healthprobe.domain.outcome import HEALTHY, Failed
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
 SECRETS = ["hunter2", "dXNlcjpodW50ZXIy"]
@@ -28,7 +28,7 @@ def headers_of(request: bytes) -> dict[str, str]:
     [("", "/healthz"), ("/", "/healthz"), ("/engine//", "/engine/healthz"), ("/größe", "/gr%C3%B6%C3%9Fe/healthz")],
 )
 async def test_an_engine_is_asked_for_healthz_below_its_prefix(
-    prefix: str, path: str, peer: StartPeer, prober: HttpProber
+    prefix: str, path: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(OK))
 
@@ -36,7 +36,7 @@ async def test_an_engine_is_asked_for_healthz_below_its_prefix(
     assert engine.requests[0].split(b"\r\n")[0] == f"GET {path} HTTP/1.1".encode()
 
 
-async def test_a_request_names_its_host_once_and_has_no_body(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_request_names_its_host_once_and_has_no_body(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(OK))
 
     await probes(prober, engine.target(), 2)
@@ -49,7 +49,7 @@ async def test_a_request_names_its_host_once_and_has_no_body(peer: StartPeer, pr
     assert engine.requests[1] == engine.requests[0]
 
 
-async def test_the_host_of_an_ipv6_engine_stands_in_brackets(peer: StartPeer, prober: HttpProber) -> None:
+async def test_the_host_of_an_ipv6_engine_stands_in_brackets(peer: StartPeer, prober: HTTPProber) -> None:
     if not socket.has_dualstack_ipv6():
         pytest.skip("this machine has no IPv6")
     engine = await peer(answering(OK), host="::1")
@@ -60,13 +60,13 @@ async def test_the_host_of_an_ipv6_engine_stands_in_brackets(peer: StartPeer, pr
 
 async def test_the_host_of_a_name_is_the_name_and_not_its_address(peer: StartPeer) -> None:
     engine = await peer(answering(OK))
-    async with HttpProber(resolver=Told({"game-7.example": ("127.0.0.1",)})) as prober:
+    async with HTTPProber(resolver=Told({"game-7.example": ("127.0.0.1",)})) as prober:
         assert await prober.probe(target_at(engine.url(host="Game-7.example"))) == HEALTHY
     assert headers_of(engine.requests[0])["Host"] == f"game-7.example:{engine.port}"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a port below 1024 needs root")
-async def test_a_schemes_own_port_is_not_named_in_the_host(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_schemes_own_port_is_not_named_in_the_host(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(OK), host="127.83.7.80", port=80)
 
     assert await prober.probe(target_at("http://127.83.7.80")) == HEALTHY
@@ -83,7 +83,7 @@ async def test_a_schemes_own_port_is_not_named_in_the_host(peer: StartPeer, prob
     ],
 )
 async def test_credentials_are_sent_as_basic_authorization(
-    credentials: str, authorization: str, peer: StartPeer, prober: HttpProber
+    credentials: str, authorization: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(OK))
 
@@ -102,7 +102,7 @@ async def test_credentials_are_sent_as_basic_authorization(
         b"",
     ],
 )
-async def test_no_failure_tells_the_credentials(answer: bytes, peer: StartPeer, prober: HttpProber) -> None:
+async def test_no_failure_tells_the_credentials(answer: bytes, peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(sending(answer))
 
     outcome = await prober.probe(target_at(engine.url(credentials="user:hunter2@"), IMPATIENT))
@@ -119,7 +119,7 @@ async def test_proxies_of_the_environment_are_ignored(peer: StartPeer, monkeypat
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
 
-    async with HttpProber() as prober:
+    async with HTTPProber() as prober:
         assert await prober.probe(engine.target()) == Failed(503, "unexpected status 503")
     assert proxy.connections == 0
 
@@ -141,7 +141,7 @@ async def test_an_invalid_endpoint_fails_every_time_and_touches_nothing(
     engine = await peer(answering(OK))
     targets = [target_at(engine.url() + rest), target_at(f"http://user:hunter2@game-7.example:{engine.port}{rest}")]
 
-    async with HttpProber(resolver=Told({})) as prober:
+    async with HTTPProber(resolver=Told({})) as prober:
         for target in targets:
             for outcome in await probes(prober, target, 3):
                 assert_failed(outcome, f"^invalid endpoint: .*{reason}")
@@ -151,7 +151,7 @@ async def test_an_invalid_endpoint_fails_every_time_and_touches_nothing(
 
 
 @pytest.mark.parametrize("text", ["", "game-7:8080", "ftp://game-7", "http://", "http://game-7:99999"])
-async def test_what_is_no_endpoint_at_all_is_a_failure_of_its_game_alone(text: str, prober: HttpProber) -> None:
+async def test_what_is_no_endpoint_at_all_is_a_failure_of_its_game_alone(text: str, prober: HTTPProber) -> None:
     for outcome in await probes(prober, target_at(text), 2):
         assert_failed(outcome, "^invalid endpoint: ")
 
@@ -160,9 +160,9 @@ async def test_what_is_no_endpoint_at_all_is_a_failure_of_its_game_alone(text: s
 async def test_a_probe_of_a_trace_says_so_in_one_header_more(peer: StartPeer, *, keep: bool) -> None:
     engine = await peer(answering(OK))
 
-    async with HttpProber(keep_connections=keep) as prober:
+    async with HTTPProber(keep_connections=keep) as prober:
         await probes(prober, engine.target(), 2)
-    async with HttpProber(keep_connections=keep, traceparent=lambda _: b"traceparent: 00-7\r\n\r\n") as prober:
+    async with HTTPProber(keep_connections=keep, traceparent=lambda _: b"traceparent: 00-7\r\n\r\n") as prober:
         assert await probes(prober, engine.target(), 2) == [HEALTHY, HEALTHY]
 
     *plain, first, second = (headers_of(request) for request in engine.requests)

@@ -14,7 +14,7 @@ from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
 from healthprobe.domain.probe_parsing import settings_of
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.response import BODY_LIMIT
 
 
@@ -22,7 +22,7 @@ def target(peer: Peer, settings: dict[str, Any], *, prefix: str = "", timeout: f
     return ProbeTarget("game-7", parse_endpoint(peer.url(prefix)), timeout, settings_of(settings))
 
 
-async def answered(peer: StartPeer, prober: HttpProber, settings: dict[str, Any], *answers: bytes) -> ProbeOutcome:
+async def answered(peer: StartPeer, prober: HTTPProber, settings: dict[str, Any], *answers: bytes) -> ProbeOutcome:
     """What comes of an engine that answers so, in pieces, and leaves the connection open."""
 
     async def script(connection: Connection) -> None:
@@ -35,7 +35,7 @@ async def answered(peer: StartPeer, prober: HttpProber, settings: dict[str, Any]
     return await prober.probe(target(await peer(script), settings))
 
 
-async def test_the_request_is_what_the_settings_say(peer: StartPeer, prober: HttpProber) -> None:
+async def test_the_request_is_what_the_settings_say(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(response(200, "Connection: close", body=None))
@@ -55,7 +55,7 @@ async def test_the_request_is_what_the_settings_say(peer: StartPeer, prober: Htt
     assert [line for line in lines if line.lower().startswith("user-agent")] == ["User-Agent: ours"]
 
 
-async def test_an_answer_to_head_has_no_body_whatever_its_head_says(peer: StartPeer, prober: HttpProber) -> None:
+async def test_an_answer_to_head_has_no_body_whatever_its_head_says(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         while True:
             await connection.request()
@@ -79,14 +79,14 @@ async def test_an_answer_to_head_has_no_body_whatever_its_head_says(peer: StartP
     ],
 )
 async def test_the_statuses_that_are_expected_are_healthy_and_no_others(
-    peer: StartPeer, prober: HttpProber, expected: Any, status: int, outcome: ProbeOutcome
+    peer: StartPeer, prober: HTTPProber, expected: Any, status: int, outcome: ProbeOutcome
 ) -> None:
     answer = response(status, "Location: http://elsewhere/", body=None if status == 204 else b"ok")
     assert await answered(peer, prober, {"expect": {"status": expected}}, answer) == outcome
 
 
 async def test_a_redirect_that_is_not_expected_is_followed_with_the_same_settings(
-    peer: StartPeer, prober: HttpProber
+    peer: StartPeer, prober: HTTPProber
 ) -> None:
     async def script(connection: Connection) -> None:
         request = await connection.request()
@@ -101,7 +101,7 @@ async def test_a_redirect_that_is_not_expected_is_followed_with_the_same_setting
 
 @pytest.mark.parametrize("pieces", [1, 3, 40])
 async def test_a_text_is_found_in_a_body_in_however_many_pieces_it_comes(
-    peer: StartPeer, prober: HttpProber, pieces: int
+    peer: StartPeer, prober: HTTPProber, pieces: int
 ) -> None:
     answer = response(200, body=b"the engine is ready to play")
     size = -(-len(answer) // pieces)
@@ -109,12 +109,12 @@ async def test_a_text_is_found_in_a_body_in_however_many_pieces_it_comes(
     assert await answered(peer, prober, {"expect": {"body_contains": "is ready"}}, *chunks) == HEALTHY
 
 
-async def test_a_text_is_found_across_chunks(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_text_is_found_across_chunks(peer: StartPeer, prober: HTTPProber) -> None:
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nrea\r\n2\r\ndy\r\n0\r\n\r\n"
     assert await answered(peer, prober, {"expect": {"body_contains": "ready"}}, chunked) == HEALTHY
 
 
-async def test_a_body_without_the_text_is_a_failure_with_its_status(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_body_without_the_text_is_a_failure_with_its_status(peer: StartPeer, prober: HTTPProber) -> None:
     outcome = await answered(peer, prober, {"expect": {"body_contains": "ready"}}, response(200, body=b"starting"))
     assert outcome == Failed(200, 'body does not contain "ready"')
     assert isinstance(outcome, Failed)
@@ -124,7 +124,7 @@ async def test_a_body_without_the_text_is_a_failure_with_its_status(peer: StartP
 @pytest.mark.parametrize(("before", "found"), [(BODY_LIMIT - 5, True), (BODY_LIMIT, False)])
 async def test_a_text_counts_within_the_first_64_kib(
     peer: StartPeer,
-    prober: HttpProber,
+    prober: HTTPProber,
     before: int,
     found: bool,  # noqa: FBT001
 ) -> None:
@@ -133,7 +133,7 @@ async def test_a_text_counts_within_the_first_64_kib(
     assert (outcome == HEALTHY) is found
 
 
-async def test_a_body_that_ends_with_its_connection_is_judged_then(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_body_that_ends_with_its_connection_is_judged_then(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(b"HTTP/1.0 200 OK\r\n\r\nnearly ")
@@ -143,7 +143,7 @@ async def test_a_body_that_ends_with_its_connection_is_judged_then(peer: StartPe
     assert await prober.probe(target(await peer(script), {"expect": {"body_contains": "nearly ready"}})) == HEALTHY
 
 
-async def test_a_body_that_never_comes_is_a_timeout(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_body_that_never_comes_is_a_timeout(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nready?")
@@ -169,13 +169,13 @@ async def test_a_body_that_never_comes_is_a_timeout(peer: StartPeer, prober: Htt
     ],
 )
 async def test_a_place_in_a_json_body_must_have_its_value(
-    peer: StartPeer, prober: HttpProber, *, body: bytes, path: str, equals: Any, outcome: ProbeOutcome
+    peer: StartPeer, prober: HTTPProber, *, body: bytes, path: str, equals: Any, outcome: ProbeOutcome
 ) -> None:
     settings = {"expect": {"json_path": path, "equals": equals}}
     assert await answered(peer, prober, settings, response(200, body=body)) == outcome
 
 
-async def test_a_kept_connection_goes_on_being_judged_by_its_body(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_kept_connection_goes_on_being_judged_by_its_body(peer: StartPeer, prober: HTTPProber) -> None:
     bodies = [b"ready", b"ready", b"broken", b"ready"]
 
     async def script(connection: Connection) -> None:
@@ -191,7 +191,7 @@ async def test_a_kept_connection_goes_on_being_judged_by_its_body(peer: StartPee
 
 
 async def test_an_engine_of_which_less_is_expected_is_no_precedent_for_one_of_which_more_is(
-    peer: StartPeer, prober: HttpProber
+    peer: StartPeer, prober: HTTPProber
 ) -> None:
     async def script(connection: Connection) -> None:
         while True:
@@ -205,7 +205,7 @@ async def test_an_engine_of_which_less_is_expected_is_no_precedent_for_one_of_wh
         assert isinstance(await prober.probe(exacting), Failed)
 
 
-async def test_a_chunk_that_looks_like_a_whole_answer_is_none(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_chunk_that_looks_like_a_whole_answer_is_none(peer: StartPeer, prober: HTTPProber) -> None:
     """An engine that was healthy sends the same bytes once more, in the middle of a body."""
     good = response(200, body=b"ready")
 
@@ -225,6 +225,6 @@ async def test_a_chunk_that_looks_like_a_whole_answer_is_none(peer: StartPeer, p
     assert isinstance(await prober.probe(asked), Failed)
 
 
-async def test_a_compressed_body_is_not_asked_for_and_so_not_undone(peer: StartPeer, prober: HttpProber) -> None:
+async def test_a_compressed_body_is_not_asked_for_and_so_not_undone(peer: StartPeer, prober: HTTPProber) -> None:
     answer = response(200, "Content-Encoding: deflate", body=zlib.compress(b"ready"))
     assert isinstance(await answered(peer, prober, {"expect": {"body_contains": "ready"}}, answer), Failed)

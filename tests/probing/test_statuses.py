@@ -8,7 +8,7 @@ from tests.probing.peers import OK, Connection, answering, response, sending
 from tests.probing.probes import assert_failed, probes
 
 from healthprobe.domain.outcome import HEALTHY, Failed
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -29,7 +29,7 @@ DRESSES = {
 }
 
 
-async def test_two_hundred_is_healthy_however_often_it_is_asked_for(peer: StartPeer, prober: HttpProber) -> None:
+async def test_two_hundred_is_healthy_however_often_it_is_asked_for(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(OK))
 
     assert await probes(prober, engine.target(), 5) == [HEALTHY] * 5
@@ -38,7 +38,7 @@ async def test_two_hundred_is_healthy_however_often_it_is_asked_for(peer: StartP
 
 @pytest.mark.parametrize("answer", DRESSES.values(), ids=DRESSES.keys())
 async def test_a_two_hundred_is_healthy_in_every_dress_that_http_allows(
-    answer: bytes, peer: StartPeer, prober: HttpProber
+    answer: bytes, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(sending(answer))
 
@@ -47,7 +47,7 @@ async def test_a_two_hundred_is_healthy_in_every_dress_that_http_allows(
 
 @pytest.mark.parametrize("status", [201, 202, 204, 206, 300, 304, 400, 401, 404, 418, 429, 500, 503, 599, 600, 999])
 async def test_any_other_final_status_is_a_failure_that_names_it(
-    status: int, peer: StartPeer, prober: HttpProber
+    status: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(response(status, body=None if status in {204, 304} else b"no")))
 
@@ -56,7 +56,7 @@ async def test_any_other_final_status_is_a_failure_that_names_it(
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_that_does_not_say_where_to_is_an_unexpected_status(
-    status: int, peer: StartPeer, prober: HttpProber
+    status: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(response(status)))
 
@@ -65,7 +65,7 @@ async def test_a_redirect_that_does_not_say_where_to_is_an_unexpected_status(
 
 @pytest.mark.parametrize("status", [304, 305, 306])
 async def test_a_location_does_not_make_a_redirect_of_a_status_that_is_none(
-    status: int, peer: StartPeer, prober: HttpProber
+    status: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(response(status, "Location: /other", body=None), OK))
 
@@ -74,13 +74,13 @@ async def test_a_location_does_not_make_a_redirect_of_a_status_that_is_none(
 
 
 @pytest.mark.parametrize("interim", [CONTINUE, PROCESSING, EARLY_HINTS, CONTINUE + PROCESSING + EARLY_HINTS])
-async def test_interim_responses_are_skipped(interim: bytes, peer: StartPeer, prober: HttpProber) -> None:
+async def test_interim_responses_are_skipped(interim: bytes, peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(interim + OK, interim + response(503), interim + OK))
 
     assert await probes(prober, engine.target(), 3) == [HEALTHY, Failed(503, "unexpected status 503"), HEALTHY]
 
 
-async def test_interim_responses_may_come_one_by_one_before_the_final_one(peer: StartPeer, prober: HttpProber) -> None:
+async def test_interim_responses_may_come_one_by_one_before_the_final_one(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         while True:
             await connection.request()
@@ -91,7 +91,7 @@ async def test_interim_responses_may_come_one_by_one_before_the_final_one(peer: 
     assert await probes(prober, engine.target(), 2) == [HEALTHY] * 2
 
 
-async def test_sixteen_interim_responses_pass_and_seventeen_fail(peer: StartPeer, prober: HttpProber) -> None:
+async def test_sixteen_interim_responses_pass_and_seventeen_fail(peer: StartPeer, prober: HTTPProber) -> None:
     sixteen = await peer(answering(EARLY_HINTS * 16 + OK))
     seventeen = await peer(answering(EARLY_HINTS * 17 + OK))
 
@@ -100,7 +100,7 @@ async def test_sixteen_interim_responses_pass_and_seventeen_fail(peer: StartPeer
     assert not await seventeen.settled()
 
 
-async def test_interim_responses_without_end_are_a_failure_at_once(peer: StartPeer, prober: HttpProber) -> None:
+async def test_interim_responses_without_end_are_a_failure_at_once(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         while True:
@@ -120,7 +120,7 @@ async def test_interim_responses_without_end_are_a_failure_at_once(peer: StartPe
     ],
 )
 async def test_switching_protocols_is_a_failure_and_its_connection_is_not_kept(
-    answer: bytes, peer: StartPeer, prober: HttpProber
+    answer: bytes, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(answer))
 
@@ -138,7 +138,7 @@ async def test_switching_protocols_is_a_failure_and_its_connection_is_not_kept(
     ],
 )
 async def test_http_1_0_works_and_the_engine_says_whether_its_connection_is_kept(
-    answer: bytes, connections: int, peer: StartPeer, prober: HttpProber
+    answer: bytes, connections: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(answer))
 
@@ -146,7 +146,7 @@ async def test_http_1_0_works_and_the_engine_says_whether_its_connection_is_kept
     assert engine.connections == connections
 
 
-async def test_an_http_1_0_engine_that_ends_its_body_by_closing_is_healthy(peer: StartPeer, prober: HttpProber) -> None:
+async def test_an_http_1_0_engine_that_ends_its_body_by_closing_is_healthy(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(response(body=None, version="1.0") + b"ok")

@@ -19,13 +19,13 @@ from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind
 from healthprobe.domain.probe_parsing import settings_of
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.http import HttpProber
-from healthprobe.probing.prober import KindProber
+from healthprobe.probing.http import HTTPProber
+from healthprobe.probing.prober import ProberByKind
 
 
 @pytest.fixture
-async def prober(peer: StartPeer) -> AsyncIterator[KindProber]:  # it is closed before its peers are
-    prober = KindProber(HttpProber())
+async def prober(peer: StartPeer) -> AsyncIterator[ProberByKind]:  # it is closed before its peers are
+    prober = ProberByKind(HTTPProber())
     yield prober
     assert prober.open_connections == 0, "a connection a probe, and none is left"
     await prober.aclose()
@@ -39,7 +39,7 @@ async def silence(connection: Connection) -> None:
     await connection.silence()
 
 
-async def test_an_engine_that_accepts_is_up_and_nothing_is_said_to_it(peer: StartPeer, prober: KindProber) -> None:
+async def test_an_engine_that_accepts_is_up_and_nothing_is_said_to_it(peer: StartPeer, prober: ProberByKind) -> None:
     heard: list[bytes] = []
 
     async def listens(connection: Connection) -> None:
@@ -51,7 +51,7 @@ async def test_an_engine_that_accepts_is_up_and_nothing_is_said_to_it(peer: Star
     assert heard == []
 
 
-async def test_it_must_answer_the_word_that_is_said(peer: StartPeer, prober: KindProber) -> None:
+async def test_it_must_answer_the_word_that_is_said(peer: StartPeer, prober: ProberByKind) -> None:
     async def speaks(connection: Connection) -> None:
         word = await connection.anything()
         await connection.drip([b"+PO", b"NG\r\n"] if word == b"PING\r\n" else [b"-ERR\r\n"], 0.01)
@@ -61,7 +61,7 @@ async def test_it_must_answer_the_word_that_is_said(peer: StartPeer, prober: Kin
     assert await prober.probe(asked(engine.url(), send="PING\r\n", expect={"body_contains": "+PONG"})) == HEALTHY
 
 
-async def test_a_banner_may_be_expected_without_a_word(peer: StartPeer, prober: KindProber) -> None:
+async def test_a_banner_may_be_expected_without_a_word(peer: StartPeer, prober: ProberByKind) -> None:
     async def greets(connection: Connection) -> None:
         await connection.send(b"220 chess ready\r\n")
         await connection.silence()
@@ -69,7 +69,7 @@ async def test_a_banner_may_be_expected_without_a_word(peer: StartPeer, prober: 
     assert await prober.probe(asked((await peer(greets)).url(), expect={"body_contains": "ready"})) == HEALTHY
 
 
-async def test_another_answer_is_waited_out_and_an_end_is_told(peer: StartPeer, prober: KindProber) -> None:
+async def test_another_answer_is_waited_out_and_an_end_is_told(peer: StartPeer, prober: ProberByKind) -> None:
     async def errs(connection: Connection) -> None:
         await connection.send(b"-ERR\r\n")
         if connection.number > 1:
@@ -85,11 +85,11 @@ async def test_another_answer_is_waited_out_and_an_end_is_told(peer: StartPeer, 
     assert_failed(outcome, "connection closed before “\\+PONG”")
 
 
-async def timed_tcp(prober: KindProber, target: ProbeTarget) -> tuple[Any, float]:
+async def timed_tcp(prober: ProberByKind, target: ProbeTarget) -> tuple[Any, float]:
     return await timed(prober, target)  # type: ignore[arg-type]  # any prober will do
 
 
-async def test_a_flood_is_read_as_far_as_counts_and_no_further(peer: StartPeer, prober: KindProber) -> None:
+async def test_a_flood_is_read_as_far_as_counts_and_no_further(peer: StartPeer, prober: ProberByKind) -> None:
     async def floods(connection: Connection) -> None:
         while True:
             await connection.send(b"x" * 65536)
@@ -98,7 +98,7 @@ async def test_a_flood_is_read_as_far_as_counts_and_no_further(peer: StartPeer, 
     assert_failed(outcome, "the first 64 KiB do not contain “ready”")
 
 
-async def test_a_port_that_nobody_listens_at_refuses(prober: KindProber) -> None:
+async def test_a_port_that_nobody_listens_at_refuses(prober: ProberByKind) -> None:
     outcome = await prober.probe(asked("http://127.0.0.1:1"))
     assert outcome == Failed(0, "connection refused")
     assert isinstance(outcome, Failed)
@@ -107,13 +107,15 @@ async def test_a_port_that_nobody_listens_at_refuses(prober: KindProber) -> None
 
 async def test_networks_hold_for_this_kind_too(peer: StartPeer) -> None:
     engine = await peer(silence)
-    prober = KindProber(HttpProber(networks=Networks.of(deny=["127.0.0.0/8"])))
+    prober = ProberByKind(HTTPProber(networks=Networks.of(deny=["127.0.0.0/8"])))
     assert_failed(await prober.probe(asked(engine.url())), "is not to be probed")
     await prober.aclose()
     assert engine.connections == 0
 
 
-async def test_over_tls_the_certificate_is_held_to_whom_the_settings_trust(prober: KindProber, tmp_path: Path) -> None:
+async def test_over_tls_the_certificate_is_checked_with_the_authorities_of_the_settings(
+    prober: ProberByKind, tmp_path: Path
+) -> None:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)

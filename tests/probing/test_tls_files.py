@@ -13,8 +13,8 @@ from tests.probing.probes import assert_failed
 
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import ProbeTarget, target_of
-from healthprobe.probing.http import HttpProber
-from healthprobe.probing.prober import KindProber
+from healthprobe.probing.http import HTTPProber
+from healthprobe.probing.prober import ProberByKind
 from healthprobe.probing.tls import LARGEST, UnusableTls, content_of, readable
 
 KINDS = ("http", "tcp", "grpc")
@@ -22,8 +22,8 @@ NOBODY = "https://127.0.0.1:1"
 
 
 @pytest.fixture
-async def prober() -> AsyncIterator[KindProber]:
-    prober = KindProber(HttpProber())
+async def prober() -> AsyncIterator[ProberByKind]:
+    prober = ProberByKind(HTTPProber())
     yield prober
     await prober.aclose()
 
@@ -42,7 +42,7 @@ def asked(kind: str, **tls: str) -> ProbeTarget:
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_pipe_that_a_record_names_holds_up_nobody(kind: str, pipe: str, prober: KindProber) -> None:
+async def test_a_pipe_that_a_record_names_holds_up_nobody(kind: str, pipe: str, prober: ProberByKind) -> None:
     for tls in ({"ca": pipe}, {"certificate": pipe}):
         outcome = await prober.probe(asked(kind, **tls))
         assert_failed(outcome, "^TLS settings: .*pipe.pem cannot be used: no file$")
@@ -50,13 +50,13 @@ async def test_a_pipe_that_a_record_names_holds_up_nobody(kind: str, pipe: str, 
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_device_without_end_is_not_read(kind: str, prober: KindProber) -> None:
+async def test_a_device_without_end_is_not_read(kind: str, prober: ProberByKind) -> None:
     assert_failed(await prober.probe(asked(kind, ca="/dev/zero")), "/dev/zero cannot be used: no file$")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_key_is_looked_at_like_its_certificate(
-    kind: str, pipe: str, tmp_path: Path, prober: KindProber
+    kind: str, pipe: str, tmp_path: Path, prober: ProberByKind
 ) -> None:
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "good.pem"))
     outcome = await prober.probe(asked(kind, certificate=str(tmp_path / "good.pem"), key=pipe))
@@ -64,7 +64,9 @@ async def test_a_key_is_looked_at_like_its_certificate(
 
 
 @pytest.mark.parametrize("kind", ["http", "tcp"])
-async def test_of_a_file_that_is_no_pem_nothing_is_told_but_that(kind: str, tmp_path: Path, prober: KindProber) -> None:
+async def test_an_error_shows_nothing_of_a_file_that_is_not_pem(
+    kind: str, tmp_path: Path, prober: ProberByKind
+) -> None:
     secret = tmp_path / "shadow"
     secret.write_text("root:$6$salt$verysecret:19000:0:99999:7:::\n")
     for tls in ({"ca": str(secret)}, {"certificate": str(secret)}):

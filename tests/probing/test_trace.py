@@ -12,7 +12,7 @@ from tests.probing.resolvers import Told
 
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.probing.head import MOST_CHARACTERS, MOST_LINES
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.trace import Step, Trace
 
 SECRET = "hunter2hunter2"
@@ -98,7 +98,7 @@ def redirecting(*locations: str) -> Script:
 )
 async def test_the_verdict_is_a_probe_s(traced: Traced, peer: StartPeer, script: Script) -> None:
     started = await peer(script)
-    async with HttpProber(keep_connections=False) as prober:
+    async with HTTPProber(keep_connections=False) as prober:
         outcome = await prober.probe(started.target(IMPATIENT))
     assert await traced.trace.probe(started.target(IMPATIENT)) == outcome
     assert started.requests[0] == started.requests[-1].replace(b"/elsewhere", b"/healthz")
@@ -106,7 +106,7 @@ async def test_the_verdict_is_a_probe_s(traced: Traced, peer: StartPeer, script:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "ftp://127.0.0.1", "http://no-such-name.invalid"])
 async def test_without_a_connection_the_verdict_is_a_probe_s_too(traced: Traced, url: str) -> None:
-    async with HttpProber(keep_connections=False) as prober:
+    async with HTTPProber(keep_connections=False) as prober:
         assert await traced.trace.probe(target_at(url)) == await prober.probe(target_at(url))
 
 

@@ -12,7 +12,7 @@ from tests.probing.peers import OK, response
 from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probes, target_at, timed
 
 from healthprobe.domain.outcome import HEALTHY
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.trace import Step, Trace
 
 Serve = Callable[[bytes | None], Awaitable[list[bytes]]]
@@ -48,13 +48,13 @@ async def serve(path: Path) -> AsyncIterator[Serve]:
 
 
 @pytest.fixture
-async def prober(serve: Serve) -> AsyncIterator[HttpProber]:  # it is closed before its engines are
-    async with HttpProber() as prober:
+async def prober(serve: Serve) -> AsyncIterator[HTTPProber]:  # it is closed before its engines are
+    async with HTTPProber() as prober:
         yield prober
 
 
 async def test_an_engine_behind_a_socket_is_asked_like_any_other_and_its_connection_is_kept(
-    serve: Serve, prober: HttpProber, path: Path
+    serve: Serve, prober: HTTPProber, path: Path
 ) -> None:
     requests = await serve(OK)
     assert await probes(prober, target_at(f"unix:{path}"), 3) == [HEALTHY] * 3
@@ -63,19 +63,19 @@ async def test_an_engine_behind_a_socket_is_asked_like_any_other_and_its_connect
     assert prober.open_connections == 1
 
 
-async def test_a_status_and_a_silence_are_failures_as_ever(serve: Serve, prober: HttpProber, path: Path) -> None:
+async def test_a_status_and_a_silence_are_failures_as_ever(serve: Serve, prober: HTTPProber, path: Path) -> None:
     await serve(response(503))
     assert_failed(await prober.probe(target_at(f"unix:{path}")), "unexpected status 503", 503)
 
 
-async def test_an_engine_that_hangs_runs_into_its_timeout(serve: Serve, prober: HttpProber, path: Path) -> None:
+async def test_an_engine_that_hangs_runs_into_its_timeout(serve: Serve, prober: HTTPProber, path: Path) -> None:
     await serve(None)
     outcome, seconds = await timed(prober, target_at(f"unix:{path}", IMPATIENT))
     assert_failed(outcome, "timed out after 300ms")
     assert_on_time(seconds, IMPATIENT)
 
 
-async def test_a_socket_that_is_not_there_or_nobody_listens_at_is_told_as_that(prober: HttpProber, path: Path) -> None:
+async def test_a_socket_that_is_not_there_or_nobody_listens_at_is_told_as_that(prober: HTTPProber, path: Path) -> None:
     assert_failed(await prober.probe(target_at(f"unix:{path}")), "there is no such socket")
     server = await asyncio.start_unix_server(lambda _, __: None, path)
     server.close()
@@ -83,7 +83,7 @@ async def test_a_socket_that_is_not_there_or_nobody_listens_at_is_told_as_that(p
     assert_failed(await prober.probe(target_at(f"unix:{path}")), "connection refused|there is no such socket")
 
 
-async def test_a_redirect_stays_within_the_socket(serve: Serve, prober: HttpProber, path: Path) -> None:
+async def test_a_redirect_stays_within_the_socket(serve: Serve, prober: HTTPProber, path: Path) -> None:
     await serve(response(302, "Location: http://169.254.169.254/latest"))
     assert_failed(await prober.probe(target_at(f"unix:{path}")), "redirect to .* refused", 302)
 

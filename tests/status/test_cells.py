@@ -21,7 +21,7 @@ def places(cells: Cells) -> dict[str, int]:
 
 
 async def looked(scene: Scene) -> Delta:
-    return await scene.sight.cells.update(scene.worker.view.roster, scene.worker.view.states)
+    return await scene.sight.cells.update(scene.worker.view.target_set, scene.worker.view.states)
 
 
 async def listed(scene: Scene, game_ids: Iterable[str]) -> Delta:

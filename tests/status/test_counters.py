@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from healthprobe.domain.event import EventType
 from healthprobe.domain.outcome import HEALTHY, Failed, Healthy, Inconclusive
-from healthprobe.status.counters import BOUNDS, Histogram, Tally
+from healthprobe.status.counters import BOUNDS, Counters, Histogram
 
 
 def test_every_outcome_is_counted_under_its_own_name() -> None:
-    tally = Tally()
+    tally = Counters()
     for outcome in (HEALTHY, Healthy(), Failed(503, "unexpected status 503"), Inconclusive("too many open files")):
         tally.record_probe("game-7", outcome, duration=0.002, lateness=0.001)
     assert (tally.probes, tally.healthy, tally.failed) == (4, 2, 1)
@@ -16,7 +16,7 @@ def test_every_outcome_is_counted_under_its_own_name() -> None:
 
 
 def test_causes_that_never_repeat_do_not_grow_the_tally() -> None:
-    tally = Tally()
+    tally = Counters()
     for number in range(1000):
         tally.record_probe("game-7", Inconclusive(f"bug number {number}"), duration=0.0, lateness=0.0)
     assert tally.probes == 1000
@@ -24,7 +24,7 @@ def test_causes_that_never_repeat_do_not_grow_the_tally() -> None:
 
 
 def test_events_ticks_and_listing_errors_appear_in_the_summary() -> None:
-    tally = Tally()
+    tally = Counters()
     tally.record_health_event(EventType.PROBE_FAILED)
     tally.record_tick(games=12, duration=0.9, dropped=2)
     tally.record_tick(games=11, duration=0.1, dropped=0)
@@ -45,7 +45,7 @@ def test_events_ticks_and_listing_errors_appear_in_the_summary() -> None:
 
 
 def test_a_run_without_probes_has_no_quantiles() -> None:
-    assert Tally().summary()["probe_ms_p99"] is None
+    assert Counters().summary()["probe_ms_p99"] is None
 
 
 def test_a_quantile_lies_at_most_an_eighth_above_the_truth() -> None:

@@ -14,7 +14,7 @@ import structlog
 from structlog.testing import LogCapture
 
 from healthprobe.status.histories import Histories
-from healthprobe.status.run_status import Sight
+from healthprobe.status.run_status import RunStatus
 from healthprobe.testing.memory import MemoryLog, MemoryRecords
 from healthprobe.testing.prober import Answer, Script, ScriptedProber
 from healthprobe.testing.stage import game
@@ -95,7 +95,7 @@ class WatchedRun:
             logger=structlog.wrap_logger(None, processors=[LogCapture()]),
             clock=lambda: datetime.now(UTC) - LONG_AGO,
         )
-        self.sight = Sight(
+        self.sight = RunStatus(
             config=WorkerConfig(),  # a busy machine is not to make this prober look stuck
             view=worker.view,
             log=self.log,

@@ -228,7 +228,7 @@ async def test_a_prober_that_takes_cancellation_for_an_outcome_neither_speaks_no
 
 async def phases_of(worker: Worker) -> Any:
     await worker.tick()
-    return worker._watchlist.roster.games
+    return worker._watchlist.target_set.games
 
 
 async def test_a_store_whose_own_task_was_cancelled_does_not_end_the_run() -> None:

@@ -64,7 +64,7 @@ async def test_what_is_asked_for_again_is_delivered_by_the_relay_that_runs_and_f
     running = asyncio.ensure_future(run_for(30.0, Relay(log=log, publisher=publisher, name="bus").run()))
     await asyncio.sleep(5.0)
     publisher.unacceptable = set()
-    assert await log.ask_again() == 2
+    assert await log.request_replay() == 2
     await asyncio.sleep(1.5)
     assert publisher.delivered_ids == ["a:2", "a:4", "a:1", "a:3"]
     assert log.letters == {}
@@ -85,7 +85,7 @@ async def test_what_is_refused_again_stays_parked_with_the_new_reason_and_waits_
     publisher.unacceptable = {"a:4"}
     running = asyncio.ensure_future(run_for(100.0, Relay(log=log, publisher=publisher, name="bus").run()))
     await asyncio.sleep(5.0)
-    await log.ask_again()
+    await log.request_replay()
     await running
     (letter,) = log.letters.values()
     assert (letter.reason, letter.due) == ("refusal number 2", False)
@@ -98,7 +98,7 @@ async def test_a_publisher_that_is_down_keeps_what_was_asked_for_until_it_is_bac
     publisher.unacceptable = {"a:3"}
     await run_for(1.0, Relay(log=log, publisher=publisher, name="bus").run())
     publisher.unacceptable = set()
-    await log.ask_again()
+    await log.request_replay()
     publisher.unavailable = True
     running = asyncio.ensure_future(run_for(100.0, Relay(log=log, publisher=publisher, name="bus").run()))
     await asyncio.sleep(50.0)
@@ -116,7 +116,7 @@ async def test_each_publisher_gets_again_what_it_refused_itself(log: MemoryLog) 
     running = asyncio.gather(*(run_for(20.0, relay.run()) for relay in relays))
     await asyncio.sleep(5.0)
     picky.unacceptable = set()
-    await log.ask_again()
+    await log.request_replay()
     await running
     assert picky.delivered_ids == ["a:1", "a:3", "a:4", "a:2"]
     assert easy.delivered_ids == ["a:1", "a:2", "a:3", "a:4"]

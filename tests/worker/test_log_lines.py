@@ -9,9 +9,9 @@ from structlog.typing import EventDict
 
 from healthprobe.domain.outcome import HEALTHY, Failed
 from healthprobe.domain.shard import shard_of
+from healthprobe.testing.leases import ScriptedLeases
 from healthprobe.testing.prober import UNAVAILABLE, Answer
 from healthprobe.testing.stage import Stage, game, run_for, ticks
-from healthprobe.testing.tenure import ScriptedTenure
 from healthprobe.worker.worker import Worker
 
 WORKER = "rtmanager.healthprobe"
@@ -83,7 +83,7 @@ async def test_each_outage_of_the_log_is_told_and_so_is_its_end() -> None:
 
 async def test_a_log_is_not_said_to_be_back_because_what_waited_for_it_is_somebody_elses() -> None:
     stage = Stage(a=[HEALTHY, *[UNAVAILABLE] * 3, HEALTHY])
-    tenure = ScriptedTenure()
+    tenure = ScriptedLeases()
     worker = Worker(**stage.arguments(shards=tenure))
     await worker.tick()
     stage.log.unavailable = True

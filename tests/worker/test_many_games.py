@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from healthprobe._util.aio import PORTION, in_portions
+from healthprobe._util.aio import ITEMS_A_TURN, cooperative_iter
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.domain.policy import Thresholds
@@ -22,7 +22,7 @@ from healthprobe.testing.contracts.samples import history
 from healthprobe.testing.memory import MemoryLog
 from healthprobe.testing.prober import UNAVAILABLE, ScriptedProber
 from healthprobe.testing.stage import Stage, game, run_for, ticks
-from healthprobe.worker.target_set import Roster
+from healthprobe.worker.target_set import TargetSet
 from healthprobe.worker.worker import Worker
 
 MANY = 2_000
@@ -103,20 +103,20 @@ class ForgettingProber(ScriptedProber):
         super().forget(target)
 
 
-async def updated(roster: Roster, listings: Iterable[list[RuntimeRecord]]) -> Roster:
+async def updated(target_set: TargetSet, listings: Iterable[list[RuntimeRecord]]) -> TargetSet:
     for records in listings:
-        roster, _ = await roster.updated(records)
-    return roster
+        target_set, _ = await target_set.updated(records)
+    return target_set
 
 
 @pytest.mark.parametrize("listing", [GAMES, MOVED, OTHERS, list(GAMES)])
 async def test_a_new_list_is_looked_at_in_portions(listing: list[RuntimeRecord]) -> None:
-    roster = await updated(Roster(Window(0.1, 2.9), 2.0, Thresholds(3)), [GAMES])
+    target_set = await updated(TargetSet(Window(0.1, 2.9), 2.0, Thresholds(3)), [GAMES])
     turns = Turns()
     async with turns.counted():
-        await roster.updated(Watched(listing, turns))
+        await target_set.updated(Watched(listing, turns))
     assert sum(turns.done.values()) == MANY
-    assert turns.most_done <= PORTION
+    assert turns.most_done <= ITEMS_A_TURN
 
 
 @pytest.mark.parametrize("following", [MOVED, OTHERS, []])
@@ -131,7 +131,7 @@ async def test_the_prober_lets_go_of_many_engines_in_portions(following: list[Ru
     async with turns.counted():
         await worker.tick()
     assert len(prober.forgotten) == MANY
-    assert turns.most_done <= PORTION
+    assert turns.most_done <= ITEMS_A_TURN
 
 
 async def test_the_log_is_asked_about_many_games_a_thousand_at_a_time() -> None:
@@ -176,11 +176,11 @@ async def test_a_tick_that_is_cancelled_in_the_middle_of_a_new_list_leaves_one_r
         await asyncio.sleep(0)
     tick.cancel()
     await asyncio.gather(tick, return_exceptions=True)
-    assert [{watched.game_id for watched in worker._watchlist.roster.games}] in [[names(GAMES)], [names(OTHERS)]]
+    assert [{watched.game_id for watched in worker._watchlist.target_set.games}] in [[names(GAMES)], [names(OTHERS)]]
     stage.prober.script_all_others(UNAVAILABLE)
     stage.log.write(*(event for record in OTHERS[::2] for event in history(record.game_id, 1)))
     await ticks(worker, 2)
-    assert {watched.game_id for watched in worker._watchlist.roster.games} == names(OTHERS)
+    assert {watched.game_id for watched in worker._watchlist.target_set.games} == names(OTHERS)
     assert len(stage.log.events) == MANY
     assert {event.sequence for event in stage.log.events} == {1}
     stage.prober.script_all_others(HEALTHY)
@@ -197,20 +197,20 @@ def names(records: Iterable[RuntimeRecord]) -> set[str]:
 def test_a_roster_has_each_listed_game_once_by_its_first_record_and_in_the_order_of_phases(
     listings: list[list[RuntimeRecord]],
 ) -> None:
-    roster = asyncio.run(updated(Roster(Window(0.1, 2.9), 2.0, Thresholds(3)), listings))
+    target_set = asyncio.run(updated(TargetSet(Window(0.1, 2.9), 2.0, Thresholds(3)), listings))
     ids = [record.game_id for record in listings[-1]]
-    assert {watched.game_id: watched.record for watched in roster.games} == {
+    assert {watched.game_id: watched.record for watched in target_set.games} == {
         game_id: listings[-1][ids.index(game_id)] for game_id in ids
     }
-    assert [watched.phase for watched in roster.games] == list(roster.phases) == sorted(roster.phases)
-    assert roster.repeated == {game_id for game_id, times in Counter(ids).items() if times > 1}
-    assert roster.most_in_flight == lanes_needed(roster.phases, 2.0)
+    assert [watched.phase for watched in target_set.games] == list(target_set.phases) == sorted(target_set.phases)
+    assert target_set.repeated == {game_id for game_id, times in Counter(ids).items() if times > 1}
+    assert target_set.most_in_flight == lanes_needed(target_set.phases, 2.0)
 
 
 @settings(max_examples=60, deadline=None)
 @given(listings)
 def test_what_a_list_changes_is_what_tells_it_from_the_one_before(listings: list[list[RuntimeRecord]]) -> None:
-    before = asyncio.run(updated(Roster(Window(0.1, 2.9), 2.0, Thresholds(3)), listings[:-1]))
+    before = asyncio.run(updated(TargetSet(Window(0.1, 2.9), 2.0, Thresholds(3)), listings[:-1]))
     after, change = asyncio.run(before.updated(listings[-1]))
     assert set(change.appeared) == set(after.by_id) - set(before.by_id)
     assert set(change.left) == set(before.by_id) - set(after.by_id)
@@ -220,9 +220,9 @@ def test_what_a_list_changes_is_what_tells_it_from_the_one_before(listings: list
 
 
 async def test_many_games_without_room_to_spread_are_all_due_at_once() -> None:
-    roster = await updated(Roster(AT_ONCE, 2.0, Thresholds(3)), [GAMES])
-    assert set(roster.phases) == {0.0}
-    assert roster.most_in_flight == len(roster) == MANY
+    target_set = await updated(TargetSet(AT_ONCE, 2.0, Thresholds(3)), [GAMES])
+    assert set(target_set.phases) == {0.0}
+    assert target_set.most_in_flight == len(target_set) == MANY
 
 
 @settings(max_examples=60, deadline=None)
@@ -239,6 +239,6 @@ def test_lanes_that_are_counted_in_two_steps_are_as_many_as_in_one(
 @given(st.lists(st.integers()), st.integers(1, 10))
 def test_portions_leave_nothing_out_and_keep_the_order(items: list[int], size: int) -> None:
     async def collected() -> list[int]:
-        return [item async for item in in_portions(items, size)]
+        return [item async for item in cooperative_iter(items, size)]
 
     assert asyncio.run(collected()) == items

@@ -9,7 +9,7 @@ import pytest
 
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.outcome import HEALTHY
-from healthprobe.ports import PublisherGone, PublishError
+from healthprobe.ports import PublisherClosed, PublishError
 from healthprobe.testing.contracts.samples import history
 from healthprobe.testing.memory import MemoryLog, MemoryPublisher
 from healthprobe.testing.prober import UNAVAILABLE
@@ -141,7 +141,7 @@ async def test_a_publisher_that_raises_cancelled_error_of_its_own_does_not_end_t
 async def test_a_publisher_that_is_gone_for_good_ends_its_relay_with_one_error_and_the_events_stay_in_the_log() -> None:
     class Gone(MemoryPublisher):
         async def pass_switches(self) -> None:
-            raise PublisherGone("its reader has left")
+            raise PublisherClosed("its reader has left")
 
     stage = Stage()
     stage.log = MemoryLog(*history("a", 4))

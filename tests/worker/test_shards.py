@@ -11,10 +11,10 @@ from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.domain.schedule import fraction_of, spread_window
 from healthprobe.domain.shard import shard_of
+from healthprobe.testing.leases import ScriptedLeases
 from healthprobe.testing.memory import MemoryLog
 from healthprobe.testing.prober import UNAVAILABLE, Answer, Late
 from healthprobe.testing.stage import Stage, game, run_for, ticks
-from healthprobe.testing.tenure import ScriptedTenure
 from healthprobe.worker.static_shards import StaticShards
 from healthprobe.worker.worker import Worker
 
@@ -27,7 +27,7 @@ def probed(stage: Stage, *, after: float = -1.0) -> set[str]:
 
 async def test_only_games_of_its_shards_are_probed() -> None:
     stage = Stage(a=HEALTHY, b=HEALTHY)
-    await ticks(Worker(**stage.arguments(shards=ScriptedTenure([A]))), 2)
+    await ticks(Worker(**stage.arguments(shards=ScriptedLeases([A]))), 2)
     assert probed(stage) == {"a"}
 
 
@@ -44,7 +44,7 @@ async def test_the_parts_of_a_fleet_probe_all_of_it_and_no_game_twice(count: int
 async def test_a_shard_that_is_given_in_the_middle_of_a_tick_has_all_its_games_probed_within_an_interval() -> None:
     games: dict[str, Answer] = {f"g{number}": HEALTHY for number in range(400)}
     stage = Stage(**games)
-    tenure = ScriptedTenure([])
+    tenure = ScriptedLeases([])
     running = asyncio.ensure_future(run_for(11.0, Worker(**stage.arguments(shards=tenure)).run()))
     await asyncio.sleep(1.5)
     tenure.give(*range(256))
@@ -61,7 +61,7 @@ async def test_a_turn_that_passes_while_its_shard_is_being_taken_over_is_made_up
     games: dict[str, Answer] = {f"g{number}": HEALTHY for number in range(400)}
     stage = Stage(**games)
     stage.records.delay = 0.5
-    tenure = ScriptedTenure(range(128))
+    tenure = ScriptedLeases(range(128))
     running = asyncio.ensure_future(run_for(4.9, Worker(**stage.arguments(shards=tenure)).run()))
     await asyncio.sleep(1.5)
     tenure.give(*range(128, 256))
@@ -81,7 +81,7 @@ async def test_shards_that_come_one_after_the_other_are_each_taken_over_at_once_
     games: dict[str, Answer] = {f"g{number}": HEALTHY for number in range(400)}
     stage = Stage(**games)
     stage.records.delay = 0.5
-    tenure = ScriptedTenure([])
+    tenure = ScriptedLeases([])
     worker = Worker(**stage.arguments(shards=tenure))
     running = asyncio.ensure_future(run_for(4.0, worker.run()))
     await asyncio.sleep(1.0)
@@ -96,7 +96,7 @@ async def test_shards_that_come_one_after_the_other_are_each_taken_over_at_once_
 async def test_no_game_has_two_turns_in_a_tick_because_a_shard_came() -> None:
     games: dict[str, Answer] = {f"g{number}": HEALTHY for number in range(200)}
     stage = Stage(**games)
-    tenure = ScriptedTenure(range(128))
+    tenure = ScriptedLeases(range(128))
     running = asyncio.ensure_future(run_for(4.9, Worker(**stage.arguments(shards=tenure)).run()))
     for shard in range(128, 256):
         await asyncio.sleep(0.02)
@@ -108,7 +108,7 @@ async def test_no_game_has_two_turns_in_a_tick_because_a_shard_came() -> None:
 
 async def test_a_shard_that_is_lost_is_not_probed_any_more() -> None:
     stage = Stage(a=HEALTHY, b=HEALTHY)
-    tenure = ScriptedTenure()
+    tenure = ScriptedLeases()
     running = asyncio.ensure_future(run_for(20.0, Worker(**stage.arguments(shards=tenure)).run()))
     await asyncio.sleep(5.01)
     tenure.lose(A)
@@ -118,7 +118,7 @@ async def test_a_shard_that_is_lost_is_not_probed_any_more() -> None:
 
 async def test_what_a_probe_finds_after_its_shard_was_lost_decides_nothing() -> None:
     stage = Stage(a=[Late(1.0, UNAVAILABLE)])
-    tenure = ScriptedTenure()
+    tenure = ScriptedLeases()
     worker = Worker(**stage.arguments(shards=tenure, failures_threshold=1))
     asyncio.get_running_loop().call_later(0.5, tenure.lose, A)
     await worker.tick()
@@ -127,7 +127,7 @@ async def test_what_a_probe_finds_after_its_shard_was_lost_decides_nothing() -> 
 
 async def test_what_a_probe_finds_that_began_before_its_shard_came_back_decides_nothing() -> None:
     stage = Stage(a=[Late(1.0, UNAVAILABLE), HEALTHY])
-    tenure = ScriptedTenure()
+    tenure = ScriptedLeases()
     worker = Worker(**stage.arguments(shards=tenure, failures_threshold=1))
     loop = asyncio.get_running_loop()
     loop.call_later(0.4, tenure.lose, A)
@@ -138,7 +138,7 @@ async def test_what_a_probe_finds_that_began_before_its_shard_came_back_decides_
 
 async def test_a_decision_waits_while_its_lease_cannot_be_renewed_and_enters_when_it_is() -> None:
     stage = Stage(a=UNAVAILABLE)
-    tenure = ScriptedTenure()
+    tenure = ScriptedLeases()
     tenure.confirming = False
     worker = Worker(**stage.arguments(shards=tenure))
     await ticks(worker, 4)
@@ -153,14 +153,14 @@ async def test_a_decision_waits_while_its_lease_cannot_be_renewed_and_enters_whe
 
 async def test_the_lease_of_just_the_shards_concerned_is_confirmed_before_an_append() -> None:
     stage = Stage(a=UNAVAILABLE, b=HEALTHY)
-    tenure = ScriptedTenure()
+    tenure = ScriptedLeases()
     await ticks(Worker(**stage.arguments(shards=tenure)), 5)
     assert tenure.confirmed == [frozenset({A})]
 
 
 async def test_a_decision_about_a_shard_that_is_somebody_elses_by_now_is_dropped() -> None:
     stage = Stage(a=[HEALTHY, UNAVAILABLE])
-    tenure = ScriptedTenure()
+    tenure = ScriptedLeases()
     worker = Worker(**stage.arguments(shards=tenure))
     await worker.tick()
     stage.log.unavailable = True
@@ -174,7 +174,7 @@ async def test_a_decision_about_a_shard_that_is_somebody_elses_by_now_is_dropped
 
 async def test_what_was_decided_is_in_the_log_before_a_shard_is_handed_over() -> None:
     stage = Stage(a=UNAVAILABLE)
-    tenure = ScriptedTenure()
+    tenure = ScriptedLeases()
     tenure.confirming = False
     worker = Worker(**stage.arguments(shards=tenure))
     await ticks(worker, 3)
@@ -186,7 +186,7 @@ async def test_what_was_decided_is_in_the_log_before_a_shard_is_handed_over() ->
 async def test_a_cluster_of_a_thousand_shards_hands_over_and_confirms_by_these() -> None:
     first, second = shard_of("a", 1000), shard_of("b", 1000)
     stage = Stage(a=UNAVAILABLE, b=UNAVAILABLE)
-    tenure = ScriptedTenure(range(1000), shard_count=1000)
+    tenure = ScriptedLeases(range(1000), shard_count=1000)
     worker = Worker(**stage.arguments(shards=tenure))
     await worker.tick()
     stage.log.unavailable = True
@@ -201,7 +201,7 @@ async def test_a_cluster_of_a_thousand_shards_hands_over_and_confirms_by_these()
 
 async def test_what_the_log_does_not_take_as_a_shard_is_handed_over_is_left_to_the_next_owner() -> None:
     stage = Stage(a=[HEALTHY, UNAVAILABLE])
-    tenure = ScriptedTenure()
+    tenure = ScriptedLeases()
     ours = Worker(**stage.arguments(shards=tenure))
     await ours.tick()
     stage.log.unavailable = True
@@ -210,13 +210,13 @@ async def test_what_the_log_does_not_take_as_a_shard_is_handed_over_is_left_to_t
     stage.log.unavailable = False
     await ticks(ours, 2)
     assert stage.log.events == []
-    await ticks(Worker(**stage.arguments(shards=ScriptedTenure())), 3)
+    await ticks(Worker(**stage.arguments(shards=ScriptedLeases())), 3)
     assert stage.story == [("a", "probe_failed", 3)]
 
 
 async def test_the_next_owner_knows_an_open_incident_and_ends_it() -> None:
     stage = Stage(a=[*[UNAVAILABLE] * 4, HEALTHY])
-    ours, theirs = ScriptedTenure(), ScriptedTenure([])
+    ours, theirs = ScriptedLeases(), ScriptedLeases([])
     first, second = (Worker(**stage.arguments(shards=tenure)) for tenure in (ours, theirs))
     await ticks(first, 4)
     await ours.hand_over(A)
@@ -228,7 +228,7 @@ async def test_the_next_owner_knows_an_open_incident_and_ends_it() -> None:
 
 async def test_a_shard_that_goes_and_comes_back_starts_its_counts_afresh() -> None:
     stage = Stage(a=UNAVAILABLE)
-    tenure = ScriptedTenure()
+    tenure = ScriptedLeases()
     worker = Worker(**stage.arguments(shards=tenure))
     await ticks(worker, 2)
     tenure.lose(A)
@@ -242,8 +242,8 @@ async def test_a_shard_that_goes_and_comes_back_starts_its_counts_afresh() -> No
 
 async def test_what_others_told_of_a_shard_that_was_lost_and_back_before_anybody_looked_is_known() -> None:
     stage = Stage(a=[*[UNAVAILABLE] * 3, HEALTHY])
-    tenure = ScriptedTenure()
-    ours, theirs = (Worker(**stage.arguments(shards=each)) for each in (tenure, ScriptedTenure()))
+    tenure = ScriptedLeases()
+    ours, theirs = (Worker(**stage.arguments(shards=each)) for each in (tenure, ScriptedLeases()))
     await ours.tick()
     await asyncio.sleep(1.0)
     tenure.lose(A)
@@ -257,7 +257,7 @@ async def test_what_others_told_of_a_shard_that_was_lost_and_back_before_anybody
 
 async def test_what_was_decided_about_a_shard_that_was_lost_and_back_before_anybody_looked_is_dropped() -> None:
     stage = Stage(a=[HEALTHY, *[UNAVAILABLE] * 3, HEALTHY])
-    tenure = ScriptedTenure()
+    tenure = ScriptedLeases()
     worker = Worker(**stage.arguments(shards=tenure))
     await worker.tick()
     stage.log.unavailable = True
@@ -294,7 +294,7 @@ async def test_what_the_log_was_asked_before_a_shard_was_lost_says_nothing_about
     stage = Stage(a=HEALTHY)
     stage.log = log = LateAnswers()
     log.late = 3.0
-    tenure = ScriptedTenure()
+    tenure = ScriptedLeases()
     running = asyncio.ensure_future(run_for(15.0, Worker(**stage.arguments(shards=tenure)).run()))
     await asyncio.sleep(1.0)
     log.late = 0.0
@@ -309,7 +309,7 @@ async def test_what_the_log_was_asked_before_a_shard_was_lost_says_nothing_about
 async def test_what_stood_in_the_log_before_a_shard_was_lost_is_not_taken_for_what_stands_once_it_is_back() -> None:
     stage = Stage(a=[*[UNAVAILABLE] * 3, HEALTHY])
     stage.log = log = LateAnswers()
-    tenure = ScriptedTenure()
+    tenure = ScriptedLeases()
     running = asyncio.ensure_future(run_for(40.0, Worker(**stage.arguments(shards=tenure)).run()))
     await asyncio.sleep(14.9)
     log.late = 3.0
@@ -328,7 +328,7 @@ async def test_what_stood_in_the_log_before_a_shard_was_lost_is_not_taken_for_wh
 async def test_shards_that_move_between_two_workers_at_any_time_cost_and_double_no_event(at: float) -> None:
     sick: list[Answer] = [*[UNAVAILABLE] * 7, HEALTHY]
     stage = Stage(**dict.fromkeys([f"g{number}" for number in range(60)], sick))
-    ours, theirs = ScriptedTenure(), ScriptedTenure([])
+    ours, theirs = ScriptedLeases(), ScriptedLeases([])
     workers = [Worker(**stage.arguments(shards=tenure)) for tenure in (ours, theirs)]
     running = [asyncio.ensure_future(run_for(90.0, worker.run())) for worker in workers]
     for passed, moved in enumerate((range(0, 256, 2), range(0, 256, 3), range(256))):
@@ -344,7 +344,7 @@ async def test_shards_that_move_between_two_workers_at_any_time_cost_and_double_
 
 async def test_a_game_that_starts_in_a_shard_of_another_is_no_newcomer_here() -> None:
     stage = Stage(a=HEALTHY)
-    worker = Worker(**stage.arguments(shards=ScriptedTenure([A])))
+    worker = Worker(**stage.arguments(shards=ScriptedLeases([A])))
     running = asyncio.ensure_future(run_for(9.0, worker.run()))
     await asyncio.sleep(4.0)
     stage.records.put(game("b"))

@@ -1,4 +1,4 @@
-"""The roster: each game once, whatever a store lists, in the order in which its probe is due."""
+"""The target_set: each game once, whatever a store lists, in the order in which its probe is due."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import lanes_needed, spread_window
 from healthprobe.domain.shard import shard_of
 from healthprobe.testing.stage import game
-from healthprobe.worker.target_set import Roster, RosterChange
+from healthprobe.worker.target_set import TargetSet, TargetSetChange
 
 TIMEOUT = 2.0
-EMPTY = Roster(spread_window(5.0, TIMEOUT), TIMEOUT, Thresholds(3))
+EMPTY = TargetSet(spread_window(5.0, TIMEOUT), TIMEOUT, Thresholds(3))
 
 Records = list[RuntimeRecord]
 records = st.lists(st.builds(game, st.sampled_from("abcde"), st.sampled_from(["c1", "c2"])), max_size=12)
@@ -25,29 +25,31 @@ records = st.lists(st.builds(game, st.sampled_from("abcde"), st.sampled_from(["c
 some_shards = st.none() | st.frozensets(st.sampled_from([shard_of(game_id) for game_id in "abcde"]))
 
 
-def updated(roster: Roster, listing: Records, shards: frozenset[int] | None = None) -> tuple[Roster, RosterChange]:
-    return asyncio.run(roster.updated(listing, shards))
+def updated(
+    target_set: TargetSet, listing: Records, shards: frozenset[int] | None = None
+) -> tuple[TargetSet, TargetSetChange]:
+    return asyncio.run(target_set.updated(listing, shards))
 
 
 def test_of_a_game_that_is_listed_thrice_the_first_record_counts_and_the_id_is_named_once() -> None:
-    roster, change = updated(EMPTY, [game("a", "c1"), game("b"), game("a", "c2"), game("a", "c3")])
-    assert roster.by_id["a"].record.current_container_id == "c1"
+    target_set, change = updated(EMPTY, [game("a", "c1"), game("b"), game("a", "c2"), game("a", "c3")])
+    assert target_set.by_id["a"].record.current_container_id == "c1"
     assert change.repeated == {"a"}
 
 
 def test_an_id_that_stays_repeated_is_named_no_second_time() -> None:
-    roster, _ = updated(EMPTY, [game("a", "c1"), game("a", "c2")])
-    _, change = updated(roster, [game("a", "c1"), game("a", "c2")])
+    target_set, _ = updated(EMPTY, [game("a", "c1"), game("a", "c2")])
+    _, change = updated(target_set, [game("a", "c1"), game("a", "c2")])
     assert not any((change.appeared, change.left, change.retired, change.repeated))
 
 
 @given(records)
 def test_every_id_is_watched_once_and_repeated_ids_are_exactly_those_listed_twice(listing: Records) -> None:
-    roster, change = updated(EMPTY, listing)
+    target_set, change = updated(EMPTY, listing)
     ids = [record.game_id for record in listing]
-    assert sorted(each.game_id for each in roster.games) == sorted(set(ids))
+    assert sorted(each.game_id for each in target_set.games) == sorted(set(ids))
     assert change.repeated == {game_id for game_id in ids if ids.count(game_id) > 1}
-    assert all(each.record is listing[ids.index(each.game_id)] for each in roster.games)
+    assert all(each.record is listing[ids.index(each.game_id)] for each in target_set.games)
 
 
 @given(records, records)
@@ -67,29 +69,29 @@ def test_a_change_is_the_difference_of_two_lists_and_what_stays_is_not_made_anew
 
 @given(records)
 def test_games_come_in_the_order_of_their_phases_and_lanes_are_sized_for_all_of_them(listing: Records) -> None:
-    roster, _ = updated(EMPTY, listing)
-    assert list(roster.phases) == sorted(each.phase for each in roster.by_id.values())
-    assert [each.phase for each in roster.games] == list(roster.phases)
-    assert roster.most_in_flight == lanes_needed(roster.phases, TIMEOUT)
+    target_set, _ = updated(EMPTY, listing)
+    assert list(target_set.phases) == sorted(each.phase for each in target_set.by_id.values())
+    assert [each.phase for each in target_set.games] == list(target_set.phases)
+    assert target_set.most_in_flight == lanes_needed(target_set.phases, TIMEOUT)
 
 
 @given(st.tuples(records, records), st.lists(st.tuples(st.integers(0, 1), some_shards), max_size=8))
 def test_however_lists_and_shards_have_changed_the_roster_is_as_if_it_had_never_been_another(
     listings: tuple[Records, Records], steps: list[tuple[int, frozenset[int] | None]]
 ) -> None:
-    roster = EMPTY
+    target_set = EMPTY
     for number, shards in steps:
-        before = roster
-        roster, change = updated(before, listings[number], shards)
+        before = target_set
+        target_set, change = updated(before, listings[number], shards)
         afresh, _ = updated(EMPTY, listings[number], shards)
-        assert {game_id: each.record for game_id, each in roster.by_id.items()} == {
+        assert {game_id: each.record for game_id, each in target_set.by_id.items()} == {
             game_id: each.record for game_id, each in afresh.by_id.items()
         }
-        assert sorted(each.game_id for each in roster.games) == sorted(afresh.by_id)
-        assert list(roster.phases) == list(afresh.phases)
-        assert roster.repeated == afresh.repeated
-        assert set(change.appeared) == set(roster.by_id) - set(before.by_id)
-        assert set(change.left) == set(before.by_id) - set(roster.by_id)
+        assert sorted(each.game_id for each in target_set.games) == sorted(afresh.by_id)
+        assert list(target_set.phases) == list(afresh.phases)
+        assert target_set.repeated == afresh.repeated
+        assert set(change.appeared) == set(target_set.by_id) - set(before.by_id)
+        assert set(change.left) == set(before.by_id) - set(target_set.by_id)
 
 
 @given(records, some_shards, some_shards)

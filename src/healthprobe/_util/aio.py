@@ -1,4 +1,4 @@
-"""asyncio helpers: background tasks, long loops in portions, and faults of collaborators."""
+"""asyncio helpers: background tasks, long loops that yield, and errors of collaborators."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 
 @asynccontextmanager
-async def beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Let `works` run as long as somebody is inside, and cancel them then; what they raise is theirs alone."""
-    tasks = [asyncio.create_task(work) for work in works]
+async def background_tasks(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs the coroutines as tasks while the block runs, and cancels them when it ends. Ignores what they raise."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         yield
     finally:
@@ -21,56 +21,55 @@ async def beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-PORTION = 100
-"""The most items between two turns of the loop: to prepare so many new games takes two or three milliseconds."""
+ITEMS_A_TURN = 100
+"""The most items between two turns of the loop: preparing so many new games takes two or three milliseconds."""
 
 Item = TypeVar("Item")
 
 
-async def in_portions(items: Iterable[Item], size: int = PORTION) -> AsyncIterator[Item]:
-    """Each of `items` in order; after every `size` of them, all others on the loop have their turn."""
+async def cooperative_iter(items: Iterable[Item], size: int = ITEMS_A_TURN) -> AsyncIterator[Item]:
+    """Yields the items in order and lets other tasks run after every `size` of them."""
     for number, item in enumerate(items, start=1):
         yield item
         if number % size == 0:
             await asyncio.sleep(0)
 
 
-class News:
-    """One bell: however often it is rung before somebody listens, it is heard once."""
+class AutoResetEvent:
+    """An event that clears itself when a waiter returns. For one waiter; setting it twice wakes it once."""
 
     def __init__(self) -> None:
-        self._rung = asyncio.Event()
+        self._event = asyncio.Event()
 
-    def tell(self) -> None:
-        """Ring."""
-        self._rung.set()
+    def set(self) -> None:
+        self._event.set()
 
-    async def heard(self) -> None:
-        """Returns when it has been rung since the last time."""
-        await self._rung.wait()
-        self._rung.clear()
+    async def wait(self) -> None:
+        """Returns when the event was set since the last return."""
+        await self._event.wait()
+        self._event.clear()
 
-    async def pause(self, seconds: float) -> None:
-        """Sleep for so long, or until it is rung."""
+    async def wait_at_most(self, seconds: float) -> None:
+        """Returns when the event is set, or after `seconds`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self.heard()
+                await self.wait()
 
 
-FAULTS = (Exception, asyncio.CancelledError)
-"""What a collaborator may raise: CancelledError too, where an inner task of its own was cancelled and not we."""
+COLLABORATOR_ERRORS = (Exception, asyncio.CancelledError)
+"""What a collaborator may raise. CancelledError too: a task inside it may have been cancelled, and not the caller."""
 
-LONGEST_CALL = 30.0
-"""How long, in seconds, a call of a store or a log may hang before it is given up and made again."""
+CALL_TIMEOUT = 30.0
+"""Seconds after which a call of a store or a log that hangs is given up and made again."""
 
 
-def end_if_cancelled() -> None:
-    """Raise CancelledError where the running task was asked to end; to be called first where FAULTS are caught."""
+def raise_if_cancelled() -> None:
+    """Raises CancelledError if the running task was cancelled. Call it first where COLLABORATOR_ERRORS are caught."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
 
 
-def plainly(fault: BaseException) -> str:
-    """The fault's own words, or its name where it has none."""
-    return str(fault) or type(fault).__name__
+def error_text(error: BaseException) -> str:
+    """The error's message, or the name of its type where it has none."""
+    return str(error) or type(error).__name__

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 import msgspec
 
 from healthprobe.domain.event import HealthEvent
-from healthprobe.ports import PublisherGone, PublishError
+from healthprobe.ports import PublisherClosed, PublishError
 
 _STANDARD_OUTPUT = 1
 _READER_GONE = {errno.EPIPE, errno.EBADF, errno.EIO}
@@ -37,7 +37,7 @@ class StdoutPublisher:
     async def publish(self, events: Sequence[HealthEvent]) -> None:
         """Write `events` in order; returns when the last of them is out of our hands.
 
-        Raises PublishError; PublisherGone where the reader is. A call that is cancelled ends with the line it is at.
+        Raises PublishError; PublisherClosed where the reader is. A call that is cancelled ends with the line it is at.
         """
         given_up = threading.Event()
         outcome: Future[None] = Future()
@@ -86,4 +86,4 @@ def _plain_error(error: OSError | ValueError, written: int) -> PublishError:
         return PublishError(f"standard output takes no more: {error.strerror or error}", delivered=written)
     if isinstance(error, UnicodeError):
         return PublishError(f"an event cannot be written as text: {error}", permanent=True, delivered=written)
-    return PublisherGone("standard output was closed by its reader")
+    return PublisherClosed("standard output was closed by its reader")

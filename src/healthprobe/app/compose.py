@@ -29,9 +29,9 @@ from healthprobe.ports import (
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from healthprobe.adapters.nats import ShardLeases
+    from healthprobe.adapters.nats import JetStreamLeases
     from healthprobe.app.delivery import Duties
-    from healthprobe.probing.prober import KindProber
+    from healthprobe.probing.prober import ProberByKind
     from healthprobe.worker.relay import Relay
     from healthprobe.worker.static_shards import StaticShards
     from healthprobe.worker.worker import Worker
@@ -73,8 +73,8 @@ class Parts:
     log: HealthEventLog
     worker: Worker
     duties: Duties
-    leases: ShardLeases | None
-    prober: KindProber
+    leases: JetStreamLeases | None
+    prober: ProberByKind
 
 
 @asynccontextmanager
@@ -93,8 +93,8 @@ async def composed(
     """
     from healthprobe.app.delivery import Duties
     from healthprobe.app.retention import Retention
-    from healthprobe.probing.http import HttpProber
-    from healthprobe.probing.prober import KindProber
+    from healthprobe.probing.http import HTTPProber
+    from healthprobe.probing.prober import ProberByKind
     from healthprobe.worker.worker import Worker
 
     async with AsyncExitStack() as stack:
@@ -105,8 +105,8 @@ async def composed(
         worker: Worker
         log, leases = await patiently(partial(_log, settings, adapters, lambda: worker.games), logger)
         shards = leases or _static_shards(settings)
-        prober = KindProber(
-            HttpProber(
+        prober = ProberByKind(
+            HTTPProber(
                 keep_connections=settings.keep_connections,
                 networks=networks_of(settings),
                 identity_header=settings.identity_header,
@@ -136,7 +136,7 @@ async def composed(
 
 async def _log(
     settings: Settings, adapters: Adapters, games: Callable[[], int]
-) -> tuple[HealthEventLog, ShardLeases | None]:
+) -> tuple[HealthEventLog, JetStreamLeases | None]:
     """The log, and in a cluster the leases under which it is written."""
     if settings.cluster is None:
         return await adapters.log(settings.log), None

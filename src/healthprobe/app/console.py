@@ -12,7 +12,7 @@ from healthprobe.app import terminal
 from healthprobe.app.settings import DEFAULT_LEASE, Settings
 from healthprobe.app.url_names import notification_name, publisher_name, shown
 from healthprobe.app.urls import EventLine
-from healthprobe.status.counters import Tally
+from healthprobe.status.counters import Counters
 from healthprobe.telemetry.logs import LogLevel, configure_logs
 
 
@@ -26,7 +26,7 @@ class Audience(Protocol):
         """The run begins, over `games` running games, and can be seen at `address` if there is one."""
         ...
 
-    def stopped(self, tally: Tally, open_incidents: int | None) -> None:
+    def stopped(self, tally: Counters, open_incidents: int | None) -> None:
         """The run has ended cleanly; so many of its games are in an incident, if the log still tells."""
         ...
 
@@ -54,7 +54,7 @@ class Machines:
             **({} if address is None else {"address": address}),
         )
 
-    def stopped(self, tally: Tally, open_incidents: int | None) -> None:
+    def stopped(self, tally: Counters, open_incidents: int | None) -> None:
         self.logger.info("stopped", **tally.summary(), open_incidents=open_incidents)
 
 
@@ -83,7 +83,7 @@ class People:
         if games == 0:
             self._say("Add one: healthprobe runtimes add GAME http://HOST:PORT, now or at any time.")
 
-    def stopped(self, tally: Tally, open_incidents: int | None) -> None:
+    def stopped(self, tally: Counters, open_incidents: int | None) -> None:
         told = [
             terminal.counted(tally.games, "engine"),
             terminal.counted(tally.probes, "probe"),

@@ -21,23 +21,23 @@ class DutyRoster(Protocol):
 
 
 class Duties:
-    """Runs relays and retention while they are ours: always, where there is no `roster`.
+    """Runs relays and retention while they are ours: always, where there is no `leases`.
 
     Whoever has them after us goes on from the cursors in the log. What we deliver in the moment in which they pass on
     may come again, as after a kill.
     """
 
-    def __init__(self, relays: tuple[Relay, ...], retention: Retention | None, roster: DutyRoster | None) -> None:
+    def __init__(self, relays: tuple[Relay, ...], retention: Retention | None, leases: DutyRoster | None) -> None:
         self._relays = relays
         self._retention = retention
-        self._roster = roster
+        self._leases = leases
         self._changed = asyncio.Event()
-        if roster is not None:
-            roster.on_change(self._changed.set)
+        if leases is not None:
+            leases.on_change(self._changed.set)
 
     @property
     def are_ours(self) -> bool:
-        return self._roster is None or self._roster.has_duties
+        return self._leases is None or self._leases.has_duties
 
     def wake(self) -> None:
         """The log has something new to deliver."""

@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from healthprobe._util.aio import beside
+from healthprobe._util.aio import background_tasks
 from healthprobe.app.url_names import shown
 from healthprobe.app.urls import extra
 from healthprobe.ports import ConfigurationError
-from healthprobe.status.counters import Tally
+from healthprobe.status.counters import Counters
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -38,7 +38,7 @@ class Showing:
     def __init__(self, settings: Settings, logger: FilteringBoundLogger) -> None:
         self._settings = settings
         self._otlp: Otlp | None = None
-        self.tally = Tally()
+        self.tally = Counters()
         if self._is_wanted:
             from healthprobe.status.histories import Histories
 
@@ -64,11 +64,11 @@ class Showing:
             yield None
             return
         from healthprobe.status.histories import Histories
-        from healthprobe.status.run_status import Sight
+        from healthprobe.status.run_status import RunStatus
         from healthprobe.telemetry.collector import RunCollector, exposition, registry_of
 
         assert isinstance(self.tally, Histories)
-        sight = Sight(
+        sight = RunStatus(
             config=parts.worker.config,
             view=parts.worker.view,
             log=parts.log,
@@ -78,10 +78,10 @@ class Showing:
         )
         registry = registry_of(RunCollector(sight))
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(beside(sight.run()))
+            await stack.enter_async_context(background_tasks(sight.run()))
             if self._otlp is not None:
                 stack.push_async_callback(self._otlp.aclose)
-                await stack.enter_async_context(beside(self._otlp.run(registry, sight)))
+                await stack.enter_async_context(background_tasks(self._otlp.run(registry, sight)))
             address: str | None = None
             if self._settings.listen is not None:
                 from healthprobe.web.app import application

@@ -24,7 +24,7 @@ from healthprobe.app.startup import patiently, raise_descriptor_limit
 from healthprobe.domain.event import EventType
 from healthprobe.domain.record import RUNNING
 from healthprobe.ports import HealthprobeError
-from healthprobe.status.counters import Tally
+from healthprobe.status.counters import Counters
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -168,7 +168,7 @@ async def _given_up_at(stop: StopSignal) -> AsyncIterator[asyncio.Timeout]:
         await _cancelled(giving_up)
 
 
-async def _serve_until(stop: StopSignal, parts: Parts, tally: Tally, logger: FilteringBoundLogger) -> None:
+async def _serve_until(stop: StopSignal, parts: Parts, tally: Counters, logger: FilteringBoundLogger) -> None:
     """The tasks of a run. Only a stop ends them; one that ends by itself ends the run, with its error."""
     stopping = asyncio.create_task(stop.wait())
     worker = asyncio.create_task(parts.worker.run())
@@ -194,7 +194,7 @@ async def _serve_until(stop: StopSignal, parts: Parts, tally: Tally, logger: Fil
         task.result()
 
 
-async def _settle_memory(tally: Tally) -> None:
+async def _settle_memory(tally: Counters) -> None:
     """Keep the garbage collector away from what the first tick makes, nearly all of which stays.
 
     With 10,000 engines it would look through everything four times in that tick, for 0.5 s in all and up to 0.18 s at
@@ -233,7 +233,7 @@ async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _report(tally: Tally, logger: FilteringBoundLogger) -> None:
+async def _report(tally: Counters, logger: FilteringBoundLogger) -> None:
     while True:
         await asyncio.sleep(_REPORT_INTERVAL)
         logger.debug("so far", **tally.summary())

@@ -27,7 +27,7 @@ from healthprobe.ports import (
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from healthprobe.adapters.nats import JetStreamRecords, ShardLeases
+    from healthprobe.adapters.nats import JetStreamLeases, JetStreamRecords
     from healthprobe.adapters.nats.connection import JetStream
     from healthprobe.adapters.sql import SqlDatabase, SqlRecords
 
@@ -238,16 +238,16 @@ class Adapters:
 
     async def cluster(
         self, url: str, lease: float, games: Callable[[], int], rule: str
-    ) -> tuple[HealthEventLog, ShardLeases]:
+    ) -> tuple[HealthEventLog, JetStreamLeases]:
         """The log of the cluster at `url`, and the leases of `lease` seconds under which it is written.
 
         `games` tells the others how many games we watch, and `rule` by what we judge them and whom we tell.
         """
         with extra("nats", "--cluster"):
-            from healthprobe.adapters.nats import JetStreamLog, ShardLeases
+            from healthprobe.adapters.nats import JetStreamLeases, JetStreamLog
         stream = await self.jetstream(url)
         log = await JetStreamLog.open(stream, by_claims=True)
-        leases = await ShardLeases.open(stream, log, lease=lease, games=games, rule=rule, logger=self.logger)
+        leases = await JetStreamLeases.open(stream, log, lease=lease, games=games, rule=rule, logger=self.logger)
         self.close_later(leases.aclose)
         return log, leases
 

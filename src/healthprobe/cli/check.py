@@ -67,9 +67,9 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
 
 
 async def _check_all(endpoints: Sequence[str], timeout: float) -> list[Check]:
-    from healthprobe.probing.http import HttpProber
+    from healthprobe.probing.http import HTTPProber
 
-    prober = HttpProber(keep_connections=False)
+    prober = HTTPProber(keep_connections=False)
     lanes = asyncio.Semaphore(prober.capacity)
     try:
         return await asyncio.gather(*(_check(prober, lanes, endpoint, timeout) for endpoint in endpoints))

@@ -81,7 +81,7 @@ async def _dead_letters(url: str) -> Sequence[DeadLetter]:
 async def _replay(url: str) -> Replay:
     async with _log(url) as log:
         asked_for = {_key(letter) for letter in await log.dead_letters(ALL)}
-        await log.ask_again()
+        await log.request_replay()
         left, waiting = len(asked_for), len(asked_for)
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + _PATIENCE

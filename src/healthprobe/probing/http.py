@@ -30,7 +30,7 @@ _HALF = 0.5
 """The share of the timeout after which a silent kept connection gets a second chance on a fresh one."""
 
 
-class HttpProber:
+class HTTPProber:
     """A Prober for `http` and `https` endpoints; to be made inside the loop that it probes on.
 
     It keeps one connection an engine, or with `keep_connections=False` opens one a probe. `descriptor_budget` bounds

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from healthprobe.domain.outcome import Failed, FailureKind, ProbeOutcome
 from healthprobe.domain.probe_settings import ProbeKind
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.tcp import TcpProber
 
 if TYPE_CHECKING:
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 _NO_GRPC = Failed(0, "kind grpc is an extra: pip install 'healthprobe[grpc]'", FailureKind.ENDPOINT)
 
 
-class KindProber:
+class ProberByKind:
     """A Prober of every kind. All share the budget of descriptors, the networks and the names of `http`.
 
     What the kind grpc takes is loaded when the first such target is asked.
     """
 
-    def __init__(self, http: HttpProber) -> None:
+    def __init__(self, http: HTTPProber) -> None:
         self._http = http
         self._ask_http = http.probe
         self._tcp = TcpProber(http.pool, http.dialer, http.trust)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from heapq import merge
 from operator import attrgetter
 
-from healthprobe._util.aio import in_portions
+from healthprobe._util.aio import cooperative_iter
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.fleet_status import Condition, condition_of
 from healthprobe.domain.hysteresis import GameState
 from healthprobe.status.histories import Histories
-from healthprobe.worker.target_set import Roster, WatchedGame
+from healthprobe.worker.target_set import TargetSet, WatchedGame
 
 CONDITIONS = tuple(Condition)
 """A condition is written as its place in here."""
@@ -53,7 +53,7 @@ class Cells:
         self._histories = histories
         self._places: dict[str, int] = {}
         self._free: list[int] = []
-        self._roster: Roster | None = None
+        self._roster: TargetSet | None = None
         self._troubled: set[str] = set()
         self._unasked: set[str] = set()
 
@@ -83,12 +83,12 @@ class Cells:
         place = self._places.get(game_id)
         return None if place is None else CONDITIONS[self.conditions[place]]
 
-    async def update(self, roster: Roster, states: Mapping[str, GameState]) -> Delta:
+    async def update(self, target_set: TargetSet, states: Mapping[str, GameState]) -> Delta:
         """Take in what is watched and known now; what that has changed."""
         delta = Delta(self.version + 1)
-        if roster is not self._roster:
-            await self._take_in(roster, delta)
-            self._roster = roster
+        if target_set is not self._roster:
+            await self._take_in(target_set, delta)
+            self._roster = target_set
         asked = {game_id for game_id in self._unasked if game_id in self._histories}
         self._unasked -= asked
         self._turn(self._troubled | states.keys() | asked, states, delta)
@@ -97,8 +97,8 @@ class Cells:
             self.version += 1
         return delta
 
-    async def _take_in(self, roster: Roster, delta: Delta) -> None:
-        left = [game_id for game_id in self._places if game_id not in roster.by_id]
+    async def _take_in(self, target_set: TargetSet, delta: Delta) -> None:
+        left = [game_id for game_id in self._places if game_id not in target_set.by_id]
         for game_id in left:
             place = self._places.pop(game_id)
             self._leave(place)
@@ -106,16 +106,16 @@ class Cells:
         self._unasked.difference_update(left)
         self._histories.forget(left)
         came: list[WatchedGame] = []
-        async for game in in_portions(roster.by_id.values(), _PORTION):
+        async for game in cooperative_iter(target_set.by_id.values(), _PORTION):
             place = self._places.get(game.game_id, _NOWHERE)
             if place == _NOWHERE:
                 came.append(game)
             elif self.games[place] is not game:
                 self._settle(place, game, delta)
         chunks = [came[first : first + _PORTION] for first in range(0, len(came), _PORTION)]
-        async for chunk in in_portions(chunks, size=1):  # one sort of a hundred thousand would hold up all probes
+        async for chunk in cooperative_iter(chunks, size=1):  # one sort of a hundred thousand would hold up all probes
             chunk.sort(key=_BY_NAME)
-        async for game in in_portions(merge(*chunks, key=_BY_NAME)):
+        async for game in cooperative_iter(merge(*chunks, key=_BY_NAME)):
             self._settle(self._place_of_newcomer(game.game_id), game, delta)
 
     def _settle(self, place: int, game: WatchedGame, delta: Delta) -> None:

@@ -56,7 +56,7 @@ class Histogram:
 _MOST_CAUSES = 16
 
 
-class Tally:
+class Counters:
     """Telemetry in integers that are read when someone asks. `record_probe` is on the hot path: it only adds."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
-from healthprobe.status.counters import BOUNDS, Tally
+from healthprobe.status.counters import BOUNDS, Counters
 
 OUTCOMES = 100
 """How many of a game's last outcomes are remembered."""
@@ -31,8 +31,8 @@ class Remembered:
     duration: float | None = None
 
 
-class Histories(Tally):
-    """A Tally that also remembers the last outcomes of each game, in a ring of bytes: adding one is one store."""
+class Histories(Counters):
+    """A Counters that also remembers the last outcomes of each game, in a ring of bytes: adding one is one store."""
 
     def __init__(self) -> None:
         super().__init__()

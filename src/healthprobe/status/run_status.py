@@ -19,7 +19,7 @@ from healthprobe.status.cells import Cells, Delta
 from healthprobe.status.histories import Histories
 from healthprobe.status.incidents import Incidents
 from healthprobe.worker.config import WorkerConfig
-from healthprobe.worker.target_set import Roster
+from healthprobe.worker.target_set import TargetSet
 from healthprobe.worker.worker_status import View
 
 MOST_LATE = 2
@@ -62,7 +62,7 @@ class Cluster(Protocol):
     def silent_for(self) -> float: ...
 
 
-class Sight:
+class RunStatus:
     """Looks at a run when somebody asks, or watches. `monotonic` tells seconds, `clock` wall time for what is shown.
 
     Everything is as old as the last `refresh`, but for `view`, which is as things are.
@@ -98,7 +98,7 @@ class Sight:
         self._watchers = 0
         self._watched = asyncio.Event()
         self._log_trouble = False
-        self._roster_read: Roster | None = None
+        self._roster_read: TargetSet | None = None
         self._silences: list[datetime] = []
 
     async def run(self) -> None:
@@ -117,7 +117,7 @@ class Sight:
         async with self._one_at_a_time:
             if self._monotonic() - self._refreshed_at < _FRESH:
                 return
-            if delta := await self.cells.update(self.view.roster, self.view.states):
+            if delta := await self.cells.update(self.view.target_set, self.view.states):
                 self._deltas.append(delta)  # at once: who watches must never meet a version without its delta
             await self._follow_log()
             self._refreshed_at = self._monotonic()
@@ -178,7 +178,7 @@ class Sight:
 
     def diagnosis(self, outages: Sequence[Outage] | None = None) -> Diagnosis:
         """What is the matter with the fleet, in a sentence; `outages` spares looking for them again."""
-        roster = self.view.roster
+        target_set = self.view.target_set
         return diagnosis(
             len(self.cells),
             self.cells.on_host,
@@ -186,7 +186,7 @@ class Sight:
             self.trouble,
             failing=self.count_of(Condition.FAILING),
             unknown=self.count_of(Condition.UNKNOWN),
-            part=None if roster.shards is None else Part(len(roster.shards), roster.shard_count),
+            part=None if target_set.shards is None else Part(len(target_set.shards), target_set.shard_count),
         )
 
     def count_of(self, condition: Condition) -> int:
@@ -194,11 +194,11 @@ class Sight:
 
     @property
     def silenced(self) -> int:
-        """How many games are silenced now. The roster is read when it changes, and not at each question."""
-        roster = self.view.roster
-        if roster is not self._roster_read:
-            self._roster_read = roster
-            self._silences = [until for game in roster.games if (until := game.record.silenced_until) is not None]
+        """How many games are silenced now. The target_set is read when it changes, and not at each question."""
+        target_set = self.view.target_set
+        if target_set is not self._roster_read:
+            self._roster_read = target_set
+            self._silences = [until for game in target_set.games if (until := game.record.silenced_until) is not None]
         now = self.clock()
         return sum(now < until for until in self._silences)
 
@@ -215,6 +215,6 @@ class Sight:
 
     def _has_gone(self, game_id: str) -> bool:
         """Whether nobody watches the game any more, as far as we know: of other instances' games we do not."""
-        roster = self.view.roster
-        is_ours = roster.shards is None or shard_of(game_id, roster.shard_count) in roster.shards
-        return is_ours and game_id not in roster.by_id
+        target_set = self.view.target_set
+        is_ours = target_set.shards is None or shard_of(game_id, target_set.shard_count) in target_set.shards
+        return is_ours and game_id not in target_set.by_id

@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from healthprobe.status.run_status import Sight
+from healthprobe.status.run_status import RunStatus
 from healthprobe.telemetry.fleet_metrics import families_of_cluster, families_of_fleet
 from healthprobe.telemetry.probe_metrics import families_of_probing
 from healthprobe.telemetry.prober_metrics import families_of_prober
@@ -22,7 +22,7 @@ class RunCollector(Collector):
     of the loop, whose own the integers are.
     """
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: RunStatus) -> None:
         self._sight = sight
 
     def collect(self) -> Iterator[Metric]:

@@ -10,14 +10,14 @@ from prometheus_client.metrics_core import Metric
 from healthprobe.domain.cluster import unwatched_shards
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.fleet_status import Condition
-from healthprobe.status.run_status import Sight
+from healthprobe.status.run_status import RunStatus
 from healthprobe.telemetry.metric_families import counters, gauge, gauges
 
 MOST_GAMES = 1_000
 """How many games have a series of their own at most: a whole fleet that is down must not bring Prometheus down too."""
 
 
-def families_of_fleet(sight: Sight) -> Iterator[Metric]:
+def families_of_fleet(sight: RunStatus) -> Iterator[Metric]:
     """The families of games and incidents, as old as the last refresh of `sight`."""
     yield gauges(
         "healthprobe_games",
@@ -25,7 +25,7 @@ def families_of_fleet(sight: Sight) -> Iterator[Metric]:
         ("state",),
         [((condition.value,), sight.count_of(condition)) for condition in Condition],
     )
-    watched = sight.view.roster.by_id
+    watched = sight.view.target_set.by_id
     yield gauge(
         "healthprobe_open_incidents",
         "Watched games whose last event in the log is a probe_failed.",
@@ -51,9 +51,9 @@ def families_of_fleet(sight: Sight) -> Iterator[Metric]:
     )
 
 
-def _down(sight: Sight) -> Iterator[tuple[tuple[str, str], float]]:
+def _down(sight: RunStatus) -> Iterator[tuple[tuple[str, str], float]]:
     """In the order in which the log told of them: sorting a fleet that is down would hold up the loop."""
-    now, watched = sight.clock(), sight.view.roster.by_id
+    now, watched = sight.clock(), sight.view.target_set.by_id
     for game_id, failed in sight.incidents.open.items():
         if sight.cells.condition(game_id) is Condition.DOWN and (game := watched.get(game_id)) is not None:
             endpoint = game.target.endpoint
@@ -61,19 +61,19 @@ def _down(sight: Sight) -> Iterator[tuple[tuple[str, str], float]]:
             yield (game_id, host), max((now - failed.occurred_at).total_seconds(), 0.0)
 
 
-def families_of_cluster(sight: Sight) -> Iterator[Metric]:
+def families_of_cluster(sight: RunStatus) -> Iterator[Metric]:
     """The families of a cluster; without one they are there without series."""
-    cluster, roster = sight.cluster, sight.view.roster
+    cluster, target_set = sight.cluster, sight.view.target_set
     instances = None if cluster is None else cluster.instances
     yield gauge(
         "healthprobe_shards_held",
         "Shards whose games this instance watches, in a cluster or with --shard.",
-        None if roster.shards is None else len(roster.shards),
+        None if target_set.shards is None else len(target_set.shards),
     )
     yield gauge(
         "healthprobe_shards",
         "Shards over which all games are spread, in a cluster or with --shard.",
-        None if roster.shards is None else roster.shard_count,
+        None if target_set.shards is None else target_set.shard_count,
     )
     yield gauge(
         "healthprobe_cluster_shards_unwatched",

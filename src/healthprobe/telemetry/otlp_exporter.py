@@ -37,10 +37,10 @@ from structlog.typing import FilteringBoundLogger
 import healthprobe
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.ports import LogError, Telemetry
-from healthprobe.status.run_status import Sight
+from healthprobe.status.run_status import RunStatus
 from healthprobe.telemetry.span_records import Note, Notes, SeenTransition, TracingTelemetry, now_ns
 from healthprobe.telemetry.spans import Spans
-from healthprobe.worker.safe_logging import OnceAMinute, Voice
+from healthprobe.worker.safe_logging import RateLimitedWarning, SafeLogger
 
 Result = TypeVar("Result")
 
@@ -73,7 +73,9 @@ class Complaints(logging.Handler):
 
     def __init__(self, logger: FilteringBoundLogger | None) -> None:
         super().__init__(logging.WARNING)
-        self._voice = OnceAMinute(Voice(logger), "export to the OpenTelemetry collector failed", time.monotonic)
+        self._voice = RateLimitedWarning(
+            SafeLogger(logger), "export to the OpenTelemetry collector failed", time.monotonic
+        )
         self._library = logging.getLogger(_LIBRARY)
         self._propagated = self._library.propagate
 
@@ -184,12 +186,12 @@ class Otlp:
         self._to_metrics = OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=_TIMEOUT)
         self._to_traces = OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=_TIMEOUT)
         self._families: Families | None = None
-        self._sight: Sight | None = None
+        self._sight: RunStatus | None = None
         self._cursor: int | None = None
         self._events_seen = 0
         self._sending = asyncio.Lock()
 
-    async def run(self, families: Families, sight: Sight) -> None:
+    async def run(self, families: Families, sight: RunStatus) -> None:
         """Export the metrics of `families` and the spans of the run that `sight` looks at, until cancelled.
 
         To be started before the worker runs: transitions from before are not told of.
@@ -245,14 +247,14 @@ class Otlp:
                 while page := await sight.log.read(self._cursor, _PAGE):
                     for entry in page:
                         game_id = entry.event.game_id
-                        if game_id in sight.view.roster.by_id:
+                        if game_id in sight.view.target_set.by_id:
                             failure = sight.tally.last_failure_of(game_id)
                             self.notes.add(SeenTransition(entry.event, self._endpoint_of(game_id), failure))
                     self._cursor = page[-1].cursor
                 self._events_seen = seen
 
     def _endpoint_of(self, game_id: str) -> Endpoint | None:
-        game = None if self._sight is None else self._sight.view.roster.by_id.get(game_id)
+        game = None if self._sight is None else self._sight.view.target_set.by_id.get(game_id)
         endpoint = None if game is None else game.target.endpoint
         return endpoint if isinstance(endpoint, Endpoint) else None
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from prometheus_client.metrics_core import Metric
 
-from healthprobe.status.counters import Tally
+from healthprobe.status.counters import Counters
 from healthprobe.telemetry.metric_families import TICKS, counter, counters, histogram_family
 
 
-def families_of_probing(tally: Tally) -> Iterator[Metric]:
+def families_of_probing(tally: Counters) -> Iterator[Metric]:
     """The families of probes and of the ticks that they are made in."""
     yield from _outcomes(tally)
     yield histogram_family(
@@ -35,7 +35,7 @@ def families_of_probing(tally: Tally) -> Iterator[Metric]:
     )
 
 
-def _outcomes(tally: Tally) -> Iterator[Metric]:
+def _outcomes(tally: Counters) -> Iterator[Metric]:
     inconclusive = dict(tally.inconclusive)
     yield counters(
         "healthprobe_probes_total",

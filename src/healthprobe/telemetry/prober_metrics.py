@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import InfoMetricFamily, Metric
 
 import healthprobe
-from healthprobe.status.run_status import Sight
+from healthprobe.status.run_status import RunStatus
 from healthprobe.telemetry.metric_families import counter, counters, gauge, gauges, histogram_family
 
 
-def families_of_prober(sight: Sight) -> Iterator[Metric]:
+def families_of_prober(sight: RunStatus) -> Iterator[Metric]:
     """The families of the prober, its log, its relays and its store."""
     yield from _keeping_up(sight)
     yield from _doubts(sight)
@@ -34,7 +34,7 @@ def families_of_prober(sight: Sight) -> Iterator[Metric]:
     )
 
 
-def _keeping_up(sight: Sight) -> Iterator[Metric]:
+def _keeping_up(sight: RunStatus) -> Iterator[Metric]:
     view, connections = sight.view, sight.connections
     yield gauge("healthprobe_interval_seconds", "How often each game is probed.", sight.config.interval)
     yield gauge(
@@ -48,7 +48,7 @@ def _keeping_up(sight: Sight) -> Iterator[Metric]:
     yield gauge("healthprobe_connections_limit", "How many connections may be open.", connections.capacity)
 
 
-def _doubts(sight: Sight) -> Iterator[Metric]:
+def _doubts(sight: RunStatus) -> Iterator[Metric]:
     view = sight.view
     yield gauge(
         "healthprobe_blind_seconds",
@@ -66,7 +66,7 @@ def _doubts(sight: Sight) -> Iterator[Metric]:
     yield gauge("healthprobe_games_silenced", "Games of which nothing is told for a time.", sight.silenced)
 
 
-def _log(sight: Sight) -> Iterator[Metric]:
+def _log(sight: RunStatus) -> Iterator[Metric]:
     yield histogram_family(
         "healthprobe_log_append_duration_seconds",
         "How long the log took for each append of one or more health events.",
@@ -82,7 +82,7 @@ def _log(sight: Sight) -> Iterator[Metric]:
     )
 
 
-def _relays(sight: Sight) -> Iterator[Metric]:
+def _relays(sight: RunStatus) -> Iterator[Metric]:
     lag, parked = sight.tally.lag, sight.tally.parked
     yield gauges(
         "healthprobe_relay_lag_events",

@@ -161,7 +161,7 @@ class MemoryLog(Switches):
         letters = self.letters.values()
         return [each for each in letters if due_at is None or (each.due and each.publisher == due_at)][:limit]
 
-    async def ask_again(self) -> int:
+    async def request_replay(self) -> int:
         await self.pass_switches()
         self.letters = {key: replace(letter, due=True) for key, letter in self.letters.items()}
         return len(self.letters)

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from healthprobe.status.run_status import Sight
+from healthprobe.status.run_status import RunStatus
 from healthprobe.web.auth import Guard
 from healthprobe.web.cells import CellAnswers
 from healthprobe.web.cluster import ClusterAnswers
@@ -33,7 +33,7 @@ _PAGE = files("healthprobe.web.static")
 _KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
-def application(sight: Sight, exposition: Callable[[], tuple[bytes, str]], *, token: str | None = None) -> ASGIApp:
+def application(sight: RunStatus, exposition: Callable[[], tuple[bytes, str]], *, token: str | None = None) -> ASGIApp:
     """All that there is to read of a run. `exposition` gives the metrics and their content type.
 
     With `token` only who knows it may read; without, only requests that name loopback are answered.

@@ -10,9 +10,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from healthprobe._util.aio import in_portions
+from healthprobe._util.aio import cooperative_iter
 from healthprobe.status.cells import CONDITIONS, Delta
-from healthprobe.status.run_status import Sight
+from healthprobe.status.run_status import RunStatus
 from healthprobe.web.event_stream import sent, streaming
 from healthprobe.web.fleet import fleet_document
 from healthprobe.web.incidents import incidents_document
@@ -34,7 +34,7 @@ _GZIP = 31
 class CellAnswers:
     """`GET /api/cells` and `GET /api/cells/stream`."""
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: RunStatus) -> None:
         self._sight = sight
 
     async def cells(self, _: Request) -> Response:
@@ -72,9 +72,9 @@ class CellAnswers:
             version=version,
             state_names=[condition.value for condition in CONDITIONS],
             states=conditions.translate(_DIGITS).decode("ascii"),
-            ids=[None if game is None else game.game_id async for game in in_portions(games, _PORTION)],
+            ids=[None if game is None else game.game_id async for game in cooperative_iter(games, _PORTION)],
             host_names=names,
-            hosts=[numbers.get(host, -1) async for host in in_portions(hosts, _PORTION)],
+            hosts=[numbers.get(host, -1) async for host in cooperative_iter(hosts, _PORTION)],
         )
 
 

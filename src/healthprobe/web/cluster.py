@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from healthprobe.domain.cluster import Instance, unwatched_shards
-from healthprobe.status.run_status import Cluster, Sight
+from healthprobe.status.run_status import Cluster, RunStatus
 from healthprobe.web import schemas
 from healthprobe.web.responses import answer, refusal
 
@@ -43,7 +43,7 @@ def instance_document(instance: Instance) -> schemas.Instance:
 class ClusterAnswers:
     """`GET /api/cluster`."""
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: RunStatus) -> None:
         self._cluster = sight.cluster
 
     async def cluster(self, _: Request) -> Response:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from healthprobe.ports import LogEntry, LogError
-from healthprobe.status.run_status import Sight
+from healthprobe.status.run_status import RunStatus
 from healthprobe.web.event_stream import KEEP_ALIVE, SECONDS_BETWEEN_SIGNS, sent, streaming
 from healthprobe.web.responses import MOST_PER_PAGE, PER_PAGE, Misasked, answer, number_in, refusal
 from healthprobe.web.schemas import Event, Events
@@ -22,7 +22,7 @@ _POLL = 1.0
 class EventAnswers:
     """`GET /api/events` and `GET /api/events/stream`."""
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: RunStatus) -> None:
         self._sight = sight
 
     async def events(self, request: Request) -> Response:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from healthprobe.domain.fleet_status import Condition
 from healthprobe.status.counters import Histogram
-from healthprobe.status.run_status import Sight
+from healthprobe.status.run_status import RunStatus
 from healthprobe.web.responses import answer
 from healthprobe.web.schemas import Fleet, Health, Outage, Prober, Publisher
 
@@ -19,7 +19,7 @@ _VERSION = version("healthprobe")
 class FleetAnswers:
     """`GET /healthz` and `GET /api/fleet`."""
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: RunStatus) -> None:
         self._sight = sight
 
     async def healthz(self, _: Request) -> Response:
@@ -32,7 +32,7 @@ class FleetAnswers:
         return answer(fleet_document(self._sight))
 
 
-def fleet_document(sight: Sight) -> Fleet:
+def fleet_document(sight: RunStatus) -> Fleet:
     """The fleet as it was at the last refresh."""
     outages = sight.outages
     told = sight.diagnosis(outages)
@@ -54,7 +54,7 @@ def fleet_document(sight: Sight) -> Fleet:
     )
 
 
-def _prober(sight: Sight) -> Prober:
+def _prober(sight: RunStatus) -> Prober:
     config, view, tally = sight.config, sight.view, sight.tally
     return Prober(
         version=_VERSION,
@@ -82,7 +82,7 @@ def _prober(sight: Sight) -> Prober:
         lateness_ms_p99=_milliseconds(tally.lateness, 0.99),
         latency_ms_p50=_milliseconds(tally.durations, 0.5),
         latency_ms_p99=_milliseconds(tally.durations, 0.99),
-        shards=None if view.roster.shards is None else len(view.roster.shards),
+        shards=None if view.target_set.shards is None else len(view.target_set.shards),
         instances=None if sight.cluster is None else len(sight.cluster.instances),
     )
 

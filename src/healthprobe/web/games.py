@@ -14,7 +14,7 @@ from healthprobe.domain.fleet_status import Condition
 from healthprobe.domain.incident import incidents
 from healthprobe.domain.probe_settings import PLAIN, ProbeKind
 from healthprobe.status.cells import CONDITIONS
-from healthprobe.status.run_status import Sight
+from healthprobe.status.run_status import RunStatus
 from healthprobe.web.incidents import incident_document
 from healthprobe.web.responses import MOST_PER_PAGE, PER_PAGE, Misasked, answer, number_in, refusal, word_in
 from healthprobe.web.schemas import Game, GameDetails, Games, Incident, Outcome
@@ -25,7 +25,7 @@ _MOST_PAGES = 1_000_000
 class GameAnswers:
     """`GET /api/games` and `GET /api/games/{game_id}`."""
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: RunStatus) -> None:
         self._sight = sight
 
     async def games(self, request: Request) -> Response:

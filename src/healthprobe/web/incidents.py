@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from healthprobe.domain.event import ProbeFailedDetails
 from healthprobe.domain.incident import Incident, incidents
-from healthprobe.status.run_status import Sight
+from healthprobe.status.run_status import RunStatus
 from healthprobe.web import schemas
 from healthprobe.web.responses import MOST_PER_PAGE, PER_PAGE, answer, number_in
 
@@ -17,7 +17,7 @@ from healthprobe.web.responses import MOST_PER_PAGE, PER_PAGE, answer, number_in
 class IncidentAnswers:
     """`GET /api/incidents`."""
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: RunStatus) -> None:
         self._sight = sight
 
     async def incidents(self, request: Request) -> Response:
@@ -26,7 +26,7 @@ class IncidentAnswers:
         return answer(incidents_document(self._sight, limit))
 
 
-def incidents_document(sight: Sight, limit: int) -> schemas.Incidents:
+def incidents_document(sight: RunStatus, limit: int) -> schemas.Incidents:
     """At most `limit` of them, as they were at the last refresh."""
     now, known = sight.clock(), sight.incidents
     began = sorted(known.open.values(), key=lambda failed: failed.occurred_at)

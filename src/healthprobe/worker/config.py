@@ -10,7 +10,7 @@ from math import isfinite
 from healthprobe.domain.policy import REFERENCE, Policy, Thresholds
 from healthprobe.domain.schedule import AutoLanes, Window, spread_window
 from healthprobe.ports import ConfigurationError
-from healthprobe.worker.safe_logging import Voice
+from healthprobe.worker.safe_logging import SafeLogger
 
 
 def require(**collaborators: object) -> None:
@@ -72,7 +72,7 @@ class Terms:
     policy: Policy = REFERENCE
     clock: Callable[[], datetime]
     monotonic: Callable[[], float]
-    logger: Voice
+    logger: SafeLogger
 
     @property
     def thresholds(self) -> Thresholds:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from healthprobe._util.aio import FAULTS, LONGEST_CALL, News, in_portions, plainly
+from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, AutoResetEvent, cooperative_iter, error_text
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.ports import RuntimeRecordStore, ShardTenure, StoreError, Telemetry
+from healthprobe.ports import RuntimeRecordStore, ShardLeases, StoreError, Telemetry
 from healthprobe.worker.event_writer import Committer
 from healthprobe.worker.game_states import Ledger
-from healthprobe.worker.safe_logging import Voice
-from healthprobe.worker.target_set import Roster, RosterChange, WatchedGame
+from healthprobe.worker.safe_logging import SafeLogger
+from healthprobe.worker.target_set import TargetSet, TargetSetChange, WatchedGame
 
 
 class Listing:
@@ -22,7 +22,7 @@ class Listing:
     not go blind because a database does. It says so once, and once when the store is back.
     """
 
-    def __init__(self, store: RuntimeRecordStore, telemetry: Telemetry, logger: Voice, patience: float) -> None:
+    def __init__(self, store: RuntimeRecordStore, telemetry: Telemetry, logger: SafeLogger, patience: float) -> None:
         self._store = store
         self._telemetry = telemetry
         self._logger = logger
@@ -43,15 +43,15 @@ class Listing:
         asked, self._asked = self._asked, None
         try:
             self._last_good = asked.result()
-        except FAULTS as error:
-            self._complain(plainly(error))
+        except COLLABORATOR_ERRORS as error:
+            self._complain(error_text(error))
         else:
             self._say_that_it_is_back()
         return self._last_good
 
     async def _ask(self) -> list[RuntimeRecord]:
         try:
-            async with asyncio.timeout(LONGEST_CALL):
+            async with asyncio.timeout(CALL_TIMEOUT):
                 return await self._store.list_by_status(RUNNING)
         except TimeoutError:
             raise StoreError(self._no_answer) from None
@@ -76,47 +76,47 @@ class Listing:
 
 
 class Takeover:
-    """Prunes what is gone, prepares what is new, and has the ledger admit it. `roster` is what is in force.
+    """Prunes what is gone, prepares what is new, and has the ledger admit it. `target_set` is what is in force.
 
-    Nothing about a new game is decided before the log has told of it: the ledger has admitted it when the roster names
+    Nothing about a new game is decided before the log has told of it: the ledger has admitted it when the set names
     it, and not after. What was decided when its shard was ours the last time is dropped. All of it is done in portions,
-    and one that is cancelled in the middle leaves one roster or the other in force. `welcome` is told of newcomers,
+    and one that is cancelled in the middle leaves one target_set or the other in force. `welcome` is told of newcomers,
     `forget` of targets that are not probed any more, `dismiss` of games.
     """
 
     def __init__(
         self,
-        roster: Roster,
+        target_set: TargetSet,
         ledger: Ledger,
         *,
         welcome: Callable[[Sequence[WatchedGame]], None],
         forget: Callable[[ProbeTarget], None],
         dismiss: Callable[[str], None],
-        logger: Voice,
+        logger: SafeLogger,
     ) -> None:
-        self.roster = roster
+        self.target_set = target_set
         self._ledger = ledger
         self._welcome = welcome
         self._forget = forget
         self._dismiss = dismiss
         self._logger = logger
 
-    async def to(self, records: Sequence[RuntimeRecord], shards: frozenset[int] | None) -> RosterChange:
+    async def to(self, records: Sequence[RuntimeRecord], shards: frozenset[int] | None) -> TargetSetChange:
         """Let `records` be in force, of these shards or of all; what that has changed."""
-        roster, change = await self.roster.updated(records, shards)
-        ours_before = self.roster.shards
-        async for game_id in in_portions(change.appeared):
-            if ours_before is not None and roster.by_id[game_id].shard not in ours_before:
+        target_set, change = await self.target_set.updated(records, shards)
+        ours_before = self.target_set.shards
+        async for game_id in cooperative_iter(change.appeared):
+            if ours_before is not None and target_set.by_id[game_id].shard not in ours_before:
                 self._ledger.abandon(game_id)
             self._ledger.admit(game_id)
-        self.roster = roster
+        self.target_set = target_set
         self._welcome(change.newcomers)
-        async for target in in_portions(change.retired):
+        async for target in cooperative_iter(change.retired):
             self._forget(target)
-        async for game_id in in_portions(change.left):
+        async for game_id in cooperative_iter(change.left):
             self._ledger.dismiss(game_id)
             self._dismiss(game_id)
-        async for game_id in in_portions(sorted(change.repeated)):
+        async for game_id in cooperative_iter(sorted(change.repeated)):
             self._logger.warning("game is listed more than once, only its first record counts", game_id=game_id)
         return change
 
@@ -128,7 +128,7 @@ class Watchlist:
     """
 
     def __init__(
-        self, listing: Listing, takeover: Takeover, shards: ShardTenure | None, monotonic: Callable[[], float]
+        self, listing: Listing, takeover: Takeover, shards: ShardLeases | None, monotonic: Callable[[], float]
     ) -> None:
         self._listing = listing
         self._takeover = takeover
@@ -138,11 +138,11 @@ class Watchlist:
         self._one_at_a_time = asyncio.Lock()
 
     @property
-    def roster(self) -> Roster:
+    def target_set(self) -> TargetSet:
         """What is in force."""
-        return self._takeover.roster
+        return self._takeover.target_set
 
-    async def update(self) -> RosterChange:
+    async def update(self) -> TargetSetChange:
         """Look what is listed and what is ours, and let that be in force; what it has changed."""
         async with self._one_at_a_time:
             records = await self._listing.records()
@@ -159,17 +159,17 @@ class Watchlist:
         if self._shards is None:
             return ()
         covers = self._shards.covers
-        return [game async for game in in_portions(moved) if covers(game.shard, began + game.phase)]
+        return [game async for game in cooperative_iter(moved) if covers(game.shard, began + game.phase)]
 
     async def aclose(self) -> None:
         """Wait for no list any more."""
         await self._listing.aclose()
 
     async def _let_go_of_interrupted(
-        self, records: Sequence[RuntimeRecord], shards: frozenset[int], tenure: ShardTenure
+        self, records: Sequence[RuntimeRecord], shards: frozenset[int], tenure: ShardLeases
     ) -> None:
         """Of shards that were lost and are back since we looked last, others may have told more than we know."""
-        known = self._takeover.roster.shards or frozenset()
+        known = self._takeover.target_set.shards or frozenset()
         interrupted = frozenset(shard for shard in shards & known if not tenure.covers(shard, self._looked_at))
         if interrupted:
             await self._takeover.to(records, shards - interrupted)
@@ -196,7 +196,7 @@ class Changes:
         self,
         watchlist: Watchlist,
         committer: Committer,
-        go_on_with: Callable[[RosterChange], Awaitable[None]],
+        go_on_with: Callable[[TargetSetChange], Awaitable[None]],
         tell_of: Callable[[Exception], None],
         *,
         patience: float,
@@ -209,22 +209,22 @@ class Changes:
         self._patience = min(patience, _NEWCOMERS_WAIT)
         self._monotonic = monotonic
         self._log_took = 0.0
-        self._news = News()
-        self._moves = News()
+        self._news = AutoResetEvent()
+        self._moves = AutoResetEvent()
 
-    def tell(self) -> None:
+    def set(self) -> None:
         """The list has changed."""
-        self._news.tell()
+        self._news.set()
 
     def tell_of_move(self) -> None:
         """Shards have come or gone: what they have is watched by nobody until we take that over, so no rest is due."""
-        self._moves.tell()
-        self._news.tell()
+        self._moves.set()
+        self._news.set()
 
     async def run(self) -> None:
         """Take over what changes, until cancelled."""
         while True:
-            await self._news.heard()
+            await self._news.wait()
             heard_at = self._monotonic()
             self._log_took = 0.0
             try:
@@ -233,7 +233,7 @@ class Changes:
                 self._tell_of(error)
             rest = _REST * (self._monotonic() - heard_at - self._log_took)
             await asyncio.sleep(_BETWEEN_TAKEOVERS)
-            await self._moves.pause(rest)
+            await self._moves.wait_at_most(rest)
 
     async def _take_over(self) -> None:
         change = await self._watchlist.update()

@@ -7,14 +7,14 @@ from collections.abc import Callable, Container, Iterator
 from itertools import islice
 from random import random
 
-from healthprobe._util.aio import FAULTS, LONGEST_CALL, end_if_cancelled, in_portions, plainly
+from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, cooperative_iter, error_text, raise_if_cancelled
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.hysteresis import Transition
 from healthprobe.domain.schedule import backoff
 from healthprobe.domain.shard import SHARDS, shard_of
-from healthprobe.ports import HealthEventLog, LogError, ShardTenure, Telemetry
+from healthprobe.ports import HealthEventLog, LogError, ShardLeases, Telemetry
 from healthprobe.worker.game_states import Ledger
-from healthprobe.worker.safe_logging import Voice
+from healthprobe.worker.safe_logging import SafeLogger
 
 _PORTION = 50
 """The most transitions that are taken over between two turns of the loop: each has its log line."""
@@ -31,7 +31,7 @@ class Appender:
         ledger: Ledger,
         log: HealthEventLog,
         telemetry: Telemetry,
-        logger: Voice,
+        logger: SafeLogger,
         *,
         on_commit: Callable[[], None] | None,
         monotonic: Callable[[], float],
@@ -70,7 +70,7 @@ class Appender:
         began = self._monotonic()
         standing = await self._log.append([transition.event for transition in batch])
         self._telemetry.record_append(len(batch), self._monotonic() - began)
-        async for transition, stands in in_portions(zip(batch, standing, strict=True), _PORTION):
+        async for transition, stands in cooperative_iter(zip(batch, standing, strict=True), _PORTION):
             self._take(transition, stands)
         if self._on_commit is not None:
             self._tell_of_the_commit(self._on_commit)
@@ -105,7 +105,7 @@ class Appender:
         try:
             on_commit()
         except Exception as error:  # noqa: BLE001  it was only told: the events are in the log
-            self._logger.warning("on_commit failed", err=plainly(error))
+            self._logger.warning("on_commit failed", err=error_text(error))
 
 
 def keys_of(transition: Transition) -> dict[str, str]:
@@ -140,10 +140,10 @@ class Committer:
         ledger: Ledger,
         log: HealthEventLog,
         appender: Appender,
-        logger: Voice,
+        logger: SafeLogger,
         *,
         monotonic: Callable[[], float],
-        shards: ShardTenure | None = None,
+        shards: ShardLeases | None = None,
     ) -> None:
         self._ledger = ledger
         self._log = log
@@ -178,10 +178,10 @@ class Committer:
     async def offer(self) -> bool:
         """Read what is unread and append what waits, once; False where the log is away and some of it still waits."""
         try:
-            async with asyncio.timeout(LONGEST_CALL):
+            async with asyncio.timeout(CALL_TIMEOUT):
                 await self._catch_up()
-        except FAULTS as error:
-            end_if_cancelled()
+        except COLLABORATOR_ERRORS as error:
+            raise_if_cancelled()
             self._tell_that_it_is_away(error)
             return False
         return True
@@ -222,8 +222,8 @@ class Committer:
                 leaving = [each for each in self._ledger.waiting.values() if self._shard_of(each) in shards]
                 if leaving:
                     await self._appender.append(leaving, doubtful=self.away_since is not None)
-        except FAULTS as error:
-            end_if_cancelled()
+        except COLLABORATOR_ERRORS as error:
+            raise_if_cancelled()
             self._tell_that_it_is_away(error)
         finally:
             self._leaving -= shards
@@ -290,7 +290,7 @@ class Committer:
         self._logger.error(
             "publish health event",
             **({} if first is None else keys_of(first)),
-            err=plainly(error),
+            err=error_text(error),
             waiting=len(self._ledger.waiting),
         )
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from healthprobe._util.aio import News
+from healthprobe._util.aio import AutoResetEvent
 from healthprobe.domain.outcome import ProbeOutcome
 from healthprobe.ports import Prober
 from healthprobe.worker.config import Terms
@@ -34,7 +34,7 @@ class Confirmations:
         self._longest = (self._spacing or 0.0) + terms.interval + terms.probe_timeout
         self._monotonic = terms.monotonic
         self._waiting: deque[tuple[float, WatchedGame]] = deque()
-        self._news = News()
+        self._news = AutoResetEvent()
 
     @property
     def waiting(self) -> int:
@@ -47,7 +47,7 @@ class Confirmations:
         now = self._monotonic()
         game.not_before = now + self._longest
         self._waiting.append((now + self._spacing, game))
-        self._news.tell()
+        self._news.set()
 
     def take(self, now: float) -> WatchedGame | None:
         """The next game that is due `now`."""
@@ -92,9 +92,9 @@ class Confirmations:
         if due:
             await asyncio.sleep(_PACE)
         elif self._waiting:
-            await self._news.pause(max(self._waiting[0][0] - now, _PACE))
+            await self._news.wait_at_most(max(self._waiting[0][0] - now, _PACE))
         else:
-            await self._news.heard()
+            await self._news.wait()
 
     def _judge_last(self, game: WatchedGame, outcome: ProbeOutcome, started: float) -> None:
         game.not_before = 0.0
@@ -135,7 +135,7 @@ class Newcomers:
         self._probe_timeout = probe_timeout
         self._monotonic = monotonic
         self._called: deque[WatchedGame] = deque()
-        self._news = News()
+        self._news = AutoResetEvent()
 
     def call(self, games: Sequence[WatchedGame]) -> None:
         """Ask these as soon as can be."""
@@ -143,7 +143,7 @@ class Newcomers:
         for game in games:
             game.not_before = now + self._rest
         self._called.extend(games)
-        self._news.tell()
+        self._news.set()
 
     def take(self, now: float) -> WatchedGame | None:
         """The next one that is to be asked `now`."""
@@ -167,6 +167,6 @@ class Newcomers:
         async with lanes:
             while True:
                 if not self._called:
-                    await self._news.heard()
+                    await self._news.wait()
                 lanes.begin(min(len(self._called), _GROUP))
                 await asyncio.sleep(_PACE)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, Self
 
-from healthprobe._util.aio import end_if_cancelled
+from healthprobe._util.aio import raise_if_cancelled
 from healthprobe.domain.outcome import Failed, FailureKind, Inconclusive, ProbeOutcome
 from healthprobe.domain.schedule import DEADLINE_SLACK
 from healthprobe.ports import Prober
@@ -141,7 +141,7 @@ class Lanes:
         overdue, lane.overdue = lane.overdue, False
         if overdue:
             lane.task.uncancel()
-        end_if_cancelled()
+        raise_if_cancelled()
         if overdue and lane.game is not None:
             timeout = lane.game.target.timeout
             return Failed(0, f"timed out after {timeout:g}s without an answer of the prober", FailureKind.TIMEOUT)

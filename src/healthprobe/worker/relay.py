@@ -12,7 +12,7 @@ from random import random
 
 from structlog.typing import FilteringBoundLogger
 
-from healthprobe._util.aio import FAULTS, LONGEST_CALL, end_if_cancelled, plainly
+from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, error_text, raise_if_cancelled
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import (
@@ -20,11 +20,11 @@ from healthprobe.ports import (
     HealthEventLog,
     HealthEventPublisher,
     LogEntry,
-    PublisherGone,
+    PublisherClosed,
     PublishError,
     Telemetry,
 )
-from healthprobe.worker.safe_logging import OnceAMinute, Onlooker, Voice
+from healthprobe.worker.safe_logging import RateLimitedWarning, SafeLogger, SafeTelemetry
 
 _FIRST = 16
 _SHORT, _LONG = 0.1, 1.0
@@ -114,10 +114,10 @@ class Relay:
         self._log = log
         self._publisher = publisher
         self.name = name
-        self._logger = Voice(logger, publisher=name)
-        self._telemetry = None if telemetry is None else Onlooker(telemetry, self._logger)
+        self._logger = SafeLogger(logger, publisher=name)
+        self._telemetry = None if telemetry is None else SafeTelemetry(telemetry, self._logger)
         self._pace = Pace(BATCH, monotonic)
-        self._parked = OnceAMinute(self._logger, "event parked: healthprobe events --dead", monotonic)
+        self._parked = RateLimitedWarning(self._logger, "event parked: healthprobe events --dead", monotonic)
         self._poll_interval = poll_interval
         self._clock = clock
         self._wanted = asyncio.Event()
@@ -165,8 +165,8 @@ class Relay:
             try:
                 await self._deliver_what_is_new()
                 await self._deliver_what_was_asked_for_again()
-            except FAULTS as error:
-                end_if_cancelled()
+            except COLLABORATOR_ERRORS as error:
+                raise_if_cancelled()
                 await self._get_stuck(error)
                 return False
             self._get_through()
@@ -222,8 +222,8 @@ class Relay:
         """Publish; a publisher that does not answer for long is said to be stuck, and waited for all the same."""
         publishing = asyncio.ensure_future(self._publisher.publish(events))
         try:
-            while not (await asyncio.wait({publishing}, timeout=LONGEST_CALL))[0]:
-                await self._get_stuck(PublishError(f"no answer for {LONGEST_CALL:g}s"))
+            while not (await asyncio.wait({publishing}, timeout=CALL_TIMEOUT))[0]:
+                await self._get_stuck(PublishError(f"no answer for {CALL_TIMEOUT:g}s"))
         finally:
             if not publishing.done():
                 publishing.cancel()
@@ -237,8 +237,8 @@ class Relay:
             self._failures = 0
 
     async def _park(self, event: HealthEvent, refusal: PublishError) -> None:
-        await self._log.park(DeadLetter(self.name, event, plainly(refusal), self._clock()))
-        self._parked.tell(plainly(refusal))
+        await self._log.park(DeadLetter(self.name, event, error_text(refusal), self._clock()))
+        self._parked.tell(error_text(refusal))
         if self._telemetry is not None:
             self._telemetry.record_parked(self.name)
 
@@ -252,14 +252,14 @@ class Relay:
             self._telemetry.record_lag(self.name, events)
 
     async def _get_stuck(self, error: BaseException) -> None:
-        self._ended = isinstance(error, PublisherGone)
+        self._ended = isinstance(error, PublisherClosed)
         self._pause_asked_for = min(getattr(error, "retry_after", None) or 0.0, _LONGEST_WAIT_ASKED_FOR)
         if not self._ended:
             await self._measure_lag()
         if self._ended:
-            self._logger.error("relay ended", err=plainly(error))
+            self._logger.error("relay ended", err=error_text(error))
         elif not self._stuck:
-            self._logger.warning("relay is stuck", err=plainly(error), lag=self.lag)
+            self._logger.warning("relay is stuck", err=error_text(error), lag=self.lag)
         self._stuck = True
 
     def _get_through(self) -> None:
@@ -271,7 +271,7 @@ class Relay:
 
 
 def _is_about_an_event(refusal: PublishError) -> bool:
-    return refusal.permanent and not isinstance(refusal, PublisherGone)
+    return refusal.permanent and not isinstance(refusal, PublisherClosed)
 
 
 async def begin_at_the_end(log: HealthEventLog, name: str) -> None:

@@ -16,10 +16,10 @@ from healthprobe.ports import Telemetry
 _PERIOD = 60.0
 
 
-class OnceAMinute:
+class RateLimitedWarning:
     """A warning that comes at once the first time, and then at most once a minute with how often it came since."""
 
-    def __init__(self, logger: Voice, message: str, monotonic: Callable[[], float]) -> None:
+    def __init__(self, logger: SafeLogger, message: str, monotonic: Callable[[], float]) -> None:
         self._logger = logger
         self._message = message
         self._monotonic = monotonic
@@ -37,7 +37,7 @@ class OnceAMinute:
         self._logger.warning(self._message, err=cause, times=times)
 
 
-class Voice:
+class SafeLogger:
     """Log lines that cannot fail, each with the reference's `worker` key: a full disk must not silence an alarm."""
 
     def __init__(self, logger: FilteringBoundLogger | None, **keys: str) -> None:
@@ -60,10 +60,10 @@ class Voice:
             self._logger.error(message, **keys)
 
 
-class Onlooker:
+class SafeTelemetry:
     """A Telemetry whose faults are its own: what a report raises is said, and its number is lost."""
 
-    def __init__(self, telemetry: Telemetry, voice: Voice) -> None:
+    def __init__(self, telemetry: Telemetry, voice: SafeLogger) -> None:
         self._telemetry = telemetry
         self._voice = voice
 

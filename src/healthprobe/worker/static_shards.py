@@ -8,7 +8,7 @@ from healthprobe.domain.shard import SHARDS
 
 
 class StaticShards:
-    """A ShardTenure that never changes. Nobody watches over it: two instances with the same part probe it twice.
+    """A ShardLeases that never changes. Nobody watches over it: two instances with the same part probe it twice.
 
     All games are spread over `shard_count` of them. `has_duties` tells whether this instance delivers and prunes, which
     one of them does for all.
@@ -18,7 +18,7 @@ class StaticShards:
         self.shards = shards
         self.shard_count = shard_count
         self.has_duties = has_duties
-        self.away_for = 0.0
+        self.unavailable_for = 0.0
 
     def covers(self, shard: int, started: float) -> bool:  # noqa: ARG002  it was ours before, and will be
         return shard in self.shards

@@ -1,4 +1,4 @@
-"""The roster: the games of the last good list, each prepared for its probes, in the order of their phases."""
+"""The target_set: the games of the last good list, each prepared for its probes, in the order of their phases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import chain
 from math import inf
 from operator import attrgetter
 
-from healthprobe._util.aio import in_portions
+from healthprobe._util.aio import cooperative_iter
 from healthprobe.domain.policy import Thresholds
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import Window, fraction_of, lanes_needed, spread_window
@@ -63,7 +63,7 @@ class WatchedGame:
 
 
 @dataclass(frozen=True, slots=True)
-class RosterChange:
+class TargetSetChange:
     """What a new list, or other shards, changed.
 
     `newcomers` are the games that are new, or have a new record, because somebody edited the list; `moved` those that
@@ -80,8 +80,8 @@ class RosterChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
-    """All that depends on one list of records. It is never changed: another list makes another roster.
+class TargetSet:
+    """All that depends on one list of records. It is never changed: another list makes another target_set.
 
     `thresholds` and `probe_timeout` are for games that have none of their own. `interval` is seconds. All games are
     spread over `shard_count` shards.
@@ -110,25 +110,25 @@ class Roster:
 
     async def updated(
         self, records: Sequence[RuntimeRecord], shards: frozenset[int] | None = None
-    ) -> tuple[Roster, RosterChange]:
-        """The roster of a new list, of these shards or of all, and what that changes; made in portions."""
+    ) -> tuple[TargetSet, TargetSetChange]:
+        """The target_set of a new list, of these shards or of all, and what that changes; made in portions."""
         if records is self.records and shards is self.shards:
-            return self, RosterChange()
+            return self, TargetSetChange()
         cut = await self._cut(records) if shards is not None else ()
         comparison = _Comparison(self)
         if shards is None:
             changed: Iterable[RuntimeRecord] = records
         elif records is self.records and self.shards is not None:
             comparison.keep_all()
-            async for record in in_portions(chain.from_iterable(cut[shard] for shard in self.shards - shards)):
+            async for record in cooperative_iter(chain.from_iterable(cut[shard] for shard in self.shards - shards)):
                 comparison.leave(record)
             changed = chain.from_iterable(cut[shard] for shard in shards - self.shards)
         else:
             changed = chain.from_iterable(cut[shard] for shard in shards)
-        async for record in in_portions(changed):
+        async for record in cooperative_iter(changed):
             comparison.take(record)
         change = comparison.change()
-        roster = replace(
+        target_set = replace(
             self,
             shards=shards,
             records=records,
@@ -136,7 +136,7 @@ class Roster:
             by_id=comparison.by_id,
             repeated=frozenset(comparison.repeated),
         )
-        return (await _in_order(roster) if change.appeared or change.retired else roster), change
+        return (await _in_order(target_set) if change.appeared or change.retired else target_set), change
 
     def watched(self, record: RuntimeRecord, shard: int) -> WatchedGame:
         """The game of `record`, prepared for its probes."""
@@ -161,13 +161,13 @@ class Roster:
 
 
 class _Comparison:
-    """A new list, or other shards, beside the roster in force, record by record. What is not taken has left.
+    """A new list, or other shards, beside the target_set in force, record by record. What is not taken has left.
 
     A record that changed gets a new target. Of a game that is listed more than once the first record counts: it would
     count twice a tick, and one healthy and one failing endpoint would flap for ever.
     """
 
-    def __init__(self, before: Roster) -> None:
+    def __init__(self, before: TargetSet) -> None:
         self._before = before
         self._left = dict(before.by_id)
         self._appeared: list[str] = []
@@ -202,10 +202,10 @@ class _Comparison:
             shard = shard_of(game_id, self._before.shard_count) if known is None else known.shard
             self._watch(record, shard)
 
-    def change(self) -> RosterChange:
+    def change(self) -> TargetSetChange:
         retired = [*self._retired, *(game.target for game in self._left.values())]
         newly_repeated = frozenset(self.repeated - self._before.repeated)
-        return RosterChange(self._appeared, self._newcomers, self._moved, list(self._left), retired, newly_repeated)
+        return TargetSetChange(self._appeared, self._newcomers, self._moved, list(self._left), retired, newly_repeated)
 
     def _watch(self, record: RuntimeRecord, shard: int) -> None:
         before = self._before
@@ -226,18 +226,18 @@ def _differ_in_silence_alone(one: RuntimeRecord, other: RuntimeRecord) -> bool:
     return one == other or one == replace(other, silenced_until=one.silenced_until, silenced_why=one.silenced_why)
 
 
-async def _in_order(roster: Roster) -> Roster:
-    bounds = [roster.window.phase(number / _SLICES) for number in range(1, _SLICES)]
+async def _in_order(target_set: TargetSet) -> TargetSet:
+    bounds = [target_set.window.phase(number / _SLICES) for number in range(1, _SLICES)]
     slices: list[list[WatchedGame]] = [[] for _ in range(_SLICES)]
-    async for game in in_portions(roster.by_id.values()):
+    async for game in cooperative_iter(target_set.by_id.values()):
         slices[bisect(bounds, game.phase)].append(game)
     games: list[WatchedGame] = []
     phases: list[float] = []
     most_in_flight = 0
-    longest = max((game.target.timeout for game in roster.by_id.values()), default=roster.probe_timeout)
-    async for each in in_portions(slices, size=1):
+    longest = max((game.target.timeout for game in target_set.by_id.values()), default=target_set.probe_timeout)
+    async for each in cooperative_iter(slices, size=1):
         counted = len(games)
         games.extend(sorted(each, key=attrgetter("phase")))
         phases.extend(game.phase for game in games[counted:])
         most_in_flight = lanes_needed(phases, longest, counted=counted, most=most_in_flight)
-    return replace(roster, games=games, phases=phases, most_in_flight=most_in_flight)
+    return replace(target_set, games=games, phases=phases, most_in_flight=most_in_flight)

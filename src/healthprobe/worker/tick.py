@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from healthprobe._util.aio import News
+from healthprobe._util.aio import AutoResetEvent
 from healthprobe.domain.outcome import ProbeOutcome
 from healthprobe.domain.schedule import AutoLanes
 from healthprobe.ports import Prober
@@ -16,7 +16,7 @@ from healthprobe.worker.config import Terms
 from healthprobe.worker.discovery import Watchlist
 from healthprobe.worker.event_writer import Committer
 from healthprobe.worker.lanes import Judge, Lanes
-from healthprobe.worker.target_set import RosterChange, WatchedGame
+from healthprobe.worker.target_set import TargetSetChange, WatchedGame
 from healthprobe.worker.verdict import Verdicts
 
 
@@ -120,7 +120,7 @@ class Tick:
         self._lanes = Lanes(self._agenda, prober, judge, limit=limit, probe_timeout=probe_timeout, monotonic=monotonic)
         self._open_until = began + open_for
         self._monotonic = monotonic
-        self._changed = News()
+        self._changed = AutoResetEvent()
 
     @property
     def in_flight(self) -> int:
@@ -159,12 +159,12 @@ class Tick:
         """
         self._agenda.replace(games, phases, late)
         self._lanes.limit = limit
-        self._changed.tell()
+        self._changed.set()
 
     async def _until(self, due: float) -> None:
         seconds = due - self._monotonic()
         if seconds > _PACE:
-            await self._changed.pause(seconds)
+            await self._changed.wait_at_most(seconds)
         else:
             await asyncio.sleep(_PACE)
 
@@ -197,8 +197,8 @@ class Width:
             return self._max_concurrency if self._max_concurrency > 0 else DEFAULT_MAX_CONCURRENCY
         if self.watchlist is None:
             return DEFAULT_MAX_CONCURRENCY
-        roster = self.watchlist.roster
-        return self._max_concurrency.limit(roster.most_in_flight if self.is_spread else len(roster))
+        target_set = self.watchlist.target_set
+        return self._max_concurrency.limit(target_set.most_in_flight if self.is_spread else len(target_set))
 
 
 class Rounds:
@@ -246,21 +246,21 @@ class Rounds:
             self.is_under_way = False
             self._watch.tick = None
 
-    async def go_on(self, change: RosterChange) -> None:
+    async def go_on(self, change: TargetSetChange) -> None:
         """The games have changed so: the present pass goes on with those that there are now.
 
         Whoever takes a shard over must not, while that lasts, let a turn of its games pass by: they wait long enough.
         """
         began = self._began
         late = await self._watchlist.ours_when_due(change.moved, began)
-        roster = self._watchlist.roster
+        target_set = self._watchlist.target_set
         if self._watch.tick is not None:  # where it is the next one by now, that began with all of them
             late = late if self._began == began else ()
-            self._watch.tick.go_on_with(roster.games, roster.phases, self._width.limit(), late)
+            self._watch.tick.go_on_with(target_set.games, target_set.phases, self._width.limit(), late)
 
     async def _take_over(self) -> None:
         """The first games wait until the log has told of them; games that appear among others are probed meanwhile."""
-        first = not len(self._watchlist.roster)
+        first = not len(self._watchlist.target_set)
         change = await self._watchlist.update()
         if change.appeared and (first or not self._width.is_spread):
             await self._committer.offer_within(self._patience)
@@ -268,10 +268,10 @@ class Rounds:
             self._committer.wake()
 
     async def _probe_all(self) -> None:
-        roster, spread = self._watchlist.roster, self._width.is_spread
+        target_set, spread = self._watchlist.target_set, self._width.is_spread
         self._watch.tick = tick = Tick(
-            roster.games,
-            roster.phases if spread else None,
+            target_set.games,
+            target_set.phases if spread else None,
             self._prober,
             self._judge,
             began=self._began,

@@ -7,33 +7,33 @@ from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequ
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from healthprobe._util.aio import beside
+from healthprobe._util.aio import background_tasks
 from healthprobe.domain.hysteresis import GameState, Standing, Transition, after_failure, after_success
 from healthprobe.domain.outcome import HEALTHY, Failed, Healthy, Inconclusive, ProbeOutcome
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.ports import Prober, ShardTenure, Telemetry
+from healthprobe.ports import Prober, ShardLeases, Telemetry
 from healthprobe.worker.canaries import Canaries, Doubt
 from healthprobe.worker.config import Terms
 from healthprobe.worker.extra_probes import Confirmations
 from healthprobe.worker.game_states import Ledger
-from healthprobe.worker.safe_logging import OnceAMinute
+from healthprobe.worker.safe_logging import RateLimitedWarning
 from healthprobe.worker.stall_detector import StallWatches
 from healthprobe.worker.suppression import Flaps, Grace, HeldDecisions
-from healthprobe.worker.target_set import Roster, WatchedGame
+from healthprobe.worker.target_set import TargetSet, WatchedGame
 
 
 class Judgement:
     """Counts outcomes in the ledger, and decides transitions there unless the policy has something against it.
 
-    `roster` tells the games in force. `on_decision` is called when a transition waits for the log.
+    `target_set` tells the games in force. `on_decision` is called when a transition waits for the log.
     """
 
     def __init__(
-        self, terms: Terms, ledger: Ledger, roster: Callable[[], Roster], on_decision: Callable[[], None]
+        self, terms: Terms, ledger: Ledger, target_set: Callable[[], TargetSet], on_decision: Callable[[], None]
     ) -> None:
         self._ledger = ledger
-        self._roster = roster
+        self._roster = target_set
         self._on_decision = on_decision
         self._logger = terms.logger
         self._clock = terms.clock
@@ -144,8 +144,8 @@ class Weighing:
         judgement: Judgement,
         grace: Grace,
         stalls: StallWatches,
-        shards: ShardTenure | None,
-        roster: Callable[[], Roster],
+        shards: ShardLeases | None,
+        target_set: Callable[[], TargetSet],
         record_probe: Callable[[str, ProbeOutcome, float, float], None],
         confirm: Callable[[WatchedGame], None] | None,
     ) -> None:
@@ -155,15 +155,15 @@ class Weighing:
         self._in_grace = grace.until
         self._stalls = stalls
         self._shards = shards
-        self._roster = roster
+        self._roster = target_set
         self._interval = terms.interval
         self._record_probe = record_probe
         self._confirm = confirm
         self._monotonic = terms.monotonic
         self._canaries: Canaries | None = None
         self._doubted: Collection[str] = ()
-        self._inconclusive = OnceAMinute(terms.logger, "probe inconclusive", terms.monotonic)
-        self._faults = OnceAMinute(terms.logger, "judging an outcome failed", terms.monotonic)
+        self._inconclusive = RateLimitedWarning(terms.logger, "probe inconclusive", terms.monotonic)
+        self._faults = RateLimitedWarning(terms.logger, "judging an outcome failed", terms.monotonic)
 
     def ask(self, canaries: Canaries) -> None:
         """From now on no failure counts before one of these has answered."""
@@ -234,7 +234,7 @@ _AFTER_A_FAULT = 1.0
 class Verdicts:
     """Takes outcomes into account: by the loop's own stalls, the canaries, the grace of newcomers, the policy.
 
-    `roster` tells the games in force. `on_decision` is called when a transition waits for the log, `on_sight` with
+    `target_set` tells the games in force. `on_decision` is called when a transition waits for the log, `on_sight` with
     whether this worker sees when that has changed.
     """
 
@@ -246,14 +246,14 @@ class Verdicts:
         prober: Prober,
         telemetry: Telemetry,
         canaries: Sequence[ProbeTarget],
-        shards: ShardTenure | None,
-        roster: Callable[[], Roster],
+        shards: ShardLeases | None,
+        target_set: Callable[[], TargetSet],
         lane_limit: Callable[[], int],
         on_decision: Callable[[], None],
         on_sight: Callable[[bool], None] | None,
     ) -> None:
         self.grace = Grace(terms.policy.grace, terms.monotonic)
-        self.judgement = Judgement(terms, ledger, roster, on_decision)
+        self.judgement = Judgement(terms, ledger, target_set, on_decision)
         self.stalls = StallWatches(terms.probe_timeout, terms.monotonic)
         self._confirmations = Confirmations(terms, prober, self.weigh_beside, lane_limit)
         self._weighing = Weighing(
@@ -263,7 +263,7 @@ class Verdicts:
             grace=self.grace,
             stalls=self.stalls,
             shards=shards,
-            roster=roster,
+            target_set=target_set,
             record_probe=telemetry.record_probe,
             confirm=None if terms.policy.confirm is None else self._confirmations.call,
         )
@@ -281,7 +281,7 @@ class Verdicts:
     async def running(self) -> AsyncIterator[None]:
         """Ask the canaries, confirm, and release what was held, as long as somebody is inside."""
         works = (self._confirmations.run, self.canaries.run, self.judgement.held.run)
-        async with beside(*map(self._on_and_on, works)):
+        async with background_tasks(*map(self._on_and_on, works)):
             yield
 
     async def _on_and_on(self, work: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 
 from structlog.typing import FilteringBoundLogger
 
-from healthprobe._util.aio import beside
+from healthprobe._util.aio import background_tasks
 from healthprobe.domain.schedule import next_tick
 from healthprobe.domain.shard import SHARDS
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.ports import HealthEventLog, Prober, RuntimeRecordStore, ShardTenure, Telemetry
+from healthprobe.ports import HealthEventLog, Prober, RuntimeRecordStore, ShardLeases, Telemetry
 from healthprobe.worker.config import Terms, WorkerConfig, require
 from healthprobe.worker.discovery import Changes, Listing, Takeover, Watchlist
 from healthprobe.worker.event_writer import Appender, Committer
 from healthprobe.worker.extra_probes import Newcomers
 from healthprobe.worker.game_states import Ledger
-from healthprobe.worker.safe_logging import NullTelemetry, Onlooker, Voice
-from healthprobe.worker.target_set import Roster, RosterChange
+from healthprobe.worker.safe_logging import NullTelemetry, SafeLogger, SafeTelemetry
+from healthprobe.worker.target_set import TargetSet, TargetSetChange
 from healthprobe.worker.tick import Rounds, Watch, Width
 from healthprobe.worker.verdict import Verdicts
 from healthprobe.worker.worker_status import View
@@ -56,7 +56,7 @@ class Worker:
         telemetry: Telemetry | None = None,
         config: WorkerConfig | None = None,
         canaries: Sequence[ProbeTarget] = (),
-        shards: ShardTenure | None = None,
+        shards: ShardLeases | None = None,
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
         logger: FilteringBoundLogger | None = None,
@@ -67,7 +67,7 @@ class Worker:
         config = config or WorkerConfig()
         interval, probe_timeout, max_concurrency = config.interval, config.probe_timeout, config.max_concurrency
         self.config = config
-        self._logger = Voice(logger)
+        self._logger = SafeLogger(logger)
         self._terms = terms = Terms(
             interval=interval,
             probe_timeout=probe_timeout,
@@ -79,7 +79,7 @@ class Worker:
         )
         self._prober = prober
         telemetry = NullTelemetry() if telemetry is None else telemetry  # an empty Histories is false
-        self._telemetry = Onlooker(telemetry, self._logger)
+        self._telemetry = SafeTelemetry(telemetry, self._logger)
         self._max_concurrency = max_concurrency
         self._monotonic = monotonic
         patience = interval * _PATIENCE_SHARE
@@ -94,13 +94,13 @@ class Worker:
             telemetry=telemetry,
             canaries=canaries,
             shards=shards,
-            roster=lambda: takeover.roster,
+            target_set=lambda: takeover.target_set,
             lane_limit=width.limit,
             on_decision=self._committer.wake,
             on_sight=on_sight,
         )
         takeover = Takeover(
-            Roster(
+            TargetSet(
                 terms.window,
                 probe_timeout,
                 terms.thresholds,
@@ -154,11 +154,11 @@ class Worker:
     @property
     def games(self) -> int:
         """How many games it watches now."""
-        return len(self._watchlist.roster)
+        return len(self._watchlist.target_set)
 
     def refresh(self) -> None:
         """The list, or the shards, have changed: `run` takes that over at once, not when the next tick begins."""
-        self._changes.tell()
+        self._changes.set()
 
     async def run(self) -> None:
         """A tick every interval, the first at once, until cancelled.
@@ -173,7 +173,7 @@ class Worker:
             max_concurrency=self._max_concurrency if isinstance(self._max_concurrency, int) else "auto",
         )
         async with (
-            beside(self._committer.run(), self._newcomers.run(), self._changes.run()),
+            background_tasks(self._committer.run(), self._newcomers.run(), self._changes.run()),
             self._verdicts.running(),
         ):
             try:
@@ -213,7 +213,7 @@ class Worker:
             self._telemetry.record_tick(self.games, now - began, dropped)
             await asyncio.sleep(max(origin + number * self._terms.interval - now, 0.0))
 
-    async def _go_on_with(self, change: RosterChange) -> None:
+    async def _go_on_with(self, change: TargetSetChange) -> None:
         await self._rounds.go_on(change)
         if change.newcomers:
             self._newcomers.call(change.newcomers)

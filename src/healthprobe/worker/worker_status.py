@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from healthprobe.domain.hysteresis import GameState, Transition
-from healthprobe.ports import ShardTenure
+from healthprobe.ports import ShardLeases
 from healthprobe.worker.discovery import Watchlist
 from healthprobe.worker.event_writer import Committer
 from healthprobe.worker.game_states import Ledger
-from healthprobe.worker.target_set import Roster
+from healthprobe.worker.target_set import TargetSet
 from healthprobe.worker.tick import Watch
 from healthprobe.worker.verdict import Verdicts
 
@@ -26,7 +26,7 @@ class View:
         verdicts: Verdicts,
         watch: Watch,
         monotonic: Callable[[], float],
-        shards: ShardTenure | None = None,
+        shards: ShardLeases | None = None,
     ) -> None:
         self._watchlist = watchlist
         self._ledger = ledger
@@ -37,9 +37,9 @@ class View:
         self._shards = shards
 
     @property
-    def roster(self) -> Roster:
+    def target_set(self) -> TargetSet:
         """All games that are watched: the very same object as long as nothing changes."""
-        return self._watchlist.roster
+        return self._watchlist.target_set
 
     @property
     def states(self) -> Mapping[str, GameState]:
@@ -84,7 +84,7 @@ class View:
     @property
     def shards_away_for(self) -> float:
         """For how many seconds whoever gives the shards is away, while we have none; 0 while all is well."""
-        return 0.0 if self._shards is None or self._shards.shards else self._shards.away_for
+        return 0.0 if self._shards is None or self._shards.shards else self._shards.unavailable_for
 
     @property
     def tick_overdue_for(self) -> float:

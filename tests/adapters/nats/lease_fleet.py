@@ -21,7 +21,7 @@ import structlog
 from structlog.testing import LogCapture
 from structlog.typing import FilteringBoundLogger
 
-from healthprobe.adapters.nats import JetStreamLog, ShardLeases
+from healthprobe.adapters.nats import JetStreamLeases, JetStreamLog
 from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.connection import JetStream
 from healthprobe.domain.event import HealthEvent
@@ -78,7 +78,7 @@ class Door:
 class Member:
     """One instance of this process. `sizes` is how many shards it had after every change."""
 
-    def __init__(self, name: str, stream: JetStream, leases: ShardLeases, log: FleetLog, lines: LogCapture) -> None:
+    def __init__(self, name: str, stream: JetStream, leases: JetStreamLeases, log: FleetLog, lines: LogCapture) -> None:
         self.name = name
         self.stream = stream
         self.leases = leases
@@ -157,7 +157,7 @@ class Fleet:
         logger = capturing_logger(lines)
         try:
             log = FleetLog(await JetStreamLog.open(stream, by_claims=True), self.door, name)
-            leases = await ShardLeases.open(stream, log, lease=lease, instance=name, games=games, logger=logger)
+            leases = await JetStreamLeases.open(stream, log, lease=lease, instance=name, games=games, logger=logger)
         except BaseException:
             await stream.aclose()
             raise
@@ -267,7 +267,7 @@ async def _hold(url: str, lease: float) -> None:
 
     stream = await JetStream.open(NatsAddress.of_url(url))
     log = await JetStreamLog.open(stream, by_claims=True)
-    leases = await ShardLeases.open(stream, log, lease=lease, logger=capturing_logger(Told()))
+    leases = await JetStreamLeases.open(stream, log, lease=lease, logger=capturing_logger(Told()))
     leases.on_change(lambda: write({"at": time.monotonic(), "shards": len(leases.shards)}))
     async with asyncio.timeout(120):
         await leases.run()

@@ -215,13 +215,13 @@ async def test_a_server_that_pauses_or_dies_costs_shards_for_as_long_as_that_and
         own_nats.resume()
         await until(have(members, 128, 128), "both have their shares again")
         assert fleet.shared_at_some_time == set()
-        await until(lambda: all(each.leases.away_for == 0.0 for each in members), "both have heard of it")
+        await until(lambda: all(each.leases.unavailable_for == 0.0 for each in members), "both have heard of it")
         own_nats.kill()
         await until(have(members, 0, 0), "nobody has any")
-        await until(lambda: all(each.leases.away_for > LEASE for each in members), "both say that it is away")
+        await until(lambda: all(each.leases.unavailable_for > LEASE for each in members), "both say that it is away")
         own_nats.start()
         await until(have(members, 128, 128), "both have their shares again")
-        await until(lambda: all(each.leases.away_for == 0.0 for each in members), "both have heard of it")
+        await until(lambda: all(each.leases.unavailable_for == 0.0 for each in members), "both have heard of it")
         for member in members:
             assert len(member.told(CUT_OFF)) + len(member.told(STOOD_STILL)) == len(member.told(HELD_AGAIN)) == 2
         assert max(max(member.sizes) for member in members) == 128, "nobody who was not heard counts as gone"
@@ -234,7 +234,7 @@ async def test_an_outage_leaves_nothing_behind_at_the_server_that_comes_after_it
         member = await fleet.join("first", lease=LEASE)
         await until(have([member], 256), "it has everything")
         own_nats.kill()
-        await until(lambda: member.leases.away_for > 4 * LEASE, "that has lasted for some beats")
+        await until(lambda: member.leases.unavailable_for > 4 * LEASE, "that has lasted for some beats")
         own_nats.start()
         await until(have([member], 256), "it has everything again")
         [connection] = own_nats.told("/connz")["connections"]

@@ -11,7 +11,7 @@ from tests.servers import nats_fixtures
 from tests.servers.nats import NatsServer
 from tests.servers.proxy import CuttingProxy
 
-from healthprobe.adapters.nats import JetStreamLog, ShardLeases
+from healthprobe.adapters.nats import JetStreamLeases, JetStreamLog
 from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.connection import ANSWER_WITHIN, JetStream, Request
 from healthprobe.ports import ConfigurationError, LogError
@@ -168,7 +168,7 @@ async def test_servers_that_go_away_as_it_opens_are_worth_a_retry(nats_server: N
         proxy.refuse()
         await until(lambda: not stream.is_connected, "the connection is gone")
         with pytest.raises(LogError, match=r"\A[^\n]*nats://127[^\n]*; look whether the servers run") as failure:
-            await ShardLeases.open(stream, log)
+            await JetStreamLeases.open(stream, log)
         assert not failure.value.permanent
         await stream.aclose()
 

@@ -232,7 +232,7 @@ async def test_a_relay_without_due_letters_asks_one_question(
         patch.setattr(log._relays, "read", read)
         assert await log.dead_letters(10, due_at="webhook") == []
         assert await log.dead_letters(10, due_at="bus") == []
-    await log.ask_again()
+    await log.request_replay()
     assert len(await log.dead_letters(10, due_at="webhook")) == 4
 
 
@@ -241,7 +241,7 @@ async def test_letters_parked_at_once_are_all_kept(log: JetStreamLog, nats_url: 
     letters = [DeadLetter("webhook", event, "answered 410", FIRST_SECOND) for event in history("game-7", 60)]
     await asyncio.gather(*(way.park(letter) for letter in letters for way in (log, other)))
     assert {letter.event.id for letter in await log.dead_letters(100)} == {letter.event.id for letter in letters}
-    assert list(await asyncio.gather(log.ask_again(), other.ask_again())) == [60, 60]
+    assert list(await asyncio.gather(log.request_replay(), other.request_replay())) == [60, 60]
     assert all(letter.due for letter in await log.dead_letters(100))
 
 

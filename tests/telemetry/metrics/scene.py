@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from healthprobe.status.histories import Histories
-from healthprobe.status.run_status import Cluster, Sight
+from healthprobe.status.run_status import Cluster, RunStatus
 from healthprobe.telemetry.collector import RunCollector, exposition, registry_of
 from healthprobe.testing.prober import Answer, Script
 from healthprobe.testing.stage import Stage
@@ -46,7 +46,7 @@ class Scene:
         self.stage = Stage(**engines)
         self.histories = Histories() if histories is None else histories
         self.worker = Worker(**self.stage.arguments(**{"telemetry": self.histories, **others}))
-        self.sight = Sight(
+        self.sight = RunStatus(
             config=WorkerConfig(),
             view=self.worker.view,
             log=self.stage.log,

@@ -20,9 +20,9 @@ from healthprobe.domain.fleet_status import Condition
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import AutoLanes
 from healthprobe.ports import Prober
-from healthprobe.probing.http import HttpProber
+from healthprobe.probing.http import HTTPProber
 from healthprobe.status.histories import Histories
-from healthprobe.status.run_status import Cluster, Connections, Sight
+from healthprobe.status.run_status import Cluster, Connections, RunStatus
 from healthprobe.testing.engines import Behaviour, ScriptedEngine
 from healthprobe.testing.memory import MemoryLog, MemoryPublisher, MemoryRecords
 from healthprobe.testing.prober import ScriptedProber
@@ -79,7 +79,7 @@ class LiveRun:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._run = AsyncExitStack()
         self._served = AsyncExitStack()
-        self._sight: Sight | None = None
+        self._sight: RunStatus | None = None
         self._listen = Listen("127.0.0.1", 0)
 
     def __enter__(self) -> Self:
@@ -132,7 +132,7 @@ class LiveRun:
             await self._run.enter_async_context(engine)
             self.records.put(game(game_id, endpoint=engine.endpoint))
         if self._prober is None:
-            http = await self._run.enter_async_context(HttpProber())
+            http = await self._run.enter_async_context(HTTPProber())
             prober: Prober = http
             connections: Connections = http
         else:
@@ -151,7 +151,7 @@ class LiveRun:
             canaries=canary_targets(self._settings.canaries, self._settings.timeout),
             on_commit=relay.wake,
         )
-        sight = Sight(
+        sight = RunStatus(
             config=config,
             view=worker.view,
             log=self.log,

@@ -71,7 +71,7 @@ class JsonlLog:
         letters = await self._in_turn(lambda: list(self._letters.values()))
         return [each for each in letters if due_at is None or (each.due and each.publisher == due_at)][:limit]
 
-    async def ask_again(self) -> int:
+    async def request_replay(self) -> int:
         return await self._in_turn(self._ask_again)
 
     async def release(self, letter: DeadLetter) -> None:

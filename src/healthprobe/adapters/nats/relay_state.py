@@ -68,7 +68,7 @@ class JetStreamLetters:
                 return [document.letter() for _, document in standing[:limit]]
             return (await self._due(due_at))[:limit]
 
-    async def ask_again(self) -> int:
+    async def request_replay(self) -> int:
         """Make every dead letter due. Returns how many there are."""
         with told_plainly(self._stream):
             standing = await self._standing(self._streams.letters_of(None))

@@ -128,8 +128,8 @@ _CLAIM_WITHIN = 1.0
 _END_WITHIN = 0.5
 
 
-class ShardLeases:
-    """A ShardTenure by leases that JetStream gives. Made by `open`, alive while `run` runs, ended by `aclose`.
+class JetStreamLeases:
+    """A ShardLeases by leases that JetStream gives. Made by `open`, alive while `run` runs, ended by `aclose`.
 
     Instances that join are given their share by the others, and what is given back, or not renewed for the time of a
     lease, goes to whoever lacks some. An instance that JetStream does not hear loses its shards to the others, and
@@ -217,7 +217,7 @@ class ShardLeases:
         return self._shards.numbers
 
     @property
-    def away_for(self) -> float:
+    def unavailable_for(self) -> float:
         silent_for = self.silent_for
         return silent_for if silent_for > self._heartbeat.lease else 0.0
 

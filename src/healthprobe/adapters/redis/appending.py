@@ -1,4 +1,4 @@
-"""Appending: the two ways in which entries enter a stream, once each where the server runs scripts, else plainly."""
+"""Appending: the two ways in which entries enter a stream, once each where the server runs scripts, else error_text."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class SqlLetters:
         """
         return await self._database.read(partial(_dead_letters, limit, due_at), LogError)
 
-    async def ask_again(self) -> int:
+    async def request_replay(self) -> int:
         """Make every dead letter due. Returns how many there are."""
         return await self._database.write(lambda connection: connection.execute(_ASK_AGAIN).rowcount, LogError)
 

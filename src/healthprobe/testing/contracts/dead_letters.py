@@ -35,7 +35,7 @@ class DeadLettersContract:
         await log.park(ours)
         await log.park(theirs)
         assert await log.dead_letters(10, due_at="webhook") == []
-        assert await log.ask_again() == 2
+        assert await log.request_replay() == 2
         assert await log.dead_letters(10, due_at="webhook") == [replace(ours, due=True)]
         assert await log.dead_letters(10) == [replace(ours, due=True), replace(theirs, due=True)]
         await log.park(ours)

@@ -10,8 +10,8 @@ from healthprobe.domain.shard import SHARDS
 ALL_SHARDS = frozenset(range(SHARDS))
 
 
-class ScriptedTenure:
-    """A ShardTenure under command; made inside a running loop.
+class ScriptedLeases:
+    """A ShardLeases under command; made inside a running loop.
 
     All games are spread over `shard_count` shards. `confirming` False is as when whoever gives the shards cannot be
     reached: what is ours stays so for the moment.
@@ -21,7 +21,7 @@ class ScriptedTenure:
         self.shards = frozenset(shards)
         self.shard_count = shard_count
         self.confirming = True
-        self.away_for = 0.0
+        self.unavailable_for = 0.0
         self.confirmed: list[frozenset[int]] = []
         self._loop = asyncio.get_running_loop()
         self._acquired_at = dict.fromkeys(self.shards, self._loop.time())

@@ -13,9 +13,9 @@ from healthprobe.domain.outcome import HEALTHY
 from healthprobe.status import run_status as sight_module
 from healthprobe.status.cells import Delta
 from healthprobe.testing.contracts.samples import failed, recovered
+from healthprobe.testing.leases import ALL_SHARDS, ScriptedLeases
 from healthprobe.testing.prober import UNAVAILABLE
 from healthprobe.testing.stage import run_for, ticks
-from healthprobe.testing.tenure import ALL_SHARDS, ScriptedTenure
 
 A_MOMENT = 0.3
 
@@ -62,7 +62,7 @@ async def test_an_incident_of_a_game_that_nobody_watches_any_more_is_not_shown()
 
 
 async def test_an_instance_says_that_it_watches_a_part_of_the_fleet() -> None:
-    tenure = ScriptedTenure([*range(255)])
+    tenure = ScriptedLeases([*range(255)])
     scene = Scene({"a": HEALTHY, "b": HEALTHY}, shards=tenure)
     await ticks(scene.worker, 1)
     await refreshed(scene)
@@ -76,10 +76,10 @@ async def test_an_instance_says_that_it_watches_a_part_of_the_fleet() -> None:
 async def test_an_instance_that_lost_its_shards_with_its_cluster_is_in_trouble_and_one_that_never_had_any_is_not() -> (
     None
 ):
-    tenure = ScriptedTenure()
+    tenure = ScriptedLeases()
     scene = Scene({"a": HEALTHY}, shards=tenure)
     await ticks(scene.worker, 1)
-    tenure.away_for = 20.0
+    tenure.unavailable_for = 20.0
     assert scene.sight.trouble is None
     tenure.lose(*ALL_SHARDS)
     await ticks(scene.worker, 1)
@@ -87,7 +87,7 @@ async def test_an_instance_that_lost_its_shards_with_its_cluster_is_in_trouble_a
     told = "its cluster is away for 20s, so it has no shards and watches nothing"
     assert scene.sight.trouble == told
     assert scene.sight.diagnosis().told == f"The prober itself is in trouble: {told}."
-    tenure.away_for = 0.0
+    tenure.unavailable_for = 0.0
     assert scene.sight.trouble is None
 
 
