@@ -18,6 +18,8 @@ from healthprobe.ports import ConfigurationError, LogError
 
 nats_server = nats_fixtures.nats_server
 nats_url = nats_fixtures.nats_url
+nats_cluster = nats_fixtures.nats_cluster
+nats_cluster_url = nats_fixtures.nats_cluster_url
 prefix = nats_fixtures.prefix
 
 FAR = 0.25
@@ -76,6 +78,64 @@ async def test_a_lease_that_is_missing_is_put_back(fleet: Fleet, stream: JetStre
         await stream.call(f"STREAM.PURGE.{prefix}_leases", {"filter": subject})
     second = await fleet.join("second")
     await until(lambda: len(second.shards) == 256 and second.leases.has_duties, "it has everything")
+
+
+async def test_opening_fails_where_a_full_store_does_not_take_a_missing_lease(
+    fleet: Fleet, stream: JetStream, prefix: str
+) -> None:
+    member = await fleet.join("first")
+    await until(lambda: len(member.shards) == 256, "it has everything")
+    await member.leave()
+    await lose_a_lease_and_fill_the_store(stream, prefix)
+    with pytest.raises(
+        LogError, match=r"\Anats://[^\n]*a stream is full \(maximum bytes exceeded\): raise its limits"
+    ) as told:
+        await fleet.join("second")
+    assert not told.value.permanent
+
+
+async def test_a_full_store_that_does_not_take_a_missing_lease_costs_no_other_lease(
+    fleet: Fleet, stream: JetStream, prefix: str
+) -> None:
+    members = [await fleet.join(name) for name in ("a", "b")]
+    await until(have(members, 128, 128), "both have their shares")
+    await lose_a_lease_and_fill_the_store(stream, prefix)
+    message = "missing leases cannot be put back: no instance holds their shards"
+    await until(lambda: all(member.told(message) for member in members), "both report it")
+    assert {line["err"] for member in members for line in member.told(message)} == {"maximum bytes exceeded"}
+    await asyncio.sleep(2.5)
+    assert [len(member.told(message)) for member in members] == [1, 1]
+    assert [line for member in members for line in member.told("the other instances do not hear of us")] == []
+    assert len(members[0].shards) + len(members[1].shards) >= 255
+    await set_max_bytes(stream, prefix, -1)
+    await until(have(members, 128, 128), "the lease is put back once there is room")
+
+
+async def test_a_lease_that_is_there_is_left_alone_as_a_missing_one_is_put_back(nats_cluster_url: str) -> None:
+    """On a cluster, whose leader checks a condition before it replicates the message."""
+    async with Fleet(nats_cluster_url) as fleet:
+        member = await fleet.join("first")
+        await until(lambda: len(member.shards) == 256, "it has everything")
+        prefix = member.stream.address.prefix
+        await member.stream.call(f"STREAM.PURGE.{prefix}_leases", {"filter": f"{prefix}.leases.shards.7"})
+        missing = True
+        while missing:
+            leases = await member.stream.call(f"STREAM.INFO.{prefix}_leases", {"subjects_filter": ">"})
+            missing = len(leases["state"]["subjects"]) < 257
+        assert set(leases["state"]["subjects"].values()) == {1}
+        assert leases["state"]["last_seq"] == 258, "nothing but that lease was stored again"
+
+
+async def lose_a_lease_and_fill_the_store(stream: JetStream, prefix: str) -> None:
+    """Purges the lease of shard 7 and limits the stream to the bytes that are left."""
+    await stream.call(f"STREAM.PURGE.{prefix}_leases", {"filter": f"{prefix}.leases.shards.7"})
+    leases = await stream.call(f"STREAM.INFO.{prefix}_leases")
+    await set_max_bytes(stream, prefix, leases["state"]["bytes"])
+
+
+async def set_max_bytes(stream: JetStream, prefix: str, max_bytes: int) -> None:
+    leases = await stream.call(f"STREAM.INFO.{prefix}_leases")
+    await stream.call(f"STREAM.UPDATE.{prefix}_leases", {**leases["config"], "max_bytes": max_bytes})
 
 
 @pytest.mark.parametrize("what", ["STREAM.DELETE.{}_leases", "STREAM.DELETE.{}_instances"])

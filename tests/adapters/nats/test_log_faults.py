@@ -12,6 +12,8 @@ from tests.servers.nats import NatsServer
 from tests.servers.nats_fixtures import OpenLog
 from tests.servers.proxy import CuttingProxy
 
+from healthprobe.adapters.nats.address import NatsAddress
+from healthprobe.adapters.nats.connection import JetStream
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import SHARDS
 from healthprobe.ports import LogError
@@ -73,3 +75,18 @@ async def test_what_was_acknowledged_outlives_a_killed_server(own_nats: NatsServ
     again = history("game-7", len(acknowledged) + 1)[-1:]
     assert await at_last(partial(log.append, again)) == again
     assert await events_in(log) == history("game-7", len(acknowledged) + 1)
+
+
+async def test_a_full_stream_is_reported_as_full_and_takes_the_event_once_there_is_room(
+    nats_url: str, prefix: str, open_log: OpenLog
+) -> None:
+    log = await open_log(nats_url)
+    stream = await JetStream.open(NatsAddress.of_url(nats_url))
+    config = (await stream.call(f"STREAM.INFO.{prefix}_events"))["config"]
+    await stream.call(f"STREAM.UPDATE.{prefix}_events", {**config, "max_bytes": 64, "discard": "new"})
+    with pytest.raises(LogError, match=r"a stream is full \(maximum bytes exceeded\): raise its limits") as refusal:
+        await log.append([failed("game-7", 1)])
+    assert not refusal.value.permanent
+    await stream.call(f"STREAM.UPDATE.{prefix}_events", config)
+    assert await log.append([failed("game-7", 1)]) == [failed("game-7", 1)]
+    await stream.aclose()

@@ -271,3 +271,17 @@ async def test_a_server_without_jetstream_is_told_so(open_records: OpenRecords) 
     file.write_text(file.read_text().partition("jetstream")[0])
     with server, pytest.raises(ConfigurationError, match="runs without JetStream: start it with jetstream"):
         await open_records(server.url())
+
+
+async def test_a_full_bucket_refuses_a_record_and_says_that_it_is_full(
+    nats_url: str, prefix: str, open_records: OpenRecords
+) -> None:
+    watched = await open_records(nats_url)
+    stream = await JetStream.open(NatsAddress.of_url(nats_url))
+    bucket = f"KV_{prefix}_runtime_records"
+    config = (await stream.call(f"STREAM.INFO.{bucket}"))["config"]
+    await stream.call(f"STREAM.UPDATE.{bucket}", {**config, "max_bytes": 64})
+    with pytest.raises(StoreError, match="the bucket is full: raise its limits") as refusal:
+        await watched.store.put([GAME_9])
+    assert refusal.value.permanent
+    await stream.aclose()

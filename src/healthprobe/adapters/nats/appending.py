@@ -14,9 +14,9 @@ import msgspec
 
 from healthprobe.adapters.nats.connection import Request, Unanswered
 from healthprobe.adapters.nats.errors import Outrun
-from healthprobe.adapters.nats.fencing import EXPECTED, Fence, Fences
+from healthprobe.adapters.nats.fencing import Fence, Fences
 from healthprobe.adapters.nats.stream_leader import Leader
-from healthprobe.adapters.nats.streams import LogStreams
+from healthprobe.adapters.nats.streams import EXPECTED, LogStreams
 from healthprobe.domain.event import HealthEvent, details_from_document, format_instant, parse_instant
 from healthprobe.ports import LogEntry, LogError
 

@@ -26,16 +26,16 @@ from healthprobe.adapters.nats.errors import (
     OUTRUN,
     SWITCHED_OFF,
     has_no_jetstream,
+    is_full,
 )
 from healthprobe.adapters.nats.record_values import Contents
-from healthprobe.adapters.nats.streams import NANOSECONDS, found_or_made_stream
+from healthprobe.adapters.nats.streams import EXPECTED, NANOSECONDS, found_or_made_stream
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import StoreError
 
 _MARKERS_LAST = 3600
 _DELETED = {"KV-Operation": "DEL"}
 _DELETED_FOR_A_WHILE = {"KV-Operation": "PURGE", "Nats-Rollup": "sub", "Nats-TTL": f"{_MARKERS_LAST}s"}
-_EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 _EXPIRES = "Nats-TTL"
 _IS_DELETED = {"KV-Operation", "Nats-Marker-Reason"}
 
@@ -44,7 +44,6 @@ _ADVICE = {
     NO_STREAM: "there is no such bucket: `healthprobe runtimes add`, `healthprobe run` or `nats kv add {name}` "
     "makes it",
     10074: "it is no cluster, and keeps one replica only: leave ?replicas= out, or write replicas=1",
-    10077: "the bucket is full: raise its limits, or delete what is not needed",
     10109: "the bucket is sealed: nobody can edit it any more",
 }
 _FOR_NOW = {
@@ -124,7 +123,7 @@ class Bucket:
 
     async def replace(self, key: str, value: bytes, entry: Entry) -> int | None:
         """Put `value` in the place of `entry`; its sequence, or None where something else stands there by now."""
-        headers = {**entry.headers, _EXPECTED: str(entry.sequence)}
+        headers = {**entry.headers, EXPECTED: str(entry.sequence)}
         try:
             return await self._publish([Request(self._subject(key), value, headers)])
         except Refused as refused:
@@ -144,6 +143,8 @@ class Bucket:
             return StoreError(f"{self._where}: {error}; look whether the servers run, and most of them see each other")
         if error.code in _FOR_NOW:
             return StoreError(f"{self._where}: {_FOR_NOW[error.code]}")
+        if is_full(error):
+            return StoreError(f"{self._where}: the bucket is full: raise its limits, or delete keys", permanent=True)
         advice = _ADVICE.get(error.code, f"JetStream refuses: {error}").format(name=self.name)
         return StoreError(f"{self._where}: {advice}", permanent=error.code in _ADVICE)
 

@@ -35,11 +35,21 @@ _FOR_NOW = {
     NO_LEADER: NOBODY_LEADS,
     10023: "its resources are used up: look at its disk, and at the limits of JetStream",
     10047: "its storage is full: give JetStream more of it",
-    10077: "its storage is full: give JetStream more of it",
 }
 _AWAY = "look whether the servers run, and most of them see each other"
 _SHARED = "does another fleet write here? Give each a ?prefix=NAME of its own"
 _FORBIDDEN = "permissions violation"
+
+
+_STORE_FAILED = 10077
+
+
+def is_full(refusal: Refused) -> bool:
+    """Whether a stream has reached its limit of messages or bytes.
+
+    The code alone does not say so: JSStreamStoreFailedF is any failure to store a message, with the cause as its text.
+    """
+    return refusal.code == _STORE_FAILED and str(refusal) in {"maximum bytes exceeded", "maximum messages exceeded"}
 
 
 class Outrun(Exception):
@@ -76,7 +86,8 @@ def _log_error(error: Exception, stream: JetStream, before: Exception | None) ->
     if isinstance(error, Refused):
         if (advice := _FOR_GOOD.get(error.code)) is not None:
             return LogError(f"{name}: {advice}", permanent=True)
-        return LogError(f"{name}: {_FOR_NOW.get(error.code) or f'JetStream refuses: {error} ({error.code})'}")
+        advice = f"a stream is full ({error}): raise its limits" if is_full(error) else _FOR_NOW.get(error.code)
+        return LogError(f"{name}: {advice or f'JetStream refuses: {error} ({error.code})'}")
     if isinstance(error, Outrun):
         return LogError(f"the log at {name}: {error}; {_SHARED}")
     last = stream.client.last_error

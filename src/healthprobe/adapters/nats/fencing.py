@@ -12,9 +12,8 @@ import msgspec
 from healthprobe.adapters.nats.connection import Request, Unanswered
 from healthprobe.adapters.nats.errors import Outrun
 from healthprobe.adapters.nats.stream_leader import Leader
-from healthprobe.adapters.nats.streams import LogStreams
+from healthprobe.adapters.nats.streams import EXPECTED, LogStreams
 
-EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 _EXPECTED_ON = "Nats-Expected-Last-Subject-Sequence-Subject"
 
 _PAUSES = (0.0, 0.005, 0.02, 0.1, 0.3, 0.6)

@@ -11,6 +11,7 @@ from typing import Any
 from healthprobe.adapters.nats.connection import Refused, Unanswered
 from healthprobe.adapters.nats.held_leases import Holdings
 from healthprobe.adapters.nats.membership import Membership
+from healthprobe.adapters.nats.streams import SOON
 from healthprobe.domain.cluster import Instance
 
 BEATS = 5
@@ -69,6 +70,7 @@ class Heartbeat:
         self._unheard = unheard
         self.is_leaving = False
         self._in_doubt = False
+        self._missing_because = ""
         self._news = asyncio.Event()
         self._new_terms = asyncio.Event()
 
@@ -106,13 +108,18 @@ class Heartbeat:
         while True:
             tries -= 1
             try:
-                return await self._prepare()
+                await self._make()
+                states = [await holdings.lessor.inspect(SOON) for holdings in (self._shards, self._duties)]
             except Unanswered:
                 if tries <= 0:
                     raise
                 await asyncio.sleep(_BEFORE_ANOTHER_TRY)
+            else:
+                for error in (state.error for state in states if state.error is not None):
+                    raise error
+                return
 
-    async def _prepare(self) -> None:
+    async def _make(self) -> None:
         await self._membership.prepare(self.seconds)
         before = [await holdings.lessor.prepare(self.lease) for holdings in (self._shards, self._duties)]
         if others := [lasted for lasted in before if lasted is not None]:
@@ -171,7 +178,7 @@ class Heartbeat:
 
     async def _attend(self, tasks: asyncio.TaskGroup) -> None:
         if self._in_doubt and not self.is_leaving:
-            await self.prepare()
+            await self._make()
         self._in_doubt = True
         try:
             async with asyncio.timeout(self.patience):
@@ -193,7 +200,12 @@ class Heartbeat:
 
     async def _learn_terms(self) -> None:
         """Another instance may have been started with another lease: what JetStream counts by is what holds."""
-        for lasts in await asyncio.gather(self._shards.lessor.inspect(), self._duties.lessor.inspect()):
+        states = await asyncio.gather(self._shards.lessor.inspect(), self._duties.lessor.inspect())
+        error = next((str(state.error) for state in states if state.error is not None), "")
+        if error and error != self._missing_because:
+            self._logger.warning("missing leases cannot be put back: no instance holds their shards", err=error)
+        self._missing_because = error
+        for lasts in (state.lasts for state in states):
             if lasts != self.lease:
                 self._logger.info("leases last as long as another instance asked for", seconds=lasts, before=self.lease)
                 self.lease = lasts

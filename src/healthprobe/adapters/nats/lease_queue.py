@@ -13,11 +13,11 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from healthprobe.adapters.nats.connection import ANSWER_WITHIN, JetStream, Refused, Request, Unanswered
-from healthprobe.adapters.nats.streams import NANOSECONDS, SOON, ensure_consumer, ensure_stream
+from healthprobe.adapters.nats.errors import OUTRUN
+from healthprobe.adapters.nats.streams import EXPECTED, NANOSECONDS, ensure_consumer, ensure_stream
 
 _RENEWAL = b"+WPI"
 _RETURN = b"-NAK"
-_STANDS_ALREADY = 10077
 _TIME_IS_UP = "408"
 
 _DRAIN_WITHIN = 0.5
@@ -35,6 +35,14 @@ class Grant:
     number: int
     ack: str
     asked_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """How long a lease lasts, in seconds, and why a missing one could not be put back, if one could not."""
+
+    lasts: float
+    error: Refused | None
 
 
 @dataclass(slots=True)
@@ -96,20 +104,20 @@ class Lessor:
                 "max_ack_pending": -1,
             },
         )
-        await self.inspect(SOON)
         before: float | None = None if standing is None else standing["ack_wait"] / NANOSECONDS
         return None if before == round(lasts * NANOSECONDS) / NANOSECONDS else before
 
-    async def inspect(self, within: float = ANSWER_WITHIN) -> float:
-        """Put those back that are missing; how long a lease lasts now, whoever has decided it. Raises Refused."""
-        told = await self._stream.call(f"CONSUMER.INFO.{self._leases}.{self._queue}", within=within)
-        if told["num_pending"] + told["num_ack_pending"] < len(self._subjects):
-            for answer in await self._stream.ask([Request(subject) for subject in self._subjects], within):
-                error = msgspec.json.decode(answer).get("error")
-                if error is not None and error["err_code"] != _STANDS_ALREADY:
-                    raise Refused(error["err_code"], error["description"])
-        lasts: float = told["config"]["ack_wait"] / NANOSECONDS
-        return lasts
+    async def inspect(self, within: float = ANSWER_WITHIN) -> QueueState:
+        """Put those back that are missing, and return the state of the queue. Raises Refused."""
+        info = await self._stream.call(f"CONSUMER.INFO.{self._leases}.{self._queue}", within=within)
+        error = None
+        if info["num_pending"] + info["num_ack_pending"] < len(self._subjects):
+            requests = [Request(subject, headers={EXPECTED: "0"}) for subject in self._subjects]
+            for answer in await self._stream.ask(requests, within):
+                refusal = msgspec.json.decode(answer).get("error")
+                if refusal is not None and refusal["err_code"] not in OUTRUN:
+                    error = Refused(refusal["err_code"], refusal["description"])
+        return QueueState(info["config"]["ack_wait"] / NANOSECONDS, error)
 
     @property
     def outstanding(self) -> int:

@@ -9,9 +9,8 @@ import msgspec
 from healthprobe.adapters.nats.appending import EventDocument
 from healthprobe.adapters.nats.connection import JetStream, Request
 from healthprobe.adapters.nats.errors import Outrun, told_plainly
-from healthprobe.adapters.nats.fencing import EXPECTED
 from healthprobe.adapters.nats.stream_leader import Leader, Message
-from healthprobe.adapters.nats.streams import LogStreams
+from healthprobe.adapters.nats.streams import EXPECTED, LogStreams
 from healthprobe.domain.event import format_instant, parse_instant
 from healthprobe.ports import DeadLetter, LogError
 

@@ -17,6 +17,9 @@ from healthprobe.ports import ConfigurationError
 
 NANOSECONDS = 1_000_000_000
 
+EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+"""The header for compare-and-set: the sequence of the last message of the subject, 0 where there must be none."""
+
 SOON = 1.0
 """Seconds for an answer about what may have been made a moment ago, which not every server knows: then we ask again.
 They are for each answer, however many it takes: who is far away has all of them late."""
