@@ -27,7 +27,7 @@ from healthprobe.domain.outcome import HEALTHY, Inconclusive, ProbeOutcome
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import AutoLanes, fraction_of, spread_window
 from healthprobe.probing.http import HTTPProber
-from healthprobe.testing.memory import MemoryLog, MemoryRecords
+from healthprobe.testing.memory import InMemoryLog, InMemoryRecords
 from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.worker import Worker
 
@@ -136,11 +136,11 @@ percentile. In the first tick every connection is opened. The threshold is {THRE
 
 
 async def _watched(pace: Pace, records: Sequence[RuntimeRecord], dead_count: int, ticks: int) -> Watch:
-    telemetry, log = LatenessByTick(ticks), MemoryLog()
+    telemetry, log = LatenessByTick(ticks), InMemoryLog()
     gc.disable()
     async with HTTPProber() as prober:
         worker = Worker(
-            records=MemoryRecords(*records),
+            records=InMemoryRecords(*records),
             log=log,
             prober=prober,
             telemetry=telemetry,

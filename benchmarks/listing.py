@@ -20,7 +20,7 @@ from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import RuntimeRecordStore
 from healthprobe.status.counters import Counters
-from healthprobe.testing.memory import MemoryLog, MemoryRecords
+from healthprobe.testing.memory import InMemoryLog, InMemoryRecords
 from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.worker import Worker
 
@@ -142,7 +142,7 @@ async def _measured(server: PostgresServer, url: str, restarts: int, ticks: int)
     say(f"{restarts:,} containers are new at each listing ...")
     changing = await _listed(f"{restarts:,} of them restarted", _Restarting(store, server, restarts), ticks)
     say("the same list in memory ...")
-    in_memory = MemoryRecords(*await store.list_by_status(RUNNING))
+    in_memory = InMemoryRecords(*await store.list_by_status(RUNNING))
     floor = await _listed("a list in memory", in_memory, ticks)
     await store.aclose()
     return [same, changing, floor]
@@ -186,7 +186,7 @@ async def _cost_of_ticks(store: RuntimeRecordStore, ticks: int) -> tuple[float, 
     tally = Counters()
     worker = Worker(
         records=store,
-        log=MemoryLog(),
+        log=InMemoryLog(),
         prober=_AlwaysHealthy(),
         telemetry=tally,
         config=WorkerConfig(interval=_INTERVAL, probe_timeout=_TIMEOUT),

@@ -18,7 +18,7 @@ from healthprobe.domain.record import RuntimeRecord
 from healthprobe.testing.engines import OK, Behaviour, Script
 from healthprobe.testing.fleet import FleetProcess
 
-COLLABORATOR_ERRORS: tuple[Behaviour, ...] = ("crash", "hang", 503, 500, 429)
+FAULTS: tuple[Behaviour, ...] = ("crash", "hang", 503, 500, 429)
 
 CANARY = "canary"
 
@@ -92,4 +92,4 @@ class Play:
                 await asyncio.sleep(self._chance.uniform(0.0, self._longest_pause))
 
     def _next_behaviour(self, game: str) -> Behaviour:
-        return OK if game in self.fallen else self._chance.choice(COLLABORATOR_ERRORS)
+        return OK if game in self.fallen else self._chance.choice(FAULTS)

@@ -28,7 +28,7 @@ SLICE = 10.0
 LATE = 0.3
 """How late a slow engine answers, in seconds: within the timeout."""
 
-COLLABORATOR_ERRORS = ("unavailable", "hang", "reset", "garbage", "slow", "flood")
+FAULTS = ("unavailable", "hang", "reset", "garbage", "slow", "flood")
 
 _WELL = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 _ANSWERS = {
@@ -48,7 +48,7 @@ def fault_of(address: str, at: float, share: float, seed: int) -> str:
     """
     # A checksum would not do: it gives neighbouring slices the same faulty engines.
     chance = int.from_bytes(blake2b(f"{address}/{int(at / SLICE)}/{seed}".encode(), digest_size=4).digest())
-    return COLLABORATOR_ERRORS[chance % len(COLLABORATOR_ERRORS)] if chance / 2**32 < share else ""
+    return FAULTS[chance % len(FAULTS)] if chance / 2**32 < share else ""
 
 
 class _Connection(asyncio.Protocol):

@@ -204,7 +204,7 @@ def _share(cast: ClusterCast, part: float) -> int:
     return max(round(cast.form.strokes * part), 1)
 
 
-COLLABORATOR_ERRORS: tuple[Fault[ClusterCast], ...] = (
+FAULTS: tuple[Fault[ClusterCast], ...] = (
     *(Fault(kind.name, kind.told, partial(one_by_one, kind=kind)) for kind in (*OF_INSTANCES, *OF_NODES)),
     Fault("two", "two of all these at once", partial(two_at_once, part=1.5)),
 )
@@ -212,5 +212,5 @@ WITHOUT_A_FENCE = Fault(
     "unfenced", "the fence switched off: lines stalled, instances paused", partial(without_a_fence, part=0.25)
 )
 
-NAMES = [*(fault.name for fault in COLLABORATOR_ERRORS), WITHOUT_A_FENCE.name]
+NAMES = [*(fault.name for fault in FAULTS), WITHOUT_A_FENCE.name]
 """What `--only` knows."""

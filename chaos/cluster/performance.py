@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from chaos.cluster.cast import cluster_cast
-from chaos.cluster.faults import COLLABORATOR_ERRORS, WITHOUT_A_FENCE
+from chaos.cluster.faults import FAULTS, WITHOUT_A_FENCE
 from chaos.cluster.form import ClusterForm
 from chaos.cluster.stage import ClusterStage, cluster_stage
 from chaos.performance import Say, rows_of
@@ -34,7 +34,7 @@ async def performed(form: ClusterForm, seed: int, names: Collection[str], say: S
         f"a tick every {form.interval:g}s, leases of {form.lease:g}s; the servers start"
     )
     async with cluster_stage(form, seed) as stage:
-        rows = await rows_of(cluster_cast, stage, COLLABORATOR_ERRORS, names, say)
+        rows = await rows_of(cluster_cast, stage, FAULTS, names, say)
         return Proof(rows, await _unfenced(stage, say) if WITHOUT_A_FENCE.name in names else None)
 
 

@@ -15,7 +15,7 @@ from tests.support.virtual_time import in_virtual_time
 
 from healthprobe.app.retention import Retention
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
-from healthprobe.testing.memory import MemoryLog, MemoryPublisher
+from healthprobe.testing.memory import InMemoryLog, InMemoryPublisher
 from healthprobe.testing.stage import Stage
 from healthprobe.worker.relay import Relay
 
@@ -33,38 +33,38 @@ def aged(game_id: str, *ages: float) -> list[HealthEvent]:
 
 
 @pytest.fixture
-def log() -> MemoryLog:
+def log() -> InMemoryLog:
     """Of two games that have long been quiet, and of one that has not."""
-    return MemoryLog(*aged("old", 300, 200, 100), *aged("once", 400), *aged("young", 91, 89, 2))
+    return InMemoryLog(*aged("old", 300, 200, 100), *aged("once", 400), *aged("young", 91, 89, 2))
 
 
-def left_in(log: MemoryLog) -> list[str]:
+def left_in(log: InMemoryLog) -> list[str]:
     return [event.id for event in log.events]
 
 
-def relay_of(log: MemoryLog, name: str, publisher: MemoryPublisher | None = None) -> Relay:
-    return Relay(log=log, publisher=publisher or MemoryPublisher(), name=name)
+def relay_of(log: InMemoryLog, name: str, publisher: InMemoryPublisher | None = None) -> Relay:
+    return Relay(log=log, publisher=publisher or InMemoryPublisher(), name=name)
 
 
-async def pruned(log: MemoryLog, relays: Sequence[Relay] = ()) -> int:
+async def pruned(log: InMemoryLog, relays: Sequence[Relay] = ()) -> int:
     return await Retention(log, [relay.name for relay in relays], 90 * DAY, Stage().logger).prune()
 
 
-async def test_events_older_than_asked_for_leave_but_for_each_game_s_last(log: MemoryLog) -> None:
+async def test_events_older_than_asked_for_leave_but_for_each_game_s_last(log: InMemoryLog) -> None:
     assert await pruned(log) == 3
     assert left_in(log) == ["old:3", "once:1", "young:2", "young:3"]
     assert await pruned(log) == 0
 
 
-async def test_what_every_publisher_has_had_may_leave(log: MemoryLog) -> None:
+async def test_what_every_publisher_has_had_may_leave(log: InMemoryLog) -> None:
     relays = [relay_of(log, "bus"), relay_of(log, "webhook")]
     for relay in relays:
         await relay.drain(within=10.0)
     assert await pruned(log, relays) == 3
 
 
-async def test_what_one_publisher_has_not_had_stays_until_it_has(log: MemoryLog) -> None:
-    publisher = MemoryPublisher()
+async def test_what_one_publisher_has_not_had_stays_until_it_has(log: InMemoryLog) -> None:
+    publisher = InMemoryPublisher()
     publisher.unavailable = True
     relays = [relay_of(log, "bus"), relay_of(log, "webhook", publisher)]
     await log.save_cursor("webhook", 1)
@@ -78,12 +78,12 @@ async def test_what_one_publisher_has_not_had_stays_until_it_has(log: MemoryLog)
     assert await pruned(log, relays) == 2
 
 
-async def test_nothing_leaves_before_a_publisher_has_begun(log: MemoryLog) -> None:
+async def test_nothing_leaves_before_a_publisher_has_begun(log: InMemoryLog) -> None:
     assert await pruned(log, [relay_of(log, "bus")]) == 0
 
 
 async def test_what_the_publisher_of_another_run_has_not_had_stays_and_whoever_runs_is_told_once(
-    log: MemoryLog,
+    log: InMemoryLog,
 ) -> None:
     stage = Stage()
     await log.save_cursor("theirs", 1)
@@ -114,7 +114,7 @@ def test_it_prunes_every_hour_or_ten_times_in_what_is_kept_but_never_more_than_o
     assert in_virtual_time(an_hour()) == times
 
 
-def test_a_log_that_was_away_is_pruned_the_next_time(log: MemoryLog) -> None:
+def test_a_log_that_was_away_is_pruned_the_next_time(log: InMemoryLog) -> None:
     async def a_morning() -> Stage:
         stage = Stage()
         log.unavailable = True

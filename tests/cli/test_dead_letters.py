@@ -23,7 +23,7 @@ from healthprobe.cli import events as room
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
 from healthprobe.ports import DeadLetter
 from healthprobe.testing.engines import ScriptedEngine
-from healthprobe.testing.memory import MemoryPublisher
+from healthprobe.testing.memory import InMemoryPublisher
 from healthprobe.worker.relay import Relay
 
 WHEN = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
@@ -98,7 +98,7 @@ def test_without_a_run_they_wait_for_the_next_one_and_say_so(command_line: Comma
     assert documents(told.out) == [{"asked_for": 3, "delivered": 0, "refused": 0, "waiting": 3}]
     assert all(letter["due"] for letter in documents(command_line("events", "--dead").out))
 
-    webhook = MemoryPublisher()
+    webhook = InMemoryPublisher()
     webhook.unacceptable = {"game-8:1"}
 
     async def next_run() -> None:

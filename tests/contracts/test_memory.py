@@ -14,22 +14,22 @@ from healthprobe.testing.contracts import (
 )
 from healthprobe.testing.contracts.publisher import Delivered
 from healthprobe.testing.contracts.records import Edit
-from healthprobe.testing.memory import MemoryLog, MemoryPublisher, MemoryRecords
+from healthprobe.testing.memory import InMemoryLog, InMemoryPublisher, InMemoryRecords
 
 
 class TestMemoryLog(HealthEventLogContract):
     @pytest.fixture
-    def log(self) -> MemoryLog:
-        return MemoryLog()
+    def log(self) -> InMemoryLog:
+        return InMemoryLog()
 
 
 class TestMemoryRecords(RecordStoreContract, RecordSettingsContract):
     @pytest.fixture
-    def store(self) -> MemoryRecords:
-        return MemoryRecords()
+    def store(self) -> InMemoryRecords:
+        return InMemoryRecords()
 
     @pytest.fixture
-    def edit(self, store: MemoryRecords) -> Edit:
+    def edit(self, store: InMemoryRecords) -> Edit:
         async def edit(records: Sequence[RuntimeRecord]) -> None:
             store.replace_all(records)
 
@@ -38,18 +38,18 @@ class TestMemoryRecords(RecordStoreContract, RecordSettingsContract):
 
 class TestMemoryPublisher(PublisherContract):
     @pytest.fixture
-    def publisher(self) -> MemoryPublisher:
-        return MemoryPublisher()
+    def publisher(self) -> InMemoryPublisher:
+        return InMemoryPublisher()
 
     @pytest.fixture
-    def delivered(self, publisher: MemoryPublisher) -> Delivered:
+    def delivered(self, publisher: InMemoryPublisher) -> Delivered:
         async def delivered() -> Sequence[dict[str, Any]]:
             return [event.as_document() for event in publisher.delivered]
 
         return delivered
 
     @pytest.fixture
-    def unreachable(self) -> MemoryPublisher:
-        publisher = MemoryPublisher()
+    def unreachable(self) -> InMemoryPublisher:
+        publisher = InMemoryPublisher()
         publisher.unavailable = True
         return publisher

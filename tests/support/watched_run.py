@@ -15,7 +15,7 @@ from structlog.testing import LogCapture
 
 from healthprobe.status.histories import Histories
 from healthprobe.status.run_status import RunStatus
-from healthprobe.testing.memory import MemoryLog, MemoryRecords
+from healthprobe.testing.memory import InMemoryLog, InMemoryRecords
 from healthprobe.testing.prober import Answer, Script, ScriptedProber
 from healthprobe.testing.stage import game
 from healthprobe.web.app import application
@@ -41,8 +41,8 @@ class WatchedRun:
 
     def __init__(self, engines: Mapping[str, Script | Answer], *, token: str | None = None) -> None:
         self.prober = ScriptedProber(**engines)
-        self.records = MemoryRecords(*(game(game_id, "c0ffee") for game_id in engines))
-        self.log = MemoryLog()
+        self.records = InMemoryRecords(*(game(game_id, "c0ffee") for game_id in engines))
+        self.log = InMemoryLog()
         self.histories = Histories()
         self.at = ""
         self._token = token

@@ -15,7 +15,7 @@ from typing import Self
 from healthprobe.domain.event import EventType, HealthEvent
 from healthprobe.testing.engines import OK, Behaviour, Script, ScriptedEngine, ScriptedFleet
 
-COLLABORATOR_ERRORS: tuple[Behaviour, ...] = ("crash", "hang", 503)
+FAULTS: tuple[Behaviour, ...] = ("crash", "hang", 503)
 
 _ACTORS, _RESTLESS = 20, 4
 
@@ -107,7 +107,7 @@ class Play:
     def _behaviour(self, act: int, number: int) -> Behaviour:
         if act == self.acts - 1 or (act + number) % 2 == 0:
             return OK
-        return COLLABORATOR_ERRORS[(act + number) // 2 % len(COLLABORATOR_ERRORS)]
+        return FAULTS[(act + number) // 2 % len(FAULTS)]
 
 
 async def _answer_badly_once_in_a_while(engine: ScriptedEngine) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from chaos.cluster.faults import COLLABORATOR_ERRORS, WITHOUT_A_FENCE
+from chaos.cluster.faults import FAULTS, WITHOUT_A_FENCE
 
 ROOT = Path(__file__).parents[2]
 CHAOS = (sys.executable, "-m", "chaos.cluster", "--short")
@@ -20,7 +20,7 @@ TIMES, EXPECTED, IN_LOG, LOST, TWICE, OUT_OF_ORDER, HOLDS = 1, 2, 3, 4, 5, 6, 10
 """Columns of the table."""
 
 TO_NODES = ("kill-leader", "pause-leader", WITHOUT_A_FENCE.name)
-TO_INSTANCES = tuple(fault.name for fault in COLLABORATOR_ERRORS if fault.name not in TO_NODES)
+TO_INSTANCES = tuple(fault.name for fault in FAULTS if fault.name not in TO_NODES)
 
 
 def only(names: Sequence[str]) -> list[str]:
@@ -52,7 +52,7 @@ def test_the_log_equals_the_oracle_whatever_is_done_to_a_cluster_and_without_its
     for proof, (printed, said) in zip(proofs, told, strict=True):
         assert proof.returncode == 0, said + printed
     rows = [row for printed, _ in told for row in table_in(printed) if row[0] != "all"]
-    assert len(rows) == len(COLLABORATOR_ERRORS) + 1
+    assert len(rows) == len(FAULTS) + 1
     *fenced, unfenced = rows
     for row in fenced:
         assert (row[LOST], row[TWICE], row[OUT_OF_ORDER], row[HOLDS]) == ("0", "0", "0", "yes")

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from soak.engines import COLLABORATOR_ERRORS, SLICE, fault_of
+from soak.engines import FAULTS, SLICE, fault_of
 from soak.fleet import Fleet
 from soak.form import SHORT, Form
 from soak.report import judged
@@ -163,7 +163,7 @@ def test_the_fleet_keeps_its_size_and_its_oldest_games_go_first(tmp_path: Path) 
 def test_engines_have_every_fault_in_the_share_that_was_asked_for_and_keep_it_for_a_slice() -> None:
     addresses = [f"127.1.{third}.{fourth}" for third in range(100) for fourth in range(100)]
     faults = [fault_of(address, 0.0, 0.06, 1) for address in addresses]
-    assert set(faults) == {"", *COLLABORATOR_ERRORS}
+    assert set(faults) == {"", *FAULTS}
     assert 400 < sum(map(bool, faults)) < 800
     assert faults == [fault_of(address, SLICE - 0.01, 0.06, 1) for address in addresses]
     following = [fault_of(address, SLICE, 0.06, 1) for address in addresses]

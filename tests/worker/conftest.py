@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from healthprobe.testing.contracts.samples import history
-from healthprobe.testing.memory import MemoryLog, MemoryPublisher
+from healthprobe.testing.memory import InMemoryLog, InMemoryPublisher
 
 
 @pytest.fixture
-def log() -> MemoryLog:
+def log() -> InMemoryLog:
     """A log with four events of one game."""
-    return MemoryLog(*history("a", 4))
+    return InMemoryLog(*history("a", 4))
 
 
 @pytest.fixture
-def publisher() -> MemoryPublisher:
-    return MemoryPublisher()
+def publisher() -> InMemoryPublisher:
+    return InMemoryPublisher()

@@ -15,7 +15,7 @@ from healthprobe.domain.event import ProbeRecoveredDetails
 from healthprobe.domain.outcome import HEALTHY, Inconclusive
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.testing.clock import VirtualTimeLoop
-from healthprobe.testing.memory import MemoryPublisher
+from healthprobe.testing.memory import InMemoryPublisher
 from healthprobe.testing.prober import UNAVAILABLE, Answer
 from healthprobe.testing.stage import Stage, game
 from healthprobe.worker.relay import Relay
@@ -54,7 +54,7 @@ class Play:
     """One worker after the other over one stage, and every outcome that each game had, in order."""
 
     stage: Stage
-    publisher: MemoryPublisher
+    publisher: InMemoryPublisher
     answers: dict[str, Answer] = field(default_factory=lambda: defaultdict(lambda: HEALTHY))
     seen: dict[str, list[Answer]] = field(default_factory=lambda: defaultdict(list))
     containers: int = 0
@@ -106,7 +106,7 @@ class Play:
 
 
 async def played(history: Sequence[Step], finally_: Answer) -> Play:
-    play = Play(Stage(**dict.fromkeys(GAMES, HEALTHY)), MemoryPublisher())
+    play = Play(Stage(**dict.fromkeys(GAMES, HEALTHY)), InMemoryPublisher())
     for answers, change in history:
         play.answers.update(answers)
         await play.happens(change)

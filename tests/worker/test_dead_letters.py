@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from healthprobe.domain.event import HealthEvent
 from healthprobe.testing.contracts.samples import history
-from healthprobe.testing.memory import MemoryLog, MemoryPublisher
+from healthprobe.testing.memory import InMemoryLog, InMemoryPublisher
 from healthprobe.testing.stage import Stage, run_for
 from healthprobe.worker.relay import BATCH, Relay, begin_at_the_end
 
 
 async def test_an_event_that_will_never_be_taken_is_parked_and_the_next_has_its_turn(
-    log: MemoryLog, publisher: MemoryPublisher
+    log: InMemoryLog, publisher: InMemoryPublisher
 ) -> None:
     stage = Stage()
     publisher.unacceptable = {"a:3"}
@@ -38,9 +38,9 @@ async def test_an_event_that_will_never_be_taken_is_parked_and_the_next_has_its_
 
 
 async def test_a_publisher_that_refuses_everything_parks_everything_and_says_so_once_a_minute(
-    publisher: MemoryPublisher,
+    publisher: InMemoryPublisher,
 ) -> None:
-    stage, log = Stage(), MemoryLog(*history("a", BATCH + 100))
+    stage, log = Stage(), InMemoryLog(*history("a", BATCH + 100))
     publisher.unacceptable = {event.id for event in log.events}
     await run_for(5.0, Relay(log=log, publisher=publisher, name="bus", logger=stage.logger).run())
     assert publisher.delivered == []
@@ -49,7 +49,7 @@ async def test_a_publisher_that_refuses_everything_parks_everything_and_says_so_
     assert len(stage.lines) == 1
 
 
-async def test_what_was_parked_is_not_sent_again_unasked(log: MemoryLog, publisher: MemoryPublisher) -> None:
+async def test_what_was_parked_is_not_sent_again_unasked(log: InMemoryLog, publisher: InMemoryPublisher) -> None:
     publisher.unacceptable = {"a:3"}
     await run_for(10.0, Relay(log=log, publisher=publisher, name="bus").run())
     publisher.unacceptable = set()
@@ -58,7 +58,7 @@ async def test_what_was_parked_is_not_sent_again_unasked(log: MemoryLog, publish
 
 
 async def test_what_is_asked_for_again_is_delivered_by_the_relay_that_runs_and_forgotten(
-    log: MemoryLog, publisher: MemoryPublisher
+    log: InMemoryLog, publisher: InMemoryPublisher
 ) -> None:
     publisher.unacceptable = {"a:1", "a:3"}
     running = asyncio.ensure_future(run_for(30.0, Relay(log=log, publisher=publisher, name="bus").run()))
@@ -72,8 +72,10 @@ async def test_what_is_asked_for_again_is_delivered_by_the_relay_that_runs_and_f
     assert len(publisher.delivered_ids) == 4
 
 
-async def test_what_is_refused_again_stays_parked_with_the_new_reason_and_waits_to_be_asked_for(log: MemoryLog) -> None:
-    class EverNewReasons(MemoryPublisher):
+async def test_what_is_refused_again_stays_parked_with_the_new_reason_and_waits_to_be_asked_for(
+    log: InMemoryLog,
+) -> None:
+    class EverNewReasons(InMemoryPublisher):
         async def publish(self, events: Sequence[HealthEvent]) -> None:
             try:
                 await super().publish(events)
@@ -93,7 +95,7 @@ async def test_what_is_refused_again_stays_parked_with_the_new_reason_and_waits_
 
 
 async def test_a_publisher_that_is_down_keeps_what_was_asked_for_until_it_is_back(
-    log: MemoryLog, publisher: MemoryPublisher
+    log: InMemoryLog, publisher: InMemoryPublisher
 ) -> None:
     publisher.unacceptable = {"a:3"}
     await run_for(1.0, Relay(log=log, publisher=publisher, name="bus").run())
@@ -109,8 +111,8 @@ async def test_a_publisher_that_is_down_keeps_what_was_asked_for_until_it_is_bac
     assert log.letters == {}
 
 
-async def test_each_publisher_gets_again_what_it_refused_itself(log: MemoryLog) -> None:
-    picky, easy = MemoryPublisher(), MemoryPublisher()
+async def test_each_publisher_gets_again_what_it_refused_itself(log: InMemoryLog) -> None:
+    picky, easy = InMemoryPublisher(), InMemoryPublisher()
     picky.unacceptable = {"a:2"}
     relays = [Relay(log=log, publisher=picky, name="picky"), Relay(log=log, publisher=easy, name="easy")]
     running = asyncio.gather(*(run_for(20.0, relay.run()) for relay in relays))
@@ -123,9 +125,9 @@ async def test_each_publisher_gets_again_what_it_refused_itself(log: MemoryLog) 
 
 
 async def test_a_log_that_is_away_as_an_event_is_to_be_parked_loses_nothing(
-    log: MemoryLog, publisher: MemoryPublisher
+    log: InMemoryLog, publisher: InMemoryPublisher
 ) -> None:
-    class TakesTheLogAway(MemoryPublisher):
+    class TakesTheLogAway(InMemoryPublisher):
         async def pass_switches(self) -> None:
             log.unavailable = len(self.asked_at) == 1
 
@@ -142,15 +144,15 @@ async def test_a_log_that_is_away_as_an_event_is_to_be_parked_loses_nothing(
 
 class TestBeginningAtTheEnd:
     async def test_spares_a_new_publisher_what_happened_before(
-        self, log: MemoryLog, publisher: MemoryPublisher
+        self, log: InMemoryLog, publisher: InMemoryPublisher
     ) -> None:
         await begin_at_the_end(log, "chat")
         log.write(*history("b", 1))
         await run_for(1.0, Relay(log=log, publisher=publisher, name="chat").run())
         assert publisher.delivered_ids == ["b:1"]
 
-    async def test_changes_nothing_for_one_that_has_begun(self, log: MemoryLog, publisher: MemoryPublisher) -> None:
-        empty = MemoryLog()
+    async def test_changes_nothing_for_one_that_has_begun(self, log: InMemoryLog, publisher: InMemoryPublisher) -> None:
+        empty = InMemoryLog()
         await begin_at_the_end(empty, "chat")
         empty.write(*log.events)
         await begin_at_the_end(empty, "chat")

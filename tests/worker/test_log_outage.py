@@ -11,7 +11,7 @@ import pytest
 from healthprobe.domain.event import EventType
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.testing.clock import FIRST_INSTANT
-from healthprobe.testing.memory import MemoryLog
+from healthprobe.testing.memory import InMemoryLog
 from healthprobe.testing.prober import UNAVAILABLE, Answer, Script
 from healthprobe.testing.stage import Stage, game, run_for, ticks
 from healthprobe.worker.worker import Worker
@@ -177,7 +177,7 @@ async def test_a_log_that_hangs_when_a_game_appears_delays_the_ticks_probes_by_n
 
 
 async def test_a_log_that_raises_cancelled_error_of_its_own_is_a_log_that_is_away() -> None:
-    class Cancelled(MemoryLog):
+    class Cancelled(InMemoryLog):
         async def pass_switches(self) -> None:
             if 4.0 < asyncio.get_running_loop().time() < 30.0:
                 raise asyncio.CancelledError

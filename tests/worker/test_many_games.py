@@ -19,7 +19,7 @@ from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import AT_ONCE, Window, lanes_needed
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.testing.contracts.samples import history
-from healthprobe.testing.memory import MemoryLog
+from healthprobe.testing.memory import InMemoryLog
 from healthprobe.testing.prober import UNAVAILABLE, ScriptedProber
 from healthprobe.testing.stage import Stage, game, run_for, ticks
 from healthprobe.worker.target_set import TargetSet
@@ -78,7 +78,7 @@ class Watched(list[RuntimeRecord]):
             yield record
 
 
-class AskedLog(MemoryLog):
+class AskedLog(InMemoryLog):
     """A log that answers at once and notes in which turn it is asked about how many games."""
 
     def __init__(self, turns: Turns) -> None:

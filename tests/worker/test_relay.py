@@ -8,7 +8,7 @@ import pytest
 
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.testing.contracts.samples import history
-from healthprobe.testing.memory import MemoryLog, MemoryPublisher
+from healthprobe.testing.memory import InMemoryLog, InMemoryPublisher
 from healthprobe.testing.prober import UNAVAILABLE
 from healthprobe.testing.stage import Stage, run_for, ticks
 from healthprobe.worker.relay import Relay
@@ -16,7 +16,7 @@ from healthprobe.worker.worker import Worker
 
 
 async def test_it_delivers_what_the_log_holds_in_order_and_remembers_in_the_log_how_far_it_got(
-    log: MemoryLog, publisher: MemoryPublisher
+    log: InMemoryLog, publisher: InMemoryPublisher
 ) -> None:
     await run_for(0.5, Relay(log=log, publisher=publisher, name="stdout").run())
     assert publisher.delivered == log.events
@@ -24,7 +24,7 @@ async def test_it_delivers_what_the_log_holds_in_order_and_remembers_in_the_log_
 
 
 async def test_it_goes_on_from_its_cursor_and_delivers_nothing_twice(
-    log: MemoryLog, publisher: MemoryPublisher
+    log: InMemoryLog, publisher: InMemoryPublisher
 ) -> None:
     await run_for(0.5, Relay(log=log, publisher=publisher, name="stdout").run())
     log.write(*history("b", 2))
@@ -33,8 +33,8 @@ async def test_it_goes_on_from_its_cursor_and_delivers_nothing_twice(
     assert len(publisher.asked_at) == 2
 
 
-async def test_each_publisher_has_a_cursor_of_its_own(log: MemoryLog) -> None:
-    first, second = MemoryPublisher(), MemoryPublisher()
+async def test_each_publisher_has_a_cursor_of_its_own(log: InMemoryLog) -> None:
+    first, second = InMemoryPublisher(), InMemoryPublisher()
     await run_for(0.5, Relay(log=log, publisher=first, name="first").run())
     log.write(*history("b", 1))
     await run_for(0.5, Relay(log=log, publisher=second, name="second").run())
@@ -42,7 +42,7 @@ async def test_each_publisher_has_a_cursor_of_its_own(log: MemoryLog) -> None:
     assert log.cursors == {"first": 4, "second": 5}
 
 
-async def test_a_wake_delivers_at_once(log: MemoryLog, publisher: MemoryPublisher) -> None:
+async def test_a_wake_delivers_at_once(log: InMemoryLog, publisher: InMemoryPublisher) -> None:
     relay = Relay(log=log, publisher=publisher, name="stdout", poll_interval=3600.0)
     running = asyncio.ensure_future(run_for(100.0, relay.run()))
     await asyncio.sleep(10.0)
@@ -53,7 +53,7 @@ async def test_a_wake_delivers_at_once(log: MemoryLog, publisher: MemoryPublishe
     running.cancel()
 
 
-async def test_one_that_is_woken_at_the_moment_of_its_end_ends(log: MemoryLog, publisher: MemoryPublisher) -> None:
+async def test_one_that_is_woken_at_the_moment_of_its_end_ends(log: InMemoryLog, publisher: InMemoryPublisher) -> None:
     relay = Relay(log=log, publisher=publisher, name="bus", poll_interval=600.0)
     running = asyncio.ensure_future(relay.run())
     await asyncio.sleep(10.0)
@@ -63,7 +63,9 @@ async def test_one_that_is_woken_at_the_moment_of_its_end_ends(log: MemoryLog, p
     assert running.cancelled()
 
 
-async def test_what_others_wrote_is_found_within_a_poll_interval(log: MemoryLog, publisher: MemoryPublisher) -> None:
+async def test_what_others_wrote_is_found_within_a_poll_interval(
+    log: InMemoryLog, publisher: InMemoryPublisher
+) -> None:
     running = asyncio.ensure_future(run_for(100.0, Relay(log=log, publisher=publisher, name="stdout").run()))
     await asyncio.sleep(10.5)
     log.write(*history("b", 1))
@@ -72,8 +74,8 @@ async def test_what_others_wrote_is_found_within_a_poll_interval(log: MemoryLog,
     running.cancel()
 
 
-async def test_more_than_one_delivery_holds_are_all_delivered_in_order(publisher: MemoryPublisher) -> None:
-    log = MemoryLog(*history("a", 1234))
+async def test_more_than_one_delivery_holds_are_all_delivered_in_order(publisher: InMemoryPublisher) -> None:
+    log = InMemoryLog(*history("a", 1234))
     await run_for(0.5, Relay(log=log, publisher=publisher, name="stdout").run())
     assert publisher.delivered == log.events
     assert len(publisher.asked_at) > 1
@@ -81,14 +83,14 @@ async def test_more_than_one_delivery_holds_are_all_delivered_in_order(publisher
 
 class TestDraining:
     async def test_delivers_what_the_log_holds_now_without_a_run(
-        self, log: MemoryLog, publisher: MemoryPublisher
+        self, log: InMemoryLog, publisher: InMemoryPublisher
     ) -> None:
         await Relay(log=log, publisher=publisher, name="bus").drain(within=1.0)
         assert publisher.delivered == log.events
         assert log.cursors == {"bus": 4}
 
     async def test_follows_a_run_that_was_cancelled_and_repeats_nothing(
-        self, log: MemoryLog, publisher: MemoryPublisher
+        self, log: InMemoryLog, publisher: InMemoryPublisher
     ) -> None:
         relay = Relay(log=log, publisher=publisher, name="bus")
         await run_for(1.5, relay.run())
@@ -96,14 +98,16 @@ class TestDraining:
         await relay.drain(within=1.0)
         assert publisher.delivered == log.events
 
-    async def test_gives_up_in_time_where_the_publisher_hangs(self, log: MemoryLog, publisher: MemoryPublisher) -> None:
+    async def test_gives_up_in_time_where_the_publisher_hangs(
+        self, log: InMemoryLog, publisher: InMemoryPublisher
+    ) -> None:
         publisher.delay = 3600.0
         await Relay(log=log, publisher=publisher, name="bus").drain(within=1.5)
         assert asyncio.get_running_loop().time() == pytest.approx(1.5)
         assert log.cursors == {"bus": 0}
 
     async def test_gives_up_without_raising_where_the_publisher_is_down(
-        self, log: MemoryLog, publisher: MemoryPublisher
+        self, log: InMemoryLog, publisher: InMemoryPublisher
     ) -> None:
         publisher.unavailable = True
         await Relay(log=log, publisher=publisher, name="bus").drain(within=1.5)
@@ -111,7 +115,7 @@ class TestDraining:
         assert asyncio.get_running_loop().time() <= 1.5
 
     async def test_ends_though_a_run_that_hangs_holds_the_publisher(
-        self, log: MemoryLog, publisher: MemoryPublisher
+        self, log: InMemoryLog, publisher: InMemoryPublisher
     ) -> None:
         publisher.delay = 3600.0
         relay = Relay(log=log, publisher=publisher, name="bus")
@@ -122,7 +126,7 @@ class TestDraining:
         running.cancel()
 
 
-async def test_from_probe_to_publisher_every_transition_arrives_once_and_in_order(publisher: MemoryPublisher) -> None:
+async def test_from_probe_to_publisher_every_transition_arrives_once_and_in_order(publisher: InMemoryPublisher) -> None:
     stage = Stage(a=[UNAVAILABLE] * 5 + [HEALTHY] * 2 + [UNAVAILABLE] * 3, b=[HEALTHY] * 2 + [UNAVAILABLE] * 8)
     relay = Relay(log=stage.log, publisher=publisher, name="bus")
     worker = Worker(**stage.arguments(on_commit=relay.wake))

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import PublishError
 from healthprobe.testing.contracts.samples import history
-from healthprobe.testing.memory import MemoryLog, MemoryPublisher
+from healthprobe.testing.memory import InMemoryLog, InMemoryPublisher
 from healthprobe.testing.stage import Stage, run_for
 from healthprobe.worker.relay import BATCH, Relay
 
 
-class OneByOne(MemoryPublisher):
+class OneByOne(InMemoryPublisher):
     """As a webhook: each event takes its time; it notes how many it was handed at once."""
 
     def __init__(self, seconds_each: float) -> None:
@@ -28,12 +28,12 @@ class OneByOne(MemoryPublisher):
             await super().publish([event])
 
 
-def relay_on(log: MemoryLog, publisher: MemoryPublisher, stage: Stage) -> Relay:
+def relay_on(log: InMemoryLog, publisher: InMemoryPublisher, stage: Stage) -> Relay:
     return Relay(log=log, publisher=publisher, name="hook", logger=stage.logger, monotonic=stage.clock.monotonic)
 
 
 async def test_a_bus_that_takes_hundreds_at_once_is_soon_handed_hundreds() -> None:
-    publisher, log = OneByOne(0.0), MemoryLog(*history("a", 3 * BATCH))
+    publisher, log = OneByOne(0.0), InMemoryLog(*history("a", 3 * BATCH))
     await run_for(1.0, relay_on(log, publisher, Stage()).run())
     assert publisher.handed[:6] == [16, 32, 64, 128, 256, 4]
     assert max(publisher.handed) == BATCH
@@ -41,7 +41,7 @@ async def test_a_bus_that_takes_hundreds_at_once_is_soon_handed_hundreds() -> No
 
 
 async def test_one_that_takes_a_second_for_each_is_handed_one_after_the_other_and_is_not_called_stuck() -> None:
-    stage, publisher, log = Stage(), OneByOne(1.0), MemoryLog(*history("a", 200))
+    stage, publisher, log = Stage(), OneByOne(1.0), InMemoryLog(*history("a", 200))
     await run_for(300.0, relay_on(log, publisher, stage).run())
     assert publisher.handed[:6] == [16, 8, 4, 2, 1, 1]
     assert publisher.delivered == log.events
@@ -49,7 +49,7 @@ async def test_one_that_takes_a_second_for_each_is_handed_one_after_the_other_an
 
 
 async def test_a_stop_in_the_middle_repeats_a_second_s_work_and_no_more() -> None:
-    publisher, log = OneByOne(0.1), MemoryLog(*history("a", 600))
+    publisher, log = OneByOne(0.1), InMemoryLog(*history("a", 600))
     for _ in range(3):
         await run_for(15.05, relay_on(log, publisher, Stage()).run())
     repeated = len(publisher.delivered) - len(set(publisher.delivered_ids))
@@ -64,5 +64,5 @@ async def test_failures_that_come_at_once_do_not_raise_the_pace() -> None:
             raise PublishError("connection refused")
 
     publisher = Refuses(0.0)
-    await run_for(60.0, relay_on(MemoryLog(*history("a", 600)), publisher, Stage()).run())
+    await run_for(60.0, relay_on(InMemoryLog(*history("a", 600)), publisher, Stage()).run())
     assert set(publisher.handed) == {16}

@@ -11,7 +11,7 @@ from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.ports import PublisherClosed, PublishError
 from healthprobe.testing.contracts.samples import history
-from healthprobe.testing.memory import MemoryLog, MemoryPublisher
+from healthprobe.testing.memory import InMemoryLog, InMemoryPublisher
 from healthprobe.testing.prober import UNAVAILABLE
 from healthprobe.testing.stage import Stage, run_for
 from healthprobe.worker.relay import BATCH, LONGEST_WAIT, Relay
@@ -20,7 +20,7 @@ from healthprobe.worker.worker import Worker
 
 @pytest.mark.parametrize("switch", ["unavailable", "broken"])
 async def test_a_publisher_that_is_down_gets_everything_in_order_when_it_is_back(
-    log: MemoryLog, publisher: MemoryPublisher, switch: str
+    log: InMemoryLog, publisher: InMemoryPublisher, switch: str
 ) -> None:
     setattr(publisher, switch, True)
     running = asyncio.ensure_future(run_for(400.0, Relay(log=log, publisher=publisher, name="bus").run()))
@@ -33,7 +33,7 @@ async def test_a_publisher_that_is_down_gets_everything_in_order_when_it_is_back
 
 
 async def test_a_publisher_that_is_down_is_asked_ever_more_seldom_but_at_least_every_six_seconds(
-    log: MemoryLog, publisher: MemoryPublisher
+    log: InMemoryLog, publisher: InMemoryPublisher
 ) -> None:
     publisher.unavailable = True
     await run_for(600.0, Relay(log=log, publisher=publisher, name="bus").run())
@@ -44,9 +44,9 @@ async def test_a_publisher_that_is_down_is_asked_ever_more_seldom_but_at_least_e
     assert 100 < len(pauses) < 210
 
 
-async def test_it_says_once_that_it_is_stuck_and_once_that_it_is_through(publisher: MemoryPublisher) -> None:
+async def test_it_says_once_that_it_is_stuck_and_once_that_it_is_through(publisher: InMemoryPublisher) -> None:
     stage = Stage()
-    stage.log = MemoryLog(*history("a", 2))
+    stage.log = InMemoryLog(*history("a", 2))
     publisher.unavailable = True
     relay = Relay(log=stage.log, publisher=publisher, name="bus", logger=stage.logger)
     running = asyncio.ensure_future(run_for(400.0, relay.run()))
@@ -60,8 +60,8 @@ async def test_it_says_once_that_it_is_stuck_and_once_that_it_is_through(publish
     assert stage.lines[0]["err"] == "it was switched off; switch it on again"
 
 
-async def test_one_publisher_that_hangs_or_is_down_delays_nobody_else(log: MemoryLog) -> None:
-    hanging, dead, well = MemoryPublisher(), MemoryPublisher(), MemoryPublisher()
+async def test_one_publisher_that_hangs_or_is_down_delays_nobody_else(log: InMemoryLog) -> None:
+    hanging, dead, well = InMemoryPublisher(), InMemoryPublisher(), InMemoryPublisher()
     hanging.delay = 1e4
     dead.unavailable = True
     relays = [
@@ -73,7 +73,7 @@ async def test_one_publisher_that_hangs_or_is_down_delays_nobody_else(log: Memor
     assert log.cursors == {"hanging": 0, "dead": 0, "well": 4}
 
 
-async def test_a_publisher_that_takes_its_time_delays_no_probe(publisher: MemoryPublisher) -> None:
+async def test_a_publisher_that_takes_its_time_delays_no_probe(publisher: InMemoryPublisher) -> None:
     publisher.delay = 30.0
     stage = Stage(**{f"g{number}": [UNAVAILABLE] * 3 + [HEALTHY] for number in range(40)})
     relay = Relay(log=stage.log, publisher=publisher, name="bus")
@@ -86,7 +86,7 @@ async def test_a_publisher_that_takes_its_time_delays_no_probe(publisher: Memory
 
 
 async def test_a_delivery_whose_acknowledgement_was_lost_comes_again_with_the_same_ids(
-    log: MemoryLog, publisher: MemoryPublisher
+    log: InMemoryLog, publisher: InMemoryPublisher
 ) -> None:
     publisher.lose_acknowledgement = True
     running = asyncio.ensure_future(run_for(60.0, Relay(log=log, publisher=publisher, name="bus").run()))
@@ -98,7 +98,7 @@ async def test_a_delivery_whose_acknowledgement_was_lost_comes_again_with_the_sa
 
 
 async def test_a_kill_between_delivery_and_cursor_makes_it_come_again_and_never_lost(
-    log: MemoryLog, publisher: MemoryPublisher
+    log: InMemoryLog, publisher: InMemoryPublisher
 ) -> None:
     class Killed(BaseException):
         """As a kill: nothing catches it."""
@@ -117,7 +117,7 @@ async def test_a_kill_between_delivery_and_cursor_makes_it_come_again_and_never_
     assert log.cursors == {"bus": 5}
 
 
-async def test_a_log_that_is_away_is_read_again_when_it_is_back(log: MemoryLog, publisher: MemoryPublisher) -> None:
+async def test_a_log_that_is_away_is_read_again_when_it_is_back(log: InMemoryLog, publisher: InMemoryPublisher) -> None:
     log.unavailable = True
     running = asyncio.ensure_future(run_for(200.0, Relay(log=log, publisher=publisher, name="bus").run()))
     await asyncio.sleep(100.0)
@@ -127,8 +127,8 @@ async def test_a_log_that_is_away_is_read_again_when_it_is_back(log: MemoryLog, 
     assert publisher.delivered == log.events
 
 
-async def test_a_publisher_that_raises_cancelled_error_of_its_own_does_not_end_the_relay(log: MemoryLog) -> None:
-    class Cancelled(MemoryPublisher):
+async def test_a_publisher_that_raises_cancelled_error_of_its_own_does_not_end_the_relay(log: InMemoryLog) -> None:
+    class Cancelled(InMemoryPublisher):
         async def pass_switches(self) -> None:
             if len(self.asked_at) < 3:
                 raise asyncio.CancelledError
@@ -139,12 +139,12 @@ async def test_a_publisher_that_raises_cancelled_error_of_its_own_does_not_end_t
 
 
 async def test_a_publisher_that_is_gone_for_good_ends_its_relay_with_one_error_and_the_events_stay_in_the_log() -> None:
-    class Gone(MemoryPublisher):
+    class Gone(InMemoryPublisher):
         async def pass_switches(self) -> None:
             raise PublisherClosed("its reader has left")
 
     stage = Stage()
-    stage.log = MemoryLog(*history("a", 4))
+    stage.log = InMemoryLog(*history("a", 4))
     relay = Relay(log=stage.log, publisher=Gone(), name="bus", logger=stage.logger)
     async with asyncio.timeout(10):
         await relay.run()
@@ -155,8 +155,8 @@ async def test_a_publisher_that_is_gone_for_good_ends_its_relay_with_one_error_a
     assert stage.log.letters == {}
 
 
-async def test_what_was_acknowledged_before_a_fault_does_not_come_again(log: MemoryLog) -> None:
-    class BreaksHalfWay(MemoryPublisher):
+async def test_what_was_acknowledged_before_a_fault_does_not_come_again(log: InMemoryLog) -> None:
+    class BreaksHalfWay(InMemoryPublisher):
         async def publish(self, events: Sequence[HealthEvent]) -> None:
             if len(events) > 1:
                 await super().publish(events[:2])
@@ -170,8 +170,8 @@ async def test_what_was_acknowledged_before_a_fault_does_not_come_again(log: Mem
     assert log.cursors == {"bus": 5}
 
 
-async def test_a_bus_that_asks_for_patience_is_left_alone_for_so_long(log: MemoryLog) -> None:
-    class AsksForPatience(MemoryPublisher):
+async def test_a_bus_that_asks_for_patience_is_left_alone_for_so_long(log: InMemoryLog) -> None:
+    class AsksForPatience(InMemoryPublisher):
         async def pass_switches(self) -> None:
             if len(self.asked_at) == 1:
                 raise PublishError("answered 429", retry_after=120.0)
@@ -183,8 +183,8 @@ async def test_a_bus_that_asks_for_patience_is_left_alone_for_so_long(log: Memor
     assert publisher.delivered == log.events
 
 
-async def test_a_bus_that_asks_for_a_day_is_asked_again_after_an_hour(log: MemoryLog) -> None:
-    class AsksForADay(MemoryPublisher):
+async def test_a_bus_that_asks_for_a_day_is_asked_again_after_an_hour(log: InMemoryLog) -> None:
+    class AsksForADay(InMemoryPublisher):
         async def pass_switches(self) -> None:
             raise PublishError("answered 503", retry_after=86_400.0)
 
@@ -193,8 +193,8 @@ async def test_a_bus_that_asks_for_a_day_is_asked_again_after_an_hour(log: Memor
     assert len(publisher.asked_at) == 2
 
 
-async def test_one_that_does_not_answer_is_said_to_be_stuck_and_waited_for_all_the_same(log: MemoryLog) -> None:
-    stage, publisher = Stage(), MemoryPublisher()
+async def test_one_that_does_not_answer_is_said_to_be_stuck_and_waited_for_all_the_same(log: InMemoryLog) -> None:
+    stage, publisher = Stage(), InMemoryPublisher()
     publisher.delay = 300.0
     relay = Relay(log=log, publisher=publisher, name="bus", logger=stage.logger, telemetry=stage.telemetry)
     running = asyncio.ensure_future(run_for(400.0, relay.run()))
@@ -209,9 +209,9 @@ async def test_one_that_does_not_answer_is_said_to_be_stuck_and_waited_for_all_t
 
 
 class TestLag:
-    async def test_is_how_many_events_wait_while_a_publisher_is_down(self, publisher: MemoryPublisher) -> None:
+    async def test_is_how_many_events_wait_while_a_publisher_is_down(self, publisher: InMemoryPublisher) -> None:
         stage = Stage()
-        stage.log = MemoryLog(*history("a", 7))
+        stage.log = InMemoryLog(*history("a", 7))
         publisher.unavailable = True
         relay = Relay(log=stage.log, publisher=publisher, name="bus", logger=stage.logger, telemetry=stage.telemetry)
         running = asyncio.ensure_future(run_for(100.0, relay.run()))
@@ -225,8 +225,8 @@ class TestLag:
         await running
         assert (relay.lag, stage.telemetry.lag) == (0, {"bus": 0})
 
-    async def test_is_known_before_a_long_delivery_ends(self, publisher: MemoryPublisher) -> None:
-        log, stage = MemoryLog(*history("a", BATCH + 300)), Stage()
+    async def test_is_known_before_a_long_delivery_ends(self, publisher: InMemoryPublisher) -> None:
+        log, stage = InMemoryLog(*history("a", BATCH + 300)), Stage()
         publisher.delay = 10.0
         relay = Relay(log=log, publisher=publisher, name="bus", telemetry=stage.telemetry)
         running = asyncio.ensure_future(run_for(100.0, relay.run()))
@@ -234,7 +234,9 @@ class TestLag:
         assert relay.lag == BATCH + 300
         await running
 
-    async def test_telemetry_that_raises_costs_no_delivery(self, log: MemoryLog, publisher: MemoryPublisher) -> None:
+    async def test_telemetry_that_raises_costs_no_delivery(
+        self, log: InMemoryLog, publisher: InMemoryPublisher
+    ) -> None:
         stage = Stage()
         stage.telemetry.broken = True
         publisher.unacceptable = {"a:2"}

@@ -8,13 +8,13 @@ import pytest
 
 from healthprobe.ports import LogEntry
 from healthprobe.testing.contracts.samples import history
-from healthprobe.testing.memory import MemoryLog
+from healthprobe.testing.memory import InMemoryLog
 from healthprobe.worker.relay import COUNTED, events_behind
 
 GAP = 100
 
 
-class SparseLog(MemoryLog):
+class SparseLog(InMemoryLog):
     """A log in which other things stand between any two events."""
 
     readings = 0

@@ -8,7 +8,7 @@ from datetime import timedelta
 from healthprobe.domain.event import Details, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.testing.clock import FIRST_INSTANT
-from healthprobe.testing.memory import MemoryLog
+from healthprobe.testing.memory import InMemoryLog
 from healthprobe.testing.prober import UNAVAILABLE
 from healthprobe.testing.stage import Stage, game, run_for, ticks
 from healthprobe.worker.worker import Worker
@@ -22,7 +22,7 @@ def written(game_id: str, sequence: int, details: Details) -> HealthEvent:
 
 async def test_a_recovery_that_happened_while_nobody_watched_is_told_at_the_first_tick() -> None:
     stage = Stage(a=HEALTHY)
-    stage.log = MemoryLog(written("a", 1, DOWN))
+    stage.log = InMemoryLog(written("a", 1, DOWN))
     await Worker(**stage.arguments()).tick()
     assert stage.story == [("a", "probe_failed", 3), ("a", "probe_recovered", 3)]
     assert [event.sequence for event in stage.log.events] == [1, 2]
@@ -30,7 +30,7 @@ async def test_a_recovery_that_happened_while_nobody_watched_is_told_at_the_firs
 
 async def test_an_incident_that_lasts_over_a_restart_is_not_told_again() -> None:
     stage = Stage(a=UNAVAILABLE)
-    stage.log = MemoryLog(written("a", 1, DOWN))
+    stage.log = InMemoryLog(written("a", 1, DOWN))
     worker = Worker(**stage.arguments())
     await ticks(worker, 10)
     assert stage.story == [("a", "probe_failed", 3)]
@@ -41,7 +41,7 @@ async def test_an_incident_that_lasts_over_a_restart_is_not_told_again() -> None
 
 async def test_an_incident_that_was_closed_before_the_restart_needs_a_whole_new_run() -> None:
     stage = Stage(a=UNAVAILABLE)
-    stage.log = MemoryLog(written("a", 1, DOWN), written("a", 2, ProbeRecoveredDetails(4)))
+    stage.log = InMemoryLog(written("a", 1, DOWN), written("a", 2, ProbeRecoveredDetails(4)))
     worker = Worker(**stage.arguments())
     await ticks(worker, 2)
     assert len(stage.story) == 2
@@ -51,7 +51,7 @@ async def test_an_incident_that_was_closed_before_the_restart_needs_a_whole_new_
 
 async def test_open_incidents_are_read_back_before_the_first_probe() -> None:
     stage = Stage(a=HEALTHY)
-    stage.log = MemoryLog(written("a", 1, DOWN))
+    stage.log = InMemoryLog(written("a", 1, DOWN))
     stage.log.delay = 0.5
     await run_for(4.0, Worker(**stage.arguments()).run())
     assert len(stage.prober.probes) == 1
@@ -60,7 +60,7 @@ async def test_open_incidents_are_read_back_before_the_first_probe() -> None:
 
 async def test_incidents_of_games_that_do_not_run_are_left_alone() -> None:
     stage = Stage(a=HEALTHY)
-    stage.log = MemoryLog(written("a", 1, DOWN), written("z", 1, DOWN))
+    stage.log = InMemoryLog(written("a", 1, DOWN), written("z", 1, DOWN))
     worker = Worker(**stage.arguments())
     await ticks(worker, 3)
     assert [event.game_id for event in stage.log.events] == ["a", "z", "a"]
@@ -69,7 +69,7 @@ async def test_incidents_of_games_that_do_not_run_are_left_alone() -> None:
 
 async def test_while_the_log_cannot_be_read_outcomes_are_counted_and_decide_nothing() -> None:
     stage = Stage(a=UNAVAILABLE, b=UNAVAILABLE, c=HEALTHY)
-    stage.log = MemoryLog(written("a", 1, DOWN))
+    stage.log = InMemoryLog(written("a", 1, DOWN))
     stage.log.unavailable = True
     worker = Worker(**stage.arguments())
     await ticks(worker, 4)
@@ -86,7 +86,7 @@ async def test_while_the_log_cannot_be_read_outcomes_are_counted_and_decide_noth
 
 async def test_a_worker_that_starts_while_the_log_is_away_tells_once_it_is_back_in_run() -> None:
     stage = Stage(a=HEALTHY)
-    stage.log = MemoryLog(written("a", 1, DOWN))
+    stage.log = InMemoryLog(written("a", 1, DOWN))
     stage.log.unavailable = True
     asyncio.get_running_loop().call_later(30.0, setattr, stage.log, "unavailable", False)
     await run_for(42.0, Worker(**stage.arguments()).run())
@@ -95,7 +95,7 @@ async def test_a_worker_that_starts_while_the_log_is_away_tells_once_it_is_back_
 
 async def test_a_worker_that_is_run_again_after_it_was_stopped_while_the_log_was_away_catches_up() -> None:
     stage = Stage(a=HEALTHY)
-    stage.log = MemoryLog(written("a", 1, DOWN))
+    stage.log = InMemoryLog(written("a", 1, DOWN))
     stage.log.unavailable = True
     worker = Worker(**stage.arguments())
     await run_for(30.0, worker.run())
@@ -117,7 +117,7 @@ async def test_a_restart_in_mid_outage_of_the_log_neither_repeats_nor_orphans_an
 
 async def test_a_game_that_appears_later_is_read_back_as_it_appears() -> None:
     stage = Stage()
-    stage.log = MemoryLog(written("a", 1, DOWN))
+    stage.log = InMemoryLog(written("a", 1, DOWN))
     worker = Worker(**stage.arguments())
     await ticks(worker, 2)
     stage.records.put(game("a"))
@@ -127,7 +127,7 @@ async def test_a_game_that_appears_later_is_read_back_as_it_appears() -> None:
 
 async def test_a_game_that_appears_among_others_in_a_run_is_read_back_while_it_is_probed() -> None:
     stage = Stage(a=HEALTHY)
-    stage.log = MemoryLog(written("b", 1, DOWN))
+    stage.log = InMemoryLog(written("b", 1, DOWN))
     running = asyncio.ensure_future(run_for(19.0, Worker(**stage.arguments()).run()))
     await asyncio.sleep(7.0)
     stage.records.put(game("b"))

@@ -12,7 +12,7 @@ from healthprobe.domain.outcome import HEALTHY
 from healthprobe.domain.schedule import fraction_of, spread_window
 from healthprobe.domain.shard import shard_of
 from healthprobe.testing.leases import ScriptedLeases
-from healthprobe.testing.memory import MemoryLog
+from healthprobe.testing.memory import InMemoryLog
 from healthprobe.testing.prober import UNAVAILABLE, Answer, Late
 from healthprobe.testing.stage import Stage, game, run_for, ticks
 from healthprobe.worker.static_shards import StaticShards
@@ -270,7 +270,7 @@ async def test_what_was_decided_about_a_shard_that_was_lost_and_back_before_anyb
     assert stage.log.events == []
 
 
-class LateAnswers(MemoryLog):
+class LateAnswers(InMemoryLog):
     """Does at once what it is asked to, and tells what has come of it `late` seconds later."""
 
     def __init__(self) -> None:

@@ -38,7 +38,7 @@ class Switches:
             raise RuntimeError("a bug, switched on for this test")
 
 
-class MemoryRecords(Switches):
+class InMemoryRecords(Switches):
     """A RuntimeRecordStore. `listed_at` tells when it was asked, in seconds of the loop's time."""
 
     error = StoreError
@@ -71,7 +71,7 @@ class MemoryRecords(Switches):
         return self._listings[status]
 
 
-class MemoryLog(Switches):
+class InMemoryLog(Switches):
     """A HealthEventLog. `offered` keeps every batch that was ever offered to it, taken or not.
 
     `lose_acknowledgement` makes `append` commit and then raise, as when a connection breaks just after the commit. A
@@ -185,7 +185,7 @@ class MemoryLog(Switches):
         return events[-1] if events else None
 
 
-class MemoryPublisher(Switches):
+class InMemoryPublisher(Switches):
     """A HealthEventPublisher. `delivered` keeps what arrived, in order, again where it came again.
 
     Events whose id is in `unacceptable` are refused for ever (a permanent PublishError); those before it in the same

@@ -14,7 +14,7 @@ from structlog.typing import EventDict
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.testing.clock import FakeClock
-from healthprobe.testing.memory import MemoryLog, MemoryRecords
+from healthprobe.testing.memory import InMemoryLog, InMemoryRecords
 from healthprobe.testing.prober import Answer, Script, ScriptedProber
 from healthprobe.testing.telemetry import CountingTelemetry
 from healthprobe.worker.config import WorkerConfig
@@ -37,8 +37,8 @@ class Stage:
     """
 
     def __init__(self, **engines: Script | Answer) -> None:
-        self.records = MemoryRecords(*(game(game_id) for game_id in engines))
-        self.log = MemoryLog()
+        self.records = InMemoryRecords(*(game(game_id) for game_id in engines))
+        self.log = InMemoryLog()
         self.prober = ScriptedProber(**engines)
         self.telemetry = CountingTelemetry()
         self.clock = FakeClock()

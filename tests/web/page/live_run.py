@@ -24,7 +24,7 @@ from healthprobe.probing.http import HTTPProber
 from healthprobe.status.histories import Histories
 from healthprobe.status.run_status import Cluster, Connections, RunStatus
 from healthprobe.testing.engines import Behaviour, ScriptedEngine
-from healthprobe.testing.memory import MemoryLog, MemoryPublisher, MemoryRecords
+from healthprobe.testing.memory import InMemoryLog, InMemoryPublisher, InMemoryRecords
 from healthprobe.testing.prober import ScriptedProber
 from healthprobe.testing.stage import game
 from healthprobe.web.app import application
@@ -66,10 +66,10 @@ class LiveRun:
         cluster: Cluster | None = None,
     ) -> None:
         self.url = ""
-        self.log = MemoryLog(*events)
-        self.publisher = MemoryPublisher()
+        self.log = InMemoryLog(*events)
+        self.publisher = InMemoryPublisher()
         self.engines = {game_id: ScriptedEngine(host) for game_id, host in (engines or {}).items()}
-        self.records = MemoryRecords(*records)
+        self.records = InMemoryRecords(*records)
         self._prober = prober
         self._settings = settings
         self._token = token
