@@ -26,12 +26,14 @@ def test_every_bad_file_has_its_message() -> None:
     assert sorted([*MESSAGES, "messages.txt"]) == sorted(path.name for path in BAD_FILES.iterdir())
 
 
+@pytest.mark.proves("yaml-nested")
 @pytest.mark.parametrize("opening", ["[", "- ", "{a: "])
 def test_nesting_of_any_depth_is_refused_and_never_ends_the_process(opening: str) -> None:
     with pytest.raises(ConfigurationError, match="nested too deeply"):
         parse_records(opening * 100_000, "deep.yaml")
 
 
+@pytest.mark.proves("yaml-bomb")
 def test_a_file_that_multiplies_itself_is_refused() -> None:
     laughs = ["- &a0 [ha, ha]", *(f"- &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12))]
     with pytest.raises(ConfigurationError, match=r"laughs.yaml:2: aliases are not taken"):

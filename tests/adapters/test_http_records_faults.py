@@ -93,6 +93,7 @@ async def test_a_server_that_grows_slow_is_not_waited_for_longer_than_agreed() -
         assert await fault_of(store) == f"{server.url('/targets')}: no answer within 2s"
 
 
+@pytest.mark.proves("list-endless")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -111,6 +112,7 @@ async def test_an_answer_of_any_size_is_not_read(answer: Script, monkeypatch: py
         assert await games(store) == ["game-2"]
 
 
+@pytest.mark.proves("list-inflated")
 def test_a_bomb_is_not_inflated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document, "MAX_BYTES", 1_000_000)
     bomb = document.Document(gzip.compress(bytes(30_000_000)), is_compressed=True, validators={})

@@ -111,6 +111,7 @@ async def test_three_redirects_are_followed_and_no_fourth() -> None:
     assert await refusal_of(moved("/again")) == (ConfigurationError, ": it redirects more than 3 times")
 
 
+@pytest.mark.proves("list-redirect")
 async def test_no_other_server_is_asked_whatever_a_redirect_says() -> None:
     async with WebServer(told(1)) as elsewhere:
         for location in (

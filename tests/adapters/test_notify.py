@@ -135,6 +135,7 @@ async def test_a_service_that_hangs_is_given_up(phone: Phone, monkeypatch: pytes
     assert (refused.value.permanent, refused.value.delivered) == (False, 0)
 
 
+@pytest.mark.proves("chat-markup")
 @pytest.mark.parametrize(
     "hostile",
     ["<!channel>", "@everyone", "[free](http://evil)", "<b onclick=x>", "**bold**", "`code`", "a\nb", "x" * 5_000],

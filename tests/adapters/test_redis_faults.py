@@ -315,6 +315,7 @@ def serving(tmp_path: Path) -> ssl.SSLContext:
     return context
 
 
+@pytest.mark.proves("redis-certificate")
 async def test_tls_is_held_to_the_authority_that_the_url_names(
     redis_server: RedisServer, open_publisher: OpenPublisher, serving: ssl.SSLContext, tmp_path: Path
 ) -> None:

@@ -128,6 +128,7 @@ async def test_a_file_that_is_not_a_database_is_refused(path: Path) -> None:
     assert await refusal(path) == ": it is not an SQLite database: choose another path"
 
 
+@pytest.mark.proves("foreign-database")
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
 async def test_a_database_of_another_program_is_refused(path: Path, journal_mode: str) -> None:
     with closing(sqlite3.connect(path)) as connection:

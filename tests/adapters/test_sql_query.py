@@ -198,6 +198,7 @@ async def test_another_order_is_no_change_and_a_row_that_took_another_s_place_is
         assert await store.list_by_status("running") == [GAME_7, GAME_7]
 
 
+@pytest.mark.proves("query-one-select")
 @pytest.mark.parametrize(
     "query",
     [
@@ -218,6 +219,7 @@ async def test_what_is_not_one_select_is_refused_and_writes_nothing(url: str, pl
     assert counted.fetchone() == (2,)  # type: ignore[attr-defined]
 
 
+@pytest.mark.proves("query-read-only")
 async def test_a_function_that_writes_is_refused(postgres_server: PostgresServer, postgres_url: str) -> None:
     with postgres_server.connect(postgres_url.rpartition("/")[2]) as platform:
         platform.execute("CREATE TABLE calls (number INTEGER)")
@@ -228,6 +230,7 @@ async def test_a_function_that_writes_is_refused(postgres_server: PostgresServer
         assert platform.execute("SELECT count(*) FROM calls").fetchone() == (0,)
 
 
+@pytest.mark.proves("query-timeout")
 async def test_a_query_that_takes_too_long_is_given_up(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "_BEGIN_READING", "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = 100")
     begun = time.monotonic()
@@ -248,6 +251,7 @@ async def test_a_table_that_disappears_is_told_and_listed_again_when_it_returns(
         assert await store.list_by_status("running") == [GAME_7, GAME_8]
 
 
+@pytest.mark.proves("many-records-loop")
 async def test_a_hundred_thousand_rows_leave_the_event_loop_its_turns(
     url: str, platform: Execute, skipped: Skipped
 ) -> None:

@@ -86,6 +86,7 @@ async def test_a_server_that_closes_after_each_answer_gets_every_event() -> None
     assert [asked.connection for asked in server.asked] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.proves("webhook-endless-response")
 async def test_an_answer_that_will_not_end_is_not_read_on() -> None:
     async with webhook(Answer(200, b"x" * 1_000_000)) as (server, publisher):
         await publisher.publish(history("game-7", 2))
@@ -120,6 +121,7 @@ async def test_the_query_is_sent_as_it_was_written_and_never_told() -> None:
     assert "sig" not in str(refused.value)
 
 
+@pytest.mark.proves("proxy-webhooks")
 async def test_neither_proxies_of_the_environment_nor_cookies_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     async with (

@@ -36,6 +36,7 @@ async def test_an_event_that_is_refused_is_refused_for_good(status: int) -> None
     assert (str(error), error.permanent) == (f"webhook answered {status}: no game of ours", True)
 
 
+@pytest.mark.proves("webhook-redirect")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_not_followed_and_parks_nothing(status: int) -> None:
     async with webhook() as (elsewhere, _):
@@ -71,6 +72,7 @@ async def test_the_refused_event_s_followers_come_through_later() -> None:
     assert [asked.document["id"] for asked in server.asked] == ["game-7:1", "game-7:2", "game-7:3"]
 
 
+@pytest.mark.proves("webhook-retry-after")
 @pytest.mark.parametrize("status", [429, 500, 503])
 @pytest.mark.parametrize(
     ("header", "seconds"),
@@ -102,6 +104,7 @@ async def test_retry_after_may_be_an_instant() -> None:
     assert 500 < error.retry_after <= 600
 
 
+@pytest.mark.proves("webhook-clean-error")
 @pytest.mark.parametrize(
     ("body", "told"),
     [

@@ -126,6 +126,7 @@ async def test_a_certificate_that_the_machine_trusts_is_taken(
     assert [asked.connection for asked in server.asked] == [1, 1, 1]
 
 
+@pytest.mark.proves("webhook-certificate")
 async def test_a_certificate_that_nobody_vouches_for_is_refused_and_nothing_sent(tls: ssl.SSLContext) -> None:
     async with WebServer(tls=tls) as server, aclosing(WebhookPublisher.of_url(server.url())) as publisher:
         error = await refused(publisher)

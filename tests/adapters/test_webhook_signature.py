@@ -28,6 +28,7 @@ def verify(headers: Mapping[str, str], body: bytes, key: bytes = KEY) -> None:
     assert any(hmac.compare_digest(f"v1,{expected}", each) for each in headers["webhook-signature"].split())
 
 
+@pytest.mark.proves("webhook-signed")
 async def test_every_message_is_signed_so_that_a_receiver_can_verify_it() -> None:
     async with webhook(secret=SECRET) as (server, publisher):
         await publisher.publish([failed(game_id, 1) for game_id in ODD_GAME_IDS])
@@ -36,6 +37,7 @@ async def test_every_message_is_signed_so_that_a_receiver_can_verify_it() -> Non
         verify(asked.headers, asked.body)
 
 
+@pytest.mark.proves("webhook-tampered")
 async def test_a_message_that_was_tampered_with_does_not_pass() -> None:
     async with webhook(secret=SECRET) as (server, publisher):
         await publisher.publish(history("game-7", 2))
@@ -97,6 +99,7 @@ def test_blanks_and_full_stops_are_encoded_and_the_colon_is_not() -> None:
     assert webhook_id("game 7.b:3") == "game%207%2Eb:3"
 
 
+@pytest.mark.proves("webhook-secret")
 @pytest.mark.parametrize(
     ("secret", "told"),
     [

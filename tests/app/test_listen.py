@@ -48,6 +48,7 @@ def test_a_run_shows_its_games_its_metrics_and_its_own_health(program: Program, 
     assert b"<html" in got(address)[1].lower()
 
 
+@pytest.mark.proves("stream-stop")
 def test_a_stream_that_somebody_reads_does_not_hold_up_the_stop(program: Program) -> None:
     running = program.start("run", "--listen", "127.0.0.1:0", "--timeout", "500ms")
     address = address_of(running)

@@ -93,6 +93,7 @@ def test_an_unknown_scheme_is_answered_with_all_that_are_there(
     assert told.err[0].count(" file:") == 1
 
 
+@pytest.mark.proves("url-unknown-part")
 @pytest.mark.parametrize("url", ["slack://TokenA/TokenB/TokenC", "nats:user:TokenA@bus", "TokenA://host"])
 def test_what_nobody_knows_is_not_shown_for_it_may_be_a_secret(command_line: CommandLine, url: str) -> None:
     told = command_line("run", "--publish", url)

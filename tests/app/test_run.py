@@ -219,6 +219,7 @@ def test_variables_of_the_reference_are_heeded_and_file_descriptors_raised(progr
     assert running.wait(timeout=5) == 0
 
 
+@pytest.mark.proves("publisher-down")
 def test_every_publisher_gets_every_event_and_one_that_is_away_delays_no_other(
     program: Program, engine: LiveEngine, tmp_path: Path
 ) -> None:

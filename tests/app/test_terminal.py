@@ -82,6 +82,7 @@ def test_json_can_be_had_in_a_terminal_too(terminal: OpenTerminal) -> None:
     assert session.screen.startswith('{"endpoint":"http://127.0.0.1:1","healthy":false,')
 
 
+@pytest.mark.proves("terminal-escapes")
 def test_an_engine_cannot_move_the_cursor() -> None:
     details = ProbeFailedDetails(3, 0, "\x1b[2Jcleared\x9b31m")
     line = transition_text(HealthEvent(1, "game\x1b]0;title\x07\n", "", datetime.now(UTC), details)).plain

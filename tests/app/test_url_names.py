@@ -7,6 +7,7 @@ import pytest
 from healthprobe.app.url_names import notification_name, publisher_name, records_name, scheme_of, shown
 
 
+@pytest.mark.proves("url-credentials")
 @pytest.mark.parametrize(
     ("url", "told"),
     [

@@ -111,6 +111,7 @@ def test_a_log_that_is_not_there_is_not_made_by_reading(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.proves("foreign-file")
 @pytest.mark.parametrize("command", ["events", "incidents"])
 def test_a_file_of_somebody_else_is_refused_and_left_alone(
     command_line: CommandLine, tmp_path: Path, command: str

@@ -140,6 +140,7 @@ def test_a_store_on_postgresql_is_edited_the_same_way_and_its_password_is_never_
     assert command_line("runtimes", "list", "--records", url).out == []
 
 
+@pytest.mark.proves("settings-without-secrets")
 def test_settings_of_a_game_s_own_are_kept_and_listed_without_secrets(command_line: CommandLine) -> None:
     probe = '{"path": "/ready", "headers": {"Authorization": "Bearer abc", "X-Probe": "yes"}}'
     assert command_line("runtimes", "add", "game-7", "http://10.0.0.7:8080", "--probe", probe).code == 0

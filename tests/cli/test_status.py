@@ -82,6 +82,7 @@ def test_a_terminal_shows_a_screen_that_fits_it(terminal: OpenTerminal, run: Wat
         assert shown in text
 
 
+@pytest.mark.proves("status-escapes")
 def test_hostile_names_and_errors_are_shown_as_they_are_and_move_nothing(
     terminal: OpenTerminal, run: WatchedRun
 ) -> None:

@@ -25,6 +25,7 @@ async def other_program(database: SqlDatabase, url: str) -> AsyncIterator[SqlDat
     await other.aclose()
 
 
+@pytest.mark.proves("log-odd-game-ids")
 class TestSqlLog(HealthEventLogContract):
     @pytest.fixture
     def log(self, database: SqlDatabase) -> SqlLog:
@@ -35,6 +36,7 @@ class TestSqlLog(HealthEventLogContract):
         return SqlLog(other_program)
 
 
+@pytest.mark.proves("store-odd-game-ids")
 class TestSqlRecords(RecordStoreContract, RecordSettingsContract):
     @pytest.fixture
     def store(self, database: SqlDatabase) -> SqlRecords:

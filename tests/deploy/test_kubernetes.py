@@ -71,6 +71,7 @@ def test_kustomize_puts_all_together_with_the_very_configuration() -> None:
     assert len(made) == len(MANIFESTS) + 1
 
 
+@pytest.mark.proves("container-privileges")
 @pytest.mark.parametrize("name", ["nats", "healthprobe"])
 def test_nothing_has_privileges(name: str) -> None:
     pod, container = pod_of(name), container_of(name)

@@ -64,6 +64,7 @@ def test_a_stop_has_the_time_that_it_is_promised(unit: str) -> None:
     assert float(parse_duration(stop)) > float(DEFAULT_TIMEOUT) + 2
 
 
+@pytest.mark.proves("service-hardening")
 def test_all_parts_of_a_fleet_are_hardened_like_an_instance_of_a_cluster() -> None:
     [cluster, part] = [
         {name: values for name, values in directives(unit).items() if HARDENING.match(name)} for unit in OURS

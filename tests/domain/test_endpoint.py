@@ -128,6 +128,7 @@ def test_the_plainest_form_names_the_same_endpoint_again(url: str) -> None:
     assert parse_endpoint(url).url == url
 
 
+@pytest.mark.proves("endpoint-refused")
 @pytest.mark.parametrize(("text", "reason"), REFUSED.items())
 def test_what_cannot_be_probed_is_refused_and_the_reason_is_named(text: str, reason: str) -> None:
     with pytest.raises(InvalidEndpoint, match=reason):

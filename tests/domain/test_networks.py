@@ -14,6 +14,7 @@ DENIED = Networks.of(deny=["169.254.0.0/16", "fd00:ec2::/32"])
 ALLOWED = Networks.of(allow=["10.0.0.0/8", "fd12::/16"], deny=["10.9.0.0/16"])
 
 
+@pytest.mark.proves("network-spellings")
 @pytest.mark.parametrize(
     "address",
     [
@@ -31,6 +32,7 @@ def test_a_denied_network_is_denied_by_every_way_to_it(address: str) -> None:
     assert refusal.startswith(f"address {address} is not to be probed: --deny-network ")
 
 
+@pytest.mark.proves("network-unspecified-address")
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "::ffff:0.0.0.0", "64:ff9b::", "127.0.0.1", "::ffff:127.0.0.1"])
 def test_the_address_of_nobody_is_denied_with_loopback_for_that_is_where_it_leads(address: str) -> None:
     assert Networks.of(deny=["127.0.0.0/8"]).refusal(address) is not None
@@ -38,6 +40,7 @@ def test_the_address_of_nobody_is_denied_with_loopback_for_that_is_where_it_lead
     assert Networks.of(allow=["10.0.0.0/8"]).refusal(address) is not None
 
 
+@pytest.mark.proves("unix-socket-loopback")
 @pytest.mark.parametrize("network", ["127.0.0.0/8", "127.0.0.1/32", "::1/128", "0.0.0.0/0", "::/0"])
 def test_who_denies_loopback_has_denied_the_sockets_of_this_machine(network: str) -> None:
     assert (
@@ -70,6 +73,7 @@ def test_what_is_no_network_is_refused_with_one_that_is(text: str) -> None:
         Networks.of(deny=[text])
 
 
+@pytest.mark.proves("network-ipv4-in-ipv6")
 @given(st.ip_addresses(v=4), st.integers(0, 32))
 def test_no_ipv4_address_slips_through_as_ipv6(address: IPv4Address, length: int) -> None:
     network = IPv4Network((address, length), strict=False)

@@ -24,6 +24,7 @@ def test_any_other_final_status_is_a_failure_that_names_it(status: int) -> None:
     assert outcome_of_status(status) == Failed(status, f"unexpected status {status}")
 
 
+@pytest.mark.proves("error-one-plain-line")
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
@@ -55,6 +56,7 @@ def test_a_cause_of_exactly_a_kibibyte_is_kept_whole_and_a_longer_one_is_cut_bet
     assert MAX_ERROR_BYTES - 4 < len(cut.encode()) <= MAX_ERROR_BYTES
 
 
+@pytest.mark.proves("error-1-kib")
 @given(text=any_text)
 @example("x" * 5_000_000)
 @example("://" * 1_000_000)

@@ -70,6 +70,7 @@ def test_the_other_kinds_have_their_own_words() -> None:
     assert (grpc.kind, grpc.service, grpc.port) == (ProbeKind.GRPC, "chess.Engine", 50051)
 
 
+@pytest.mark.proves("settings-refused")
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -130,11 +131,13 @@ def test_a_mistake_is_refused_with_what_to_write_instead(text: str, told: str) -
     assert told in refused(text)
 
 
+@pytest.mark.proves("settings-nested")
 @pytest.mark.parametrize("deep", [10_000, 1_000_000])
 def test_a_document_that_is_nested_without_end_is_not_json_of_ours(deep: int) -> None:
     assert refused("[" * deep) == "they are not JSON"
 
 
+@pytest.mark.proves("settings-megabytes")
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("text", ["1" * 2_000_000, "1s" * 1_000_000, "." * 2_000_000])
 @pytest.mark.parametrize("name", ["timeout", "path", "host", "headers", "port", "method", "kind", "send", "x"])
@@ -153,6 +156,7 @@ _values = st.recursive(
 _names = st.sampled_from([*EVERYTHING, "kind", "send", "service", "status", "verify", "tmieout"])
 
 
+@pytest.mark.proves("settings-followed-or-refused")
 @given(st.one_of(st.text(), st.dictionaries(_names, _values, max_size=4).map(json.dumps)))
 def test_whatever_is_written_is_followed_or_refused_in_one_line(text: str) -> None:
     told = outcome(text)

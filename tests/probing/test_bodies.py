@@ -122,6 +122,7 @@ async def test_a_body_that_hangs_does_not_hold_its_connection_for_long(peer: Sta
     assert not await engine.settled(within=2.0)
 
 
+@pytest.mark.proves("body-endless")
 async def test_an_endless_body_is_healthy_cut_off_and_costs_no_memory(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()

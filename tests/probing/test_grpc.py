@@ -112,6 +112,7 @@ async def test_nobody_there_and_nobody_who_speaks_it(peer: StartPeer, prober: Pr
     assert await silent.settled(15.0) == 0, "its channel ends, if not at once"
 
 
+@pytest.mark.proves("network-grpc")
 async def test_networks_hold_for_this_kind_too(engine: Engine) -> None:
     prober = ProberByKind(HTTPProber(networks=Networks.of(deny=["127.0.0.0/8"])))
     assert_failed(await prober.probe(asked(engine.port)), "is not to be probed")

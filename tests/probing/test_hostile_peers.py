@@ -76,6 +76,7 @@ async def answers_and_dies(connection: Connection) -> None:
     connection.reset()
 
 
+@pytest.mark.proves("hostile-peer")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "script",

@@ -125,6 +125,7 @@ async def test_a_certificate_may_be_made_out_to_a_name(authority: trustme.CA, tl
         assert_failed(await prober.probe(target_at(engine.url("game-8.example"))), "certificate.*game-8.example")
 
 
+@pytest.mark.proves("certificate-untrusted")
 async def test_a_certificate_that_cannot_be_trusted_is_a_failure_that_says_why(
     authority: trustme.CA, tls_engine: StartTls, prober: HTTPProber
 ) -> None:
@@ -209,6 +210,7 @@ async def test_credentials_go_over_tls_as_well(authority: trustme.CA, tls_engine
     assert b"\r\nAuthorization: Basic dXNlcjpzZWNyZXQ=\r\n" in engine.requests[0]
 
 
+@pytest.mark.proves("redirect-https-to-http")
 async def test_a_redirect_never_leads_from_https_to_http(
     authority: trustme.CA, tls_engine: StartTls, peer: StartPeer, prober: HTTPProber
 ) -> None:

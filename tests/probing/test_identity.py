@@ -42,6 +42,7 @@ async def engine_that_answers(peer: StartPeer, *answers: bytes) -> Peer:
     return engine
 
 
+@pytest.mark.proves("identity-other-game")
 async def test_an_answer_of_another_game_is_a_failure_that_names_it(peer: StartPeer, suspicious: HTTPProber) -> None:
     engine = await engine_that_answers(peer, response(200, "X-Game-ID: game-9"))
     outcome = await suspicious.probe(asked(engine))
@@ -140,6 +141,7 @@ async def test_a_game_whose_name_is_no_ascii_may_spell_it_in_utf_8_or_percent_en
         assert await suspicious.probe(target) == HEALTHY
 
 
+@pytest.mark.proves("identity-clean-text")
 async def test_a_name_that_is_too_long_or_no_text_is_told_cleanly(peer: StartPeer, suspicious: HTTPProber) -> None:
     engine = await engine_that_answers(peer, response(200, "X-Game-ID: " + "x" * 5000))
     outcome = await suspicious.probe(asked(engine))

@@ -23,6 +23,7 @@ async def fresh_prober(peer: StartPeer) -> AsyncIterator[HTTPProber]:
         yield prober
 
 
+@pytest.mark.proves("one-connection")
 async def test_one_connection_carries_all_probes_of_a_target(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(OK))
 

@@ -105,6 +105,7 @@ async def test_what_is_no_http_response_is_a_failure_that_says_what_came_instead
     assert not await engine.settled(), "the connection is closed"
 
 
+@pytest.mark.proves("response-before-request")
 @pytest.mark.parametrize(
     ("greeting", "words", "status"),
     [
@@ -137,6 +138,7 @@ async def test_a_head_just_below_64_kib_is_read_and_a_longer_one_is_a_failure(
     assert_failed(await prober.probe(longer.target()), "response head larger than 64 KiB")
 
 
+@pytest.mark.proves("head-megabytes")
 @pytest.mark.parametrize(
     "opening",
     [b"", b"HTTP/1.1 200 OK\r\nX-Header: ", b"HTTP/1.1 200 ", b"HTTP/1.1 "],
@@ -166,6 +168,7 @@ async def test_one_header_of_almost_ten_megabytes_is_a_failure(peer: StartPeer, 
     assert_failed(await prober.probe(engine.target()), "response head larger than 64 KiB")
 
 
+@pytest.mark.proves("head-64-kib")
 @pytest.mark.parametrize("unit", [b"X-More: yes\r\n", b"x"])
 async def test_a_head_without_end_is_cut_off_at_64_kib(unit: bytes, peer: StartPeer, prober: HTTPProber) -> None:
     sent = 0

@@ -130,6 +130,7 @@ async def test_name_servers_that_fail_leave_the_last_good_answer_in_force(
     assert_failed(await prober.probe(target_at("http://game-8.example:8080")), "resolve the name game-8.example")
 
 
+@pytest.mark.proves("dns-silent-known-name")
 async def test_name_servers_that_fall_silent_cost_a_known_name_no_probe_however_short_its_timeout(
     names: NameServer, peer: StartPeer, prober: HTTPProber, monkeypatch: pytest.MonkeyPatch
 ) -> None:

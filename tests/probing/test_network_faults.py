@@ -117,6 +117,7 @@ async def test_no_probe_outlives_its_timeout_whatever_it_waits_for(
     assert not await silent.settled()
 
 
+@pytest.mark.proves("head-slow")
 async def test_a_head_that_drips_in_fails_at_the_timeout(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()

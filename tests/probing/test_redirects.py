@@ -88,6 +88,7 @@ async def test_a_location_without_a_scheme_or_with_a_loud_one_names_the_same_eng
     assert paths(engine.requests) == ["/healthz", "/a", "/b"]
 
 
+@pytest.mark.proves("redirect-ten")
 async def test_ten_redirects_are_followed_and_eleven_are_not(peer: StartPeer, prober: HTTPProber) -> None:
     ten = await peer(redirecting(steps(10)))
     eleven = await peer(redirecting(steps(11)))
@@ -111,6 +112,7 @@ async def test_what_the_last_answer_says_is_the_verdict(peer: StartPeer, prober:
     assert await prober.probe(engine.target()) == Failed(503, "unexpected status 503")
 
 
+@pytest.mark.proves("redirect-elsewhere")
 @pytest.mark.parametrize(
     "location",
     [
@@ -158,6 +160,7 @@ async def test_the_refusal_names_the_address(peer: StartPeer, prober: HTTPProber
     )
 
 
+@pytest.mark.proves("redirect-ambiguous-host")
 @pytest.mark.parametrize(
     "location", ["\\\\elsewhere.example", "/\\elsewhere.example", "///elsewhere.example", "http://", ""]
 )
@@ -171,6 +174,7 @@ async def test_a_location_that_only_some_take_for_another_host_stays_with_the_en
     assert all(path.startswith("/") for path in paths(engine.requests))
 
 
+@pytest.mark.proves("error-long-location")
 async def test_a_location_of_sixty_kilobytes_makes_a_short_cause(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(response(302, "Location: http://elsewhere.example/" + "x" * 60_000)))
 

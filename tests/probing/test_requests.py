@@ -110,6 +110,7 @@ async def test_no_failure_tells_the_credentials(answer: bytes, peer: StartPeer, 
     assert not any(secret in repr(outcome) for secret in SECRETS)
 
 
+@pytest.mark.proves("proxy-probes")
 async def test_proxies_of_the_environment_are_ignored(peer: StartPeer, monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = await peer(answering(OK))
     engine = await peer(answering(response(503)))

@@ -64,6 +64,7 @@ async def test_half_an_answer_on_a_kept_connection_is_an_answer_and_so_a_failure
     assert engine.connections == 2
 
 
+@pytest.mark.proves("second-chance")
 async def test_a_kept_connection_that_went_silent_is_no_failure_while_fresh_ones_answer(
     peer: StartPeer, prober: HTTPProber
 ) -> None:

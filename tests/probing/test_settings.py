@@ -121,6 +121,7 @@ async def test_a_body_without_the_text_is_a_failure_with_its_status(peer: StartP
     assert outcome.kind is FailureKind.BODY
 
 
+@pytest.mark.proves("body-64-kib")
 @pytest.mark.parametrize(("before", "found"), [(BODY_LIMIT - 5, True), (BODY_LIMIT, False)])
 async def test_a_text_counts_within_the_first_64_kib(
     peer: StartPeer,
@@ -225,6 +226,7 @@ async def test_a_chunk_that_looks_like_a_whole_answer_is_none(peer: StartPeer, p
     assert isinstance(await prober.probe(asked), Failed)
 
 
+@pytest.mark.proves("body-compressed")
 async def test_a_compressed_body_is_not_asked_for_and_so_not_undone(peer: StartPeer, prober: HTTPProber) -> None:
     answer = response(200, "Content-Encoding: deflate", body=zlib.compress(b"ready"))
     assert isinstance(await answered(peer, prober, {"expect": {"body_contains": "ready"}}, answer), Failed)

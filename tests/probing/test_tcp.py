@@ -105,6 +105,7 @@ async def test_a_port_that_nobody_listens_at_refuses(prober: ProberByKind) -> No
     assert outcome.kind is FailureKind.REFUSED
 
 
+@pytest.mark.proves("network-tcp")
 async def test_networks_hold_for_this_kind_too(peer: StartPeer) -> None:
     engine = await peer(silence)
     prober = ProberByKind(HTTPProber(networks=Networks.of(deny=["127.0.0.0/8"])))

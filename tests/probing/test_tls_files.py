@@ -40,6 +40,7 @@ def asked(kind: str, **tls: str) -> ProbeTarget:
     return target_of(record, 1.0)
 
 
+@pytest.mark.proves("pem-pipe")
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_pipe_that_a_record_names_holds_up_nobody(kind: str, pipe: str, prober: ProberByKind) -> None:
@@ -48,6 +49,7 @@ async def test_a_pipe_that_a_record_names_holds_up_nobody(kind: str, pipe: str, 
         assert_failed(outcome, "^TLS settings: .*pipe.pem cannot be used: no file$")
 
 
+@pytest.mark.proves("pem-endless")
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_device_without_end_is_not_read(kind: str, prober: ProberByKind) -> None:
@@ -63,6 +65,7 @@ async def test_a_key_is_looked_at_like_its_certificate(
     assert_failed(outcome, "pipe.pem cannot be used: no file$")
 
 
+@pytest.mark.proves("pem-secret")
 @pytest.mark.parametrize("kind", ["http", "tcp"])
 async def test_an_error_shows_nothing_of_a_file_that_is_not_pem(
     kind: str, tmp_path: Path, prober: ProberByKind
@@ -75,6 +78,7 @@ async def test_an_error_shows_nothing_of_a_file_that_is_not_pem(
         assert "verysecret" not in str(outcome)
 
 
+@pytest.mark.proves("pem-kernel-file")
 def test_a_file_of_the_kernel_or_one_that_is_empty_or_too_large_is_refused(tmp_path: Path) -> None:
     large, largest = tmp_path / "large.pem", tmp_path / "largest.pem"
     for file, size in ((large, LARGEST + 1), (largest, LARGEST)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from healthprobe.domain.event import EventType
 from healthprobe.domain.outcome import HEALTHY, Failed, Healthy, Inconclusive
 from healthprobe.status.counters import BOUNDS, Counters, Histogram
@@ -15,6 +17,7 @@ def test_every_outcome_is_counted_under_its_own_name() -> None:
     assert tally.inconclusive == {"too many open files": 1}
 
 
+@pytest.mark.proves("causes-bounded")
 def test_causes_that_never_repeat_do_not_grow_the_tally() -> None:
     tally = Counters()
     for number in range(1000):

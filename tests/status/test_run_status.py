@@ -140,6 +140,7 @@ async def test_whoever_watches_is_told_of_a_change_within_a_second_or_so() -> No
     seeing.cancel()
 
 
+@pytest.mark.proves("stream-away")
 async def test_whoever_was_away_for_too_long_is_sent_to_read_everything_again() -> None:
     scene = Scene({"a": [HEALTHY, UNAVAILABLE] * 200}, failures_threshold=1)
     for _ in range(150):

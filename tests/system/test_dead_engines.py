@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from tests.system.life import Lives, until
 
 from healthprobe.domain.event import EventType
@@ -56,6 +57,7 @@ async def test_thirty_silent_engines_in_three_hundred_are_each_told_at_their_thi
     assert figures["late_ms_p50"] < ON_TIME
 
 
+@pytest.mark.proves("all-engines-dead")
 async def test_a_program_whose_engines_are_all_dead_stays_up_and_tells_each_once_with_its_cause(
     lives_in: Callable[[str], Lives],
 ) -> None:

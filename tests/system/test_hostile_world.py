@@ -56,6 +56,7 @@ def names() -> Iterator[NameServer]:
     server.close()
 
 
+@pytest.mark.proves("all-engines-down")
 @pytest.mark.parametrize(
     ("fault", "cause"),
     [("hang", "timed out after 200ms waiting for the response head"), ("crash", "connection (refused|reset)")],
@@ -82,6 +83,7 @@ async def test_a_fleet_that_all_at_once_hangs_or_refuses_and_is_back_is_told_onc
         assert re.fullmatch(cause, told_cause)
 
 
+@pytest.mark.proves("clock-stepped")
 async def test_a_clock_that_is_stepped_a_day_ahead_and_two_back_accuses_nobody_and_hides_nothing(lives: Lives) -> None:
     clock = SteppedClock(lives.folder / "clock")
     games = named(40)
@@ -108,6 +110,7 @@ async def test_a_clock_that_is_stepped_a_day_ahead_and_two_back_accuses_nobody_a
     assert figures["inconclusive"] < figures["healthy"] / 10
 
 
+@pytest.mark.proves("dns-silent")
 async def test_name_servers_that_fall_silent_accuse_no_engine_whose_name_was_known_and_every_unknown_one_once(
     lives: Lives, names: NameServer
 ) -> None:

@@ -17,6 +17,7 @@ from healthprobe.testing.fleet import FleetProcess
 HEALTHY, HANGING, REFUSING = Script(), Script(((0.0, "hang"),)), Script(((0.0, "crash"),))
 
 
+@pytest.mark.proves("many-engines-few-descriptors")
 @pytest.mark.alone
 async def test_five_thousand_engines_are_watched_with_256_descriptors_and_only_the_dead_are_told(lives: Lives) -> None:
     scripts = {f"game-{number}": HEALTHY for number in range(5_000)}
@@ -38,6 +39,7 @@ async def test_five_thousand_engines_are_watched_with_256_descriptors_and_only_t
     assert figures["healthy"] >= 2 * (len(scripts) - len(dead))
 
 
+@pytest.mark.proves("own-descriptors")
 async def test_a_run_that_loses_its_descriptors_blames_nobody_and_tells_of_the_dead_when_it_has_them_again(
     lives: Lives,
 ) -> None:
@@ -64,6 +66,7 @@ async def test_a_run_that_loses_its_descriptors_blames_nobody_and_tells_of_the_d
     assert figures["healthy"] > 3 * len(games)
 
 
+@pytest.mark.proves("own-ports")
 @pytest.mark.skipif(sys.platform != "linux", reason="networks of one's own are Linux's")
 async def test_a_run_without_a_port_to_connect_from_blames_nobody_and_tells_of_the_dead_when_it_has_one(
     lives: Lives,

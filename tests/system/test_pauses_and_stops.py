@@ -29,6 +29,7 @@ ANSWERS_AFTER = 0.03
 must be."""
 
 
+@pytest.mark.proves("pause-inconclusive")
 @pytest.mark.timeout(400)
 async def test_a_program_that_is_paused_for_longer_than_its_interval_blames_no_engine(
     lives: Lives, *, full: bool

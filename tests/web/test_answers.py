@@ -59,6 +59,7 @@ async def test_one_game_is_told_with_its_exact_error_its_outcomes_and_its_incide
     assert details["game"]["state"] == "down"
 
 
+@pytest.mark.proves("api-odd-game-ids")
 async def test_a_game_of_any_name_can_be_asked_for(scene: Scene) -> None:
     odd = "team/é ?#%2F../7"
     scene.stage.records.put(game(odd, endpoint="http://user:secret@10.0.0.7:80"))
@@ -137,6 +138,7 @@ async def test_metrics_are_told_as_prometheus_wants_them(scene: Scene) -> None:
     assert 'healthprobe_games{state="down"} 1.0' in answer.text.splitlines()
 
 
+@pytest.mark.proves("api-error-leak")
 async def test_a_fault_of_our_own_is_told_as_one_and_nothing_of_it_leaks(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

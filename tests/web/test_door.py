@@ -58,11 +58,13 @@ async def ended(reader: asyncio.StreamReader) -> bool:
     return True
 
 
+@pytest.mark.proves("connections-silent")
 async def test_who_connects_and_asks_nothing_is_let_go(address: str, stack: AsyncExitStack) -> None:
     reader, _ = await connected(address, stack)
     assert await ended(reader)
 
 
+@pytest.mark.proves("connections-slow")
 async def test_who_sends_its_request_a_byte_at_a_time_is_let_go(address: str, stack: AsyncExitStack) -> None:
     reader, writer = await connected(address, stack)
     began = asyncio.get_running_loop().time()
@@ -89,6 +91,7 @@ async def test_who_was_answered_once_and_then_keeps_silent_or_drips_is_let_go(
             await reader.read()
 
 
+@pytest.mark.proves("connections-limit")
 async def test_above_the_limit_a_connection_is_closed_at_once_and_when_the_silent_are_gone_others_are_answered(
     address: str, stack: AsyncExitStack
 ) -> None:
@@ -112,6 +115,7 @@ async def test_a_stream_may_stay_for_as_long_as_it_likes(address: str, stack: As
     assert reader.exception() is None
 
 
+@pytest.mark.proves("connections-quarter")
 @pytest.mark.parametrize(
     ("soft", "most"), [(256, 64), (1024, 256), (1_000_000, 512), (resource.RLIM_INFINITY, 512), (3, 1)]
 )

@@ -24,6 +24,7 @@ async def scene_of_one() -> Scene:
     return Scene({"a": HEALTHY})
 
 
+@pytest.mark.proves("token-required")
 @pytest.mark.parametrize("path", PATHS)
 async def test_with_a_token_nobody_reads_without_it(path: str) -> None:
     app = app_of(await scene_of_one(), token="long and random")
@@ -65,6 +66,7 @@ async def test_on_loopback_a_request_that_means_loopback_is_answered(host: str) 
     assert (await got(app_of(await scene_of_one()), "/api/fleet", Host=host)).status_code == 200
 
 
+@pytest.mark.proves("dns-rebinding")
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8600", "127.0.0.1.evil.example", "10.0.0.1", "", "[::2]"]
 )
@@ -73,6 +75,7 @@ async def test_a_page_that_points_its_own_name_at_us_is_turned_away(host: str) -
     assert answer.status_code == 421
 
 
+@pytest.mark.proves("page-policy")
 @pytest.mark.parametrize("path", ["/", "/api/fleet", "/nowhere"])
 async def test_a_browser_loads_nothing_from_elsewhere_and_lets_nobody_frame_us(path: str) -> None:
     headers = (await got(app_of(await scene_of_one()), path)).headers
@@ -82,6 +85,7 @@ async def test_a_browser_loads_nothing_from_elsewhere_and_lets_nobody_frame_us(p
     assert headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.proves("page-files")
 @pytest.mark.parametrize("path", [
     "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/page.js/../__init__.py", "/__init__.py",
     "/..%2fguard.py", "/page.js%00.html", "/api/../../etc/passwd", "/etc/passwd", "http://localhost/etc/passwd",
@@ -97,6 +101,7 @@ async def test_no_path_leads_to_a_file_that_is_not_of_the_page(path: str) -> Non
     assert b"root:" not in answer
 
 
+@pytest.mark.proves("api-read-only")
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("path", PATHS)
 async def test_nothing_can_be_changed_by_asking(path: str, method: str) -> None:
@@ -105,6 +110,7 @@ async def test_nothing_can_be_changed_by_asking(path: str, method: str) -> None:
         assert (await client.request(method, path)).status_code in {404, 405}
 
 
+@pytest.mark.proves("listen-needs-token")
 def test_whoever_listens_to_others_needs_a_token() -> None:
     for host in ("0.0.0.0", "10.0.0.1", "::", "prober.example"):
         with pytest.raises(ConfigurationError, match="set HEALTHPROBE_TOKEN to a long random word"):

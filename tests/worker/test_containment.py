@@ -30,6 +30,7 @@ BOTH_WERE_TOLD = [
 
 
 class TestAProber:
+    @pytest.mark.proves("fault-contained")
     async def test_that_raises_gives_no_verdict_and_disturbs_no_other_probe(self) -> None:
         stage = Stage(a=BUG, b=UNAVAILABLE, c=HEALTHY)
         await ticks(Worker(**stage.arguments(max_concurrency=1)), 4)

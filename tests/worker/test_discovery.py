@@ -14,6 +14,7 @@ from healthprobe.worker.worker import Worker
 OUTAGES = pytest.mark.parametrize("switch", ["unavailable", "broken"])
 
 
+@pytest.mark.proves("list-error")
 @OUTAGES
 async def test_a_list_error_does_not_blind_the_prober(switch: str) -> None:
     stage = Stage(a=UNAVAILABLE, b=HEALTHY)

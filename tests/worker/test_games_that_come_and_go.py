@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.testing.prober import UNAVAILABLE
 from healthprobe.testing.stage import Stage, game, ticks
@@ -24,6 +26,7 @@ async def test_a_game_that_leaves_and_comes_back_starts_clean() -> None:
     assert stage.story == [FAILED]
 
 
+@pytest.mark.proves("absent-recovered")
 async def test_a_game_that_was_absent_in_its_incident_and_is_well_has_recovered() -> None:
     stage = Stage(a=[*[UNAVAILABLE] * 5, HEALTHY])
     worker = Worker(**stage.arguments())
@@ -35,6 +38,7 @@ async def test_a_game_that_was_absent_in_its_incident_and_is_well_has_recovered(
     assert stage.story == [FAILED, ("a", "probe_recovered", 3)]
 
 
+@pytest.mark.proves("absent-still-failing")
 async def test_a_game_that_was_absent_in_its_incident_and_still_fails_is_not_told_again() -> None:
     stage = Stage(a=UNAVAILABLE)
     worker = Worker(**stage.arguments())
@@ -58,6 +62,7 @@ async def test_a_game_that_stops_running_is_not_probed_though_its_record_stays()
     assert len(stage.prober.probes) == 2
 
 
+@pytest.mark.proves("new-container")
 async def test_two_failures_of_the_old_container_are_not_blamed_on_the_new_one() -> None:
     stage = Stage(a=UNAVAILABLE)
     worker = Worker(**stage.arguments())
@@ -92,6 +97,7 @@ async def test_a_game_that_is_listed_twice_is_probed_once_and_counts_once_a_tick
     assert stage.story == []
 
 
+@pytest.mark.proves("duplicate-no-flap")
 async def test_a_healthy_and_a_failing_endpoint_of_one_game_do_not_flap() -> None:
     sick = "http://127.0.0.1:9"
     stage = Stage(a=lambda target: UNAVAILABLE if ":9" in str(target.endpoint) else HEALTHY)
@@ -100,6 +106,7 @@ async def test_a_healthy_and_a_failing_endpoint_of_one_game_do_not_flap() -> Non
     assert stage.story == []
 
 
+@pytest.mark.proves("duplicate-warned-once")
 async def test_a_duplicate_is_warned_of_once_however_often_it_is_listed() -> None:
     stage = Stage(a=HEALTHY, b=HEALTHY)
     worker = Worker(**stage.arguments())

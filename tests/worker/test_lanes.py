@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.domain.schedule import AutoLanes
 from healthprobe.domain.target import ProbeTarget
@@ -37,6 +39,7 @@ async def test_all_games_are_judged_though_there_is_one_lane() -> None:
     assert sorted(stage.prober.probed) == sorted(GAMES)
 
 
+@pytest.mark.proves("lanes-auto")
 async def test_with_lanes_on_auto_every_probe_starts_when_it_is_due_though_every_engine_hangs() -> None:
     stage = Stage(**dict.fromkeys(GAMES, SILENT))
     await run_for(24.0, Worker(**stage.arguments(max_concurrency=AutoLanes())).run())

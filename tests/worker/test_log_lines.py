@@ -122,6 +122,7 @@ async def test_a_run_says_how_it_is_set_as_it_starts_and_that_it_stopped() -> No
     ]
 
 
+@pytest.mark.proves("endpoint-credentials")
 async def test_credentials_of_an_endpoint_are_in_no_line_and_no_event() -> None:
     stage = Stage(a=Failed(0, "cannot reach http://user:s3cr3t@engine:80/"))
     stage.records.put(game("a", endpoint="http://user:s3cr3t@engine:80"))

@@ -20,6 +20,7 @@ FAILED = ("a", "probe_failed", 3)
 OUTAGES = pytest.mark.parametrize("switch", ["unavailable", "broken"])
 
 
+@pytest.mark.proves("log-outage-transition")
 @OUTAGES
 async def test_a_transition_waits_until_the_log_is_back_and_keeps_the_instant_at_which_it_was_seen(switch: str) -> None:
     stage = Stage(a=UNAVAILABLE)
@@ -68,6 +69,7 @@ async def test_while_a_failure_waits_later_outcomes_are_counted_and_decide_nothi
     assert stage.story == [FAILED, ("a", "probe_recovered", 6)]
 
 
+@pytest.mark.proves("no-orphan-recovery")
 async def test_an_orphan_recovery_is_never_sent() -> None:
     stage = Stage(a=[UNAVAILABLE] * 3 + [HEALTHY] * 10)
     worker = Worker(**stage.arguments())
@@ -106,6 +108,7 @@ async def test_transitions_of_many_games_enter_in_the_order_in_which_they_were_s
     assert instants == sorted(instants)
 
 
+@pytest.mark.proves("log-outage-memory")
 async def test_memory_is_bounded_by_one_transition_a_game_however_long_the_log_is_away() -> None:
     flapping: list[Answer] = [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, HEALTHY] * 50
     stage = Stage(a=flapping, b=flapping, c=HEALTHY)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from healthprobe.domain.event import Details, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.testing.clock import FIRST_INSTANT
@@ -20,6 +22,7 @@ def written(game_id: str, sequence: int, details: Details) -> HealthEvent:
     return HealthEvent(sequence, game_id, "c0", FIRST_INSTANT - timedelta(hours=1), details)
 
 
+@pytest.mark.proves("restart-recovery")
 async def test_a_recovery_that_happened_while_nobody_watched_is_told_at_the_first_tick() -> None:
     stage = Stage(a=HEALTHY)
     stage.log = InMemoryLog(written("a", 1, DOWN))
@@ -49,6 +52,7 @@ async def test_an_incident_that_was_closed_before_the_restart_needs_a_whole_new_
     assert stage.log.events[-1].id == "a:3"
 
 
+@pytest.mark.proves("restart-open-incidents")
 async def test_open_incidents_are_read_back_before_the_first_probe() -> None:
     stage = Stage(a=HEALTHY)
     stage.log = InMemoryLog(written("a", 1, DOWN))

@@ -22,6 +22,7 @@ def due(game_id: str) -> float:
     return spread_window(interval=5.0, timeout=2.0).phase(fraction_of(game_id))
 
 
+@pytest.mark.proves("first-tick-at-once")
 async def test_the_first_tick_begins_at_once_and_the_others_follow_every_interval() -> None:
     stage = Stage(a=HEALTHY)
     await run_for(26.0, Worker(**stage.arguments()).run())

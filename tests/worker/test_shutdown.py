@@ -23,6 +23,7 @@ async def test_cancellation_goes_on_to_the_caller() -> None:
         await running
 
 
+@pytest.mark.proves("shutdown-no-events")
 async def test_a_hundred_ends_in_mid_tick_make_not_one_event() -> None:
     stage = Stage(**dict.fromkeys(GAMES, Late(0.1, HEALTHY)))
     arguments = stage.arguments(interval=0.3, probe_timeout=0.15, failures_threshold=1, max_concurrency=50)

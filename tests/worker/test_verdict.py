@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from healthprobe.domain.event import EventType, HealthEvent, ProbeFailedDetails
 from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive
 from healthprobe.domain.record import RuntimeRecord
@@ -80,6 +82,7 @@ async def test_only_running_records_are_probed() -> None:
     assert stage.prober.probed == ["a", "a"]
 
 
+@pytest.mark.proves("invalid-endpoint")
 async def test_an_endpoint_that_cannot_be_probed_fails_at_every_tick_and_hides_no_other_game() -> None:
     stage = Stage(a=HEALTHY, b=HEALTHY)
     stage.records.put(game("a", endpoint="http://h:1?x=1"))
@@ -88,6 +91,7 @@ async def test_an_endpoint_that_cannot_be_probed_fails_at_every_tick_and_hides_n
     assert stage.prober.probed.count("b") == 3
 
 
+@pytest.mark.proves("own-fault-inconclusive")
 async def test_an_inconclusive_outcome_is_neither_a_failure_nor_a_success() -> None:
     faulty = Inconclusive("out of file descriptors")
     stage = Stage(a=[UNAVAILABLE, faulty, UNAVAILABLE, faulty, faulty, UNAVAILABLE, faulty, HEALTHY], b=[faulty])

@@ -40,6 +40,7 @@ def hostile_page(browser: Browser, hostile_run: LiveRun) -> Iterator[tuple[Page,
     context.close()
 
 
+@pytest.mark.proves("page-markup")
 def test_names_and_errors_that_look_like_markup_are_shown_and_never_run(
     hostile_page: tuple[Page, list[str]], hostile_run: LiveRun
 ) -> None:
