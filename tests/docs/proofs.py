@@ -1,4 +1,4 @@
-"""Finds the tests that prove a rule, by the ids of their `@pytest.mark.proves("id")`; the docs' tables name these ids."""
+"""Finds the tests that prove a rule: those marked `@pytest.mark.proves("id")`, an id that a table in the docs names."""
 
 from __future__ import annotations
 
