@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from tests.support.program import Program
 from tests.support.terminal_session import OpenTerminal, assert_readable
 
-from healthprobe.app.terminal import lasted, printable, transition_text
+from healthprobe._util.text import printable
+from healthprobe.app.terminal import transition_text
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
 from healthprobe.testing.engines import Script
 from healthprobe.testing.fleet import FleetProcess
@@ -94,18 +95,3 @@ def test_one_failure_is_not_two() -> None:
     when = datetime.now(UTC)
     assert transition_text(HealthEvent(1, "g", "", when, ProbeFailedDetails(1, 0, "x"))).plain.endswith("1 failure: x")
     assert transition_text(HealthEvent(2, "g", "", when, ProbeRecoveredDetails(1234))).plain.endswith("1,234 failures")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.04, "0.0s"),
-        (59.94, "59.9s"),
-        (60, "1m 0s"),
-        (3599, "59m 59s"),
-        (3725, "1h 2m"),
-        (86400 * 400 + 7200, "400d 2h"),
-    ],
-)
-def test_how_long_an_incident_lasted_is_told_in_two_units(seconds: float, text: str) -> None:
-    assert lasted(timedelta(seconds=seconds)) == text

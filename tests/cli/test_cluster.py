@@ -220,7 +220,7 @@ def test_who_is_blind_is_marked_in_the_table() -> None:
     console.print(cluster_table(FewInstances().instances, JOINED + timedelta(hours=1)))
     rows = [line for line in console.export_text().splitlines() if "node-" in line]
     assert ["is blind" in row for row in rows] == [False, False, True]
-    assert "43 expired 30m 0s ago" in rows[0]
+    assert "43 expired 30m00s ago" in rows[0]
 
 
 def test_in_a_narrow_window_names_keep_to_one_line_and_what_can_be_missed_gives_way() -> None:

@@ -120,4 +120,4 @@ def test_a_terminal_shows_what_a_log_tells(terminal: OpenTerminal, log: str) -> 
     session = terminal("explain", "game-1", "--log", log)
     assert session.end() == 0
     assert_readable(session)
-    assert session.lines[-1].endswith("recovered  after 13m 0s")
+    assert session.lines[-1].endswith("recovered  after 13m00s")

@@ -78,7 +78,7 @@ def test_a_terminal_shows_a_screen_that_fits_it(terminal: OpenTerminal, run: Wat
     assert max(map(len, session.lines)) <= columns
     text = "\n".join(session.lines)
     assert text.startswith("2 of 3 engines are down")
-    for shown in ("3 games   2 down", "game-2", "3h 12m", "in use", "redis 120 events behind", "stdout up to date"):
+    for shown in ("3 games   2 down", "game-2", "3h12m", "in use", "redis 120 events behind", "stdout up to date"):
         assert shown in text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.domain.fleet_status import Outage, Part, Scope, diagnosis, for_people
+from healthprobe.domain.fleet_status import Outage, Part, Scope, diagnosis
 
 HOSTS = {"10.0.0.1": 4, "10.0.0.2": 4, "10.0.0.3": 4}
 
@@ -86,8 +86,3 @@ def test_every_outage_is_one_sentence_with_its_count(hosts: dict[str, int], data
     assert told.told.endswith(".")
     assert "\n" not in told.told
     assert told.scope not in {Scope.NONE, Scope.PROBER}
-
-
-@given(seconds=st.floats(0, 1e8))
-def test_a_duration_for_people_is_short(seconds: float) -> None:
-    assert 2 <= len(for_people(seconds)) <= 8

@@ -8,6 +8,7 @@ from typing import Protocol
 from rich.text import Text
 from structlog.typing import FilteringBoundLogger
 
+from healthprobe._util.text import counted
 from healthprobe.app import terminal
 from healthprobe.app.settings import DEFAULT_LEASE, Settings
 from healthprobe.app.url_names import notification_name, publisher_name, shown
@@ -75,7 +76,7 @@ class People:
         self._introduction = introduction
 
     def started(self, settings: Settings, games: int, address: str | None) -> None:
-        opening = self._introduction or f"{terminal.counted(games, 'running game')}, probed every {settings.interval}"
+        opening = self._introduction or f"{counted(games, 'running game')}, probed every {settings.interval}"
         in_a_row = "1 failure counts" if settings.failures == 1 else f"{settings.failures} failures in a row count"
         self._say(f"{opening}; {in_a_row}. Ctrl-C ends it.")
         if address is not None:
@@ -85,12 +86,12 @@ class People:
 
     def stopped(self, tally: Counters, open_incidents: int | None) -> None:
         told = [
-            terminal.counted(tally.games, "engine"),
-            terminal.counted(tally.probes, "probe"),
-            terminal.counted(sum(tally.events.values()), "transition"),
+            counted(tally.games, "engine"),
+            counted(tally.probes, "probe"),
+            counted(sum(tally.events.values()), "transition"),
         ]
         if open_incidents is not None:
-            told.append(f"{terminal.counted(open_incidents, 'incident')} open")
+            told.append(f"{counted(open_incidents, 'incident')} open")
         sys.stderr.write("\r")  # over the ^C that the terminal has left there
         self._say(", ".join(told) + ".")
 

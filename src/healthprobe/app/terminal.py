@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from healthprobe._util.text import counted, printable
 from healthprobe.domain.event import EventType, HealthEvent, ProbeFailedDetails
 
 FAILED = "bold red"
@@ -54,11 +54,6 @@ def console_for(*, stderr: bool = False) -> Console:
 def print_line(console: Console, line: Text) -> None:
     """Print `line` on one line of the terminal, cut with an ellipsis where it is too long."""
     console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
-
-
-def printable(text: str) -> str:
-    """`text` without anything that a terminal would obey: what a store or an engine says must not move the cursor."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def transition_text(event: HealthEvent, *, dated: bool = False) -> Text:
@@ -120,25 +115,3 @@ GIVES_WAY: Mapping[str, Any] = {"no_wrap": False}
 def cut_to_fit(text: str) -> Text:
     """A cell that is cut with an ellipsis where its column is narrow."""
     return Text(printable(text), no_wrap=True, overflow="ellipsis")
-
-
-def lasted(duration: timedelta) -> str:
-    """A duration as people say it, in two units at most.
-
-    >>> lasted(timedelta(seconds=3725))
-    '1h 2m'
-    """
-    seconds = duration.total_seconds()
-    if seconds < 60:
-        return f"{seconds:.1f}s"
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    if days:
-        return f"{days}d {hour}h"
-    return f"{hours}h {minute}m" if hours else f"{minutes}m {second}s"
-
-
-def counted(count: int, noun: str) -> str:
-    """`count` of `noun`, in good English: 1 probe, 2 probes."""
-    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"

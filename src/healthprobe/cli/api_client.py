@@ -13,8 +13,8 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 import msgspec
 import typer
 
+from healthprobe._util.text import printable
 from healthprobe.app.settings import DEFAULT_AT, DEFAULT_DATABASE, TOKEN
-from healthprobe.app.terminal import printable
 from healthprobe.cli import options
 from healthprobe.domain.endpoint import masked
 from healthprobe.domain.event import HealthEvent, details_from_document, parse_instant

@@ -13,6 +13,7 @@ import uvloop
 from rich.text import Text
 
 from healthprobe._util.duration import Duration, parse_duration
+from healthprobe._util.text import printable
 from healthprobe.app import terminal
 from healthprobe.app.settings import DEFAULT_TIMEOUT
 from healthprobe.app.startup import raise_descriptor_limit
@@ -61,7 +62,7 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
         {"endpoint": terminal.FOLDS, "verdict": {}, "took": {"justify": "right"}, "why": terminal.FOLDS}
     )
     for each in checks:
-        why, took = terminal.printable(each.last_error), f"{each.duration_ms:.1f} ms"
+        why, took = printable(each.last_error), f"{each.duration_ms:.1f} ms"
         shown.add_row(each.endpoint, verdict_text(each), took, why)
     terminal.console_for().print(shown)
 
@@ -89,7 +90,7 @@ async def _check(prober: Prober, lanes: asyncio.Semaphore, endpoint: str, timeou
 def check_of(endpoint: str, outcome: ProbeOutcome, seconds: float) -> Check:
     """What a probe of `endpoint` that took so long comes to."""
     healthy, status, error = _judged(outcome)
-    return Check(terminal.printable(masked(endpoint)), healthy, status, error, round(seconds * 1000, 3))
+    return Check(printable(masked(endpoint)), healthy, status, error, round(seconds * 1000, 3))
 
 
 def verdict_text(check: Check) -> Text:
@@ -145,25 +146,25 @@ class _Teller:
         return time.monotonic() - self._start
 
     def begin(self, endpoint: str) -> None:
-        self._write(Text(terminal.printable(masked(endpoint)), "bold"))
+        self._write(Text(printable(masked(endpoint)), "bold"))
 
     def tell(self, step: Step) -> None:
         first, *others = step.told
         lasted = "" if step.seconds is None else f"  in {_milliseconds(step.seconds)}"
-        self._step(step.name, Text.assemble(terminal.printable(first), (lasted, terminal.ASIDE)), others)
+        self._step(step.name, Text.assemble(printable(first), (lasted, terminal.ASIDE)), others)
 
     def end(self, check: Check, outcome: ProbeOutcome) -> None:
         """The verdict, and by which rule."""
         told = verdict_text(check).copy()
         if check.last_error:
-            told.append(f": {terminal.printable(check.last_error)}", "")
+            told.append(f": {printable(check.last_error)}", "")
         self._step("verdict", told, [_rule(check, outcome)])
 
     def _step(self, name: str, first: Text, others: Sequence[str]) -> None:
         at = f"{_milliseconds(self.elapsed):>{_TIME_WIDTH}}"
         self._write(Text.assemble((at, terminal.ASIDE), f"  {name:<{_NAME_WIDTH}}  ", first))
         for line in others:
-            self._write(Text(" " * (_TIME_WIDTH + _NAME_WIDTH + 4) + terminal.printable(line), terminal.ASIDE))
+            self._write(Text(" " * (_TIME_WIDTH + _NAME_WIDTH + 4) + printable(line), terminal.ASIDE))
 
     def _write(self, line: Text) -> None:
         self._console.print(line, soft_wrap=True)

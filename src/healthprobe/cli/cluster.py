@@ -13,6 +13,8 @@ import uvloop
 from rich.table import Table
 from rich.text import Text
 
+from healthprobe._util.duration import two_units
+from healthprobe._util.text import printable
 from healthprobe.app import terminal
 from healthprobe.app.urls import Adapters, extra
 from healthprobe.cli import errors, options
@@ -94,7 +96,7 @@ def cluster_table(found: Sequence[Instance], now: datetime, width: int = _WIDE) 
     for each in found:
         cells: dict[str, str | Text] = {
             "instance": _name(each),
-            "up": terminal.lasted(now - each.started_at),
+            "up": two_units((now - each.started_at).total_seconds(), decimals=1),
             "shards": f"{len(each.shards)}",
             "games": f"{each.games:,}",
             "renewed": "" if each.oldest_renewal is None else f"{each.oldest_renewal:.1f}s",
@@ -106,7 +108,7 @@ def cluster_table(found: Sequence[Instance], now: datetime, width: int = _WIDE) 
 
 
 def _name(instance: Instance) -> Text:
-    name = Text(terminal.printable(instance.instance))
+    name = Text(printable(instance.instance))
     return name.append(" is blind", style=terminal.FAILED) if instance.blind else name
 
 
@@ -114,7 +116,7 @@ def _last_takeover(instance: Instance, now: datetime) -> str:
     takeover = instance.takeover
     if takeover is None:
         return ""
-    return f"{takeover.shards} {takeover.cause} {terminal.lasted(now - takeover.at)} ago"
+    return f"{takeover.shards} {takeover.cause} {two_units((now - takeover.at).total_seconds(), decimals=1)} ago"
 
 
 Cluster = Annotated[

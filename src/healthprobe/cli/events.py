@@ -13,6 +13,7 @@ import typer
 import uvloop
 from rich.text import Text
 
+from healthprobe._util.text import counted, printable
 from healthprobe.app import terminal
 from healthprobe.app.settings import DEFAULT_DATABASE
 from healthprobe.app.urls import Adapters
@@ -101,7 +102,7 @@ def _key(letter: DeadLetter) -> tuple[str, str]:
 def _summary(replay: Replay) -> str:
     if not replay.asked_for:
         return _NO_DEAD_LETTER
-    told = [f"{replay.delivered:,} of {terminal.counted(replay.asked_for, 'dead letter')} delivered"]
+    told = [f"{replay.delivered:,} of {counted(replay.asked_for, 'dead letter')} delivered"]
     if replay.refused:
         told.append(f"{replay.refused:,} refused again: see healthprobe events --dead")
     if replay.waiting:
@@ -123,8 +124,8 @@ def _print(letters: Sequence[DeadLetter]) -> None:
     """Letters that one publisher refused for one reason stand together below both: it is mostly one cause for many."""
     console = terminal.console_for()
     for (publisher, reason), refused in groupby(letters, key=lambda letter: (letter.publisher, letter.reason)):
-        console.print(Text(terminal.printable(publisher), "bold"), overflow="fold")
-        console.print(Text(terminal.printable(reason)), overflow="fold")
+        console.print(Text(printable(publisher), "bold"), overflow="fold")
+        console.print(Text(printable(reason)), overflow="fold")
         for letter in refused:
             terminal.print_line(console, _line(letter))
 
@@ -136,7 +137,7 @@ def _line(letter: DeadLetter) -> Text:
         (letter.parked_at.astimezone().strftime(terminal.DATED), terminal.ASIDE),
         "  ",
         terminal.verdict_text(event_type),
-        (terminal.printable(letter.event.id), "bold"),
+        (printable(letter.event.id), "bold"),
         ("  asked for again" if letter.due else "", terminal.ASIDE),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -10,13 +10,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from healthprobe._util.duration import two_units
+from healthprobe._util.text import counted, printable
 from healthprobe.app import terminal
 from healthprobe.app.url_names import shown
 from healthprobe.cli import errors, options
 from healthprobe.cli.api_client import At, Instance, InsteadLog, UnknownThere, Whom, whom
 from healthprobe.cli.incidents import read_events_of
 from healthprobe.cli.output import marks, marks_told
-from healthprobe.domain.fleet_status import for_people
 from healthprobe.domain.incident import incidents
 from healthprobe.ports import ConfigurationError
 from healthprobe.web import schemas
@@ -64,7 +65,7 @@ def _from_run(run: Instance, game_id: str) -> Explained:
         details = run.game(game_id)
     except UnknownThere:
         raise ConfigurationError(
-            f"no game {terminal.printable(game_id)} is watched at {run.at}; look at its id, or ask another "
+            f"no game {printable(game_id)} is watched at {run.at}; look at its id, or ask another "
             "instance, or read what was of it with: healthprobe explain GAME --log URL"
         ) from None
     return Explained(
@@ -89,7 +90,7 @@ def _from_log(url: str, game_id: str) -> Explained:
     events = read_events_of(url, game_id)
     if not events:
         raise ConfigurationError(
-            f"no event of {terminal.printable(game_id)} is in the log {shown(url)}: it never failed there, "
+            f"no event of {printable(game_id)} is in the log {shown(url)}: it never failed there, "
             "or has another id; a run that listens knows every game, ask it with --at"
         )
     known = [msgspec.convert(each.as_document(now), schemas.Incident) for each in incidents(events)][::-1]
@@ -115,27 +116,27 @@ def _told(game_id: str, known: list[schemas.Incident]) -> str:
     if not known:
         return f"{game_id} recovered, and has not failed since. {unsaid}"
     last = known[0]
-    before = f"The log knows {terminal.counted(len(known), 'incident')} of it."
+    before = f"The log knows {counted(len(known), 'incident')} of it."
     if last.open:
         return (
-            f"{game_id} is down for {for_people(last.duration_s)}: so many probes in a row failed as make a "
+            f"{game_id} is down for {two_units(last.duration_s)}: so many probes in a row failed as make a "
             f"probe_failed, the last then with “{last.last_error}”. {before} "
             f"One answer with 200 ends the incident: a probe_recovered. {unsaid}"
         )
     return (
-        f"{game_id} is not down: its last incident was {for_people(last.duration_s)} long, with “{last.last_error}”, "
+        f"{game_id} is not down: its last incident was {two_units(last.duration_s)} long, with “{last.last_error}”, "
         f"and a probe_recovered ended it. {before} {unsaid}"
     )
 
 
 def _show(console: Console, explained: Explained) -> None:
-    told = Text(terminal.printable(explained.explanation))
+    told = Text(printable(explained.explanation))
     if explained.is_down:
         told.stylize(terminal.FAILED, 0, len(f"{explained.game_id} is down"))
     console.print(told)
     if explained.engine_endpoint:
         where = f"asked at {explained.engine_endpoint}, container {explained.container_id or 'unknown'}"
-        console.print(Text(terminal.printable(where), terminal.ASIDE))
+        console.print(Text(printable(where), terminal.ASIDE))
     if explained.outcomes:
         console.print()
         terminal.print_line(console, marks(explained.outcomes, console.width))
@@ -146,14 +147,14 @@ def _show(console: Console, explained: Explained) -> None:
             for line in _events_of(each):
                 terminal.print_line(console, line)
         if (more := len(explained.incidents) - _MOST_INCIDENTS) > 0:
-            aside = f"and {terminal.counted(more, 'older incident')}: healthprobe events --game"
+            aside = f"and {counted(more, 'older incident')}: healthprobe events --game"
             console.print(Text(aside, terminal.ASIDE))
 
 
 def _events_of(incident: schemas.Incident) -> list[Text]:
     """How it began, and how it ended."""
     began, ended = incident.failed_at, incident.recovered_at
-    error = terminal.printable(incident.last_error)
+    error = printable(incident.last_error)
     lines = [_event(began, "failed", terminal.FAILED, error)]
     if ended is not None:
         lines.append(
@@ -161,7 +162,7 @@ def _events_of(incident: schemas.Incident) -> list[Text]:
                 ended,
                 "recovered",
                 terminal.RECOVERED,
-                f"after {terminal.lasted(timedelta(seconds=incident.duration_s))}",
+                f"after {two_units(incident.duration_s, decimals=1)}",
             )
         )
     return lines

@@ -11,6 +11,8 @@ import uvloop
 from rich.table import Table
 from rich.text import Text
 
+from healthprobe._util.duration import two_units
+from healthprobe._util.text import printable
 from healthprobe.app import terminal
 from healthprobe.app.run import exit_cleanly_at_once, until_signal
 from healthprobe.app.settings import DEFAULT_DATABASE
@@ -124,9 +126,9 @@ def _table(found: list[Incident], now: datetime) -> Table:
     for incident in found:
         details = incident.failed.details
         shown.add_row(
-            terminal.printable(incident.game_id),
+            printable(incident.game_id),
             incident.failed.occurred_at.astimezone().strftime(terminal.DATED),
-            terminal.lasted(incident.lasted(now)),
+            two_units(incident.lasted(now).total_seconds(), decimals=1),
             Text("open", terminal.FAILED) if incident.is_open else Text("recovered", terminal.RECOVERED),
             terminal.cut_to_fit(details.last_error if isinstance(details, ProbeFailedDetails) else ""),
         )

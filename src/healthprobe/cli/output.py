@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from math import log
 from operator import itemgetter
@@ -14,6 +14,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from healthprobe._util.duration import two_units
+from healthprobe._util.text import counted, printable, shorten
 from healthprobe.app import terminal
 from healthprobe.web.schemas import Incident, Outcome, Prober, Publisher
 
@@ -46,12 +48,12 @@ def _mark(outcome: Outcome, least: float, most: float) -> tuple[str, str]:
 
 def marks_told(outcomes: Sequence[Outcome]) -> Text:
     """The same in words: how long healthy answers took, how often it failed and how."""
-    told = [terminal.counted(len(outcomes), "probe")]
+    told = [counted(len(outcomes), "probe")]
     if durations := _durations(outcomes):
         told.append(f"answered in {median(durations):.3g} ms at the median, {max(durations):.3g} ms at most")
     others = Counter(each.outcome for each in outcomes if each.outcome != "healthy")
     told += [
-        f"{_UNCLEAR if kind == 'inconclusive' else _FAILED} {terminal.printable(kind)} {count}"
+        f"{_UNCLEAR if kind == 'inconclusive' else _FAILED} {printable(kind)} {count}"
         for kind, count in others.most_common()
     ]
     return Text("; ".join(told) + ". The newest is at the right.", terminal.ASIDE)
@@ -91,15 +93,12 @@ def height_of(console: Console, *shown: RenderableType) -> int:
 
 def sentence(told: str, *, is_bad: bool) -> Text:
     """How the fleet stands, for whoever reads no further. A name in it that never ends is cut."""
-    shown = terminal.printable(told)
-    if len(shown) > _LONGEST_SENTENCE:
-        shown = shown[: _LONGEST_SENTENCE - 1] + "…"
-    return Text(shown, terminal.FAILED if is_bad else terminal.RECOVERED)
+    return Text(shorten(printable(told), _LONGEST_SENTENCE), terminal.FAILED if is_bad else terminal.RECOVERED)
 
 
 def counts(games: int, down: int | None, failing: int | None, unknown: int | None, healthy: int | None) -> Text:
     """How many stand how; what nobody is stands back."""
-    line = Text(terminal.counted(games, "game"))
+    line = Text(counted(games, "game"))
     for name, count in _named(down, failing, unknown, healthy):
         line.append("   ")
         line.append(f"{count:,} {name}", _STYLES[name] if count else terminal.ASIDE)
@@ -133,7 +132,7 @@ def outages(incidents: Sequence[Incident]) -> Table:
         shown.add_row(
             terminal.cut_to_fit(each.game_id),
             each.failed_at.astimezone().strftime(terminal.DATED),
-            terminal.lasted(timedelta(seconds=each.duration_s)),
+            two_units(each.duration_s, decimals=1),
             terminal.cut_to_fit(each.last_error),
         )
     return shown
@@ -145,11 +144,14 @@ def prober(found: Prober, publishers: Sequence[Publisher], now: datetime) -> Tab
     shown.add_column(style=terminal.ASIDE)
     shown.add_column(overflow="fold")
     late = "" if found.lateness_ms_p99 is None else f", probes {found.lateness_ms_p99:g} ms late at p99"
-    shown.add_row("prober", Text(f"up {terminal.lasted(now - found.started_at)}, version {found.version}{late}"))
-    lanes = f"{found.lanes_in_use:,} of {terminal.counted(found.lane_limit, 'lane')}" if found.lane_limit else "no lane"
+    shown.add_row(
+        "prober",
+        Text(f"up {two_units((now - found.started_at).total_seconds(), decimals=1)}, version {found.version}{late}"),
+    )
+    lanes = f"{found.lanes_in_use:,} of {counted(found.lane_limit, 'lane')}" if found.lane_limit else "no lane"
     shown.add_row("in use", f"{lanes}, {found.connections:,} of {found.connection_limit:,} connections")
     if found.trouble is not None:
-        shown.add_row("trouble", Text(terminal.printable(found.trouble), terminal.FAILED))
+        shown.add_row("trouble", Text(printable(found.trouble), terminal.FAILED))
     shown.add_row("log", _log(found))
     for each in publishers:
         shown.add_row("relay", _relay(each))
@@ -161,17 +163,17 @@ def _named(*standing: int | None) -> list[tuple[str, int]]:
 
 
 def _log(found: Prober) -> Text:
-    waiting = f"{terminal.counted(found.transitions_waiting, 'transition')} waiting for it"
+    waiting = f"{counted(found.transitions_waiting, 'transition')} waiting for it"
     if not found.log_away_s:
         return Text(f"answers, {waiting}" if found.transitions_waiting else "answers")
-    away = terminal.lasted(timedelta(seconds=found.log_away_s))
+    away = two_units(found.log_away_s, decimals=1)
     return Text(f"away for {away}, {waiting}", terminal.FAILED)
 
 
 def _relay(publisher: Publisher) -> Text:
-    behind = f"{terminal.counted(publisher.lag, 'event')} behind" if publisher.lag else "up to date"
-    line = Text(f"{terminal.printable(publisher.name)} ")
+    behind = f"{counted(publisher.lag, 'event')} behind" if publisher.lag else "up to date"
+    line = Text(f"{printable(publisher.name)} ")
     line.append(behind, terminal.UNCERTAIN if publisher.lag else "")
     if publisher.parked:
-        line.append(f", {terminal.counted(publisher.parked, 'event')} refused for good", terminal.UNCERTAIN)
+        line.append(f", {counted(publisher.parked, 'event')} refused for good", terminal.UNCERTAIN)
     return line

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from healthprobe._util.text import printable
 from healthprobe.app import terminal
 from healthprobe.app.settings import DEFAULT_DATABASE
 from healthprobe.app.urls import Adapters
@@ -41,7 +42,7 @@ def show_relays(url: str, *, as_json: bool) -> None:
         }
     )
     for state in states:
-        table.add_row(terminal.printable(state.publisher), f"{state.lag:,}", f"{state.dead_letters:,}")
+        table.add_row(printable(state.publisher), f"{state.lag:,}", f"{state.dead_letters:,}")
     terminal.console_for().print(table if states else "No publisher has had anything of this log.")
 
 

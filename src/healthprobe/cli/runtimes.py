@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import uvloop
 
+from healthprobe._util.text import counted, printable
 from healthprobe.app import terminal
 from healthprobe.app.editable_records import drop_records, put_records, store_at
 from healthprobe.app.settings import DEFAULT_DATABASE
@@ -47,7 +48,7 @@ def import_records(url: str, file: Path) -> None:
     records = read_records(file)
     _refuse_unprobeable(records)
     put_records(url, records)
-    terminal.tell(f"imported {terminal.counted(len(records), 'game')} into {shown(url)}")
+    terminal.tell(f"imported {counted(len(records), 'game')} into {shown(url)}")
 
 
 def remove_records(url: str, game_ids: Sequence[str]) -> bool:
@@ -78,7 +79,7 @@ def show_records(url: str, *, as_json: bool) -> None:
     for record in records:
         where = (record.current_container_id, record.engine_endpoint)
         cells = (record.game_id, record.status, *where, _probe_of(record))
-        table.add_row(*map(terminal.printable, cells))
+        table.add_row(*map(printable, cells))
     terminal.console_for().print(table if records else f"No game in {shown(url)}.")
 
 

@@ -10,6 +10,7 @@ import typer
 import uvloop
 
 from healthprobe._util.duration import Duration, parse_duration
+from healthprobe._util.text import counted, printable
 from healthprobe.app import terminal
 from healthprobe.app.editable_records import store_at
 from healthprobe.app.settings import DEFAULT_DATABASE
@@ -37,7 +38,7 @@ def silence_games(url: str, game_ids: Sequence[str], lasting: Duration | None, w
         terminal.tell(_told(known, until))
     unknown = [game_id for game_id in dict.fromkeys(game_ids) if game_id not in known]
     if unknown:
-        terminal.tell(f"not in {shown(url)}: {', '.join(map(terminal.printable, unknown))}")
+        terminal.tell(f"not in {shown(url)}: {', '.join(map(printable, unknown))}")
     return not unknown
 
 
@@ -47,7 +48,7 @@ async def _silence(url: str, game_ids: Sequence[str], until: datetime | None, wh
 
 
 def _told(known: set[str], until: datetime | None) -> str:
-    names = terminal.printable(next(iter(known))) if len(known) == 1 else terminal.counted(len(known), "game")
+    names = printable(next(iter(known))) if len(known) == 1 else counted(len(known), "game")
     if until is None:
         return f"{names}: what is wrong is told again"
     return f"{names}: nothing is told until {until.astimezone():%H:%M:%S} ({until:%Y-%m-%d %H:%M:%S} UTC)"

@@ -10,12 +10,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from healthprobe._util.duration import two_units
+from healthprobe._util.text import printable
 from healthprobe.app import terminal
 from healthprobe.app.url_names import shown
 from healthprobe.cli import errors, options, output
 from healthprobe.cli.api_client import At, Instance, InsteadLog, Whom, whom
 from healthprobe.cli.incidents import read_incidents
-from healthprobe.domain.fleet_status import for_people
 from healthprobe.web import schemas
 
 _MOST = 1_000
@@ -84,7 +85,7 @@ def status_of_log(url: str) -> Status:
 def _told(found: Sequence[schemas.Incident]) -> str:
     if not found:
         return "No game is down, as far as the log tells."
-    lasting = for_people(found[0].duration_s)
+    lasting = two_units(found[0].duration_s)
     if len(found) == 1:
         return f"1 game is down, as the log tells: {found[0].game_id}, for {lasting}."
     return f"{len(found):,} games are down, as the log tells, {found[0].game_id} the longest, for {lasting}."
@@ -111,7 +112,7 @@ def _counts(status: Status) -> Text:
     if status.games is not None:
         return output.counts(status.games, status.down, status.failing, status.unknown, status.healthy)
     told = f"from the log {status.at}: a run that listens could tell how the other games and the prober do"
-    return Text(terminal.printable(told), terminal.ASIDE)
+    return Text(printable(told), terminal.ASIDE)
 
 
 def status(context: typer.Context, at: At = None, log: InsteadLog = None, as_json: options.Json = False) -> None:

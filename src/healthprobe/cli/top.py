@@ -11,6 +11,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from healthprobe._util.duration import two_units
+from healthprobe._util.text import printable
 from healthprobe.app import terminal
 from healthprobe.app.run import exit_cleanly_at_once
 from healthprobe.cli import output
@@ -109,10 +111,10 @@ def _gone(trouble: str | None, fleet: Fleet) -> list[Text]:
     """That nobody answers, since when, and what that means for all the rest of the screen."""
     if trouble is None:
         return []
-    ago = terminal.lasted(datetime.now(UTC) - fleet.at)
+    ago = two_units((datetime.now(UTC) - fleet.at).total_seconds(), decimals=1)
     return [
         Text(f"No answer for {ago}; below is how it was. Asking again every second.", terminal.UNCERTAIN),
-        _one_line(Text(terminal.printable(trouble), terminal.ASIDE)),
+        _one_line(Text(printable(trouble), terminal.ASIDE)),
     ]
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from healthprobe.domain.fleet_status import Condition, for_people
+from healthprobe._util.duration import two_units
+from healthprobe.domain.fleet_status import Condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def explanation(case: Case) -> str:
 
 
 def _of_down(case: Case) -> str:
-    lasting = "" if case.down_for is None else f" for {for_people(case.down_for)}"
+    lasting = "" if case.down_for is None else f" for {two_units(case.down_for)}"
     count = f"{case.consecutive_failures} probe{'s' * (case.consecutive_failures != 1)} in a row failed"
     waits = "" if case.in_log else " Its probe_failed is decided and waits for the log."
     return f"{case.game_id} is down{lasting}: {count}{_the_last_with(case)}.{waits}"
@@ -129,7 +130,7 @@ def _of_outcomes(case: Case) -> list[str]:
 def _what_would_change_it(case: Case) -> list[str]:
     if case.condition is Condition.DOWN:
         if case.flapping and case.rule.steady is not None:
-            steady = for_people(case.rule.steady)
+            steady = two_units(case.rule.steady)
             return [f"It goes up and down, so its incident lasts until it has answered for {steady} without a failure."]
         return [f"{case.rule.ends_an_incident} the incident: a probe_recovered."]
     if case.condition is Condition.FAILING:

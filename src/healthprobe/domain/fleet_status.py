@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from healthprobe._util.duration import two_units
 from healthprobe.domain.hysteresis import GameState
 
 
@@ -128,25 +129,6 @@ def diagnosis(
     return found
 
 
-def for_people(seconds: float) -> str:
-    """A duration at the precision that people want.
-
-    >>> [for_people(seconds) for seconds in (0.4, 59.6, 252.0, 7_260.0, 100_000.0)]
-    ['0s', '1m00s', '4m12s', '2h01m', '1d03h']
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    minutes, left = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes}m{left:02}s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours}h{minutes:02}m"
-    days, hours = divmod(hours, 24)
-    return f"{days}d{hours:02}h"
-
-
 def _of_calm(games: int, failing: int, unknown: int) -> str:
     if failing or unknown:
         but = [f"{failing:,} failed lately"] * bool(failing) + [f"{unknown:,} not asked yet"] * bool(unknown)
@@ -158,7 +140,7 @@ def _of_outage(games: int, on_host: Mapping[str, int], outages: Sequence[Outage]
     down = len(outages)
     are_down = f"{down:,} of {games:,} engines {'is' if down == 1 else 'are'} down"
     longest = max(outages, key=lambda outage: outage.seconds or 0.0)
-    lasting = "" if longest.seconds is None else f" for {for_people(longest.seconds)}"
+    lasting = "" if longest.seconds is None else f" for {two_units(longest.seconds)}"
     if down == 1:
         since = f",{lasting}" if lasting else ""
         return Diagnosis(Scope.ENGINE, f"{are_down}: {longest.game_id}{since}.")

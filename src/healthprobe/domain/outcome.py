@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from healthprobe._util.text import shorten_bytes
+
 MAX_ERROR_BYTES = 1024
 """The longest `last_error`, in bytes of UTF-8: no engine may suppress its own alarm with too long a message."""
 
@@ -25,12 +27,7 @@ def plain_cause(text: str) -> str:
     if text.isprintable() and "://" not in text and len(text) * 4 <= MAX_ERROR_BYTES:
         return text.strip()
     line = _CREDENTIALS.sub(r"\1", _UNPRINTABLE.sub(" ", text[: 4 * MAX_ERROR_BYTES])).strip()
-    if len(line) * 4 <= MAX_ERROR_BYTES:
-        return line
-    encoded = line.encode()
-    if len(encoded) <= MAX_ERROR_BYTES:
-        return line
-    return encoded[: MAX_ERROR_BYTES - 3].decode(errors="ignore") + "…"
+    return shorten_bytes(line, MAX_ERROR_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

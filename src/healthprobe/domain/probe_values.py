@@ -8,15 +8,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from healthprobe._util.duration import go_seconds
+from healthprobe._util.text import printable, shorten
 from healthprobe.domain.json_path import InvalidJsonPath, steps_of
 from healthprobe.domain.probe_settings import JsonValue, ProbeKind, StatusRange
 
 LONGEST_BODY_TEXT = 4096
 """The longest text that is looked for in a body, in characters."""
 
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_TERM = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
-_DURATION = re.compile(f"(?:{_TERM.pattern})+")
 _LONGEST_DURATION = 40
 """In characters: what it takes to find that a row of digits is no duration grows with the square of its length."""
 
@@ -121,9 +120,10 @@ def scalar(value: Any) -> JsonValue:
 
 
 def seconds(value: Any) -> float:
-    if not isinstance(value, str) or len(value) > _LONGEST_DURATION or not _DURATION.fullmatch(value):
+    is_short = isinstance(value, str) and len(value) <= _LONGEST_DURATION
+    seconds = go_seconds(value) if is_short else None
+    if seconds is None:
         raise Misfit(f"{shown(value)} is no duration: write numbers with units, such as 500ms or 2s")
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in _TERM.findall(value))
     if not (seconds >= 1e-3 and math.isfinite(seconds)):
         raise Misfit(f"{shown(value)} is shorter than 1ms: write a longer one, such as 500ms")
     return seconds
@@ -170,5 +170,4 @@ def shown(value: object) -> str:
         text = value if isinstance(value, str) else json.dumps(value, default=str)
     except RecursionError:  # what could just be read may be too deep to be written
         text = "what is nested so deeply"
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return shorten(printable(text, "?"), 60)

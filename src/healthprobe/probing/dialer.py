@@ -6,12 +6,13 @@ import asyncio
 import errno
 from dataclasses import dataclass
 
+from healthprobe._util.duration import Duration
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import Failed, FailureKind, Inconclusive
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.connection import EngineConnection
-from healthprobe.probing.errors import NamedFailure, in_words
+from healthprobe.probing.errors import NamedFailure
 from healthprobe.probing.expectation import Standards
 from healthprobe.probing.pool import ConnectionPool
 from healthprobe.probing.resolver import Resolver
@@ -33,7 +34,7 @@ class Progress:
         self.own_fault = own_fault
 
     def timed_out(self, timeout: float) -> Failed | Inconclusive:
-        cause = f"timed out after {in_words(timeout)} {self.stage}"
+        cause = f"timed out after {Duration(timeout)} {self.stage}"
         return Inconclusive(cause) if self.own_fault else Failed(0, cause, FailureKind.TIMEOUT)
 
 

@@ -63,21 +63,6 @@ def outcome_of_error(error: Exception) -> Failed | Inconclusive:
     return Inconclusive(f"a fault of the prober's own: {type(error).__name__}")
 
 
-def in_words(seconds: float) -> str:
-    """A duration as people write it.
-
-    >>> in_words(2.0), in_words(0.15), in_words(90.5)
-    ('2s', '150ms', '90.5s')
-    """
-    return f"{seconds:g}s" if seconds >= 1 else f"{seconds * 1000:g}ms"
-
-
-def quoted(text: str) -> str:
-    """A text that was waited for, in quotes, and not too long for a line."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return f"“{shown}”" if len(shown) <= 60 else f"“{shown[:59]}…”"
-
-
 def _tls_fault(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate refused: {error.verify_message.rstrip('.')}"

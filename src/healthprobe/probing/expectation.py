@@ -6,6 +6,7 @@ import json
 import re
 from urllib.parse import quote
 
+from healthprobe._util.text import shorten
 from healthprobe.domain.json_path import NothingThere, value_at
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Healthy
 from healthprobe.domain.probe_settings import PLAIN, Expectation, JsonValue
@@ -82,7 +83,7 @@ class IdentityHeader:
         """The first game in `head` that is not this one; None where it names this one alone, or nobody."""
         for found in self.values_in.finditer(head):
             if (name := found[1].strip(BLANKS)) not in _written(game_id):
-                return name.decode("utf-8", "replace")[:200] or "a game without a name"
+                return shorten(name.decode("utf-8", "replace"), 200) or "a game without a name"
         return None
 
 
@@ -128,5 +129,4 @@ def _fault_in(body: bytes, path: str, wanted: JsonValue) -> str | None:
 
 
 def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 100 else f"{text[:99]}…"
+    return shorten(json.dumps(value, ensure_ascii=False, default=str), 100)

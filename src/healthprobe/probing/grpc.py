@@ -8,12 +8,13 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from healthprobe._util.duration import Duration
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
 from healthprobe.domain.probe_settings import TlsSettings
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.dialer import Dialer
-from healthprobe.probing.errors import in_words, outcome_of_error
+from healthprobe.probing.errors import outcome_of_error
 from healthprobe.probing.pool import ConnectionPool
 from healthprobe.probing.tls import UnusableTls, content_of
 
@@ -64,7 +65,7 @@ class GrpcProber:
         except grpc.aio.AioRpcError as error:
             outcome = _outcome_of(error, target.timeout)
         except Exception as error:  # noqa: BLE001  whatever an engine or our own code raises, it is an outcome
-            late = Failed(0, f"timed out after {in_words(target.timeout)}", FailureKind.TIMEOUT)
+            late = Failed(0, f"timed out after {Duration(target.timeout)}", FailureKind.TIMEOUT)
             outcome = late if limit.expired() else outcome_of_error(error)
         if outcome is not HEALTHY:
             await self._let_go(target)
@@ -152,7 +153,7 @@ def _credentials(tls: TlsSettings) -> grpc.ChannelCredentials:
 def _outcome_of(error: grpc.aio.AioRpcError, timeout: float) -> Failed:
     code, details = error.code(), error.details() or ""
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return Failed(0, f"timed out after {in_words(timeout)}", FailureKind.TIMEOUT)
+        return Failed(0, f"timed out after {Duration(timeout)}", FailureKind.TIMEOUT)
     if code is grpc.StatusCode.NOT_FOUND:
         return Failed(0, "grpc: the engine knows no such service", FailureKind.BODY)
     if code in _TOLD:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 
+from healthprobe._util.text import shorten
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.outcome import plain_cause
 
@@ -45,8 +46,7 @@ def _shown(line: bytes, secrets: tuple[str, ...]) -> str:
     text = line.decode("latin-1")
     for secret in secrets:
         text = text.replace(secret, "***")
-    text = plain_cause(_SECRET.sub(r"\1: ***", text))
-    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
+    return shorten(plain_cause(_SECRET.sub(r"\1: ***", text)), MOST_CHARACTERS)
 
 
 def _secrets_of(endpoint: Endpoint) -> tuple[str, ...]:

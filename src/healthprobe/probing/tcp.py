@@ -8,11 +8,12 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from healthprobe._util.text import quoted
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.dialer import Dialer, Progress, with_number
-from healthprobe.probing.errors import outcome_of_error, quoted
+from healthprobe.probing.errors import outcome_of_error
 from healthprobe.probing.pool import ConnectionPool
 from healthprobe.probing.response import BODY_LIMIT
 from healthprobe.probing.tls import Trust

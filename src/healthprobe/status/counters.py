@@ -8,6 +8,7 @@ from itertools import pairwise
 from operator import mul
 from typing import Any
 
+from healthprobe._util.duration import milliseconds
 from healthprobe.domain.event import EventType
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Healthy, Inconclusive, ProbeOutcome
 
@@ -136,10 +137,10 @@ class Counters:
             **{event_type.value: count for event_type, count in self.events.items()},
             **{f"lag[{publisher}]": events for publisher, events in self.lag.items()},
             **{f"parked[{publisher}]": events for publisher, events in self.parked.items()},
-            "probe_ms_p50": _milliseconds(self.durations.quantile(0.50)),
-            "probe_ms_p99": _milliseconds(self.durations.quantile(0.99)),
-            "late_ms_p50": _milliseconds(self.lateness.quantile(0.50)),
-            "late_ms_p99": _milliseconds(self.lateness.quantile(0.99)),
+            "probe_ms_p50": milliseconds(self.durations.quantile(0.50)),
+            "probe_ms_p99": milliseconds(self.durations.quantile(0.99)),
+            "late_ms_p50": milliseconds(self.lateness.quantile(0.50)),
+            "late_ms_p99": milliseconds(self.lateness.quantile(0.99)),
         }
 
     def _record_trouble(self, outcome: ProbeOutcome) -> None:
@@ -152,7 +153,3 @@ class Counters:
                 self.inconclusive[told] = self.inconclusive.get(told, 0) + 1
             case Healthy():
                 self.healthy += 1
-
-
-def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 2)

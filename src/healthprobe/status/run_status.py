@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+from healthprobe._util.duration import two_units
 from healthprobe.domain.cluster import Instance
-from healthprobe.domain.fleet_status import Condition, Diagnosis, Outage, Part, diagnosis, for_people
+from healthprobe.domain.fleet_status import Condition, Diagnosis, Outage, Part, diagnosis
 from healthprobe.domain.hysteresis import Standing
 from healthprobe.domain.shard import shard_of
 from healthprobe.ports import HealthEventLog, LogError
@@ -162,18 +163,18 @@ class RunStatus:
         """What is the matter with the prober itself, or None."""
         late = self.view.tick_overdue_for
         if late > MOST_LATE * self.config.interval:
-            return f"its tick is late by {for_people(late)}"
+            return f"its tick is late by {two_units(late)}"
         blind = self.view.blind_for
         if blind:
-            return f"no canary answers for {for_people(blind)}, so it sees nothing, and no failure counts"
+            return f"no canary answers for {two_units(blind)}, so it sees nothing, and no failure counts"
         unled = self.view.shards_away_for
         if unled:
-            return f"its cluster is away for {for_people(unled)}, so it has no shards and watches nothing"
+            return f"its cluster is away for {two_units(unled)}, so it has no shards and watches nothing"
         away = self.view.log_away_for
         if away > MOST_LOG_AWAY:
             waiting = len(self.view.waiting)
             what = "1 transition waits" if waiting == 1 else f"{waiting:,} transitions wait"
-            return f"its log is away for {for_people(away)}, and {what} for it"
+            return f"its log is away for {two_units(away)}, and {what} for it"
         return None
 
     def diagnosis(self, outages: Sequence[Outage] | None = None) -> Diagnosis:

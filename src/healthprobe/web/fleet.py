@@ -7,8 +7,8 @@ from importlib.metadata import version
 from starlette.requests import Request
 from starlette.responses import Response
 
+from healthprobe._util.duration import milliseconds
 from healthprobe.domain.fleet_status import Condition
-from healthprobe.status.counters import Histogram
 from healthprobe.status.run_status import RunStatus
 from healthprobe.web.responses import answer
 from healthprobe.web.schemas import Fleet, Health, Outage, Prober, Publisher
@@ -78,15 +78,10 @@ def _prober(sight: RunStatus) -> Prober:
         ticks_dropped=tally.dropped_ticks,
         listing_errors=tally.listing_errors,
         inconclusive=dict(tally.inconclusive),
-        lateness_ms_p50=_milliseconds(tally.lateness, 0.5),
-        lateness_ms_p99=_milliseconds(tally.lateness, 0.99),
-        latency_ms_p50=_milliseconds(tally.durations, 0.5),
-        latency_ms_p99=_milliseconds(tally.durations, 0.99),
+        lateness_ms_p50=milliseconds(tally.lateness.quantile(0.5)),
+        lateness_ms_p99=milliseconds(tally.lateness.quantile(0.99)),
+        latency_ms_p50=milliseconds(tally.durations.quantile(0.5)),
+        latency_ms_p99=milliseconds(tally.durations.quantile(0.99)),
         shards=None if view.target_set.shards is None else len(view.target_set.shards),
         instances=None if sight.cluster is None else len(sight.cluster.instances),
     )
-
-
-def _milliseconds(times: Histogram, share: float) -> float | None:
-    seconds = times.quantile(share)
-    return None if seconds is None else round(seconds * 1000, 2)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from starlette.requests import Request
 from starlette.responses import Response
 
+from healthprobe._util.duration import milliseconds
+from healthprobe._util.text import shorten
 from healthprobe.domain.endpoint import masked
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.explanation import Case, Rule, explanation
@@ -47,7 +49,7 @@ class GameAnswers:
         await self._sight.refresh()
         place = self._sight.cells.place_of(game_id)
         if place is None:
-            return refusal(404, f"no game of this name is watched here: {game_id[:100]}")
+            return refusal(404, f"no game of this name is watched here: {shorten(game_id, 100)}")
         return answer(self._details(place, game_id))
 
     def _matching(self, condition: str, text: str, host: str) -> Iterator[tuple[int, str, int]]:
@@ -100,7 +102,7 @@ class GameAnswers:
             explanation(case),
             None if failure is None else failure.last_status,
             None if failure is None else failure.last_error,
-            [Outcome(each.outcome, _milliseconds(each.duration)) for each in outcomes],
+            [Outcome(each.outcome, milliseconds(each.duration)) for each in outcomes],
             self._incidents(game_id),
         )
 
@@ -129,7 +131,3 @@ class GameAnswers:
         if failed is None:
             return None
         return round(max((self._sight.clock() - failed.occurred_at).total_seconds(), 0.0), 3)
-
-
-def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 2)

@@ -12,6 +12,7 @@ from http import HTTPStatus
 import aiohttp
 from yarl import URL
 
+from healthprobe._util.text import shorten
 from healthprobe.adapters.http.address import Address
 from healthprobe.adapters.http.client import Client, Unanswered
 from healthprobe.ports import ConfigurationError, StoreError
@@ -92,7 +93,7 @@ async def _answer(response: aiohttp.ClientResponse, validators: Mapping[str, str
         is_final = 400 <= response.status < 500 and response.status not in _RETRIED
         raise (ConfigurationError if is_final else StoreError)(f"it answered {response.status}")
     if not _is_json(response.content_type):
-        raise ConfigurationError(f"it answered {response.content_type[:100]}, and http_sd is application/json")
+        raise ConfigurationError(f"it answered {shorten(response.content_type, 100)}, and http_sd is application/json")
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip", "x-gzip", "deflate"}:
         raise ConfigurationError("its answer is compressed in a way that was not asked for")

@@ -7,6 +7,7 @@ import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
+from healthprobe._util.text import printable, shorten
 from healthprobe.domain.endpoint import masked
 from healthprobe.ports import PublishError
 
@@ -53,7 +54,6 @@ def pause_asked_for(header: str) -> float | None:
 def first_line(text: bytes) -> str:
     """The first line that is not blank, without control characters, at most 200 characters."""
     for line in text.decode(errors="replace").splitlines():
-        printable = "".join(character if character.isprintable() else " " for character in line)
-        if cleaned := " ".join(printable.split()):
-            return cleaned[:_LONGEST_LINE]
+        if cleaned := " ".join(printable(line, " ").split()):
+            return shorten(cleaned, _LONGEST_LINE)
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from healthprobe._util.text import shorten
 from healthprobe.adapters.nats.connection import JetStream, Refused, Unanswered
 from healthprobe.ports import ConfigurationError, LogError
 
@@ -82,7 +83,9 @@ def told_at_opening(stream: JetStream) -> Iterator[None]:
 def _log_error(error: Exception, stream: JetStream, before: Exception | None) -> LogError:
     name = stream.address.name
     if isinstance(error, UnicodeEncodeError):
-        return LogError(f"{name} takes no text with lone surrogates, as in {error.object[:80]!r}", permanent=True)
+        return LogError(
+            f"{name} takes no text with lone surrogates, as in {shorten(error.object, 80)!r}", permanent=True
+        )
     if isinstance(error, Refused):
         if (advice := _FOR_GOOD.get(error.code)) is not None:
             return LogError(f"{name}: {advice}", permanent=True)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from datetime import datetime
 from typing import Any, Self
 
+from healthprobe._util.text import shorten
 from healthprobe.adapters.nats.appending import Appending, Offer, body_of, event_in
 from healthprobe.adapters.nats.connection import JetStream, Request, Unanswered
 from healthprobe.adapters.nats.errors import told_at_opening, told_plainly
@@ -185,7 +186,7 @@ class JetStreamLog(JetStreamRelayState):
         for number, event in enumerate(events, 1):
             body = body_of(event)
             if len(body) > largest:
-                told = f"the event {event.id[:80]!r} is larger than its server takes: raise max_payload there"
+                told = f"the event {shorten(event.id, 80)!r} is larger than its server takes: raise max_payload there"
                 raise LogError(f"{self._stream.address.name}: {told}", permanent=True)
             yield Offer(event, shard_of(event.game_id, self.shard_count), self._streams.of_game(event.game_id), body)
             if number % _AT_ONCE == 0:

@@ -12,6 +12,7 @@ from zlib import crc32
 
 import msgspec
 
+from healthprobe._util.text import shorten
 from healthprobe.domain.event import format_instant
 from healthprobe.domain.record import RUNNING, RuntimeRecord, probe_text, silence_or_none
 
@@ -207,4 +208,4 @@ def _advice(error: Exception, value: bytes) -> str:
 
 
 def _quoted(name: str) -> str:
-    return repr(name if len(name) <= _LONGEST_QUOTE else f"{name[:_LONGEST_QUOTE]}…")
+    return repr(shorten(name, _LONGEST_QUOTE))

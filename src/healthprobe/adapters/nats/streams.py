@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
+from healthprobe._util.text import shorten
 from healthprobe.adapters.nats.connection import ANSWER_WITHIN, JetStream, Refused
 from healthprobe.adapters.nats.errors import NO_STREAM, told_plainly
 from healthprobe.domain.event import HealthEvent
@@ -222,7 +223,7 @@ def _shards_in(stream: JetStream, standing: Config) -> int:
     shards = int(told) if told.isascii() and told.isdecimal() else 0
     if not 1 <= shards <= MOST_SHARDS:
         raise ConfigurationError(
-            f"{stream.address.name}: its log tells {told[:20]!r} for {_SHARDS}: "
+            f"{stream.address.name}: its log tells {shorten(told, 20)!r} for {_SHARDS}: "
             "put the number back there with which it was made"
         )
     if asked_for not in {None, shards}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from healthprobe._util.text import shorten
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 from healthprobe.domain.outcome import plain_cause
 
@@ -39,5 +40,4 @@ def _failures(count: int) -> str:
 
 
 def _harmless(text: str, longest: int) -> str:
-    line = plain_cause(text)
-    return (line if len(line) <= longest else line[: longest - 1] + "…").translate(_HARMLESS)
+    return shorten(plain_cause(text), longest).translate(_HARMLESS)

@@ -7,6 +7,7 @@ import re
 from redis.exceptions import InvalidResponse, ResponseError
 from redis.exceptions import TimeoutError as Unanswered
 
+from healthprobe._util.text import shorten
 from healthprobe.adapters.redis.address import StreamAddress
 from healthprobe.ports import PublishError
 
@@ -59,7 +60,7 @@ def _advice(error: Exception) -> str:
     if isinstance(error, InvalidResponse):
         return _STRANGE
     told = _told(error)
-    quote = told[:_LONGEST_QUOTE].replace("{", "{{").replace("}", "}}")
+    quote = shorten(told, _LONGEST_QUOTE).replace("{", "{{").replace("}", "}}")
     for phrase, advice in _BY_PHRASE.items():
         if phrase in told:
             return advice

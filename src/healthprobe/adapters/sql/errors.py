@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from healthprobe._util.text import shorten
 from healthprobe.adapters.sql.place import Judgement, Place
 from healthprobe.ports import ConfigurationError, LogError, StoreError
 
@@ -18,7 +19,9 @@ def plain_error(error: Exception, kind: type[Raised], place: Place, *, reading: 
     Where the transaction was `reading`, only a query that is not ours can have tried to write.
     """
     if isinstance(error, UnicodeEncodeError):
-        return kind(f"{place.name} takes no text with lone surrogates, as in {error.object[:80]!r}", permanent=True)
+        return kind(
+            f"{place.name} takes no text with lone surrogates, as in {shorten(error.object, 80)!r}", permanent=True
+        )
     if isinstance(error, ValueError):
         return kind(f"{place.name} holds what healthprobe did not write: {error}", permanent=True)
     judged = _judged(error, place)
