@@ -105,70 +105,97 @@ class WatchedRecords(Protocol):
         ...
 
 
-class HealthEventLog(Protocol):
-    """The durable, ordered record of health events, and what the relays must remember. Every method raises LogError."""
+class WorkerLog(Protocol):
+    """The log as a worker uses it. Every method raises LogError."""
 
     async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
-        """The last event of each of these games; games without events are left out."""
+        """Returns the last event of each of these games; games without events are left out."""
         ...
 
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
-        """Compare-and-set: an event enters only if its sequence is the last of its game + 1.
+        """Appends by compare-and-set: an event enters only if its sequence is the last of its game + 1.
 
-        Returns, for each event in order, what stands: the event itself where it entered (or had entered already, with
-        the same content), otherwise the last event of its game, or None where the game has none. All that enter do so
-        in one transaction.
+        Returns, for each event in order, the event that stands in the log: the event itself if it entered (or had
+        entered already, with the same content), otherwise the last event of its game, or None if the game has none. All
+        events that enter do so in one transaction.
         """
         ...
 
-    async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
-        """At most `limit` entries whose cursor is greater than `after`, in order."""
-        ...
 
-    async def end(self) -> int:
-        """The cursor of the last entry, or 0 where there is none."""
-        ...
-
-    async def prune(self, before: datetime, through: int) -> int:
-        """Remove events seen before `before` whose cursor is at most `through`, and never a game's last one.
-
-        Returns how many there were.
-        """
-        ...
-
-    async def load_cursor(self, name: str) -> int | None:
-        """The cursor saved under `name`, or None."""
-        ...
-
-    async def save_cursor(self, name: str, cursor: int) -> None:
-        """Remember `cursor` under `name`, durably, unless a greater one is remembered already."""
-        ...
-
-    async def all_cursors(self) -> Mapping[str, int]:
-        """All the cursors that are remembered, by name."""
-        ...
-
-    async def forget_cursor(self, name: str) -> bool:
-        """Forget the cursor saved under `name`; whether there was one."""
-        ...
+class DeadLetterLog(Protocol):
+    """The log as the place of dead letters. Every method raises LogError."""
 
     async def park(self, letter: DeadLetter) -> None:
-        """Keep `letter`, durably, in the place of an earlier one about the same event and publisher."""
+        """Stores `letter` durably. It replaces an earlier one about the same event and publisher."""
         ...
 
     async def dead_letters(self, limit: int, *, due_at: str | None = None) -> Sequence[DeadLetter]:
-        """At most `limit` letters in the order in which their events were parked first.
+        """Returns at most `limit` dead letters in the order in which their events were parked first.
 
-        With `due_at`, those alone that the publisher of this name is to be sent again.
+        With `due_at`, only those that the publisher of this name is to be sent again.
         """
         ...
 
-    async def request_replay(self) -> int:
-        """Make every dead letter due: its relay sends it once more. Returns how many there are."""
+    async def release(self, letter: DeadLetter) -> None:
+        """Removes `letter`: its event was delivered after all."""
         ...
 
-    async def release(self, letter: DeadLetter) -> None:
-        """Forget `letter`: its event was delivered after all."""
+
+class RelayLog(DeadLetterLog, Protocol):
+    """The log as a relay uses it. Every method raises LogError."""
+
+    async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
+        """Returns at most `limit` entries whose cursor is greater than `after`, in order."""
+        ...
+
+    async def end(self) -> int:
+        """Returns the cursor of the last entry, or 0 if there is none."""
+        ...
+
+    async def load_cursor(self, name: str) -> int | None:
+        """Returns the cursor saved under `name`, or None."""
+        ...
+
+    async def save_cursor(self, name: str, cursor: int) -> None:
+        """Saves `cursor` under `name`, durably, unless a greater one is saved there already."""
+        ...
+
+
+class RetentionLog(Protocol):
+    """The log as retention uses it. Every method raises LogError."""
+
+    async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
+        """Returns at most `limit` entries whose cursor is greater than `after`, in order."""
+        ...
+
+    async def end(self) -> int:
+        """Returns the cursor of the last entry, or 0 if there is none."""
+        ...
+
+    async def all_cursors(self) -> Mapping[str, int]:
+        """Returns all saved cursors, by name."""
+        ...
+
+    async def prune(self, before: datetime, through: int) -> int:
+        """Removes events that occurred before `before` and whose cursor is at most `through`.
+
+        A game's last event is never removed. Returns how many events were.
+        """
+        ...
+
+
+class HealthEventLog(WorkerLog, RelayLog, RetentionLog, Protocol):
+    """The durable, ordered record of health events: all that the program `healthprobe` needs of a log.
+
+    A program that embeds a worker needs less: WorkerLog, and RelayLog if it has a relay. Every method raises LogError.
+    """
+
+    async def forget_cursor(self, name: str) -> bool:
+        """Removes the cursor saved under `name`. Returns whether there was one."""
+        ...
+
+    async def request_replay(self) -> int:
+        """Makes every dead letter due: its relay sends it once more. Returns how many there are."""
         ...
 
 
