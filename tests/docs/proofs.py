@@ -13,13 +13,13 @@ TABLES = ("reference.md", "security.md")
 
 
 def table_rows(page: str) -> list[list[str]]:
-    """Returns the rows of all tables of a page whose last column names ids, each row as its cells."""
-    rows = [
-        [cell.strip() for cell in line.strip("|").split(" | ")]
-        for line in (DOCS / page).read_text().splitlines()
-        if line.startswith("| ")
-    ]
-    return [row for row in rows if row[-1] not in {"held by", "test"} and not row[-1].startswith("---")]
+    """Returns the rows, as cells, of those tables of a page whose last column names tests."""
+    rows = []
+    for table in re.findall(r"^\|.*\|\n\| ---.*\n(?:\|.*\n)+", (DOCS / page).read_text(), re.MULTILINE):
+        header, _, *body = ([cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines())
+        if header[-1] in {"held by", "test"}:
+            rows += body
+    return rows
 
 
 def ids_of(row: list[str]) -> list[str]:

@@ -1,8 +1,9 @@
-"""README and `--help` hold each other: neither names a command, option, default or variable that the other does not."""
+"""The README, docs/options.md and `--help` agree: the same commands, options, defaults and variables in all of them."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from typer.main import get_command
 from healthprobe.adapters.file import parse_records
 from healthprobe.cli.main import app
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-OPTIONS = (Path(__file__).parents[2] / "docs" / "options.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+INTEGRATIONS = (ROOT / "docs" / "integrations.md").read_text()
+OPTIONS = (ROOT / "docs" / "options.md").read_text()
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]  # a group's, which Typer does not say
 
 
@@ -22,9 +25,16 @@ def options_of(command: Any) -> dict[str, Any]:
 
 
 def row_of(option: str) -> list[str]:
-    """The cells of the option's row in the table of the options of `run`."""
+    """Returns the cells of an option's row in the table of the options of `run`."""
     [row] = [line for line in OPTIONS.splitlines() if re.match(rf"\| `{option}[ `]", line)]
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+
+
+def command_lines(page: str) -> list[list[str]]:
+    """Returns the arguments of every `healthprobe` command in the page's indented blocks."""
+    code = "\n".join(line for line in page.splitlines() if line.startswith("    ")).replace("\\\n", " ")
+    lines = re.findall(r"^ +(?:\.venv/bin/)?healthprobe (.*)$", code, re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in lines]
 
 
 def test_every_command_is_in_the_readme_and_every_command_there_exists() -> None:
@@ -39,7 +49,7 @@ def test_every_option_of_run_has_its_row_and_every_row_its_option() -> None:
 
 
 @pytest.mark.parametrize("name", options_of(COMMANDS["run"]))
-def test_a_row_tells_the_options_default_and_its_variables(name: str) -> None:
+def test_a_row_has_the_default_and_the_variables_of_its_option(name: str) -> None:
     option = options_of(COMMANDS["run"])[name]
     signature, default, variables = row_of(name)
     placeholder = signature.strip("`").removeprefix(name).strip().replace("\\", "")
@@ -50,10 +60,21 @@ def test_a_row_tells_the_options_default_and_its_variables(name: str) -> None:
     assert variables == ", ".join(f"`{variable}`" for variable in named)
 
 
-def test_no_option_is_named_that_does_not_exist() -> None:
+@pytest.mark.parametrize("page", [README, INTEGRATIONS], ids=["README.md", "integrations.md"])
+def test_every_option_that_is_named_exists(page: str) -> None:
     groups = [*COMMANDS.values(), *COMMANDS["runtimes"].commands.values()]
     known = {name for command in groups for name in options_of(command)} | {"--help", "--version"}
-    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", README)) <= known
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", page)) <= known
+
+
+@pytest.mark.parametrize("arguments", command_lines(README) + command_lines(INTEGRATIONS), ids=lambda words: words[0])
+def test_every_command_line_is_accepted(arguments: list[str]) -> None:
+    command, *options = arguments
+    COMMANDS[command].make_context(command, options)
+
+
+def test_the_readme_shows_how_to_check_and_run() -> None:
+    assert [arguments[0] for arguments in command_lines(README)] == ["check", "run"]
 
 
 def test_the_engines_file_of_the_readme_can_be_watched() -> None:
@@ -63,4 +84,4 @@ def test_the_engines_file_of_the_readme_can_be_watched() -> None:
 
 
 def test_the_readme_is_short_enough_to_be_read() -> None:
-    assert len(README.splitlines()) < 200
+    assert len(README.splitlines()) < 130
