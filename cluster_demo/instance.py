@@ -14,7 +14,7 @@ import msgspec
 from tests.servers.redis import end_with_parent
 from tests.support.program import clean_environment
 
-from healthprobe.domain.event import HealthEvent, details_from_document, parse_instant
+from healthprobe.domain.event import HealthEvent
 
 _PROGRAM = (sys.executable, "-m", "healthprobe", "run")
 _LONGEST_STOP = 5.0
@@ -95,15 +95,4 @@ async def _listen(printed: asyncio.StreamReader, hear: Hear) -> None:
     """A line that a kill tore off is none."""
     async for line in printed:
         if line.endswith(b"\n"):
-            hear(_event_in(line))
-
-
-def _event_in(line: bytes) -> HealthEvent:
-    told = msgspec.json.decode(line)
-    return HealthEvent(
-        told["sequence"],
-        told["game_id"],
-        told["container_id"],
-        parse_instant(told["occurred_at"]),
-        details_from_document(told["event_type"], told["details"]),
-    )
+            hear(HealthEvent.from_document(msgspec.json.decode(line)))

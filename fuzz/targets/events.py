@@ -16,12 +16,11 @@ from healthprobe.adapters.nats.appending import body_of, event_in, message_id
 from healthprobe.adapters.nats.relay_state import _cursor_in, _document_in
 from healthprobe.adapters.nats.stream_leader import Message
 from healthprobe.adapters.redis.entry import Entry
-from healthprobe.adapters.sql.event_rows import event_of
+from healthprobe.adapters.sql.event_rows import event_from_row
 from healthprobe.domain.event import (
     HealthEvent,
     ProbeFailedDetails,
     ProbeRecoveredDetails,
-    details_from_document,
 )
 from healthprobe.domain.outcome import plain_cause
 from healthprobe.ports import LogError
@@ -31,6 +30,7 @@ _FAILED = (
     b'"occurred_at":"2026-11-23T17:00:00.123456Z","details":{"consecutive_failures":3,"last_status":503,'
     b'"last_error":"unexpected status 503"}}'
 )
+_EVENT = json.loads(_FAILED)
 _RECOVERED = _FAILED.replace(b"probe_failed", b"probe_recovered").replace(
     b'"consecutive_failures":3', b'"prior_failure_count":5'
 )
@@ -119,7 +119,7 @@ def _entry(given: tuple[str, str, str, int, int]) -> None:
 
 
 def _row(row: tuple[Any, ...]) -> None:
-    event = event_of(cast("Row[Any]", row))
+    event = event_from_row(cast("Row[Any]", row))
     assert json.dumps(event.as_document())
     assert isinstance(event.sequence, int)
     assert isinstance(event.game_id + event.container_id, str)
@@ -144,8 +144,8 @@ TARGETS = (
     Target(
         "event documents",
         _documents,
-        lambda given: details_from_document(*given),
-        (ValueError, KeyError, TypeError),
+        lambda given: HealthEvent.from_document(_EVENT | {"event_type": given[0], "details": given[1]}),
+        (ValueError,),
         share=4,
     ),
     Target("event rows", _event_rows, _row, (LogError,), share=4),

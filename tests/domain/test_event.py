@@ -13,7 +13,6 @@ from healthprobe.domain.event import (
     HealthEvent,
     ProbeFailedDetails,
     ProbeRecoveredDetails,
-    details_from_document,
     format_instant,
     parse_instant,
 )
@@ -56,34 +55,50 @@ def test_the_id_tells_two_events_of_a_game_apart_and_two_deliveries_of_one_toget
 
 
 @given(details)
-def test_details_come_back_from_their_document_as_they_were(written: Details) -> None:
-    document = json.loads(json.dumps(written.as_document()))
-    assert details_from_document(written.event_type.value, document) == written
+def test_an_event_is_read_back_from_its_document(written: Details) -> None:
+    event = HealthEvent(3, "game-7", "c0ffee", INSTANT, written)
+    assert HealthEvent.from_document(json.loads(json.dumps(event.as_document()))) == event
 
 
 @pytest.mark.parametrize(
-    ("event_type", "document", "error"),
+    ("event_type", "details"),
     [
-        ("probe_exploded", {}, ValueError),
-        ("", {"prior_failure_count": 1}, ValueError),
-        ("probe_failed", {}, KeyError),
-        ("probe_failed", {"consecutive_failures": 3, "last_status": 503}, KeyError),
-        ("probe_failed", {"consecutive_failures": None, "last_status": 503, "last_error": "x"}, TypeError),
-        ("probe_failed", {"consecutive_failures": "many", "last_status": 503, "last_error": "x"}, ValueError),
-        ("probe_recovered", {"consecutive_failures": 3}, KeyError),
-        ("probe_recovered", {"prior_failure_count": [3]}, TypeError),
+        ("probe_exploded", {}),
+        ("", {"prior_failure_count": 1}),
+        ("probe_failed", {}),
+        ("probe_failed", {"consecutive_failures": 3, "last_status": 503}),
+        ("probe_failed", {"consecutive_failures": None, "last_status": 503, "last_error": "x"}),
+        ("probe_failed", {"consecutive_failures": "many", "last_status": 503, "last_error": "x"}),
+        ("probe_recovered", {"consecutive_failures": 3}),
+        ("probe_recovered", {"prior_failure_count": [3]}),
     ],
 )
-def test_what_no_event_has_is_refused(event_type: str, document: dict[str, object], error: type[Exception]) -> None:
-    with pytest.raises(error):
-        details_from_document(event_type, document)
+def test_details_that_do_not_fit_the_event_type_are_refused(event_type: str, details: object) -> None:
+    with pytest.raises(ValueError, match=r"not a valid EventType|is missing or has another type|invalid literal"):
+        HealthEvent.from_document(FAILED.as_document() | {"event_type": event_type, "details": details})
 
 
 @pytest.mark.parametrize("name", ["consecutive_failures", "last_status"])
 def test_an_infinite_count_is_refused(name: str) -> None:
-    document = {**FAILED.details.as_document(), name: float("inf")}
-    with pytest.raises(ValueError, match="not a count: inf"):
-        details_from_document("probe_failed", document)
+    details = {**FAILED.details.as_document(), name: float("inf")}
+    with pytest.raises(ValueError, match="float infinity"):
+        HealthEvent.from_document(FAILED.as_document() | {"details": details})
+
+
+@pytest.mark.parametrize(
+    "altered", [{"sequence": "3"}, {"sequence": True}, {"game_id": 7}, {"container_id": None}, {"occurred_at": 0}]
+)
+def test_a_field_of_another_type_is_refused(altered: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"must be|another type"):
+        HealthEvent.from_document(FAILED.as_document() | altered)
+
+
+@pytest.mark.parametrize("name", ["sequence", "game_id", "container_id", "event_type", "occurred_at", "details"])
+def test_an_event_without_one_of_its_fields_is_refused(name: str) -> None:
+    document = FAILED.as_document()
+    del document[name]
+    with pytest.raises(ValueError, match=name):
+        HealthEvent.from_document(document)
 
 
 @given(instants)

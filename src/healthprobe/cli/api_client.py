@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import msgspec
@@ -17,7 +17,7 @@ from healthprobe._util.text import printable
 from healthprobe.app.settings import DEFAULT_AT, DEFAULT_DATABASE, TOKEN
 from healthprobe.cli import options
 from healthprobe.domain.endpoint import masked
-from healthprobe.domain.event import HealthEvent, details_from_document, parse_instant
+from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import ConfigurationError
 from healthprobe.web.schemas import Document, Events, Fleet, GameDetails, Incidents, Trouble
 
@@ -84,8 +84,10 @@ class Instance:
     def events(self, limit: int) -> list[HealthEvent]:
         """The last `limit` events of its log, the oldest first."""
         try:
-            return [_event(each.event) for each in self._ask(f"/api/events?limit={limit}", Events).events]
-        except (KeyError, TypeError, ValueError):
+            return [
+                HealthEvent.from_document(each.event) for each in self._ask(f"/api/events?limit={limit}", Events).events
+            ]
+        except ValueError:
             raise self._stranger() from None
 
     def game(self, game_id: str) -> GameDetails:
@@ -150,16 +152,6 @@ def _checked(at: str, shown: str) -> SplitResult:
     except ValueError:
         pass
     raise ConfigurationError(f"--at {shown}: it is no address of a run; write one such as {DEFAULT_AT}")
-
-
-def _event(document: Mapping[str, Any]) -> HealthEvent:
-    return HealthEvent(
-        sequence=int(document["sequence"]),
-        game_id=str(document["game_id"]),
-        container_id=str(document["container_id"]),
-        occurred_at=parse_instant(str(document["occurred_at"])),
-        details=details_from_document(document["event_type"], document["details"]),
-    )
 
 
 def _cause(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -87,28 +88,33 @@ class HealthEvent:
             "details": self.details.as_document(),
         }
 
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> HealthEvent:
+        """Returns the event that `as_document` wrote. Ignores fields that it does not know, and the id.
 
-def details_from_document(event_type: str, details: dict[str, Any]) -> Details:
-    """The details of an event as they were written by `as_document`.
+        Raises ValueError where a field is missing, has another type or another form.
+        """
+        try:
+            sequence, game_id, container_id = document["sequence"], document["game_id"], document["container_id"]
+            if not (type(sequence) is int and isinstance(game_id, str) and isinstance(container_id, str)):
+                raise ValueError("sequence must be an integer, game_id and container_id must be text")
+            occurred_at = parse_instant(document["occurred_at"])
+            details = _details_from_document(document["event_type"], document["details"])
+        except (KeyError, TypeError, OverflowError) as error:  # int() of an infinity, which Python's JSON reads
+            raise ValueError(f"a field of the event is missing or has another type: {error!r}") from error
+        return cls(sequence, game_id, container_id, occurred_at, details)
 
-    Raises ValueError for an unknown event type, KeyError or TypeError for fields that do not fit it.
-    """
+
+def _details_from_document(event_type: str, details: Any) -> Details:
     match EventType(event_type):
         case EventType.PROBE_FAILED:
             return ProbeFailedDetails(
-                consecutive_failures=_count(details["consecutive_failures"]),
-                last_status=_count(details["last_status"]),
+                consecutive_failures=int(details["consecutive_failures"]),
+                last_status=int(details["last_status"]),
                 last_error=str(details["last_error"]),
             )
         case EventType.PROBE_RECOVERED:
-            return ProbeRecoveredDetails(prior_failure_count=_count(details["prior_failure_count"]))
-
-
-def _count(value: Any) -> int:
-    try:
-        return int(value)
-    except OverflowError:  # JSON that Python reads can tell an infinity
-        raise ValueError(f"not a count: {value!r}") from None
+            return ProbeRecoveredDetails(prior_failure_count=int(details["prior_failure_count"]))
 
 
 def format_instant(instant: datetime) -> str:

@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from healthprobe.domain.event import HealthEvent, details_from_document, format_instant, parse_instant
+from healthprobe.domain.event import HealthEvent, format_instant, parse_instant
 from healthprobe.ports import DeadLetter, LogEntry
 from healthprobe_plaintext.journal import Journal, Line
 from healthprobe_plaintext.location import path_of
@@ -142,7 +142,7 @@ class JsonlLog:
         match line:
             case {"entered": entries}:
                 for cursor, document in entries:
-                    self._enter(LogEntry(cursor, _event_of(document)))
+                    self._enter(LogEntry(cursor, HealthEvent.from_document(document)))
             case {"relay": name, "cursor": cursor}:
                 self._cursors[name] = max(cursor, self._cursors.get(name, 0))
             case {"forgotten": name}:
@@ -179,16 +179,6 @@ class JsonlLog:
         return bisect_right(self._entries, cursor, key=attrgetter("cursor"))
 
 
-def _event_of(document: dict[str, Any]) -> HealthEvent:
-    return HealthEvent(
-        sequence=document["sequence"],
-        game_id=document["game_id"],
-        container_id=document["container_id"],
-        occurred_at=parse_instant(document["occurred_at"]),
-        details=details_from_document(document["event_type"], document["details"]),
-    )
-
-
 def _letter_document(letter: DeadLetter) -> dict[str, Any]:
     return {
         "publisher": letter.publisher,
@@ -200,7 +190,7 @@ def _letter_document(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _letter_of(document: dict[str, Any]) -> DeadLetter:
-    event, parked_at = _event_of(document["event"]), parse_instant(document["parked_at"])
+    event, parked_at = HealthEvent.from_document(document["event"]), parse_instant(document["parked_at"])
     return DeadLetter(document["publisher"], event, document["reason"], parked_at, document["due"])
 
 

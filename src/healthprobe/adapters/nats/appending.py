@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from random import random
-from typing import Any
 
 import msgspec
 
@@ -17,29 +16,10 @@ from healthprobe.adapters.nats.errors import Outrun
 from healthprobe.adapters.nats.fencing import Fence, Fences
 from healthprobe.adapters.nats.stream_leader import Leader
 from healthprobe.adapters.nats.streams import EXPECTED, LogStreams
-from healthprobe.domain.event import HealthEvent, details_from_document, format_instant, parse_instant
+from healthprobe.domain.event import HealthEvent, format_instant
 from healthprobe.ports import LogEntry, LogError
 
 _PLAIN = re.compile(r"[!-~]{1,128}")
-
-
-class EventDocument(msgspec.Struct, frozen=True):
-    """The fields of an event that say something; its id is made of two of them."""
-
-    sequence: int
-    game_id: str
-    container_id: str
-    event_type: str
-    occurred_at: str
-    details: dict[str, Any]
-
-    def event(self) -> HealthEvent:
-        """The event. Raises ValueError, KeyError or TypeError where somebody altered it."""
-        details = details_from_document(self.event_type, self.details)
-        return HealthEvent(self.sequence, self.game_id, self.container_id, parse_instant(self.occurred_at), details)
-
-
-_to_document = msgspec.json.Decoder(EventDocument)
 
 
 def body_of(event: HealthEvent) -> bytes:
@@ -50,8 +30,8 @@ def body_of(event: HealthEvent) -> bytes:
 def event_in(body: bytes, subject: str) -> HealthEvent:
     """The event that `body_of` wrote. Raises LogError where somebody altered it."""
     try:
-        return _to_document.decode(body).event()
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return HealthEvent.from_document(msgspec.json.decode(body))
+    except (ValueError, RecursionError) as error:
         told = f"an event on {subject} was altered, or written by somebody else, and cannot be read"
         raise LogError(told, permanent=True) from error
 

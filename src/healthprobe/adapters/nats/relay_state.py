@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from healthprobe.adapters.nats.appending import EventDocument
 from healthprobe.adapters.nats.connection import JetStream, Request
 from healthprobe.adapters.nats.errors import Outrun, told_plainly
 from healthprobe.adapters.nats.stream_leader import Leader, Message
 from healthprobe.adapters.nats.streams import EXPECTED, LogStreams
-from healthprobe.domain.event import format_instant, parse_instant
+from healthprobe.domain.event import HealthEvent, format_instant, parse_instant
 from healthprobe.ports import DeadLetter, LogError
 
 _ROUNDS = 20
@@ -22,7 +22,7 @@ class _Document(msgspec.Struct, frozen=True):
     """A letter as it is kept. `first` is the place at which its event was parked first, or 0 where that is this one."""
 
     publisher: str
-    event: EventDocument
+    event: dict[str, Any]
     reason: str
     parked_at: str
     due: bool
@@ -31,8 +31,8 @@ class _Document(msgspec.Struct, frozen=True):
     def letter(self) -> DeadLetter:
         """The letter. Raises LogError where somebody altered it."""
         try:
-            parked_at, event = parse_instant(self.parked_at), self.event.event()
-        except (ValueError, KeyError, TypeError) as error:
+            parked_at, event = parse_instant(self.parked_at), HealthEvent.from_document(self.event)
+        except ValueError as error:
             told = f"a dead letter for {self.publisher} was altered and cannot be read"
             raise LogError(told, permanent=True) from error
         return DeadLetter(self.publisher, event, self.reason, parked_at, due=self.due)
@@ -125,8 +125,8 @@ class JetStreamLetters:
 
 def _parked(letter: DeadLetter, standing: Message | None) -> _Document:
     first = 0 if standing is None else _document_in(standing).first or standing.seq
-    event = msgspec.convert(letter.event.as_document(), EventDocument)
-    return _Document(letter.publisher, event, letter.reason, format_instant(letter.parked_at), letter.due, first)
+    event, parked_at = letter.event.as_document(), format_instant(letter.parked_at)
+    return _Document(letter.publisher, event, letter.reason, parked_at, letter.due, first)
 
 
 def _asked_again(standing: Message | None) -> _Document | None:

@@ -8,7 +8,7 @@ from functools import partial
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from healthprobe.adapters.sql.database import SqlDatabase
-from healthprobe.adapters.sql.event_rows import event_columns, event_of
+from healthprobe.adapters.sql.event_rows import event_columns, event_from_row
 from healthprobe.adapters.sql.schema import dead_letters
 from healthprobe.adapters.sql.statements import upsert
 from healthprobe.domain.event import format_instant, parse_instant
@@ -82,6 +82,6 @@ def _dead_letters(limit: int, due_at: str | None, connection: Connection) -> lis
     if due_at is not None:
         query = query.where(_table.due, _table.publisher == due_at)
     return [
-        DeadLetter(row.publisher, event_of(row), row.reason, parse_instant(row.parked_at), due=row.due)
+        DeadLetter(row.publisher, event_from_row(row), row.reason, parse_instant(row.parked_at), due=row.due)
         for row in connection.execute(query)
     ]

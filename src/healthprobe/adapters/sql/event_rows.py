@@ -1,4 +1,4 @@
-"""Event rows: the columns in which a table keeps a health event, and the way back from them."""
+"""The columns in which a table stores a health event."""
 
 from __future__ import annotations
 
@@ -7,30 +7,22 @@ from typing import Any
 
 from sqlalchemy import Column, Row, Table
 
-from healthprobe.domain.event import HealthEvent, details_from_document, parse_instant
+from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import LogError
 
 _NAMES = ("game_id", "sequence", "container_id", "event_type", "occurred_at", "details")
 
 
 def event_columns(table: Table) -> Sequence[Column[Any]]:
-    """The columns of an event in `table`, in the order in which `event_of` reads them."""
+    """Returns the columns of an event in `table`, in the order in which `event_from_row` reads them."""
     return [table.columns[name] for name in _NAMES]
 
 
-def event_of(row: Row[*tuple[Any, ...]]) -> HealthEvent:
-    """The event that the first columns of `row` tell. Raises LogError where somebody altered it."""
-    game_id, sequence, container_id, event_type, occurred_at, document = row[: len(_NAMES)]
+def event_from_row(row: Row[*tuple[Any, ...]]) -> HealthEvent:
+    """Returns the event in the first columns of `row`. Raises LogError where another program altered it."""
+    document = dict(zip(_NAMES, row, strict=False))
     try:
-        _require_types(sequence, game_id, container_id)
-        details = details_from_document(event_type, document)
-        return HealthEvent(sequence, game_id, container_id, parse_instant(occurred_at), details)
-    except (ValueError, TypeError, KeyError) as error:
-        event_id = f"{game_id}:{sequence}"
+        return HealthEvent.from_document(document)
+    except ValueError as error:
+        event_id = f"{document['game_id']}:{document['sequence']}"
         raise LogError(f"the event {event_id} in the log was altered and cannot be read", permanent=True) from error
-
-
-def _require_types(sequence: object, game_id: object, container_id: object) -> None:
-    """Raises TypeError: SQLite holds no column to its type, and somebody else's edit may have put anything there."""
-    if not (isinstance(sequence, int) and isinstance(game_id, str) and isinstance(container_id, str)):
-        raise TypeError("a column of an event has another type")

@@ -11,7 +11,7 @@ from sqlalchemy import ARRAY, Connection, String, bindparam, delete, func, inser
 
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.dead_letters import SqlLetters
-from healthprobe.adapters.sql.event_rows import event_columns, event_of
+from healthprobe.adapters.sql.event_rows import event_columns, event_from_row
 from healthprobe.adapters.sql.schema import health_events, relay_cursors
 from healthprobe.adapters.sql.statements import Row, chunks, raise_to
 from healthprobe.domain.event import HealthEvent, format_instant
@@ -164,7 +164,7 @@ def _standing(events: Sequence[HealthEvent], connection: Connection) -> Sequence
             "game_ids": [event.game_id for event in chunk],
             "sequences": list({event.sequence for event in chunk}),
         }
-        there.update(event_of(row) for row in connection.execute(_EVENTS_AT, places))
+        there.update(event_from_row(row) for row in connection.execute(_EVENTS_AT, places))
     return [event if event in there else last_events.get(event.game_id) for event in events]
 
 
@@ -172,14 +172,14 @@ def _last_events(game_ids: Sequence[str], connection: Connection) -> dict[str, H
     events: dict[str, HealthEvent] = {}
     for chunk in chunks(game_ids):
         for row in connection.execute(_LAST_EVENTS[connection.dialect.name], {"game_ids": chunk}):
-            event = event_of(row)
+            event = event_from_row(row)
             events[event.game_id] = event
     return events
 
 
 def _read(after: int, limit: int, connection: Connection) -> list[LogEntry]:
     rows = connection.execute(_READ, {"after": after, "limit": limit})
-    return [LogEntry(row.position, event_of(row)) for row in rows]
+    return [LogEntry(row.position, event_from_row(row)) for row in rows]
 
 
 def _load_cursor(name: str, connection: Connection) -> int | None:
