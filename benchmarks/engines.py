@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
+from tests.servers.ports import free_port
+
 from benchmarks.plain_engines import BACKLOG
-from benchmarks.processes import ChildFailed, running
+from benchmarks.processes import running
 
 DIFFERING = "/differing"
 """Below this path no two answers are the same, where the engines are nginx."""
 
-_PORTS = range(18080, 18180)
 _ANSWER_SECONDS = 10.0
 _REQUESTS = re.compile(r"(\d+) (\d+) (\d+)")
 
@@ -99,7 +100,7 @@ def cheapest_engines(workspace: Path) -> Iterator[Engines]:
         with plain_engines(workspace) as engines:
             yield engines
         return
-    port = free_port()
+    port = free_port("0.0.0.0")
     configuration = workspace / f"nginx-{port}.conf"
     configuration.write_text(_NGINX_CONF.format(workspace=workspace, port=port, backlog=BACKLOG, differing=DIFFERING))
     version = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=False).stderr.rpartition("/")[2]
@@ -112,7 +113,9 @@ def cheapest_engines(workspace: Path) -> Iterator[Engines]:
 @contextmanager
 def plain_engines(workspace: Path, *, answer_after: float = 0.0, identity: bool = False) -> Iterator[Engines]:
     """Our own, which can hold each answer back for `answer_after` seconds, or name their games (`identity`)."""
-    engines = Engines("uvloop" + (f", each answer {answer_after:g} s late" if answer_after else ""), free_port())
+    engines = Engines(
+        "uvloop" + (f", each answer {answer_after:g} s late" if answer_after else ""), free_port("0.0.0.0")
+    )
     command = [sys.executable, "-m", "benchmarks.plain_engines", str(engines.port)]
     command += [f"--answer-after={answer_after}", *(["--identity"] if identity else [])]
     with running(command, workspace, talking=True) as child:
@@ -123,19 +126,11 @@ def plain_engines(workspace: Path, *, answer_after: float = 0.0, identity: bool 
 @contextmanager
 def silent_engines(workspace: Path) -> Iterator[Engines]:
     """Engines that accept every connection and never answer anything."""
-    engines = Engines("silent", free_port())
+    engines = Engines("silent", free_port("0.0.0.0"))
     command = [sys.executable, "-m", "benchmarks.plain_engines", str(engines.port), "--silent"]
     with running(command, workspace, talking=True) as child:
         child.wait_until(lambda: is_taken(engines.port))
         yield engines
-
-
-def free_port() -> int:
-    """A port below the range from which clients' own ports are drawn, so that none of those is in its way."""
-    for port in _PORTS:
-        if not is_taken(port):
-            return port
-    raise ChildFailed(f"no free port from {_PORTS.start} to {_PORTS.stop - 1}")
 
 
 def is_taken(port: int) -> bool:

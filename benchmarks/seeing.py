@@ -16,10 +16,11 @@ from typing import Any
 from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
+from tests.servers.ports import free_port
 
 from benchmarks.contenders.contender import Course
 from benchmarks.contenders.program import HealthprobeRun
-from benchmarks.engines import cheapest_engines, free_port, is_taken
+from benchmarks.engines import cheapest_engines, is_taken
 from benchmarks.measure import Cost, measured, say
 from benchmarks.processes import ChildFailed, running
 from benchmarks.table import table

@@ -39,7 +39,7 @@ class Course:
 
 def soaked(form: Form, workspace: Path, say: Say) -> Course:
     """One soak. What ends before its time is told in the course, and not raised."""
-    port, closed, listening = free_port(), free_port(), free_port()
+    port, closed, listening = free_port("0.0.0.0"), free_port("0.0.0.0"), free_port()
     fleet = Fleet(workspace / "games.json", port, closed, form.engines, form.seed)
     engines = [sys.executable, "-m", "soak.engines", str(port), f"--faulty={form.faulty}", f"--seed={form.seed}"]
     program = [*PROGRAM, "run", f"--records=file:{workspace / 'games.json'}", f"--log=sqlite:{workspace / 'log.db'}"]

@@ -11,8 +11,10 @@ from itertools import cycle
 from typing import Literal
 from urllib.parse import urlencode
 
+from tests.servers.ports import free_port
+
 from benchmarks.contenders.contender import PROBE_TIMEOUT, Course, Missing, Probing, required
-from benchmarks.engines import free_port, is_taken
+from benchmarks.engines import is_taken
 from benchmarks.processes import running
 
 _MODULES = """\

@@ -11,6 +11,7 @@ from contextlib import aclosing
 import pytest
 from tests.adapters.targets import CountingParser, Versioned, games, group, json_answer, store_of, told
 from tests.servers.web import Answer, WebServer
+from tests.support.waiting import PATIENCE
 
 from healthprobe import __version__
 from healthprobe.adapters.file import parse_records
@@ -128,7 +129,7 @@ async def test_parsing_does_not_hold_up_the_loop() -> None:
 
     def parse(text: str, name: str) -> list[RuntimeRecord]:
         begun.set()
-        assert let_through.wait(20)
+        assert let_through.wait(PATIENCE)
         return parse_records(text, name)
 
     async with WebServer(told(1)) as server:

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import CuttingProxy
+from tests.support.waiting import PATIENCE
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog, postgres
 from healthprobe.domain.event import HealthEvent
@@ -113,7 +114,7 @@ async def test_a_paused_server_is_given_up_in_time_and_served_again_once_it_goes
     try:
         for call in (log.append([recovered("game-7", 2)]), log.read(0, 10)):
             with pytest.raises(LogError, match=r"it is away") as told:
-                await asyncio.wait_for(call, 20)
+                await asyncio.wait_for(call, PATIENCE)
             assert not told.value.permanent
     finally:
         mortal.resume()
@@ -132,7 +133,7 @@ async def test_a_database_on_a_paused_server_closes_in_time(
         appending = asyncio.create_task(SqlLog(database).append([failed("game-7", 1)]))
         await asyncio.sleep(0.05)
         appending.cancel()
-        await asyncio.wait_for(database.aclose(), 20)
+        await asyncio.wait_for(database.aclose(), PATIENCE)
     finally:
         mortal.resume()
 

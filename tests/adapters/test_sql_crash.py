@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import PATIENCE
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog
 
@@ -61,7 +62,7 @@ class Appenders:
         self.kill()
         self._orders.close()
         self._words.close()
-        self._parent.wait(10)
+        self._parent.wait(PATIENCE)
 
     def _listen(self) -> bool:
         words = self._words.readline().decode().split()

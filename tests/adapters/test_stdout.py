@@ -8,6 +8,7 @@ import threading
 from asyncio.subprocess import PIPE, Process
 
 import pytest
+from tests.support.waiting import PATIENCE
 
 from healthprobe.adapters.stdout import StdoutPublisher
 from healthprobe.ports import PublishError
@@ -58,7 +59,7 @@ async def test_a_reader_that_sleeps_holds_up_neither_the_loop_nor_the_end_of_the
     reader, writer = os.pipe()
     process = await publishing(5000, writer)
     os.close(writer)
-    _, complaints = await asyncio.wait_for(process.communicate(), 20)
+    _, complaints = await asyncio.wait_for(process.communicate(), PATIENCE)
     os.close(reader)
     assert complaints == b"200 turns while the reader slept\n"
 

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from tests.adapters.webhooks import webhook
 from tests.servers.web import ACCEPTED, Answer, Asked, WebServer
+from tests.support.waiting import PATIENCE
 
 from healthprobe import __version__
 from healthprobe.adapters.http import WebhookPublisher
@@ -65,7 +66,7 @@ async def test_no_event_is_sent_before_the_one_before_it_is_acknowledged() -> No
     async with webhook(at_the_gate) as (server, publisher):
         publishing = asyncio.create_task(publisher.publish(history("game-7", 3)))
         for count in range(1, 4):
-            await asyncio.wait_for(arrived.acquire(), 20)
+            await asyncio.wait_for(arrived.acquire(), PATIENCE)
             assert len(server.asked) == count
             assert not publishing.done()
             let_through.release()

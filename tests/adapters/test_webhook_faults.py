@@ -9,6 +9,7 @@ import pytest
 import trustme
 from tests.adapters.webhooks import refused, refused_by, webhook
 from tests.servers.web import ACCEPTED, Script, WebServer, in_turn, raw, resetting, silent, trickling
+from tests.support.waiting import PATIENCE
 
 from healthprobe.adapters.http import WebhookPublisher
 from healthprobe.adapters.http import webhook as room
@@ -67,7 +68,7 @@ async def test_an_acknowledgement_counts_whatever_becomes_of_its_body(
 ) -> None:
     monkeypatch.setattr(room, "_BODY_WITHIN", 0.1)
     async with webhook(script) as (server, publisher):
-        await asyncio.wait_for(publisher.publish(history("game-7", 2)), 20)
+        await asyncio.wait_for(publisher.publish(history("game-7", 2)), PATIENCE)
     assert len(server.asked) == 2
 
 

@@ -11,6 +11,7 @@ from urllib.request import Request, urlopen
 import pytest
 from tests.support.live_engine import LiveEngine
 from tests.support.program import Program, Started, next_document
+from tests.support.waiting import PATIENCE
 
 TOKEN = {"HEALTHPROBE_TOKEN": "long and random"}
 
@@ -26,7 +27,7 @@ def address_of(running: Started) -> str:
 
 def got(url: str, **headers: str) -> tuple[int, bytes]:
     try:
-        with urlopen(Request(url, headers=headers), timeout=10) as answer:
+        with urlopen(Request(url, headers=headers), timeout=PATIENCE) as answer:
             return answer.status, answer.read()
     except HTTPError as refused:
         return refused.code, refused.read()
@@ -38,7 +39,7 @@ def test_a_run_shows_its_games_its_metrics_and_its_own_health(program: Program, 
     running = program.start("run", "--listen", "127.0.0.1:0", "--interval", "300ms", "--timeout", "100ms")
     address = address_of(running)
     assert next_document(running)["event_type"] == "probe_failed"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while (fleet := json.loads(got(f"{address}api/fleet")[1]))["down"] != 1:
         assert time.monotonic() < deadline, fleet
         time.sleep(0.1)
@@ -52,11 +53,11 @@ def test_a_run_shows_its_games_its_metrics_and_its_own_health(program: Program, 
 def test_a_stream_that_somebody_reads_does_not_hold_up_the_stop(program: Program) -> None:
     running = program.start("run", "--listen", "127.0.0.1:0", "--timeout", "500ms")
     address = address_of(running)
-    with urlopen(f"{address}api/cells/stream", timeout=10) as stream:
+    with urlopen(f"{address}api/cells/stream", timeout=PATIENCE) as stream:
         assert stream.readline().startswith(b"event: ")
         began = time.monotonic()
         running.terminate()
-        assert running.wait(timeout=10) == 0
+        assert running.wait(timeout=PATIENCE) == 0
         assert time.monotonic() - began < 2.5
     assert running.stderr is not None
     assert all(json.loads(line) for line in running.stderr), "uvicorn has nothing to say beside us"

@@ -12,6 +12,7 @@ import pytest
 from tests.support.live_engine import LiveEngine
 from tests.support.program import QUICK, CommandLine, Program, documents, next_document, written_games
 from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import PATIENCE
 
 from healthprobe.app.retention import Retention
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
@@ -59,7 +60,7 @@ async def test_events_older_than_asked_for_leave_but_for_each_game_s_last(log: I
 async def test_what_every_publisher_has_had_may_leave(log: InMemoryLog) -> None:
     relays = [relay_of(log, "bus"), relay_of(log, "webhook")]
     for relay in relays:
-        await relay.drain(within=10.0)
+        await relay.drain(within=PATIENCE)
     assert await pruned(log, relays) == 3
 
 
@@ -69,11 +70,11 @@ async def test_what_one_publisher_has_not_had_stays_until_it_has(log: InMemoryLo
     relays = [relay_of(log, "bus"), relay_of(log, "webhook", publisher)]
     await log.save_cursor("webhook", 1)
     for relay in relays:
-        await relay.drain(within=10.0)
+        await relay.drain(within=PATIENCE)
     assert await pruned(log, relays) == 1
     assert left_in(log)[0] == "old:2"
     publisher.unavailable = False
-    await relays[1].drain(within=10.0)
+    await relays[1].drain(within=PATIENCE)
     assert publisher.delivered_ids[0] == "old:2"
     assert await pruned(log, relays) == 2
 
@@ -145,7 +146,7 @@ def test_a_run_prunes_its_log_and_keeps_how_each_game_stands(
     while [each["id"] for each in documents(command_line("events").out)] != ["game-1:2"]:
         time.sleep(0.1)
     running.terminate()
-    running.communicate(timeout=5)
+    running.communicate(timeout=PATIENCE)
     assert running.returncode == 0
 
 

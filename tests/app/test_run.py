@@ -26,6 +26,7 @@ from tests.support.program import (
     next_log_line,
     written_games,
 )
+from tests.support.waiting import PATIENCE
 
 FIELDS = ["id", "sequence", "game_id", "container_id", "event_type", "occurred_at", "details"]
 
@@ -52,7 +53,7 @@ def test_an_outage_is_told_once_when_it_begins_and_once_when_it_ends(
     recovered = next_document(running)
     engine.wait_for_probes(2)
     running.terminate()
-    rest, errors = running.communicate(timeout=5)
+    rest, errors = running.communicate(timeout=PATIENCE)
     assert (running.returncode, rest) == (0, "")
     assert (list(failed), list(recovered)) == (FIELDS, FIELDS)
     assert (failed["id"], failed["container_id"], failed["event_type"]) == ("game-1:1", "game-1-a", "probe_failed")
@@ -91,7 +92,7 @@ def test_the_store_is_edited_while_it_runs(program: Program, command_line: Comma
     assert command_line("runtimes", "add", "game-3", engine.endpoint).code == 0
     assert next_document(running)["id"] == "game-3:1"
     running.terminate()
-    rest, _ = running.communicate(timeout=5)
+    rest, _ = running.communicate(timeout=PATIENCE)
     assert (running.returncode, rest) == (0, "")
 
 
@@ -108,7 +109,7 @@ def test_a_restart_goes_on_from_the_log_and_tells_a_recovery_that_it_missed(
     running = program.start(*command)
     engine.wait_for_probes(5)
     running.terminate()
-    running.communicate(timeout=5)
+    running.communicate(timeout=PATIENCE)
     [open_one] = documents(command_line("events").out)
     assert open_one["id"] == "game-1:1", "an incident that is still open is not told again"
 
@@ -134,7 +135,7 @@ def test_an_event_that_was_committed_and_never_printed_is_printed_by_the_next_ru
     after = program.start(*command)
     assert next_document(after)["id"] == "game-1:1"
     after.terminate()
-    rest, _ = after.communicate(timeout=5)
+    rest, _ = after.communicate(timeout=PATIENCE)
     assert rest == "", "what was printed and noted is not printed again by a clean stop"
 
 
@@ -148,7 +149,7 @@ def test_a_signal_in_mid_tick_ends_in_time_with_0_and_makes_no_event(
     engine.wait_for_probes(3)
     asked = time.monotonic()
     running.send_signal(number)
-    out, _ = running.communicate(timeout=10)
+    out, _ = running.communicate(timeout=PATIENCE)
     assert (running.returncode, out) == (0, "")
     assert time.monotonic() - asked < 2 + 2 + A_BUSY_MACHINE
     assert command_line("events").out == []
@@ -171,7 +172,7 @@ def test_a_reader_that_has_gone_to_sleep_holds_up_neither_probes_nor_the_stop(
     engine.wait_for_probes(MORE_THAN_A_PIPE_HOLDS)
     asked = time.monotonic()
     stuck.terminate()
-    assert stuck.wait(timeout=10) == 0
+    assert stuck.wait(timeout=PATIENCE) == 0
     assert time.monotonic() - asked < 0.5 + 2 + A_BUSY_MACHINE
 
 
@@ -181,7 +182,7 @@ def test_a_second_signal_ends_at_once(stuck: Started) -> None:
         stuck.wait(timeout=0.3)
     asked = time.monotonic()
     stuck.terminate()
-    assert stuck.wait(timeout=10) == 128 + signal.SIGTERM
+    assert stuck.wait(timeout=PATIENCE) == 128 + signal.SIGTERM
     assert time.monotonic() - asked < 1.2
 
 
@@ -196,7 +197,7 @@ def test_a_reader_that_leaves_ends_the_run_with_a_line_and_not_a_traceback(
     assert running.stderr is not None
     running.stdout.close()
     engine.become(200)
-    assert running.wait(timeout=10) == 1
+    assert running.wait(timeout=PATIENCE) == 1
     *_, last = running.stderr.read().splitlines()
     assert last.startswith("healthprobe: stopped, for nobody takes health events any more")
 
@@ -216,7 +217,7 @@ def test_variables_of_the_reference_are_heeded_and_file_descriptors_raised(progr
     soft, hard = line.split()[3:5]
     assert soft == hard
     running.terminate()
-    assert running.wait(timeout=5) == 0
+    assert running.wait(timeout=PATIENCE) == 0
 
 
 @pytest.mark.proves("publisher-down")
@@ -234,7 +235,7 @@ def test_every_publisher_gets_every_event_and_one_that_is_away_delays_no_other(
         engine.become(200)
         recovered = next_document(running)
         running.terminate()
-        rest, errors = running.communicate(timeout=10)
+        rest, errors = running.communicate(timeout=PATIENCE)
     assert (running.returncode, rest) == (0, ""), "standard output was named twice, and is one publisher"
     for name in ("one.jsonl", "two.jsonl"):
         assert documents((tmp_path / name).read_text().splitlines()) == [failed, recovered]
@@ -251,7 +252,7 @@ def test_a_file_of_events_goes_on_where_the_run_before_left_it(
         running = program.start(*command, HEALTHPROBE_PUBLISH="file:events.jsonl")
         wait_for_events(command_line, count)
         running.terminate()
-        out, _ = running.communicate(timeout=10)
+        out, _ = running.communicate(timeout=PATIENCE)
         assert (running.returncode, out) == (0, "")
     assert (tmp_path / "events.jsonl").read_text().splitlines() == command_line("events").out
 
@@ -289,7 +290,7 @@ def test_a_database_that_comes_up_later_is_waited_for_and_then_the_run_begins(
         assert (line["level"], line["msg"]) == ("WARNING", "it is there: the run begins")
         assert next_document(running)["id"] == "game-1:1"
         running.terminate()
-        assert running.wait(timeout=10) == 0
+        assert running.wait(timeout=PATIENCE) == 0
     assert (waiting[0]["level"], waiting[0]["msg"]) == ("WARNING", "waiting for what this run needs")
     assert f"127.0.0.1:{late_server.port}" in waiting[0]["err"]
     assert "it is away" in waiting[0]["err"]
@@ -303,6 +304,6 @@ def test_a_run_that_waits_for_its_database_ends_cleanly_when_it_is_told_to(
     assert next_log_line(running)["msg"] == "waiting for what this run needs"
     asked = time.monotonic()
     running.terminate()
-    out, errors = running.communicate(timeout=10)
+    out, errors = running.communicate(timeout=PATIENCE)
     assert (running.returncode, out, errors) == (0, "", "")
     assert time.monotonic() - asked < 0.1 + 2 + A_BUSY_MACHINE

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.live_engine import LiveEngine
 from tests.support.program import QUICK, CommandLine, Program, next_document, next_log_line
+from tests.support.waiting import PATIENCE
 
 from healthprobe.app.urls import SkippedRecords
 from healthprobe.testing.stage import Stage
@@ -60,7 +61,7 @@ def test_a_bad_row_that_comes_later_is_told_and_the_others_go_on(
     failed = next_document(running)
     assert (failed["id"], failed["container_id"]) == ("game-1:1", "c0ffee")
     running.terminate()
-    assert running.wait(timeout=5) == 0
+    assert running.wait(timeout=PATIENCE) == 0
 
 
 @pytest.mark.parametrize("records", ["file:games.json", "https://user:secret@host/games", "stdout:", "nonsense"])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support.live_engine import LiveEngine
 from tests.support.program import QUICK, CommandLine, Program, next_document, next_log_line, written_games
+from tests.support.waiting import PATIENCE
 
 from healthprobe.app import run
 from healthprobe.app.settings import Settings
@@ -70,7 +71,7 @@ def test_with_a_dead_canary_a_dead_engine_is_nobody_s_failure_and_the_run_says_w
         continue
     assert line["err"] == "connection refused"
     running.terminate()
-    printed, _ = running.communicate(timeout=5)
+    printed, _ = running.communicate(timeout=PATIENCE)
     assert printed == ""
 
 
@@ -98,7 +99,7 @@ def test_a_game_in_its_grace_is_not_told_of_and_one_that_is_silenced_neither(
     assert failed["game_id"] == "starting"
     assert engine.probes > 6, "it was asked all the while"
     running.terminate()
-    assert running.communicate(timeout=5)[0] == ""
+    assert running.communicate(timeout=PATIENCE)[0] == ""
 
 
 class _Neighbour(BaseHTTPRequestHandler):

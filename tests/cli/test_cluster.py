@@ -34,7 +34,7 @@ prefix = nats_fixtures.prefix
 nats_url = nats_fixtures.nats_url
 
 GAMES = [f"game-{number}" for number in range(30)]
-PATIENCE = 30.0
+PATIENCE = 60.0
 STEADY = ("run", "--interval", "400ms", "--timeout", "300ms", "--failures", "2")
 """The engine is in our own process, which has more to do: it is to be given its time."""
 
@@ -82,7 +82,7 @@ def test_instances_share_the_fleet_and_tell_each_transition_once_wherever_it_is_
     assert log == told
     for each in running:
         each.terminate()
-    assert [each.communicate(timeout=15)[0] for each in running] == ["", ""]
+    assert [each.communicate(timeout=PATIENCE)[0] for each in running] == ["", ""]
     assert [each.returncode for each in running] == [0, 0]
 
 
@@ -143,7 +143,7 @@ def test_a_cluster_has_as_many_shards_as_it_was_made_with(
     told = [next_document(first) for _ in GAMES]
     assert sorted(event["game_id"] for event in told) == sorted(GAMES)
     first.terminate()
-    assert first.wait(timeout=15) == 0
+    assert first.wait(timeout=PATIENCE) == 0
     command_line("cluster", "--cluster", nats_url)
     assert command_line.err == ["healthprobe: 4 of 4 shards are watched by nobody; nobody is there"]
     command_line(*STEADY, "--cluster", f"{nats_url}&shards=5", "--records", records)
@@ -236,5 +236,5 @@ def test_a_run_waits_for_a_cluster_that_is_away_and_can_be_ended_meanwhile(progr
     assert running.stderr is not None
     assert "127.0.0.1:9" in running.stderr.readline()
     running.send_signal(signal.SIGTERM)
-    assert running.communicate(timeout=15)[0] == ""
+    assert running.communicate(timeout=PATIENCE)[0] == ""
     assert running.returncode == 0

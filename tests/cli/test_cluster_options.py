@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.live_engine import LiveEngine
 from tests.support.program import QUICK, CommandLine, Program, documents, next_document, written_games
+from tests.support.waiting import PATIENCE
 
 GAMES = [f"game-{number}" for number in range(40)]
 
@@ -22,7 +23,7 @@ def test_two_parts_tell_every_game_once_and_the_first_delivers_for_both(
     assert told == sorted(f"{game}:1" for game in GAMES)
     for part in parts:
         part.terminate()
-    (first, _), (second, _) = (part.communicate(timeout=10) for part in parts)
+    (first, _), (second, _) = (part.communicate(timeout=PATIENCE) for part in parts)
     assert (parts[0].returncode, parts[1].returncode, first, second) == (0, 0, "", "")
     assert sorted(event["id"] for event in documents(command_line("events", "--json").out)) == told
 
@@ -35,7 +36,7 @@ def test_a_part_that_is_missing_is_watched_by_nobody(
     engine.become(503)
     engine.wait_for_probes(4 * len(GAMES))
     running.terminate()
-    assert running.communicate(timeout=10)[0] == ""
+    assert running.communicate(timeout=PATIENCE)[0] == ""
     told = {event["game_id"] for event in documents(command_line("events", "--json").out)}
     assert 0 < len(told) < len(GAMES)
 

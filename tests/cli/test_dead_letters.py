@@ -15,7 +15,7 @@ import pytest
 from tests.servers.web import ACCEPTED, Answer, WebServer
 from tests.support.program import QUICK, CommandLine, Program, documents, written_games
 from tests.support.terminal_session import OpenTerminal, assert_readable
-from tests.system.life import until
+from tests.support.waiting import PATIENCE, until
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog
 from healthprobe.app import terminal as terminal_room
@@ -103,7 +103,7 @@ def test_without_a_run_they_wait_for_the_next_one_and_say_so(command_line: Comma
 
     async def next_run() -> None:
         async with log_in(tmp_path) as log:
-            await Relay(log=log, publisher=webhook, name="webhook").drain(within=10.0)
+            await Relay(log=log, publisher=webhook, name="webhook").drain(within=PATIENCE)
 
     asyncio.run(next_run())
     assert webhook.delivered_ids == ["game-7:1", "game-7:2", "game-7:1"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.program import Program, Started, documents, next_document
+from tests.support.waiting import PATIENCE
 
 from healthprobe.app.demo import demo_scripts
 
@@ -23,7 +24,7 @@ def test_the_demo_shows_outages_that_begin_and_end_and_its_log_can_be_kept(progr
     while events[-1]["event_type"] != "probe_recovered":
         events.append(next_document(running))
     running.send_signal(signal.SIGINT)
-    rest, errors = running.communicate(timeout=5)
+    rest, errors = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0
     events.extend(documents(rest.splitlines()))
     told: dict[str, list[str]] = defaultdict(list)
@@ -44,7 +45,7 @@ def test_the_demo_ends_by_itself_and_leaves_nothing_behind(program: Program, tmp
     assert json.loads(running.stderr.readline())["msg"] == "started"
     assert list(tmp_path.iterdir())
     [child] = children_of(running)
-    running.communicate(timeout=10)
+    running.communicate(timeout=PATIENCE)
     assert running.returncode == 0
     assert not is_alive(child)
     assert not list(tmp_path.iterdir())
@@ -56,7 +57,7 @@ def test_its_engines_do_not_outlive_it_even_when_it_is_killed(program: Program, 
     [child] = children_of(running)
     running.kill()
     running.wait()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while is_alive(child):
         assert time.monotonic() < deadline, "the engines are still there"
         time.sleep(0.05)

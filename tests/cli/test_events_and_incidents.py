@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.program import CommandLine, Document, Program, documents, next_document
+from tests.support.waiting import PATIENCE
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog
 from healthprobe.domain.event import Details, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
@@ -132,7 +133,7 @@ def test_following_tells_what_is_there_and_what_comes_until_a_signal(
     written(log, event("game-4", 2, 20, RECOVERED), event("game-3", 2, 21, RECOVERED))
     assert next_document(following)["id"] == "game-3:2"
     following.send_signal(number)
-    rest, errors = following.communicate(timeout=5)
+    rest, errors = following.communicate(timeout=PATIENCE)
     assert (following.returncode, rest, errors) == (0, "", "")
 
 
@@ -145,5 +146,5 @@ def test_a_reader_that_leaves_ends_the_command_without_a_word(program: Program, 
     assert reading.stdout is not None
     assert reading.stderr is not None
     reading.stdout.close()
-    assert reading.wait(timeout=10) == 0
+    assert reading.wait(timeout=PATIENCE) == 0
     assert reading.stderr.read() == ""

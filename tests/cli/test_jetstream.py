@@ -14,6 +14,7 @@ from tests.servers.nats import NatsServer
 from tests.servers.nats_records_fixtures import Platform
 from tests.support.live_engine import LiveEngine
 from tests.support.program import CommandLine, Program, documents, next_document, next_log_line
+from tests.support.waiting import PATIENCE
 
 from healthprobe.adapters.nats import JetStreamLog
 from healthprobe.adapters.nats.address import NatsAddress
@@ -90,7 +91,7 @@ def test_a_game_that_starts_is_probed_at_once(
         putting.result()
     assert time.monotonic() - begun < 30, "a tick comes once in 60 seconds"
     running.terminate()
-    running.communicate(timeout=10)
+    running.communicate(timeout=PATIENCE)
     assert running.returncode == 0
 
 
@@ -160,7 +161,7 @@ def test_following_goes_on_when_a_log_that_was_away_is_back_and_says_both_once(p
         asyncio.run(see(2))
         assert next_document(following)["id"] == "game-7:2"
         following.terminate()
-        _, told = following.communicate(timeout=10)
+        _, told = following.communicate(timeout=PATIENCE)
         assert (following.returncode, told) == (0, "healthprobe: the log answers again\n")
 
 

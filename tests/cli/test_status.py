@@ -12,6 +12,7 @@ from tests.cli.test_events_and_incidents import REFUSED, event, written
 from tests.support.live_engine import LiveEngine
 from tests.support.program import CommandLine, Program, documents, next_document
 from tests.support.terminal_session import OpenTerminal, assert_readable
+from tests.support.waiting import PATIENCE
 from tests.support.watched_run import WatchedRun
 
 from healthprobe.domain.outcome import HEALTHY, Failed
@@ -176,6 +177,6 @@ def test_the_program_asks_a_run_of_the_program_for_status_and_why(program: Progr
     assert (explained.returncode, explained.stderr) == (1, "")
     assert "unexpected status 503" in explained.stdout
     running.terminate()
-    running.wait(timeout=10)
+    running.wait(timeout=PATIENCE)
     after = program("status", "--log", "sqlite:healthprobe.db")
     assert (after.returncode, documents(after.stdout.splitlines())[0]["source"]) == (1, "log")

@@ -18,7 +18,7 @@ from healthprobe.adapters.nats.connection import JetStream, Request, Unanswered
 STREAM = {"name": "health_events", "subjects": ["health.events.>"], "storage": "file", "num_replicas": 3}
 ENOUGH = 1_000
 AT_ONCE = 64
-PATIENCE = 30.0
+PATIENCE = 60.0
 NO_STREAM = 10059
 
 

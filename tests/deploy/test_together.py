@@ -15,7 +15,7 @@ from tests.support.program import QUICK, Program, documents, next_document
 
 nats = shipped_fixtures.nats
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 [CONSUMER] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "integrations.md").read_text(), re.DOTALL)
 [VERIFICATION] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "reference.md").read_text(), re.DOTALL)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ from healthprobe.adapters.nats.connection import JetStream
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.ports import StoreError
 
-SOON = 3.0
-"""Seconds in which a change must show: it takes some milliseconds, and a machine may be busy."""
+SOON = 30.0
+"""Seconds in which a change must show. It takes milliseconds; only a hang takes longer than this."""
 
-AT_LAST = 40.0
+AT_LAST = 60.0
 """Seconds in which a change must show after the worst of faults."""
 
 

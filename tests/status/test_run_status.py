@@ -6,6 +6,7 @@ import asyncio
 import re
 
 import pytest
+from tests.support.waiting import PATIENCE
 from tests.telemetry.metrics.scene import Scene
 
 from healthprobe.domain.fleet_status import Condition
@@ -127,7 +128,7 @@ async def test_whoever_watches_is_told_of_a_change_within_a_second_or_so() -> No
     seeing = asyncio.create_task(scene.sight.run())
     working = asyncio.create_task(run_for(16.0, scene.worker.run()))
     told: list[Delta] = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         async for delta in scene.sight.deltas(0):
             if delta is not None:
                 told.append(delta)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Self
 
+from tests.support.waiting import PATIENCE
+
 from healthprobe.testing.engines import Behaviour, ScriptedEngine
 
 
@@ -56,4 +58,4 @@ class LiveEngine:
         await asyncio.sleep(0)
 
     def _do(self, work: Coroutine[Any, Any, object]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=PATIENCE)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from tests.support.waiting import PATIENCE
 
 from healthprobe.cli.main import exit_code_of
 
@@ -37,7 +38,7 @@ class Program:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=PATIENCE,
         )
 
     def start(self, *arguments: str, **environment: str) -> Started:

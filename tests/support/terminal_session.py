@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.program import PROGRAM, clean_environment
+from tests.support.waiting import PATIENCE
 
 COLUMNS = 80
 
@@ -47,7 +48,7 @@ class TerminalSession:
         """The lines on the screen, without their styles."""
         return _STYLES.sub("", self.screen).replace("\r", "").splitlines()
 
-    def read_until(self, text: str, within: float = 15.0) -> None:
+    def read_until(self, text: str, within: float = PATIENCE) -> None:
         """Read until `text` is on the screen."""
         deadline = time.monotonic() + within
         while text not in self.screen:
@@ -58,13 +59,13 @@ class TerminalSession:
         """Ctrl-C, as a terminal gives it: to everything that runs in it."""
         os.killpg(self._running.pid, signal.SIGINT)
 
-    def end(self, within: float = 15.0) -> int:
+    def end(self, within: float = PATIENCE) -> int:
         """Read to the end of the command; its exit code."""
         deadline = time.monotonic() + within
         while self._read():
             assert time.monotonic() < deadline, f"the program does not end: {self.screen}"
         os.close(self._ours)
-        return self._running.wait(timeout=5)
+        return self._running.wait(timeout=PATIENCE)
 
     def kill(self) -> None:
         if self._running.poll() is None:

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import structlog
 from structlog.testing import LogCapture
+from tests.support.waiting import PATIENCE
 
 from healthprobe.status.histories import Histories
 from healthprobe.status.run_status import RunStatus
@@ -116,4 +117,4 @@ class WatchedRun:
             await asyncio.gather(self._working, return_exceptions=True)
 
     def _do(self, work: Coroutine[Any, Any, object]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=PATIENCE)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import sqlite3
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
 from datetime import datetime
@@ -16,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.program import PROGRAM, Document, clean_environment, documents
+from tests.support.waiting import until
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog, SqlRecords
 from healthprobe.domain.event import HealthEvent
@@ -25,9 +24,6 @@ GAMES = "games.json"
 LOG = "log.db"
 IN_FILE, EMBEDDED = f"file:{GAMES}", f"sqlite:{LOG}"
 """Where lives find their games, in their folder; the log is always in the database."""
-
-_PATIENCE = 30.0
-"""How long to wait for what must come, in seconds: so long that only a hang, never a busy machine, is a failure."""
 
 
 class Life:
@@ -164,12 +160,3 @@ async def events_in(log: Path) -> list[HealthEvent]:
         await database.aclose()
     assert [entry.cursor for entry in entries] == list(range(1, len(entries) + 1))
     return [entry.event for entry in entries]
-
-
-async def until(condition: Callable[[], object], hope: str) -> None:
-    """Wait for `condition`; the test fails where it never comes."""
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {_PATIENCE:g}s in vain: {hope}")
-        await asyncio.sleep(0.005)

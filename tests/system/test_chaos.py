@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from chaos.faults import NAMES
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 CHAOS = (sys.executable, "-m", "chaos", "--short")
@@ -43,13 +44,13 @@ def test_a_proof_that_is_interrupted_leaves_nothing_running(number: signal.Signa
         started = psutil.Process(proof.pid).children(recursive=True)
         assert {"redis-server", "postgres"} <= {process.name() for process in started}
         proof.send_signal(number)
-        told, said = proof.communicate(timeout=60)
+        told, said = proof.communicate(timeout=PATIENCE)
     finally:
         proof.kill()
         proof.communicate()
     assert proof.returncode == 130, said
     assert told == ""
-    _, alive = psutil.wait_procs(started, timeout=10)
+    _, alive = psutil.wait_procs(started, timeout=PATIENCE)
     assert alive == []
 
 

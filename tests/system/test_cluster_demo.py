@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 DEMO = (sys.executable, "-m", "cluster_demo")
@@ -29,7 +30,7 @@ def begun(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def test_it_shows_a_kill_and_a_takeover_in_eighty_columns_and_ends_by_itself(tmp_path: Path) -> None:
     demo = begun(tmp_path, "--for", "5s")
-    shown, errors = demo.communicate(timeout=60)
+    shown, errors = demo.communicate(timeout=PATIENCE)
     assert (demo.returncode, errors) == (0, "")
     assert max(len(line) for line in shown.splitlines()) <= 80
     told = " ".join(shown.split())
@@ -42,7 +43,7 @@ def test_it_shows_a_kill_and_a_takeover_in_eighty_columns_and_ends_by_itself(tmp
 
 def test_a_time_that_is_none_is_refused_with_what_to_write(tmp_path: Path) -> None:
     demo = begun(tmp_path, "--for", "abc")
-    _, errors = demo.communicate(timeout=60)
+    _, errors = demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 2
     assert "'abc' is not a duration: write numbers with units, such as 500ms, 5s or 1m30s" in errors
 
@@ -57,11 +58,11 @@ def test_one_that_is_interrupted_leaves_nothing_running(number: signal.Signals, 
         started = psutil.Process(demo.pid).children(recursive=True)
         assert sum(process.name() == "nats-server" for process in started) == 3
         demo.send_signal(number)
-        _, errors = demo.communicate(timeout=60)
+        _, errors = demo.communicate(timeout=PATIENCE)
     finally:
         demo.kill()
         demo.communicate()
     assert (demo.returncode, errors) == (0, "")
-    _, alive = psutil.wait_procs(started, timeout=10)
+    _, alive = psutil.wait_procs(started, timeout=PATIENCE)
     assert alive == []
     assert not list(tmp_path.iterdir())

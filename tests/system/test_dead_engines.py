@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from tests.system.life import Lives, until
+from tests.support.waiting import until
+from tests.system.life import Lives
 
 from healthprobe.domain.event import EventType
 from healthprobe.domain.schedule import fraction_of, spread_window

@@ -6,7 +6,8 @@ import asyncio
 import time
 
 from tests.support.program import Program
-from tests.system.life import EMBEDDED, Lives, until
+from tests.support.waiting import until
+from tests.system.life import EMBEDDED, Lives
 
 from healthprobe.testing.engines import ScriptedEngine
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from tests.support.program import PROGRAM, Document, clean_environment, documents
-from tests.system.life import Lives, until
+from tests.support.waiting import until
+from tests.system.life import Lives
 
 from healthprobe.testing.engines import ScriptedEngine
 

@@ -7,7 +7,8 @@ import signal
 from pathlib import Path
 
 from benchmarks.engines import Engines, plain_engines
-from tests.system.life import Life, Lives, until
+from tests.support.waiting import until
+from tests.system.life import Life, Lives
 
 ENGINES = 40
 OPTIONS = "--interval 500ms --timeout 200ms --failures 3 --hold 50%"

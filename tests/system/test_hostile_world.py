@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 from chaos.stepped_clock import SteppedClock
 from tests.probing.test_names import NO_SUCH_NAME, NameServer
-from tests.system.life import Life, Lives, until
+from tests.support.waiting import until
+from tests.system.life import Life, Lives
 from tests.system.name_server_at import command_at
 
 from healthprobe.domain.event import EventType, HealthEvent

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.system.life import EMBEDDED, IN_FILE, Lives, until
+from tests.support.waiting import until
+from tests.system.life import EMBEDDED, IN_FILE, Lives
 from tests.system.play import Play
 
 pytestmark = pytest.mark.alone

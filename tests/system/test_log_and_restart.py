@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from tests.system.life import EMBEDDED, Lives, until
+from tests.support.waiting import until
+from tests.system.life import EMBEDDED, Lives
 
 from healthprobe.adapters.sql.place import LOCK_TIMEOUT
 from healthprobe.testing.engines import Script, ScriptedEngine, ScriptedFleet

@@ -7,8 +7,9 @@ import resource
 import sys
 
 import pytest
+from tests.support.waiting import until
 from tests.system import few_ports
-from tests.system.life import Lives, until
+from tests.system.life import Lives
 
 from healthprobe.domain.event import EventType
 from healthprobe.testing.engines import Script

@@ -22,6 +22,7 @@ from soak.report import judged
 from soak.running import Course
 from soak.sample import Sample, told_by
 from soak.verdict import BOUNDS, FEWEST, Bound, trends
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 SOAK = (sys.executable, "-m", "soak", "--short")
@@ -73,12 +74,12 @@ def test_a_soak_that_is_interrupted_leaves_nothing_running() -> None:
         started = psutil.Process(soak.pid).children(recursive=True)
         assert len(started) == 2
         soak.send_signal(signal.SIGTERM)
-        told, said = soak.communicate(timeout=30)
+        told, said = soak.communicate(timeout=PATIENCE)
     finally:
         soak.kill()
         soak.communicate()
     assert (soak.returncode, told) == (130, ""), said
-    _, alive = psutil.wait_procs(started, timeout=10)
+    _, alive = psutil.wait_procs(started, timeout=PATIENCE)
     assert alive == []
 
 

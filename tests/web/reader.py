@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from starlette.types import ASGIApp
+from tests.support.waiting import PATIENCE
 from tests.telemetry.metrics.scene import Scene
 
 from healthprobe.telemetry.collector import exposition, registry_of
@@ -45,7 +46,7 @@ async def stream_of(scene: Scene, path: str, **headers: str) -> AsyncIterator[As
     """The server-sent events at `path`: id, name, and data, as they come over a real connection."""
     async with serving(app_of(scene), Listen("127.0.0.1", 0)) as address, httpx.AsyncClient(base_url=address) as client:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        async with client.stream("GET", path, headers=named, timeout=10) as answer:
+        async with client.stream("GET", path, headers=named, timeout=PATIENCE) as answer:
             assert answer.status_code == 200
             assert answer.headers["content-type"].startswith("text/event-stream")
             yield _events(answer)
@@ -53,7 +54,7 @@ async def stream_of(scene: Scene, path: str, **headers: str) -> AsyncIterator[As
 
 async def _events(answer: httpx.Response) -> AsyncIterator[tuple[str, str, Any]]:
     fields: dict[str, str] = {}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         async for line in answer.aiter_lines():
             name, _, value = line.partition(": ")
             if line:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.waiting import PATIENCE
 from tests.telemetry.metrics.scene import Scene
 from tests.web.reader import app_of, got, stream_of
 
@@ -81,7 +82,7 @@ async def test_readers_are_cut_off_even_where_the_server_has_no_time_left_for_th
     async with httpx.AsyncClient() as client:
         async with serving(app_of(Scene({"a": HEALTHY})), Listen("127.0.0.1", 0)) as address:
             answer = await client.send(client.build_request("GET", f"{address}api/events/stream"), stream=True)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             with pytest.raises(httpx.HTTPError):
                 [line async for line in answer.aiter_lines()]
 

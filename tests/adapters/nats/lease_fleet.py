@@ -27,7 +27,7 @@ from healthprobe.adapters.nats.connection import JetStream
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import LogError
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """How long to wait for what must come, in seconds: so long that only a hang, never a busy machine, is a failure."""
 
 

@@ -14,6 +14,7 @@ from tests.servers import nats_fixtures
 from tests.servers.nats import NatsCluster, NatsServer
 from tests.servers.nats_credentials import credentials
 from tests.servers.ports import free_port
+from tests.support.waiting import PATIENCE
 
 from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.connection import JetStream, Unanswered
@@ -42,7 +43,7 @@ async def test_a_node_that_was_discovered_knows_who_we_are(authorization: str, c
         address = NatsAddress.of_url(f"nats://{credentials}@127.0.0.1:{first.port}")
         async with aclosing(await JetStream.open(address)) as stream:
             first.kill()
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE
             while (url := stream.client.connected_url) is None or url.port != second.port:
                 assert time.monotonic() < deadline, "the other node is not found, or does not let us in"
                 await asyncio.sleep(0.02)
@@ -99,7 +100,7 @@ async def test_one_that_is_cancelled_at_whatever_moment_of_its_connecting_ends(o
         if not connecting.cancel():
             await (await connecting).aclose()
             continue
-        await asyncio.wait({connecting}, timeout=10.0)
+        await asyncio.wait({connecting}, timeout=PATIENCE)
         assert connecting.cancelled(), f"it went on when it was cancelled after {moment} turns of the loop"
 
 
@@ -116,7 +117,7 @@ async def test_whoever_was_cancelled_may_still_connect_to_put_things_in_order(ow
     tidying = asyncio.ensure_future(tidy())
     await asyncio.sleep(0)
     tidying.cancel()
-    await asyncio.wait({tidying}, timeout=10.0)
+    await asyncio.wait({tidying}, timeout=PATIENCE)
     assert connected == [True]
     assert tidying.cancelled()
 
@@ -125,7 +126,7 @@ async def test_a_connection_that_was_one_too_many_comes_back_when_there_is_room_
     address = NatsAddress.of_url(own_nats.url())
     async with aclosing(await JetStream.open(address)) as one, aclosing(await JetStream.open(address)) as other:
         own_nats.reload("max_connections: 1")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while one.is_connected and other.is_connected:
             assert time.monotonic() < deadline, "nobody was let go"
             await asyncio.sleep(0.02)

@@ -12,6 +12,7 @@ from tests.servers import nats_fixtures, nats_records_fixtures
 from tests.servers.nats import NatsServer
 from tests.servers.nats_records_fixtures import OpenPlatform, OpenRecords, Platform, Skipped
 from tests.servers.proxy import CuttingProxy
+from tests.support.waiting import PATIENCE
 
 from healthprobe.adapters.nats import JetStreamRecords, bucket_watch, record_values
 from healthprobe.adapters.nats.address import NatsAddress
@@ -94,7 +95,7 @@ async def test_who_lists_only_when_told_of_a_change_learns_what_was_edited_while
     watched.changed.clear()
     await proxy.accept()
     games: set[str] = set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while games != {"game-7", "game-8"}:
             await watched.changed.wait()
             watched.changed.clear()
@@ -221,7 +222,7 @@ async def test_games_that_are_edited_while_the_bucket_is_read_again_do_not_leave
     for info in await platform.jetstream.consumers_info(f"KV_{platform.bucket}"):
         await platform.jetstream.delete_consumer(f"KV_{platform.bucket}", info.name)
     sizes = set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while list((await watched.endpoints()).values()).count("http://h:2") < bucket_watch.PORTION:
             await watched.changed.wait()
             watched.changed.clear()

@@ -35,7 +35,7 @@ from healthprobe.worker.worker import Worker
 
 Result = TypeVar("Result")
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 SETTINGS = Settings(interval=Duration(0.3), timeout=Duration(0.2), failures=2)
 """How a run is set, unless told otherwise: an engine is found down within a second."""
 

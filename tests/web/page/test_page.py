@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.web.page.conftest import Visit
 from tests.web.page.live_run import LiveRun
 
-expect.set_options(timeout=6_000)
+expect.set_options(timeout=60_000)
 
 _STATE_OF_PIXEL = """
 ([id]) => import("/page.js").then(({ page }) => {
