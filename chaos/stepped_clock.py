@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from healthprobe.cli.main import main
-from healthprobe.worker.worker import Worker, utc_now
+from healthprobe.worker.config import utc_now
+from healthprobe.worker.worker import Worker
 
 
 class SteppedClock:

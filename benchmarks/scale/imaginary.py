@@ -92,7 +92,7 @@ def _telling(sightings: Sightings, instance: int) -> type[worker.Worker]:
 
         async def _tell(self) -> None:
             while True:
-                sightings.tell(instance, self.games, self.view.unread_games)
+                sightings.tell(instance, self.games, self.status.unread_games)
                 await asyncio.sleep(_TELL_EVERY)
 
     return TellingWorker

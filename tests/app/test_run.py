@@ -239,7 +239,7 @@ def test_every_publisher_gets_every_event_and_one_that_is_away_delays_no_other(
     assert (running.returncode, rest) == (0, ""), "standard output was named twice, and is one publisher"
     for name in ("one.jsonl", "two.jsonl"):
         assert documents((tmp_path / name).read_text().splitlines()) == [failed, recovered]
-    stuck = [line for line in documents(errors.splitlines()) if line["msg"] == "relay is stuck"]
+    stuck = [line for line in documents(errors.splitlines()) if line["msg"] == "delivery failing, will retry"]
     assert [line["publisher"] for line in stuck] == [away]
 
 

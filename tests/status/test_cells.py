@@ -21,7 +21,7 @@ def places(cells: Cells) -> dict[str, int]:
 
 
 async def looked(scene: Scene) -> Delta:
-    return await scene.sight.cells.update(scene.worker.view.target_set, scene.worker.view.states)
+    return await scene.sight.cells.update(scene.worker.status.target_set, scene.worker.status.states)
 
 
 async def listed(scene: Scene, game_ids: Iterable[str]) -> Delta:
@@ -43,7 +43,7 @@ async def test_games_are_placed_by_their_names_at_first_and_keep_their_places_th
 
 async def test_a_game_is_unknown_until_it_was_asked_then_healthy_failing_and_down() -> None:
     scene = Scene({"a": [HEALTHY, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, HEALTHY]})
-    await scene.worker._watchlist.update()
+    await scene.worker._discovery.update()
     await looked(scene)
     conditions = [scene.sight.cells.condition("a")]
     for _ in range(5):

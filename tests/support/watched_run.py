@@ -98,7 +98,7 @@ class WatchedRun:
         )
         self.sight = RunStatus(
             config=WorkerConfig(),  # a busy machine is not to make this prober look stuck
-            view=worker.view,
+            view=worker.status,
             log=self.log,
             histories=self.histories,
             connections=_Connections(),

@@ -12,9 +12,9 @@ from tests.system.life import Life, Lives
 
 ENGINES = 40
 OPTIONS = "--interval 500ms --timeout 200ms --failures 3 --hold 50%"
-HELD = "many engines fail at once: decisions are held"
-RELEASED = "they still fail: held decisions are released"
-BLIP = "they fail no more: it was the prober's own blip"
+HELD = "many engines fail at once: transitions are held"
+RELEASED = "the engines still fail: held transitions are released"
+BLIP = "the engines answer again: held transitions are dropped"
 
 
 async def until_decisions_are_held(lives: Lives, engines: Engines) -> Life:

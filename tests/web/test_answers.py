@@ -126,7 +126,7 @@ async def test_a_prober_that_is_stuck_says_so_to_whoever_watches_it(
 ) -> None:
     assert (await got(app_of(scene), "/healthz")).json() == {"well": True, "trouble": None}
     late = scene.stage.clock.monotonic() + 21.0
-    monkeypatch.setattr(scene.worker.view, "_monotonic", lambda: late)
+    monkeypatch.setattr(scene.worker.status, "_monotonic", lambda: late)
     answer = await got(app_of(scene), "/healthz")
     assert answer.status_code == 503
     assert answer.json()["trouble"].startswith("its tick is late by ")

@@ -108,8 +108,8 @@ class TestTelemetry:
         worker = Worker(**stage.arguments())
         await ticks(worker, 4)
         assert sorted(stage.story) == BOTH_WERE_TOLD
-        assert worker.view.states == {}
-        assert worker.view.waiting == {}
+        assert worker.status.states == {}
+        assert worker.status.waiting == {}
 
     async def test_that_raises_does_not_end_the_run(self) -> None:
         stage = three_down_then_up()
@@ -229,7 +229,7 @@ async def test_a_prober_that_takes_cancellation_for_an_outcome_neither_speaks_no
 
 async def phases_of(worker: Worker) -> Any:
     await worker.tick()
-    return worker._watchlist.target_set.games
+    return worker._discovery.target_set.games
 
 
 async def test_a_store_whose_own_task_was_cancelled_does_not_end_the_run() -> None:

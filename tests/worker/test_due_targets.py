@@ -11,7 +11,7 @@ from healthprobe.domain.policy import Thresholds
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import target_of
 from healthprobe.worker.target_set import WatchedGame
-from healthprobe.worker.tick import Agenda
+from healthprobe.worker.tick import DueTargets
 
 BEGAN = 128.0
 A_GAME = 1 / 8
@@ -26,15 +26,15 @@ def watched(game_id: str, phase: float) -> WatchedGame:
 GAMES = [watched(f"g{number}", number * A_GAME) for number in range(1, 9)]
 
 
-def agenda_of(games: Sequence[WatchedGame]) -> Agenda:
-    return Agenda(games, phases_of(games), BEGAN)
+def agenda_of(games: Sequence[WatchedGame]) -> DueTargets:
+    return DueTargets(games, phases_of(games), BEGAN)
 
 
 def phases_of(games: Sequence[WatchedGame]) -> list[float]:
     return [game.phase for game in games]
 
 
-def all_due(agenda: Agenda, at: float) -> list[WatchedGame]:
+def all_due(agenda: DueTargets, at: float) -> list[WatchedGame]:
     """What is taken `at` so many seconds after the begin, in order."""
     taken = []
     while (game := agenda.take(BEGAN + at)) is not None:

@@ -18,7 +18,7 @@ async def test_a_game_that_leaves_and_comes_back_starts_clean() -> None:
     await ticks(worker, 2)
     stage.records.remove("a")
     await worker.tick()
-    assert worker.view.states == {}
+    assert worker.status.states == {}
     stage.records.put(game("a"))
     await ticks(worker, 2)
     assert stage.story == []

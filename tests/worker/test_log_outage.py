@@ -61,7 +61,7 @@ async def test_while_a_failure_waits_later_outcomes_are_counted_and_decide_nothi
     await ticks(worker, 2)
     stage.log.unavailable = True
     await ticks(worker, 6)
-    assert list(worker.view.waiting) == ["a"]
+    assert list(worker.status.waiting) == ["a"]
     stage.log.unavailable = False
     await worker.tick()
     assert stage.story == [FAILED]
@@ -116,8 +116,8 @@ async def test_memory_is_bounded_by_one_transition_a_game_however_long_the_log_i
     await worker.tick()
     stage.log.unavailable = True
     await ticks(worker, 150)
-    assert sorted(worker.view.waiting) == ["a", "b"]
-    assert set(worker.view.states) == {"a", "b"}
+    assert sorted(worker.status.waiting) == ["a", "b"]
+    assert set(worker.status.states) == {"a", "b"}
     stage.log.unavailable = False
     await ticks(worker, 60)
     for game_id in "ab":

@@ -161,7 +161,7 @@ async def test_games_that_leave_while_the_log_is_asked_about_them_are_not_rememb
     asyncio.get_running_loop().call_later(3.0, stage.records.replace_all, [])
     worker = Worker(**stage.arguments())
     await run_for(20.0, worker.run())
-    assert (worker.view.states, worker.view.unread_games) == ({}, 0)
+    assert (worker.status.states, worker.status.unread_games) == ({}, 0)
 
 
 @pytest.mark.parametrize("turns", [1, 15, 30, 70, 105, 110, 120, 130, 140, 150, 160])
@@ -176,11 +176,11 @@ async def test_a_tick_that_is_cancelled_in_the_middle_of_a_new_list_leaves_one_r
         await asyncio.sleep(0)
     tick.cancel()
     await asyncio.gather(tick, return_exceptions=True)
-    assert [{watched.game_id for watched in worker._watchlist.target_set.games}] in [[names(GAMES)], [names(OTHERS)]]
+    assert [{watched.game_id for watched in worker._discovery.target_set.games}] in [[names(GAMES)], [names(OTHERS)]]
     stage.prober.script_all_others(UNAVAILABLE)
     stage.log.write(*(event for record in OTHERS[::2] for event in history(record.game_id, 1)))
     await ticks(worker, 2)
-    assert {watched.game_id for watched in worker._watchlist.target_set.games} == names(OTHERS)
+    assert {watched.game_id for watched in worker._discovery.target_set.games} == names(OTHERS)
     assert len(stage.log.events) == MANY
     assert {event.sequence for event in stage.log.events} == {1}
     stage.prober.script_all_others(HEALTHY)

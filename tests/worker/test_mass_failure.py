@@ -39,8 +39,8 @@ async def test_a_blip_of_sixteen_seconds_over_the_whole_fleet_is_nobodys_failure
     stage = fleet(failing=100, out=(10.0, 26.0))
     await run_for(60.0, holding(stage).run())
     assert stage.log.offered == []
-    assert len(stage.lines_of("many engines fail at once: decisions are held")) == 1
-    assert len(stage.lines_of("they fail no more: it was the prober's own blip")) == 1
+    assert len(stage.lines_of("many engines fail at once: transitions are held")) == 1
+    assert len(stage.lines_of("the engines answer again: held transitions are dropped")) == 1
 
 
 async def test_without_the_option_the_same_blip_wakes_everybody_twice() -> None:
@@ -62,7 +62,7 @@ async def test_a_fleet_that_is_dead_is_told_of_an_interval_later_as_it_was_decid
         decided = (event.occurred_at - FIRST_INSTANT).total_seconds() - began
         assert 20.0 <= decided < 23.0
         assert event.details == ProbeFailedDetails(3, 503, "unexpected status 503")
-    assert len(again.lines_of("they still fail: held decisions are released")) == 1
+    assert len(again.lines_of("the engines still fail: held transitions are released")) == 1
 
 
 @pytest.mark.parametrize(("failing", "held"), [(50, False), (51, True)])
@@ -70,7 +70,7 @@ async def test_more_than_the_share_must_fail(failing: int, held: bool) -> None: 
     stage = fleet(failing=failing, out=(10.0, FOR_EVER))
     worker = holding(stage)
     await run_for(24.0, worker.run())
-    assert bool(stage.lines_of("many engines fail at once: decisions are held")) is held
+    assert bool(stage.lines_of("many engines fail at once: transitions are held")) is held
 
 
 async def test_four_engines_are_never_a_mass() -> None:
@@ -94,7 +94,7 @@ async def test_engines_that_fail_one_by_one_are_no_mass_failure() -> None:
         )
     await run_for(600.0, holding(stage).run())
     assert len(stage.log.events) == 100
-    assert stage.lines_of("many engines fail at once: decisions are held") == []
+    assert stage.lines_of("many engines fail at once: transitions are held") == []
 
 
 async def test_a_second_mass_failure_is_held_like_the_first() -> None:
@@ -107,14 +107,14 @@ async def test_a_second_mass_failure_is_held_like_the_first() -> None:
         stage.prober.script(name, answer)
     await run_for(400.0, holding(stage).run())
     assert stage.log.offered == []
-    assert len(stage.lines_of("many engines fail at once: decisions are held")) == 4
+    assert len(stage.lines_of("many engines fail at once: transitions are held")) == 4
 
 
 async def test_what_is_held_can_be_seen_and_is_gone_with_the_process() -> None:
     stage = fleet(failing=100, out=(10.0, FOR_EVER))
     worker = holding(stage)
     await run_for(23.0, worker.run())
-    assert worker.view.held_decisions > 0
+    assert worker.status.held_decisions > 0
     told = len(stage.log.events)
     for name in GAMES:
         stage.prober.script(name, HEALTHY)

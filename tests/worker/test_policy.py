@@ -90,7 +90,7 @@ async def test_a_game_that_flaps_all_night_stays_in_one_incident_until_it_is_ste
     steady_from = FIRST_INSTANT + timedelta(seconds=3 * 3600.0)
     assert last.event_type == "probe_recovered"
     assert timedelta(0) <= last.occurred_at - steady_from - timedelta(seconds=900.0) < timedelta(seconds=6.0)
-    assert worker.view.flapping_games == 0
+    assert worker.status.flapping_games == 0
 
 
 async def test_without_the_rule_the_same_night_is_hundreds_of_events() -> None:
@@ -105,9 +105,9 @@ async def test_it_can_be_seen_that_a_game_is_flapping() -> None:
     flapping(stage, until=3 * 3600.0)
     worker = by(Policy(flap=FlapRule(6, 3600.0)), stage)
     await run_for(3600.0, worker.run())
-    assert worker.view.is_flapping("a")
-    assert not worker.view.is_flapping("b")
-    assert worker.view.flapping_games == 1
+    assert worker.status.is_flapping("a")
+    assert not worker.status.is_flapping("b")
+    assert worker.status.flapping_games == 1
 
 
 async def test_five_transitions_in_an_hour_are_not_six() -> None:

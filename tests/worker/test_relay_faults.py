@@ -54,8 +54,8 @@ async def test_it_says_once_that_it_is_stuck_and_once_that_it_is_through(publish
     publisher.unavailable = False
     await running
     assert [(line["log_level"], line["event"], line["publisher"]) for line in stage.lines] == [
-        ("warning", "relay is stuck", "bus"),
-        ("info", "relay is through again", "bus"),
+        ("warning", "delivery failing, will retry", "bus"),
+        ("info", "delivery works again", "bus"),
     ]
     assert stage.lines[0]["err"] == "it was switched off; switch it on again"
 
@@ -199,11 +199,11 @@ async def test_one_that_does_not_answer_is_said_to_be_stuck_and_waited_for_all_t
     relay = Relay(log=log, publisher=publisher, name="bus", logger=stage.logger, telemetry=stage.telemetry)
     running = asyncio.ensure_future(run_for(400.0, relay.run()))
     await asyncio.sleep(299.0)
-    assert [line["event"] for line in stage.lines] == ["relay is stuck"]
+    assert [line["event"] for line in stage.lines] == ["delivery failing, will retry"]
     assert stage.lines[0]["err"] == "no answer for 30s"
     assert stage.telemetry.lag == {"bus": 4}
     await running
-    assert [line["event"] for line in stage.lines][1:] == ["relay is through again"]
+    assert [line["event"] for line in stage.lines][1:] == ["delivery works again"]
     assert publisher.delivered == log.events
     assert len(publisher.asked_at) == 1
 
@@ -217,7 +217,7 @@ class TestLag:
         running = asyncio.ensure_future(run_for(100.0, relay.run()))
         await asyncio.sleep(1.0)
         assert (relay.lag, stage.telemetry.lag) == (7, {"bus": 7})
-        assert stage.lines_of("relay is stuck")[0]["lag"] == 7
+        assert stage.lines_of("delivery failing, will retry")[0]["lag"] == 7
         stage.log.write(*history("b", 3))
         await asyncio.sleep(LONGEST_WAIT)
         assert stage.telemetry.lag == {"bus": 10}

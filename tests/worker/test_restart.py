@@ -68,7 +68,7 @@ async def test_incidents_of_games_that_do_not_run_are_left_alone() -> None:
     worker = Worker(**stage.arguments())
     await ticks(worker, 3)
     assert [event.game_id for event in stage.log.events] == ["a", "z", "a"]
-    assert "z" not in worker.view.states
+    assert "z" not in worker.status.states
 
 
 async def test_while_the_log_cannot_be_read_outcomes_are_counted_and_decide_nothing() -> None:
@@ -85,7 +85,7 @@ async def test_while_the_log_cannot_be_read_outcomes_are_counted_and_decide_noth
     stage.prober.script("a", HEALTHY)
     await worker.tick()
     assert stage.story[-1] == ("a", "probe_recovered", 3 + 6)
-    assert "c" not in worker.view.states
+    assert "c" not in worker.status.states
 
 
 async def test_a_worker_that_starts_while_the_log_is_away_tells_once_it_is_back_in_run() -> None:
@@ -181,7 +181,7 @@ async def test_what_another_instance_writes_between_our_decision_and_our_appendi
     assert stage.log.events == [written("a", 1, DOWN)]
     assert [event.id for batch in stage.log.offered for event in batch] == ["a:1"]
     assert stage.telemetry.health_events == {}
-    assert [line["stands"] for line in stage.lines_of("probe event left to the log")] == ["a:1"]
+    assert [line["stands"] for line in stage.lines_of("probe event superseded")] == ["a:1"]
     await worker.tick()
     assert stage.story == [("a", "probe_failed", 3), ("a", "probe_recovered", 4)]
 
@@ -212,4 +212,4 @@ async def test_an_outage_that_we_decided_before_another_instance_told_all_of_it_
     stage.log.unavailable = False
     await ticks(worker, 3)
     assert stage.log.events == theirs
-    assert [line["stands"] for line in stage.lines_of("probe event left to the log")] == ["a:2"]
+    assert [line["stands"] for line in stage.lines_of("probe event superseded")] == ["a:2"]

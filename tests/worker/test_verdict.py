@@ -23,16 +23,16 @@ async def test_an_engine_that_always_answers_is_never_spoken_of_and_holds_no_sta
     await ticks(worker, 5)
     assert stage.prober.probed == ["a"] * 5
     assert stage.log.offered == []
-    assert worker.view.states == {}
+    assert worker.status.states == {}
 
 
 async def test_two_failures_and_a_success_are_forgotten_without_a_word_and_without_a_trace() -> None:
     stage = Stage(a=[UNAVAILABLE, UNAVAILABLE, HEALTHY])
     worker = Worker(**stage.arguments())
     await ticks(worker, 2)
-    assert set(worker.view.states) == {"a"}
+    assert set(worker.status.states) == {"a"}
     await worker.tick()
-    assert worker.view.states == {}
+    assert worker.status.states == {}
     assert stage.log.offered == []
 
 

@@ -70,7 +70,7 @@ class Showing:
         assert isinstance(self.tally, Histories)
         sight = RunStatus(
             config=parts.worker.config,
-            view=parts.worker.view,
+            view=parts.worker.status,
             log=parts.log,
             histories=self.tally,
             connections=parts.prober,

@@ -21,7 +21,7 @@ from healthprobe.status.histories import Histories
 from healthprobe.status.incidents import Incidents
 from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.target_set import TargetSet
-from healthprobe.worker.worker_status import View
+from healthprobe.worker.worker_status import WorkerStatus
 
 MOST_LATE = 2
 """How many intervals a tick may be late until this prober counts as stuck."""
@@ -73,7 +73,7 @@ class RunStatus:
         self,
         *,
         config: WorkerConfig,
-        view: View,
+        view: WorkerStatus,
         log: HealthEventLog,
         histories: Histories,
         connections: Connections,

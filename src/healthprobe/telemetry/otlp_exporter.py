@@ -35,12 +35,13 @@ from prometheus_client.samples import Sample
 from structlog.typing import FilteringBoundLogger
 
 import healthprobe
+from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.ports import LogError, Telemetry
 from healthprobe.status.run_status import RunStatus
 from healthprobe.telemetry.span_records import Note, Notes, SeenTransition, TracingTelemetry, now_ns
 from healthprobe.telemetry.spans import Spans
-from healthprobe.worker.safe_logging import RateLimitedWarning, SafeLogger
+from healthprobe.worker.config import WORKER_KEY
 
 Result = TypeVar("Result")
 
@@ -74,7 +75,7 @@ class Complaints(logging.Handler):
     def __init__(self, logger: FilteringBoundLogger | None) -> None:
         super().__init__(logging.WARNING)
         self._voice = RateLimitedWarning(
-            SafeLogger(logger), "export to the OpenTelemetry collector failed", time.monotonic
+            SafeLogger(logger, worker=WORKER_KEY), "export to the OpenTelemetry collector failed", time.monotonic
         )
         self._library = logging.getLogger(_LIBRARY)
         self._propagated = self._library.propagate
@@ -90,7 +91,7 @@ class Complaints(logging.Handler):
 
     def tell(self, cause: str) -> None:
         """Something of our own went wrong on the way."""
-        self._voice.tell(cause)
+        self._voice.warn(cause)
 
     def emit(self, record: logging.LogRecord) -> None:
         self.tell(record.getMessage())

@@ -1,16 +1,16 @@
-"""The settings that the worker's parts share, and the checks on its arguments."""
+"""The configuration of a worker, the checks on its arguments, and its clock."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from math import isfinite
 
 from healthprobe.domain.policy import REFERENCE, Policy, Thresholds
 from healthprobe.domain.schedule import AutoLanes, Window, spread_window
 from healthprobe.ports import ConfigurationError
-from healthprobe.worker.safe_logging import SafeLogger
 
 
 def require(**collaborators: object) -> None:
@@ -26,6 +26,11 @@ def require_positive(**numbers: float) -> None:
         if not (isfinite(number) and number > 0):
             raise ConfigurationError(f"{name} must be a positive number, and is {number!r}")
 
+
+_PATIENCE_SHARE = 0.25
+
+WORKER_KEY = "rtmanager.healthprobe"
+"""The key `worker` of each log line: the reference's."""
 
 DEFAULT_MAX_CONCURRENCY = 16
 """How many probes are in flight at most where a caller says nothing: the reference's number."""
@@ -56,30 +61,30 @@ class WorkerConfig:
         """The thresholds of games whose records set none."""
         return Thresholds(self.failures_threshold, self.policy.successes)
 
+    def lane_limit(self, most_in_flight: int) -> int:
+        """The most probes in flight in a tick that could have `most_in_flight` of them."""
+        if isinstance(self.max_concurrency, AutoLanes):
+            return self.max_concurrency.limit(most_in_flight)
+        return self.max_concurrency if self.max_concurrency > 0 else DEFAULT_MAX_CONCURRENCY
+
+    @property
+    def call_patience(self) -> float:
+        """How long a tick waits for a store or a log that does not answer, in seconds."""
+        return self.interval * _PATIENCE_SHARE
+
     @property
     def window(self) -> Window:
         """The part of a tick in which its probes start."""
         return spread_window(self.interval, self.probe_timeout)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """`interval` and `probe_timeout` are seconds. `clock` tells wall time, `monotonic` seconds."""
+def utc_now() -> datetime:
+    return datetime.now(UTC)
 
-    interval: float
-    probe_timeout: float
-    failures_threshold: int
-    policy: Policy = REFERENCE
-    clock: Callable[[], datetime]
-    monotonic: Callable[[], float]
-    logger: SafeLogger
 
-    @property
-    def thresholds(self) -> Thresholds:
-        """By which games are judged that have none of their own."""
-        return Thresholds(self.failures_threshold, self.policy.successes)
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """`wall` returns the time in UTC, for `occurred_at` alone; `monotonic` returns seconds, for all durations."""
 
-    @property
-    def window(self) -> Window:
-        """The part of a tick in which its probes start."""
-        return spread_window(self.interval, self.probe_timeout)
+    wall: Callable[[], datetime] = utc_now
+    monotonic: Callable[[], float] = time.monotonic

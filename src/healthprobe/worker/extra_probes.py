@@ -1,172 +1,96 @@
-"""Extra probes: those between ticks, to confirm a failure or to greet a new game."""
+"""Extra probes: the games that are probed between ticks, to confirm a failure or to greet a new game."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from healthprobe._util.aio import AutoResetEvent
-from healthprobe.domain.outcome import ProbeOutcome
-from healthprobe.ports import Prober
-from healthprobe.worker.config import Terms
-from healthprobe.worker.lanes import Judge, Lanes
+from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.target_set import WatchedGame
 
-_GROUP = 32
-_PACE = 0.005
-"""As a tick: small groups, so that no turn of the loop is long."""
+_REST_SHARE = 0.5
+"""The share of an interval for which a game that was greeted is not due in a tick: two failures close together would
+make a threshold worth less."""
 
 
 class Confirmations:
-    """Probes each game that it is told of once more, the policy's spacing after it was told, beside the ticks.
+    """The games whose failure is to be confirmed, each due the policy's spacing (`--confirm`) after its failure.
 
-    `judge` is told the outcomes, and may call for the next. While a game waits here its turn in a tick is passed over.
-    Without a spacing nothing is confirmed.
+    While a game waits here, or its extra probe is in flight, its turn in a tick is skipped. All times are monotonic
+    seconds.
     """
 
-    def __init__(self, terms: Terms, prober: Prober, judge: Judge, lane_limit: Callable[[], int]) -> None:
-        self._spacing = terms.policy.confirm
-        self._prober = prober
-        self._judge = judge
-        self._lane_limit = lane_limit
-        self._probe_timeout = terms.probe_timeout
-        self._longest = (self._spacing or 0.0) + terms.interval + terms.probe_timeout
-        self._monotonic = terms.monotonic
-        self._waiting: deque[tuple[float, WatchedGame]] = deque()
-        self._news = AutoResetEvent()
+    def __init__(self, config: WorkerConfig, spacing: float) -> None:
+        self._spacing = spacing
+        self._longest = spacing + config.interval + config.probe_timeout
+        self._games: deque[tuple[float, WatchedGame]] = deque()
+        self.added = AutoResetEvent()
 
-    @property
-    def waiting(self) -> int:
-        """How many games are to be asked again."""
-        return len(self._waiting)
+    def __len__(self) -> int:
+        return len(self._games)
 
-    def call(self, game: WatchedGame) -> None:
-        """Ask this game again."""
-        assert self._spacing is not None
-        now = self._monotonic()
+    def add(self, game: WatchedGame, now: float) -> None:
+        """The game failed `now`: probe it again."""
+        game.is_confirming = True
         game.not_before = now + self._longest
-        self._waiting.append((now + self._spacing, game))
-        self._news.set()
+        self._games.append((now + self._spacing, game))
+        self.added.set()
 
     def take(self, now: float) -> WatchedGame | None:
-        """The next game that is due `now`."""
-        if self._waiting and self._waiting[0][0] <= now:
-            return self._waiting.popleft()[1]
+        if self._games and self._games[0][0] <= now:
+            return self._games.popleft()[1]
         return None
 
-    async def run(self) -> None:
-        """Ask whoever is called, until cancelled."""
-        if self._spacing is not None:
-            async with self._lanes() as lanes:
-                while True:
-                    await self._go_on(lanes)
+    def due_at(self, _: WatchedGame, started: float) -> float:
+        return started
 
-    async def drain(self) -> None:
-        """Ask until nobody waits any more."""
-        async with self._lanes() as lanes:
-            while self._waiting:
-                await self._go_on(lanes)
-                await lanes.all_judged()
+    def next_due(self, _: float) -> float | None:
+        return self._games[0][0] if self._games else None
 
-    def _lanes(self) -> Lanes:
-        return Lanes(
-            self,
-            self._prober,
-            self._judge_last,
-            limit=1,
-            probe_timeout=self._probe_timeout,
-            monotonic=self._monotonic,
-        )
-
-    async def _go_on(self, lanes: Lanes) -> None:
-        """Begin what is due, or wait until something is."""
-        now = self._monotonic()
-        lanes.limit = max(self._lane_limit(), 1)
+    def count_due(self, now: float, most: int) -> int:
         due = 0
-        for at, _ in self._waiting:
-            if at > now or due == _GROUP:
+        for at, _ in self._games:
+            if at > now or due == most:
                 break
             due += 1
-        lanes.begin(due)
-        if due:
-            await asyncio.sleep(_PACE)
-        elif self._waiting:
-            await self._news.wait_at_most(max(self._waiting[0][0] - now, _PACE))
-        else:
-            await self._news.wait()
-
-    def _judge_last(self, game: WatchedGame, outcome: ProbeOutcome, started: float) -> None:
-        game.not_before = 0.0
-        self._judge(game, outcome, started)
-
-
-_LIMIT = 64
-"""The most of them that are asked at the same time."""
-
-_REST_SHARE = 0.5
-"""The share of an interval in which a newcomer that was asked is not due again: two failures that come close upon each
-other would make a threshold worth less."""
-
-_GROUP = 32
-_PACE = 0.005
-"""As a tick: small groups, so that no turn of the loop is long."""
+        return due
 
 
 class Newcomers:
-    """Probes each game that it is told of once, beside the ticks. `judge` is told the outcomes.
+    """The new games that are to be probed as soon as possible, once each. All times are monotonic seconds.
 
-    One that hangs keeps none waiting that comes after it. Where so many hang that one has waited here for as long as it
-    was not due in a tick, it has its turn there.
+    Where so many engines hang that a game has waited here until it is due in a tick again, its turn is there.
     """
 
-    def __init__(
-        self,
-        prober: Prober,
-        judge: Judge,
-        *,
-        interval: float,
-        probe_timeout: float,
-        monotonic: Callable[[], float],
-    ) -> None:
-        self._prober = prober
-        self._judge = judge
+    def __init__(self, interval: float) -> None:
         self._rest = interval * _REST_SHARE
-        self._probe_timeout = probe_timeout
-        self._monotonic = monotonic
-        self._called: deque[WatchedGame] = deque()
-        self._news = AutoResetEvent()
+        self._games: deque[WatchedGame] = deque()
+        self.added = AutoResetEvent()
 
-    def call(self, games: Sequence[WatchedGame]) -> None:
-        """Ask these as soon as can be."""
-        now = self._monotonic()
+    def __len__(self) -> int:
+        return len(self._games)
+
+    def add(self, games: Sequence[WatchedGame], now: float) -> None:
+        """Probe these games as soon as possible."""
         for game in games:
             game.not_before = now + self._rest
-        self._called.extend(games)
-        self._news.set()
+        self._games.extend(games)
+        self.added.set()
 
     def take(self, now: float) -> WatchedGame | None:
-        """The next one that is to be asked `now`."""
-        while self._called:
-            game = self._called.popleft()
+        while self._games:
+            game = self._games.popleft()
             if now < game.not_before:
                 game.not_before = now + self._rest
                 return game
         return None
 
-    async def run(self) -> None:
-        """Ask whoever is called, until cancelled."""
-        lanes = Lanes(
-            self,
-            self._prober,
-            self._judge,
-            limit=_LIMIT,
-            probe_timeout=self._probe_timeout,
-            monotonic=self._monotonic,
-        )
-        async with lanes:
-            while True:
-                if not self._called:
-                    await self._news.wait()
-                lanes.begin(min(len(self._called), _GROUP))
-                await asyncio.sleep(_PACE)
+    def due_at(self, _: WatchedGame, started: float) -> float:
+        return started
+
+    def next_due(self, now: float) -> float | None:
+        return now if self._games else None
+
+    def count_due(self, _: float, most: int) -> int:
+        return min(len(self._games), most)

@@ -1,30 +1,32 @@
-"""The ledger: what is known of the games in trouble, and the transitions that the log does not have yet."""
+"""The states of games: what is known of each, by the log's acknowledgement only, and what the log does not have yet."""
 
 from __future__ import annotations
 
+import asyncio
 from itertools import count
 
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.hysteresis import UNREAD, GameState, Standing, Transition, after_log
 
 
-class Ledger:
-    """Keeps the states of games, and takes over what the log says; of a healthy one it knows at most its last sequence.
+class GameStates:
+    """The states of the games that are in trouble or whose last event was not read yet. Other games have no state.
 
-    `waiting` has at most one transition a game, in the order in which they were decided. `unread` are the games that
-    the log has not told about, each with the number of its admission: for one that went and came back meanwhile, an
-    answer to what was asked before is too old.
+    `waiting` holds the transitions that the log does not have yet, at most one a game, in the order of their decision.
+    `unread` holds the games whose last event was not read yet, each with the number of its admission: an answer for a
+    game that left and came back meanwhile is outdated. `changed` is set when there is something to write or to read.
     """
 
     def __init__(self) -> None:
         self.states: dict[str, GameState] = {}
         self.unread: dict[str, int] = {}
         self.waiting: dict[str, Transition] = {}
+        self.changed = asyncio.Event()
         self._last_sequences: dict[str, int] = {}
         self._admissions = count(1)
 
-    def admit(self, game_id: str) -> None:
-        """A game appeared: until the log was read, nothing about it is decided."""
+    def add(self, game_id: str) -> None:
+        """A game appeared: nothing about it is decided before its last event is read from the log."""
         waiting = self.waiting.get(game_id)
         if waiting is None:
             self.states[game_id] = UNREAD
@@ -32,40 +34,41 @@ class Ledger:
         else:
             self.states[game_id] = GameState(Standing.UNREAD, pending=waiting.details)
 
-    def dismiss(self, game_id: str) -> None:
-        """A game is no longer listed: its count is dropped. What was decided is kept for the log."""
+    def remove(self, game_id: str) -> None:
+        """A game is no longer listed: its count is dropped. A transition that waits for the log is kept."""
         self.states.pop(game_id, None)
         self.unread.pop(game_id, None)
         self._last_sequences.pop(game_id, None)
 
     def abandon(self, game_id: str) -> None:
-        """A game is another instance's: what was decided about it is dropped as well."""
-        self.dismiss(game_id)
+        """Another instance has the game: its transition is dropped as well."""
+        self.remove(game_id)
         self.waiting.pop(game_id, None)
 
-    def decide(self, transition: Transition, state: GameState) -> None:
-        """A transition was decided: it waits for the log, and with it the game is in `state`."""
+    def record(self, transition: Transition, state: GameState) -> None:
+        """Keeps a transition for the log; until the log has it, the game is in `state`."""
         self.waiting[transition.game_id] = transition
-        self.put(transition.game_id, state)
+        self.set(transition.game_id, state)
+        self.changed.set()
 
-    def last_sequence(self, game_id: str) -> int:
-        """The sequence of the game's last event as the log has told it, or 0."""
-        return self._last_sequences.get(game_id, 0)
-
-    def settle(self, game_id: str, last_event: HealthEvent | None) -> None:
-        """The log has told the game's last event; nothing of the game waits any more."""
+    def acknowledge(self, game_id: str, last_event: HealthEvent | None) -> None:
+        """Adopts the game's last event in the log as its state. Nothing of the game waits any more."""
         self.waiting.pop(game_id, None)
         self.unread.pop(game_id, None)
         if game_id in self.states:
-            self.put(game_id, after_log(self.states[game_id], last_event))
+            self.set(game_id, after_log(self.states[game_id], last_event))
             if last_event is not None:
                 self._last_sequences[game_id] = last_event.sequence
             else:
                 self._last_sequences.pop(game_id, None)
 
-    def put(self, game_id: str, state: GameState | None) -> None:
-        """The game is in `state`; in none where there is nothing to know of it."""
+    def set(self, game_id: str, state: GameState | None) -> None:
+        """Sets the state of a game; None where there is nothing to know of it."""
         if state is None:
             self.states.pop(game_id, None)
         else:
             self.states[game_id] = state
+
+    def last_sequence(self, game_id: str) -> int:
+        """Returns the sequence of the game's last event in the log, or 0."""
+        return self._last_sequences.get(game_id, 0)

@@ -7,12 +7,13 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from random import random
 
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, error_text, raise_if_cancelled
+from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import (
@@ -24,19 +25,19 @@ from healthprobe.ports import (
     PublishError,
     Telemetry,
 )
-from healthprobe.worker.safe_logging import RateLimitedWarning, SafeLogger, SafeTelemetry
+from healthprobe.worker.config import WORKER_KEY, utc_now
+from healthprobe.worker.safe_telemetry import SafeTelemetry
 
 _FIRST = 16
 _SHORT, _LONG = 0.1, 1.0
 """A delivery that took less, in seconds, is followed by one twice as large, and one that took more by half as large."""
 
 
-class Pace:
-    """So many that a delivery takes a second at the most, between one and `most`.
+class BatchSize:
+    """The number of events in a delivery, so that one takes a second at most: between one and `most`.
 
-    A bus takes hundreds in milliseconds; a webhook may take a tenth of a second for each. What a delivery that is torn
-    had got through comes again, and a publisher that is slow is none that does not answer: both want small ones.
-    `monotonic` tells seconds.
+    A bus takes hundreds in milliseconds; a webhook may need a tenth of a second for each. Of a delivery that breaks off
+    every event may be sent again, and a slow one must not look like a hanging one: both ask for small deliveries.
     """
 
     def __init__(self, most: int, monotonic: Callable[[], float]) -> None:
@@ -46,7 +47,7 @@ class Pace:
 
     @contextmanager
     def measured(self) -> Iterator[None]:
-        """Learn from the delivery that is made inside; one that fails at once tells nothing."""
+        """Adapts the size to how long the block takes. A delivery that fails at once changes nothing."""
         began = self._monotonic()
         succeeded = False
         try:
@@ -61,15 +62,14 @@ class Pace:
 
 
 COUNTED = 500
-"""So many events are counted one by one."""
+"""Up to this number events are counted one by one."""
 
 
 async def events_behind(log: HealthEventLog, cursor: int, read: Sequence[LogEntry] = ()) -> int:
-    """How many events of `log` come after `cursor`; `read` are the first of them, where somebody has them. LogError.
+    """Returns how many events of `log` come after `cursor`. `read` are the first of them, if known. Raises LogError.
 
-    Cursors grow from event to event, and not by one: claims of shards stand between them on JetStream, and what was
-    pruned is missing. Few events are counted, so that one is never called hundreds; of more, this is the most that
-    there can be.
+    Up to COUNTED the number is exact. Beyond, it is an upper bound by the cursors: these have gaps, for pruned events
+    and, on JetStream, for claims of shards.
     """
     entries = read if len(read) >= COUNTED else await log.read(cursor, COUNTED)
     return len(entries) if len(entries) < COUNTED else max(await log.end() - cursor, COUNTED)
@@ -79,24 +79,19 @@ BATCH = 500
 """The most events in one delivery, and in one reading of the log."""
 
 LONGEST_WAIT = 6.0
-"""The longest pause, in seconds, between two tries at a publisher that is down: when it is back, what it missed is on
-its way within this time."""
+"""The longest pause, in seconds, between two tries at a publisher that is down."""
 
-_LONGEST_WAIT_ASKED_FOR = 3600.0
-"""A bus that asks us to stay away for longer (Retry-After) is asked again after this time, in seconds."""
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
+_LONGEST_RETRY_AFTER = 3600.0
+"""The longest pause, in seconds, that a publisher can ask for (Retry-After)."""
 
 
 class Relay:
-    """At least once, in the order of the log: the cursor advances after the publisher's acknowledgement.
+    """Delivers each event at least once, in the order of the log: the cursor advances after the acknowledgement.
 
-    `name` is the cursor's. A publisher that is down holds up nothing but its own relay, which says once that it is
-    stuck and once that it is through. An event that is refused for good is parked with the reason, and the next one has
-    its turn; parked events that were asked for again are sent when the log holds nothing newer. Only a publisher that
-    is gone for good ends its relay: the events stay in the log.
+    `name` is the cursor's. A publisher that is down delays only its own relay, which logs once that delivery fails and
+    once that it works again. An event that is refused for good is parked with the reason, and the next one follows;
+    parked events whose replay was requested are sent when the log holds nothing newer. PublisherClosed ends the relay:
+    the events stay in the log.
     """
 
     def __init__(
@@ -114,32 +109,29 @@ class Relay:
         self._log = log
         self._publisher = publisher
         self.name = name
-        self._logger = SafeLogger(logger, publisher=name)
+        self._logger = SafeLogger(logger, worker=WORKER_KEY, publisher=name)
         self._telemetry = None if telemetry is None else SafeTelemetry(telemetry, self._logger)
-        self._pace = Pace(BATCH, monotonic)
-        self._parked = RateLimitedWarning(self._logger, "event parked: healthprobe events --dead", monotonic)
+        self._batch_size = BatchSize(BATCH, monotonic)
+        self._parked_warning = RateLimitedWarning(self._logger, "event parked: healthprobe events --dead", monotonic)
         self._poll_interval = poll_interval
         self._clock = clock
         self._wanted = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self.cursor: int | None = None
-        """How far it got, once it has begun."""
+        """The cursor of the last event that was delivered; None before the first delivery of a run."""
         self.lag = 0
-        """How many events of the log had not reached the publisher when that was last looked at."""
-        self._pause_asked_for = 0.0
+        """How many events of the log had not been delivered when that was last measured."""
+        self._retry_after = 0.0
         self._failures = 0
-        self._stuck = False
+        self._is_failing = False
         self._ended = False
 
     def wake(self) -> None:
-        """The log has something new. Others write to it too, so it is looked at every poll interval as well."""
+        """The log has something new. It is also polled, since other instances write to it."""
         self._wanted.set()
 
     async def run(self) -> None:
-        """Deliver as the log grows, until cancelled or until the publisher is found to be gone for good.
-
-        It begins where the log says that whoever delivered last has got to.
-        """
+        """Delivers as the log grows, until cancelled or until PublisherClosed. Begins at the cursor in the log."""
         self.cursor = None
         while not self._ended:
             self._wanted.clear()
@@ -148,40 +140,40 @@ class Relay:
                     async with asyncio.timeout(self._poll_interval):
                         await self._wanted.wait()
             elif not self._ended:
-                await asyncio.sleep(max(backoff(self._failures, random(), LONGEST_WAIT), self._pause_asked_for))
+                await asyncio.sleep(max(backoff(self._failures, random(), LONGEST_WAIT), self._retry_after))
                 self._failures += 1
 
     async def drain(self, within: float) -> None:
-        """Deliver what the log holds now, for at most `within` seconds."""
+        """Delivers what the log holds now, for at most `within` seconds."""
         if not self._ended:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within):
                     await self._deliver()
 
     async def _deliver(self) -> bool:
-        """Deliver to the log's end; False where the publisher or the log does not let us."""
+        """Delivers to the end of the log. False where the publisher or the log fails."""
         async with self._one_at_a_time:
-            self._pause_asked_for = 0.0
+            self._retry_after = 0.0
             try:
-                await self._deliver_what_is_new()
-                await self._deliver_what_was_asked_for_again()
+                await self._deliver_new()
+                await self._deliver_replays()
             except COLLABORATOR_ERRORS as error:
                 raise_if_cancelled()
-                await self._get_stuck(error)
+                await self._delivery_failed(error)
                 return False
-            self._get_through()
+            self._delivery_succeeded()
             return True
 
-    async def _deliver_what_is_new(self) -> None:
+    async def _deliver_new(self) -> None:
         if self.cursor is None:
-            self.cursor = await self._begun()
+            self.cursor = await self._load_cursor()
         while entries := await self._log.read(self.cursor, BATCH):
             if len(entries) == BATCH:
                 await self._measure_lag(entries)
             await self._publish(entries)
 
-    async def _begun(self) -> int:
-        """The cursor; a relay that never ran before is noted in the log, which then prunes nothing it has not had."""
+    async def _load_cursor(self) -> int:
+        """Returns the cursor. Saves that of a new relay, so that nothing is pruned before it was delivered."""
         cursor = await self._log.load_cursor(self.name)
         if cursor is None:
             cursor = 0
@@ -189,16 +181,16 @@ class Relay:
         return cursor
 
     async def _publish(self, entries: Sequence[LogEntry]) -> None:
-        """Deliver `entries`, as many at once as the publisher is good for, or park those that are refused for good."""
+        """Delivers `entries` in batches, and parks those that are refused for good."""
         while entries:
-            batch = entries[: self._pace.size]
+            batch = entries[: self._batch_size.size]
             try:
-                with self._pace.measured():
-                    await self._acknowledged([entry.event for entry in batch])
+                with self._batch_size.measured():
+                    await self._publish_and_wait([entry.event for entry in batch])
             except PublishError as refusal:
                 await self._advance(entries[: refusal.delivered])
                 entries = entries[refusal.delivered :]
-                if not _is_about_an_event(refusal) or not entries:
+                if not _concerns_one_event(refusal) or not entries:
                     raise
                 await self._park(entries[0].event, refusal)
                 await self._advance(entries[:1])
@@ -207,23 +199,23 @@ class Relay:
                 await self._advance(batch)
                 entries = entries[len(batch) :]
 
-    async def _deliver_what_was_asked_for_again(self) -> None:
+    async def _deliver_replays(self) -> None:
         for letter in await self._log.dead_letters(BATCH, due_at=self.name):
             try:
-                await self._acknowledged([letter.event])
+                await self._publish_and_wait([letter.event])
             except PublishError as refusal:
-                if not _is_about_an_event(refusal):
+                if not _concerns_one_event(refusal):
                     raise
                 await self._park(letter.event, refusal)
             else:
                 await self._log.release(letter)
 
-    async def _acknowledged(self, events: Sequence[HealthEvent]) -> None:
-        """Publish; a publisher that does not answer for long is said to be stuck, and waited for all the same."""
+    async def _publish_and_wait(self, events: Sequence[HealthEvent]) -> None:
+        """Publishes `events`. While a publisher does not answer, logs that delivery fails and waits on."""
         publishing = asyncio.ensure_future(self._publisher.publish(events))
         try:
             while not (await asyncio.wait({publishing}, timeout=CALL_TIMEOUT))[0]:
-                await self._get_stuck(PublishError(f"no answer for {CALL_TIMEOUT:g}s"))
+                await self._delivery_failed(PublishError(f"no answer for {CALL_TIMEOUT:g}s"))
         finally:
             if not publishing.done():
                 publishing.cancel()
@@ -238,43 +230,43 @@ class Relay:
 
     async def _park(self, event: HealthEvent, refusal: PublishError) -> None:
         await self._log.park(DeadLetter(self.name, event, error_text(refusal), self._clock()))
-        self._parked.tell(error_text(refusal))
+        self._parked_warning.warn(error_text(refusal))
         if self._telemetry is not None:
             self._telemetry.record_parked(self.name)
 
     async def _measure_lag(self, read: Sequence[LogEntry] = ()) -> None:
-        with contextlib.suppress(Exception):  # a log that is away is said to be so where it is needed
-            self._note_lag(await events_behind(self._log, self.cursor or 0, read))
+        with contextlib.suppress(Exception):  # the event writer logs that the log is unavailable
+            self._set_lag(await events_behind(self._log, self.cursor or 0, read))
 
-    def _note_lag(self, events: int) -> None:
+    def _set_lag(self, events: int) -> None:
         self.lag = events
         if self._telemetry is not None:
             self._telemetry.record_lag(self.name, events)
 
-    async def _get_stuck(self, error: BaseException) -> None:
+    async def _delivery_failed(self, error: BaseException) -> None:
         self._ended = isinstance(error, PublisherClosed)
-        self._pause_asked_for = min(getattr(error, "retry_after", None) or 0.0, _LONGEST_WAIT_ASKED_FOR)
+        self._retry_after = min(getattr(error, "retry_after", None) or 0.0, _LONGEST_RETRY_AFTER)
         if not self._ended:
             await self._measure_lag()
         if self._ended:
             self._logger.error("relay ended", err=error_text(error))
-        elif not self._stuck:
-            self._logger.warning("relay is stuck", err=error_text(error), lag=self.lag)
-        self._stuck = True
+        elif not self._is_failing:
+            self._logger.warning("delivery failing, will retry", err=error_text(error), lag=self.lag)
+        self._is_failing = True
 
-    def _get_through(self) -> None:
+    def _delivery_succeeded(self) -> None:
         self._failures = 0
-        self._note_lag(0)
-        if self._stuck:
-            self._stuck = False
-            self._logger.info("relay is through again")
+        self._set_lag(0)
+        if self._is_failing:
+            self._is_failing = False
+            self._logger.info("delivery works again")
 
 
-def _is_about_an_event(refusal: PublishError) -> bool:
+def _concerns_one_event(refusal: PublishError) -> bool:
     return refusal.permanent and not isinstance(refusal, PublisherClosed)
 
 
 async def begin_at_the_end(log: HealthEventLog, name: str) -> None:
-    """Let the relay `name`, if it has never run, begin with what comes after now. Raises LogError."""
+    """Makes a relay that has never run begin after the last event of now. Raises LogError."""
     if await log.load_cursor(name) is None:
         await log.save_cursor(name, await log.end())

@@ -1,4 +1,4 @@
-"""The stall watch: how long the loop stood still, so that its own pause is not taken for an engine's silence."""
+"""The stall detector: measures how long the event loop stood still, so that its pause does not count as a failure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 _TOLERATED_SHARE = 0.25
-"""The share of the probe timeout that the loop may lose before its probes cannot be judged any more."""
+"""The share of the probe timeout that the loop may lose before its probes are inconclusive."""
 
 _BEATS_PER_TOLERANCE = 2
 
 
-class StallWatch:
-    """Beats on the loop and notes each beat that came late.
+class _Heartbeat:
+    """A timer that notes each beat that came late.
 
-    A suspended machine, a SIGSTOP, a starved or blocked loop: whatever the cause, timeouts that ran out meanwhile say
+    A suspended machine, a SIGSTOP, a starved or blocked loop: whatever the cause, a timeout that expired meanwhile says
     nothing about an engine.
     """
 
@@ -25,29 +25,19 @@ class StallWatch:
         self._longest_gap = self._period + tolerance
         self._monotonic = monotonic
         self._last_beat = self._stalled_until = float("-inf")
-        self._next_beat: asyncio.TimerHandle | None = None
-        self._watchers = 0
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Watch the running loop as long as somebody is inside."""
-        if not self._watchers:
-            self._last_beat = self._monotonic()
-            self._next_beat = asyncio.get_running_loop().call_later(self._period, self._beat)
-        self._watchers += 1
+    def running(self) -> Iterator[None]:
+        self._last_beat = self._monotonic()
+        self._next_beat = asyncio.get_running_loop().call_later(self._period, self._beat)
         try:
             yield
         finally:
-            self._watchers -= 1
-            if not self._watchers and self._next_beat is not None:
-                self._next_beat.cancel()
+            self._next_beat.cancel()
 
-    def spans(self, started: float, now: float) -> bool:
-        """Whether the loop stalled between `started` and `now`, both monotonic seconds.
-
-        After a pause the loop may run what was due in any order, so that a probe can be judged before the beat that
-        measures the stall: a beat that is overdue counts as well.
-        """
+    def stalled(self, started: float, now: float) -> bool:
+        # After a pause the loop may run what was due in any order, so that a probe can end before the beat that
+        # measures the stall: a beat that is overdue counts as well.
         return started < self._stalled_until or now - self._last_beat > self._longest_gap
 
     def _beat(self) -> None:
@@ -58,36 +48,36 @@ class StallWatch:
         self._next_beat = asyncio.get_running_loop().call_later(self._period, self._beat)
 
 
-class StallWatches:
-    """A watch for each probe timeout that there is: a stall that a long one bears costs a short one its probe."""
+class StallDetector:
+    """Detects stalls of the loop, with a heartbeat for each probe timeout: a long timeout tolerates a longer stall."""
 
     def __init__(self, probe_timeout: float, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._watches = {probe_timeout: StallWatch(probe_timeout, monotonic)}
+        self._heartbeats = {probe_timeout: _Heartbeat(probe_timeout, monotonic)}
         self._stack: ExitStack | None = None
-        self._watchers = 0
+        self._users = 0
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Watch the running loop as long as somebody is inside."""
-        self._watchers += 1
+    def running(self) -> Iterator[None]:
+        """Watches the running loop while at least one such block runs."""
+        self._users += 1
         if self._stack is None:
             self._stack = ExitStack()
-            for watch in self._watches.values():
-                self._stack.enter_context(watch.watching())
+            for heartbeat in self._heartbeats.values():
+                self._stack.enter_context(heartbeat.running())
         try:
             yield
         finally:
-            self._watchers -= 1
-            if not self._watchers:
+            self._users -= 1
+            if not self._users:
                 self._stack.close()
                 self._stack = None
 
-    def spans(self, probe_timeout: float, started: float, now: float) -> bool:
-        """Whether a probe with this timeout cannot be judged that began at `started` and ended `now`."""
-        watch = self._watches.get(probe_timeout)
-        if watch is None:
-            watch = self._watches[probe_timeout] = StallWatch(probe_timeout, self._monotonic)
+    def stalled(self, probe_timeout: float, started: float, now: float) -> bool:
+        """Returns whether a probe with this timeout, from `started` to `now`, spans a stall of the loop."""
+        heartbeat = self._heartbeats.get(probe_timeout)
+        if heartbeat is None:
+            heartbeat = self._heartbeats[probe_timeout] = _Heartbeat(probe_timeout, self._monotonic)
             if self._stack is not None:
-                self._stack.enter_context(watch.watching())
-        return watch.spans(started, now)
+                self._stack.enter_context(heartbeat.running())
+        return heartbeat.stalled(started, now)

@@ -1,4 +1,4 @@
-"""Static shards: a part of the fleet that is this instance's for ever, because whoever started it said so."""
+"""Static shards: a fixed part of the games, given to this instance at its start."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from healthprobe.domain.shard import SHARDS
 
 
 class StaticShards:
-    """A ShardLeases that never changes. Nobody watches over it: two instances with the same part probe it twice.
+    """ShardLeases that never change. No instance is prevented from having the same shards, and then both probe them.
 
-    All games are spread over `shard_count` of them. `has_duties` tells whether this instance delivers and prunes, which
-    one of them does for all.
+    `has_duties` is whether this instance delivers and prunes, which one instance does for all.
     """
 
     def __init__(self, shards: frozenset[int], *, shard_count: int = SHARDS, has_duties: bool = False) -> None:
@@ -26,8 +25,8 @@ class StaticShards:
     async def confirm(self, shards: Collection[int]) -> Collection[int]:
         return self.shards.intersection(shards)
 
-    def on_change(self, tell: Callable[[], None]) -> None:
-        """There is none."""
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Never calls `callback`."""
 
-    def before_release(self, settle: Callable[[frozenset[int]], Awaitable[None]]) -> None:
-        """There is none."""
+    def before_release(self, release: Callable[[frozenset[int]], Awaitable[None]]) -> None:
+        """Never calls `release`."""

@@ -4,45 +4,45 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
-from healthprobe.domain.hysteresis import Transition
+from healthprobe._util.safe_logging import SafeLogger
+from healthprobe.domain.hysteresis import GameState, Standing, Transition
 from healthprobe.domain.mass_failure import MassFailure
 from healthprobe.domain.policy import FlapRule
-from healthprobe.worker.config import Terms
-from healthprobe.worker.target_set import WatchedGame
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.worker.config import Clock, WorkerConfig
+from healthprobe.worker.game_states import GameStates
+from healthprobe.worker.target_set import Targets, WatchedGame
 
-_LOOKED_AT = 1_000
-"""How many are looked at whether they are over: games that left in their grace are asked no more, and not kept."""
+_EXPIRY_CHECKS = 1_000
+"""How many games in grace are checked for its end when others begin theirs."""
 
 
 class Grace:
-    """Covers games for `seconds` after they came, or until they first answer.
+    """The games whose failures do not count yet: for `seconds` after they appeared, or until their first success.
 
-    `monotonic` tells seconds. It holds what is covered at the moment and nothing else, so that a fleet that is past its
-    start costs nothing.
+    Times are monotonic seconds. A game past its grace is not kept, so that a fleet past its start costs nothing.
     """
 
-    def __init__(self, seconds: float, monotonic: Callable[[], float]) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._monotonic = monotonic
         self.until: dict[WatchedGame, float] = {}
-        """Until when each is covered; the very same object always."""
+        """When the grace of each game ends; always the same object."""
 
-    def begin(self, games: Iterable[WatchedGame]) -> None:
-        """These have just come, or have a new container."""
+    def begin(self, games: Iterable[WatchedGame], now: float) -> None:
+        """These games appeared, or have a new container."""
         if not self._seconds:
             return
-        now = self._monotonic()
-        for game, until in list(islice(self.until.items(), _LOOKED_AT)):
+        for game, until in list(islice(self.until.items(), _EXPIRY_CHECKS)):
             if until <= now:
                 del self.until[game]
         self.until.update(dict.fromkeys(games, now + self._seconds))
 
     def covers(self, game: WatchedGame, now: float) -> bool:
-        """Whether a failure of the game does not count."""
+        """Returns whether a failure of the game does not count."""
         until = self.until.get(game)
         if until is None:
             return False
@@ -52,184 +52,243 @@ class Grace:
         return False
 
     def end(self, game: WatchedGame) -> None:
-        """It has answered, or is not watched any more."""
+        """The game answered."""
         self.until.pop(game, None)
 
 
 class Flaps:
-    """Remembers what was told of games lately, and keeps those that flap in their incident until they are steady.
+    """The games that went up and down too often; each stays in its incident until it is steady.
 
-    All times are monotonic seconds. Nothing of it outlives the process: a run that begins anew counts anew. Without a
-    rule no game flaps.
+    Times are monotonic seconds. Nothing of it outlives the process. Without a rule no game flaps.
     """
 
     def __init__(self, rule: FlapRule | None) -> None:
         self._rule = rule
-        self._told: deque[tuple[float, str]] = deque()
-        self._times: Counter[str] = Counter()
+        self._transitions: deque[tuple[float, str]] = deque()
+        self._counts: Counter[str] = Counter()
         self._steady_since: dict[str, float | None] = {}
 
     def __contains__(self, game_id: str) -> bool:
-        """Whether the game is flapping."""
+        """Returns whether the game is flapping."""
         return game_id in self._steady_since
 
     def __len__(self) -> int:
-        """How many games are flapping."""
+        """Returns how many games are flapping."""
         return len(self._steady_since)
 
-    def note(self, game_id: str, now: float) -> None:
+    def record(self, game_id: str, now: float) -> None:
         """A transition of the game was decided."""
         if self._rule is None:
             return
         self._steady_since.pop(game_id, None)
-        self._told.append((now, game_id))
-        self._times[game_id] += 1
+        self._transitions.append((now, game_id))
+        self._counts[game_id] += 1
 
-    def failed(self, game_id: str) -> None:
-        """It is not steady."""
+    def record_failure(self, game_id: str) -> None:
+        """A probe of the game failed: it is not steady."""
         if game_id in self._steady_since:
             self._steady_since[game_id] = None
 
     def withholds(self, game_id: str, now: float) -> bool:
-        """Whether a success of the game, which is in an incident, is not to end it yet."""
+        """Returns whether a success must not end the game's incident yet."""
         if self._rule is None:
             return False
-        self._forget_before(now - self._rule.within)
-        if game_id not in self._steady_since and not self._rule.is_reached(self._times[game_id]):
+        while self._transitions and self._transitions[0][0] <= now - self._rule.within:
+            _, oldest = self._transitions.popleft()
+            self._counts[oldest] -= 1
+            if not self._counts[oldest]:
+                del self._counts[oldest]
+        if game_id not in self._steady_since and not self._rule.is_reached(self._counts[game_id]):
             return False
         since = self._steady_since.get(game_id)
         if since is None:
             since = self._steady_since[game_id] = now
         return now - since < self._rule.steady
 
-    def dismiss(self, game_id: str) -> None:
-        """The game is not watched any more. What was told of it counts still, should it come back."""
+    def remove(self, game_id: str) -> None:
+        """The game is no longer watched. Its transitions still count, should it come back."""
         self._steady_since.pop(game_id, None)
 
-    def _forget_before(self, oldest: float) -> None:
-        while self._told and self._told[0][0] <= oldest:
-            _, game_id = self._told.popleft()
-            self._times[game_id] -= 1
-            if not self._times[game_id]:
-                del self._times[game_id]
 
-
-_LONGEST = 2
-"""After how many intervals a hold is over whatever is known: an engine that nobody asks again must not be forgotten."""
+_LONGEST_HOLD = 2
+"""After how many intervals a hold ends whatever is known: an engine that is not probed again must not be forgotten."""
 
 
 @dataclass(slots=True)
-class HeldDecision:
-    """A `probe_failed` as it was decided, until when it is held at most, in monotonic seconds, and whether its game has
+class _Held:
+    """A `probe_failed` as it was decided, when its hold ends at most (monotonic seconds), and whether its game has
     failed again since.
     """
 
     transition: Transition
-    over_at: float
+    ends_at: float
     failed_again: bool = False
 
 
-class HeldDecisions:
-    """Holds decisions while a mass failure is on, each until its game is asked again, an interval later.
+class MassFailureHold:
+    """Holds each `probe_failed` while a mass failure is on, until its game is probed again an interval later.
 
-    If it fails then, and so does the share, `release` is called with what was decided, as it was decided. If the share
-    answers, all of it was the prober's own blip and is dropped, and whoever still fails is decided anew. They are
-    nowhere but here, so that a process that is killed leaves neither an event nor a lie. Without a share in the policy
-    nothing is ever held.
+    If it fails then, and so does the share, the transition is released as it was decided. If the share answers, the
+    prober was at fault: everything held is dropped, and games that still fail are decided anew. What is held is kept in
+    memory only, so that a killed process leaves neither an event nor a false one. Times are monotonic seconds. Without
+    a share nothing is held.
     """
 
-    def __init__(self, terms: Terms, release: Callable[[Transition], None]) -> None:
-        share = terms.policy.hold
-        self._mass = None if share is None else MassFailure(share, terms.interval)
-        self._interval = terms.interval
-        self._release = release
-        self._logger = terms.logger
-        self._monotonic = terms.monotonic
-        self._held: dict[str, HeldDecision] = {}
+    def __init__(self, share: float | None, interval: float, logger: SafeLogger) -> None:
+        self._mass = None if share is None else MassFailure(share, interval)
+        self._longest = _LONGEST_HOLD * interval
+        self._logger = logger
+        self._held: dict[str, _Held] = {}
         self._has_released = False
-        self._news = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def failed(self, game_id: str, healthy: int) -> None:
-        """A game that was healthy failed; so many others are `healthy`."""
+    @property
+    def next_end(self) -> float | None:
+        """When the first hold ends at most, or None where nothing is held."""
+        return next((each.ends_at for each in self._held.values()), None)  # all last equally long: first in, first out
+
+    def record_failure(self, game_id: str, healthy: int, now: float) -> None:
+        """A healthy game failed; so many others are `healthy`."""
         if self._mass is None:
             return
         was_on = self._mass.is_on
-        self._mass.failed(game_id, self._monotonic(), healthy)
+        self._mass.failed(game_id, now, healthy)
         if self._mass.is_on and not was_on:
-            self._logger.warning("many engines fail at once: decisions are held", healthy=healthy)
+            self._logger.warning("many engines fail at once: transitions are held", healthy=healthy)
 
-    def answered(self, game_id: str) -> None:
-        """The game fails no more, is another container, or is not watched any more: nothing was decided."""
+    def remove(self, game_id: str) -> None:
+        """The game answered, has another container, or is no longer watched: its transition is dropped."""
         if self._mass is None:
             return
         self._held.pop(game_id, None)
         self._mass.answered(game_id)
         if self._mass.is_on and not self._mass.holds:
-            self._drop()
+            self._drop(self._mass)
 
     def wants(self, game_id: str) -> bool:
-        """Whether nobody is to be told yet that this game has failed."""
+        """Returns whether a `probe_failed` of this game is to be held."""
         return self._mass is not None and (self._mass.is_on or game_id in self._held)
 
-    def take(self, transition: Transition) -> None:
-        """Hold this `probe_failed`; where one of its game is held already, that one stays."""
-        if transition.game_id not in self._held:
-            over_at = self._monotonic() + _LONGEST * self._interval
-            self._held[transition.game_id] = HeldDecision(transition, over_at)
-            self._news.set()
+    def hold(self, transition: Transition, now: float) -> None:
+        """Holds this `probe_failed`, unless one of its game is held already."""
+        self._held.setdefault(transition.game_id, _Held(transition, now + self._longest))
 
-    def failed_again(self, game_id: str) -> None:
-        """A game has failed once more than was needed, whether that was told of before the mass failure or is held."""
+    def record_repeated_failure(self, game_id: str) -> Sequence[Transition]:
+        """A game failed beyond its threshold. Returns the transitions that are released by that."""
         if self._mass is None or not self._mass.is_on:
-            return
+            return ()
         self._mass.failed_again(game_id)
         if (held := self._held.get(game_id)) is not None:
             held.failed_again = True
-        if self._mass.is_proven:
-            self._release_all([each for each in self._held.values() if each.failed_again])
+        if not self._mass.is_proven:
+            return ()
+        return self._release(self._mass, [each for each in self._held.values() if each.failed_again])
 
-    async def run(self) -> None:
-        """Release or drop what is held as its time comes, until cancelled."""
-        while True:
-            self._news.clear()
-            if not self._held:
-                await self._news.wait()
-                continue
-            first = next(iter(self._held.values()))  # all are held equally long, so in the order of their coming
-            await asyncio.sleep(max(first.over_at - self._monotonic(), 0.0))
-            self.settle()
+    def expire(self, now: float) -> Sequence[Transition]:
+        """Ends the holds that last too long. Returns the transitions that are released, none if they were dropped."""
+        expired = [each for each in self._held.values() if each.ends_at <= now]
+        if self._mass is None or not expired:
+            return ()
+        if not self._mass.holds:
+            self._drop(self._mass)
+            return ()
+        return self._release(self._mass, expired)
 
-    def settle(self) -> None:
-        """Release or drop what has been held for too long."""
-        now = self._monotonic()
-        due = [each for each in self._held.values() if each.over_at <= now]
-        if self._mass is None or not due:
-            return
-        if self._mass.holds:
-            self._release_all(due)
-        else:
-            self._drop()
-
-    def _release_all(self, decisions: Sequence[HeldDecision]) -> None:
-        assert self._mass is not None
-        for each in decisions:
+    def _release(self, mass: MassFailure, released: Sequence[_Held]) -> Sequence[Transition]:
+        for each in released:
             del self._held[each.transition.game_id]
-            self._release(each.transition)
         if not self._has_released:
             self._has_released = True
-            self._logger.warning("they still fail: held decisions are released")
+            self._logger.warning("the engines still fail: held transitions are released")
         if not self._held:
-            self._end(self._mass)
+            self._has_released = False
+            mass.end()
+        return [each.transition for each in released]
 
-    def _drop(self) -> None:
-        assert self._mass is not None
-        self._logger.warning("they fail no more: it was the prober's own blip", decisions_dropped=len(self._held))
+    def _drop(self, mass: MassFailure) -> None:
+        self._logger.warning("the engines answer again: held transitions are dropped", dropped=len(self._held))
         self._held.clear()
-        self._end(self._mass)
-
-    def _end(self, mass: MassFailure) -> None:
         self._has_released = False
         mass.end()
+
+
+class Suppression:
+    """Holds transitions back before the log: silence, grace, flapping, mass failure."""
+
+    def __init__(
+        self, config: WorkerConfig, targets: Targets, states: GameStates, clock: Clock, logger: SafeLogger
+    ) -> None:
+        self._targets = targets
+        self._states = states
+        self._clock = clock
+        self._has_held = asyncio.Event()
+        self.grace = Grace(config.policy.grace)
+        self.flaps = Flaps(config.policy.flap)
+        self.mass_failure = MassFailureHold(config.policy.hold, config.interval, logger)
+
+    def is_silenced(self, record: RuntimeRecord) -> bool:
+        """Returns whether the game is silenced now: its outcomes are counted and decide nothing."""
+        return record.silenced_until is not None and self._clock.wall() < record.silenced_until
+
+    def may_recover(self, game: WatchedGame, state: GameState, now: float) -> bool:
+        """Returns whether a success may end the game's incident: it is neither flapping nor silenced."""
+        if state.standing is not Standing.OPEN or state.pending is not None:
+            return True
+        return not self.flaps.withholds(game.game_id, now) and not self.is_silenced(game.record)
+
+    def record_failure(self, game: WatchedGame, before: GameState | None, after: GameState, now: float) -> None:
+        """A probe of the game failed, and counts. To be called before the transition that it leads to is admitted."""
+        self.flaps.record_failure(game.game_id)
+        if after.consecutive_failures == 1 and not after.in_incident:
+            self.mass_failure.remove(game.game_id)
+        if before is None or (before.standing is Standing.CLOSED and not before.consecutive_failures):
+            healthy = len(self._targets.in_force) - len(self._states.states)
+            self.mass_failure.record_failure(game.game_id, healthy, now)
+
+    def admit(self, transition: Transition, state: GameState, now: float) -> None:
+        """Records the transition, with which its game is in `state`; or holds it while a mass failure is on."""
+        game_id = transition.game_id
+        if state.standing is Standing.CLOSED and self.mass_failure.wants(game_id):
+            self._states.set(game_id, replace(state, pending=None))
+            self.mass_failure.hold(transition, now)
+            self._has_held.set()
+        else:
+            self._states.record(transition, state)
+            self.flaps.record(game_id, now)
+
+    def record_repeated_failure(self, game_id: str) -> None:
+        """The game failed beyond its threshold, which may prove a mass failure and release what it holds."""
+        self._release(self.mass_failure.record_repeated_failure(game_id))
+
+    def expire(self) -> None:
+        """Ends the holds that last too long."""
+        self._release(self.mass_failure.expire(self._clock.monotonic()))
+
+    async def run(self) -> None:
+        """Ends each hold as its time comes, until cancelled."""
+        while True:
+            self._has_held.clear()
+            ends_at = self.mass_failure.next_end
+            if ends_at is None:
+                await self._has_held.wait()
+            else:
+                await asyncio.sleep(max(ends_at - self._clock.monotonic(), 0.0))
+                self.expire()
+
+    def remove(self, game_id: str) -> None:
+        """The game is no longer watched."""
+        self.mass_failure.remove(game_id)
+        self.flaps.remove(game_id)
+
+    def _release(self, transitions: Iterable[Transition]) -> None:
+        """Records what was held, unless the game was silenced, or the log has an event of it, meanwhile."""
+        for transition in transitions:
+            game_id = transition.game_id
+            state, game = self._states.states.get(game_id), self._targets.in_force.by_id.get(game_id)
+            if state is None or state.standing is not Standing.CLOSED or state.pending is not None:
+                continue
+            if game is not None and not self.is_silenced(game.record):
+                self._states.record(transition, replace(state, pending=transition.details))
+                self.flaps.record(game_id, self._clock.monotonic())

@@ -1,4 +1,4 @@
-"""The target_set: the games of the last good list, each prepared for its probes, in the order of their phases."""
+"""The target set: the games of the last good list, each ready to be probed, in the order of their phases."""
 
 from __future__ import annotations
 
@@ -21,22 +21,33 @@ Cut = Sequence[Sequence[RuntimeRecord]]
 """A list of records by their shards, in its order."""
 
 _SLICES = 64
-"""Into how many slices of the window games are put to be sorted: the longest sort is then one of a few thousand."""
+"""Games are sorted in so many slices of the window, so that no sort holds the loop for long."""
 
 _CUT_AT_ONCE = 1_000
-"""How many records are put to their shards between two turns of the loop, in a fraction of a millisecond."""
+"""How many records are assigned to their shards between two turns of the loop."""
 
 _FIRST = -1
 
 
 class WatchedGame:
-    """One running game: its record, its target, its shard, and its phase in seconds after the start of a tick.
+    """A running game: its record, its target, its shard, and its phase in seconds after the start of a tick.
 
-    `not_before` is the monotonic time, in seconds, before which it is not due again. It has its turn in each `every`-th
-    tick, and is judged by `thresholds`.
+    Before `not_before`, in monotonic seconds, it is not due again. It is due in each `every`-th tick and judged by
+    `thresholds`. `is_confirming` is set while an extra probe that confirms a failure is scheduled or in flight.
     """
 
-    __slots__ = ("_passes", "every", "game_id", "not_before", "phase", "record", "shard", "target", "thresholds")
+    __slots__ = (
+        "_passes",
+        "every",
+        "game_id",
+        "is_confirming",
+        "not_before",
+        "phase",
+        "record",
+        "shard",
+        "target",
+        "thresholds",
+    )
 
     def __init__(
         self, record: RuntimeRecord, target: ProbeTarget, phase: float, shard: int, thresholds: Thresholds
@@ -48,12 +59,14 @@ class WatchedGame:
         self.shard = shard
         self.thresholds = thresholds
         self.not_before = 0.0
+        self.is_confirming = False
         self.every = target.settings.every
         self._passes = _FIRST
 
-    def has_its_tick(self) -> bool:
-        """Whether this tick is its own; to be asked once a tick. The first always is, the second may come sooner than
-        later ones, so that games which came together are spread over the ticks.
+    def is_due_this_tick(self) -> bool:
+        """Whether this tick is one of the game's; call it once a tick.
+
+        The first always is. The second may come early, so that games that appeared together spread over the ticks.
         """
         if self._passes > 0:
             self._passes -= 1
@@ -64,11 +77,11 @@ class WatchedGame:
 
 @dataclass(frozen=True, slots=True)
 class TargetSetChange:
-    """What a new list, or other shards, changed.
+    """The difference between two target sets.
 
-    `newcomers` are the games that are new, or have a new record, because somebody edited the list; `moved` those that
-    came with a shard, which another instance watched until now. `repeated` are the ids that are newly listed more than
-    once.
+    `appeared` and `left` are game ids. `newcomers` are games with a new record, because the list was edited; `moved`
+    are games whose shard came from another instance. `retired` targets are probed no more. `repeated` are the ids that
+    are newly listed more than once.
     """
 
     appeared: Sequence[str] = ()
@@ -81,14 +94,12 @@ class TargetSetChange:
 
 @dataclass(frozen=True, slots=True)
 class TargetSet:
-    """All that depends on one list of records. It is never changed: another list makes another target_set.
+    """The games of one list of records. It never changes: another list makes another target set.
 
-    `thresholds` and `probe_timeout` are for games that have none of their own. `interval` is seconds. All games are
-    spread over `shard_count` shards.
-    `games` and their `phases` are in ascending order of phase. With `shards` they are those of these alone, and `cut`
-    is the list by shards, so that one that comes or goes costs what it has, and not what all others have.
-    `most_in_flight` is how many probes are in flight at once where every engine hangs, `repeated` the ids that are
-    listed more than once.
+    `thresholds` and `probe_timeout` are for games without their own; `interval` is seconds. `games` and their `phases`
+    are in ascending order of phase. With `shards` they are the games of these only, and `cut` is the list by shards, so
+    that a shard that comes or goes costs its own games and not all. `most_in_flight` is how many probes are in flight
+    at once where every engine hangs. `repeated` are the ids that are listed more than once.
     """
 
     window: Window
@@ -111,7 +122,7 @@ class TargetSet:
     async def updated(
         self, records: Sequence[RuntimeRecord], shards: frozenset[int] | None = None
     ) -> tuple[TargetSet, TargetSetChange]:
-        """The target_set of a new list, of these shards or of all, and what that changes; made in portions."""
+        """Returns the target set of `records`, of these shards or of all, and the change. Lets other tasks run."""
         if records is self.records and shards is self.shards:
             return self, TargetSetChange()
         cut = await self._cut(records) if shards is not None else ()
@@ -139,7 +150,7 @@ class TargetSet:
         return (await _in_order(target_set) if change.appeared or change.retired else target_set), change
 
     def watched(self, record: RuntimeRecord, shard: int) -> WatchedGame:
-        """The game of `record`, prepared for its probes."""
+        """Returns the game of `record`, ready to be probed."""
         target = target_of(record, self.probe_timeout, longest=inf if self.interval is None else self.interval)
         window, settings, common = self.window, target.settings, self.thresholds
         if self.interval is not None and target.timeout != self.probe_timeout:
@@ -161,7 +172,7 @@ class TargetSet:
 
 
 class _Comparison:
-    """A new list, or other shards, beside the target_set in force, record by record. What is not taken has left.
+    """Compares a new list, or other shards, with the target set in force, record by record. What is not taken has left.
 
     A record that changed gets a new target. Of a game that is listed more than once the first record counts: it would
     count twice a tick, and one healthy and one failing endpoint would flap for ever.
@@ -178,18 +189,18 @@ class _Comparison:
         self.repeated: set[str] = set()
 
     def keep_all(self) -> None:
-        """The list is the same: every game stays as it is, unless it leaves with its shard."""
+        """The list is the same: keep every game, except those that leave with their shard."""
         self.by_id, self._left = self._left, {}
         self.repeated = set(self._before.repeated)
 
     def leave(self, record: RuntimeRecord) -> None:
-        """The record's shard is none of these any more."""
+        """The record's shard is no longer one of ours."""
         if (game := self.by_id.pop(record.game_id, None)) is not None:
             self._left[record.game_id] = game
             self.repeated.discard(record.game_id)
 
     def take(self, record: RuntimeRecord) -> None:
-        """The record is listed, and its shard is one of these."""
+        """The record is listed, and its shard is one of ours."""
         game_id = record.game_id
         if game_id in self.by_id:
             self.repeated.add(game_id)
@@ -222,7 +233,7 @@ class _Comparison:
 
 
 def _differ_in_silence_alone(one: RuntimeRecord, other: RuntimeRecord) -> bool:
-    """Whether both say the same of the engine: silence is no reason to ask anew."""
+    """Whether the records differ in their silence only, which needs no new target."""
     return one == other or one == replace(other, silenced_until=one.silenced_until, silenced_why=one.silenced_why)
 
 
@@ -241,3 +252,12 @@ async def _in_order(target_set: TargetSet) -> TargetSet:
         phases.extend(game.phase for game in games[counted:])
         most_in_flight = lanes_needed(phases, longest, counted=counted, most=most_in_flight)
     return replace(target_set, games=games, phases=phases, most_in_flight=most_in_flight)
+
+
+class Targets:
+    """Holds the target set in force. Discovery replaces it; the other parts of the worker read it."""
+
+    __slots__ = ("in_force",)
+
+    def __init__(self, target_set: TargetSet) -> None:
+        self.in_force = target_set

@@ -1,50 +1,61 @@
-"""The worker: a tick every interval. List, prune, probe in lanes, decide, commit."""
+"""The worker: every interval, list the running games, probe them, decide transitions and write them to the log."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
 
 from structlog.typing import FilteringBoundLogger
 
-from healthprobe._util.aio import background_tasks
-from healthprobe.domain.schedule import next_tick
+from healthprobe._util.aio import AutoResetEvent, background_tasks
+from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
 from healthprobe.domain.shard import SHARDS
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import HealthEventLog, Prober, RuntimeRecordStore, ShardLeases, Telemetry
-from healthprobe.worker.config import Terms, WorkerConfig, require
-from healthprobe.worker.discovery import Changes, Listing, Takeover, Watchlist
-from healthprobe.worker.event_writer import Appender, Committer
-from healthprobe.worker.extra_probes import Newcomers
-from healthprobe.worker.game_states import Ledger
-from healthprobe.worker.safe_logging import NullTelemetry, SafeLogger, SafeTelemetry
-from healthprobe.worker.target_set import TargetSet, TargetSetChange
-from healthprobe.worker.tick import Rounds, Watch, Width
-from healthprobe.worker.verdict import Verdicts
-from healthprobe.worker.worker_status import View
+from healthprobe.worker.canaries import Canaries
+from healthprobe.worker.config import WORKER_KEY, Clock, WorkerConfig, require, utc_now
+from healthprobe.worker.discovery import Discovery
+from healthprobe.worker.event_writer import EventWriter
+from healthprobe.worker.extra_probes import Confirmations, Newcomers
+from healthprobe.worker.game_states import GameStates
+from healthprobe.worker.lanes import ExtraProbes
+from healthprobe.worker.safe_telemetry import NullTelemetry, SafeTelemetry
+from healthprobe.worker.stall_detector import StallDetector
+from healthprobe.worker.suppression import Suppression
+from healthprobe.worker.target_set import Targets, TargetSet
+from healthprobe.worker.tick import Ticker
+from healthprobe.worker.verdict import Verdict
+from healthprobe.worker.worker_status import WorkerStatus
 
-_PATIENCE_SHARE = 0.25
-"""How much of an interval a tick waits for a store or a log that does not answer."""
+_LAST_WRITE_SECONDS = 1.0
+"""How long the log has, when a run ends, to take what is decided."""
 
-_LAST_OFFER_SECONDS = 1.0
+_RESTART_PAUSE = 1.0
+"""Seconds until a background task that failed is started again."""
 
+_BETWEEN_UPDATES = 0.1
+_REST = 4.0
+"""The least time, in seconds, between two updates of the targets in the middle of a tick, and how many times longer
+than the last update it is: where games start all the time, a long list is read once a second and not a hundred times.
+"""
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
+_NEWCOMERS_WAIT = 0.5
+"""The longest time, in seconds, that new games wait for the log before their first probe: nothing is decided before it
+has answered."""
+
+NEWCOMER_LANES = 64
+"""The most new games that are probed at the same time."""
 
 
 class Worker:
     """Watches the running games of a store and writes each transition to a log, exactly once.
 
-    `interval` and `probe_timeout` are seconds, `failures_threshold` a count, `max_concurrency` the most probes in
-    flight: a number, or AutoLanes for as many as a tick can need. `policy` is what is asked of outcomes besides, and
-    where none of the `canaries` answers no failure counts. With `shards` it watches the games of those that are its own
-    at the time, and no others. `clock` tells wall time, for `occurred_at` alone; `monotonic` tells seconds, for all
-    durations. `on_commit` is called after the log took events, `on_sight` with whether this worker sees when that has
-    changed. `view` is what may be seen of it. Raises ConfigurationError for a missing collaborator and for numbers that
-    are not positive.
+    With `canaries` no failure counts unless one of them answers. With `shards` only the games of those that are ours
+    are watched. `clock` returns wall time in UTC, for `occurred_at` alone; `monotonic` returns seconds, for durations.
+    `on_commit` is called after the log took events, and `on_sight` with whether the canaries answer, when that changed.
+    `status` is what can be read of the worker. Raises ConfigurationError for a collaborator that is missing.
     """
 
     def __init__(
@@ -64,163 +75,181 @@ class Worker:
         on_sight: Callable[[bool], None] | None = None,
     ) -> None:
         require(records=records, log=log, prober=prober)
-        config = config or WorkerConfig()
-        interval, probe_timeout, max_concurrency = config.interval, config.probe_timeout, config.max_concurrency
-        self.config = config
-        self._logger = SafeLogger(logger)
-        self._terms = terms = Terms(
-            interval=interval,
-            probe_timeout=probe_timeout,
-            failures_threshold=config.failures_threshold,
-            policy=config.policy,
-            clock=clock,
-            monotonic=monotonic,
-            logger=self._logger,
-        )
-        self._prober = prober
+        self.config = config = config or WorkerConfig()
+        self._clock = times = Clock(clock, monotonic)
+        self._logger = lines = SafeLogger(logger, worker=WORKER_KEY)
+        self._errors = errors = RateLimitedWarning(lines, "internal error, going on", monotonic)
         telemetry = NullTelemetry() if telemetry is None else telemetry  # an empty Histories is false
-        self._telemetry = SafeTelemetry(telemetry, self._logger)
-        self._max_concurrency = max_concurrency
-        self._monotonic = monotonic
-        patience = interval * _PATIENCE_SHARE
-        width = Width(max_concurrency)
-        ledger = Ledger()
-        appender = Appender(ledger, log, self._telemetry, self._logger, on_commit=on_commit, monotonic=monotonic)
-        self._committer = Committer(ledger, log, appender, self._logger, monotonic=monotonic, shards=shards)
-        self._verdicts = Verdicts(
-            terms,
-            ledger,
+        self._telemetry = counts = SafeTelemetry(telemetry, lines)
+
+        shard_count = SHARDS if shards is None else shards.shard_count
+        targets = Targets(
+            TargetSet(config.window, config.probe_timeout, config.thresholds, config.interval, shard_count)
+        )
+        self._states = states = GameStates()
+        self._suppression = Suppression(config, targets, states, times, lines)
+        self._event_writer = EventWriter(
+            log, states, shards=shards, telemetry=counts, clock=times, logger=lines, on_commit=on_commit
+        )
+        self._discovery = Discovery(
+            records,
+            config,
+            targets,
+            states,
+            self._suppression,
             prober=prober,
-            telemetry=telemetry,
-            canaries=canaries,
             shards=shards,
-            target_set=lambda: takeover.target_set,
-            lane_limit=width.limit,
-            on_decision=self._committer.wake,
-            on_sight=on_sight,
+            telemetry=counts,
+            clock=times,
+            logger=lines,
+            errors=errors,
         )
-        takeover = Takeover(
-            TargetSet(
-                terms.window,
-                probe_timeout,
-                terms.thresholds,
-                interval,
-                SHARDS if shards is None else shards.shard_count,
-            ),
-            ledger,
-            welcome=self._verdicts.grace.begin,
-            forget=self._forget,
-            dismiss=self._verdicts.judgement.dismiss,
-            logger=self._logger,
+        self._stalls = StallDetector(config.probe_timeout, monotonic)
+        watched_canaries = Canaries(canaries, prober, times, lines, on_sight)
+        confirmations = None if config.policy.confirm is None else Confirmations(config, config.policy.confirm)
+        self._verdict = verdict = Verdict(
+            config,
+            targets,
+            states,
+            self._suppression,
+            watched_canaries,
+            stalls=self._stalls,
+            confirmations=confirmations,
+            shards=shards,
+            record_probe=telemetry.record_probe,
+            clock=times,
+            logger=lines,
+            errors=errors,
         )
-        listing = Listing(records, self._telemetry, self._logger, patience=patience)
-        self._watchlist = width.watchlist = Watchlist(listing, takeover, shards, monotonic)
-        self._newcomers = Newcomers(
-            prober, self._verdicts.weigh_beside, interval=interval, probe_timeout=probe_timeout, monotonic=monotonic
+        self._newcomers = Newcomers(config.interval)
+        self._greeting = ExtraProbes(
+            self._newcomers, config, targets, prober, verdict, monotonic=monotonic, limit=NEWCOMER_LANES
         )
-        self._changes = Changes(
-            self._watchlist,
-            self._committer,
-            self._go_on_with,
-            self._verdicts.tell_of,
-            patience=patience,
-            monotonic=monotonic,
+        self._confirming = (
+            None
+            if confirmations is None
+            else ExtraProbes(confirmations, config, targets, prober, verdict, monotonic=monotonic)
         )
-        watch = Watch()
-        self._rounds = Rounds(
-            terms,
-            prober,
-            watchlist=self._watchlist,
-            committer=self._committer,
-            verdicts=self._verdicts,
-            width=width,
-            watch=watch,
-            patience=patience,
-            stays_open=shards is not None,
+        self._ticker = Ticker(
+            config,
+            self._discovery,
+            self._event_writer,
+            verdict,
+            prober=prober,
+            canaries=watched_canaries,
+            stalls=self._stalls,
+            shards=shards,
+            telemetry=counts,
+            clock=times,
+            errors=errors,
         )
-        self.view = View(
-            self._watchlist,
-            ledger,
-            committer=self._committer,
-            verdicts=self._verdicts,
-            watch=watch,
-            monotonic=monotonic,
+        self.status = WorkerStatus(
+            targets,
+            states,
+            self._suppression,
+            watched_canaries,
+            self._event_writer,
+            ticker=self._ticker,
+            clock=times,
             shards=shards,
         )
+        self._records_changed = AutoResetEvent()
+        self._shards_changed = AutoResetEvent()
         if shards is not None:
-            shards.on_change(self._changes.tell_of_move)
-            shards.before_release(self._committer.hand_over)
+            shards.on_change(self._refresh_shards)
+            shards.before_release(self._event_writer.hand_over)
 
     @property
     def games(self) -> int:
-        """How many games it watches now."""
-        return len(self._watchlist.target_set)
+        """How many games are watched now."""
+        return len(self._discovery.target_set)
 
     def refresh(self) -> None:
-        """The list, or the shards, have changed: `run` takes that over at once, not when the next tick begins."""
-        self._changes.set()
+        """The records have changed: `run` lists them at once, and not when the next tick begins."""
+        self._records_changed.set()
+
+    def _refresh_shards(self) -> None:
+        """Shards have come or gone. No instance watches their games until we do, so no rest is due before."""
+        self._shards_changed.set()
+        self._records_changed.set()
 
     async def run(self) -> None:
-        """A tick every interval, the first at once, until cancelled.
+        """Runs a tick every interval, the first at once, until cancelled.
 
-        What is in flight then has no outcome; what is decided is offered to the log once more, for a second at most.
+        A probe that is in flight then has no outcome. What is decided is offered to the log once more, for at most a
+        second.
         """
+        max_concurrency = self.config.max_concurrency
         self._logger.info(
             "health probe worker started",
-            interval=f"{self._terms.interval:g}s",
-            probe_timeout=f"{self._terms.probe_timeout:g}s",
-            failures_threshold=self._terms.failures_threshold,
-            max_concurrency=self._max_concurrency if isinstance(self._max_concurrency, int) else "auto",
+            interval=f"{self.config.interval:g}s",
+            probe_timeout=f"{self.config.probe_timeout:g}s",
+            failures_threshold=self.config.failures_threshold,
+            max_concurrency=max_concurrency if isinstance(max_concurrency, int) else "auto",
         )
-        async with (
-            background_tasks(self._committer.run(), self._newcomers.run(), self._changes.run()),
-            self._verdicts.running(),
-        ):
+        work = [
+            self._event_writer.run,
+            self._follow_changes,
+            self._greeting.run,
+            self._verdict.run,
+            self._suppression.run,
+            *(() if self._confirming is None else (self._confirming.run,)),
+        ]
+        async with background_tasks(*map(self._keep_running, work)):
             try:
-                with self._verdicts.stalls.watching():
-                    await self._tick_for_ever()
+                with self._stalls.running():
+                    await self._ticker.run()
             finally:
-                await self._watchlist.aclose()
-                await self._committer.aclose(_LAST_OFFER_SECONDS)
+                await self._discovery.aclose()
+                await self._event_writer.aclose(_LAST_WRITE_SECONDS)
                 self._logger.info("health probe worker stopped")
 
     async def tick(self) -> None:
-        """One pass over all running games, all due at once.
+        """Makes one pass over all running games, all due at once. May be called without `run`.
 
-        Returns when every probe is judged and every transition was offered to the log: taken, or waiting while it is
-        away. A tick that would overlap another is dropped.
+        Returns when every outcome is processed and every transition was offered to the log: taken, or waiting while it
+        is unavailable. A tick that would overlap another is dropped.
         """
-        began = self._monotonic()
-        if self._rounds.is_under_way:
+        began = self._clock.monotonic()
+        if self._ticker.is_running:
             self._telemetry.record_tick(self.games, 0.0, 1)
             return
-        await self._rounds.one(began, spread=False)
-        await self._verdicts.settle()
-        await self._committer.offer()
-        self._telemetry.record_tick(self.games, self._monotonic() - began, 0)
+        await self._ticker.run_once(began, spread=False)
+        await self._verdict.drain()
+        if self._confirming is not None:
+            while await self._confirming.drain():
+                await self._verdict.drain()
+        self._suppression.expire()
+        await self._event_writer.write()
+        self._telemetry.record_tick(self.games, self._clock.monotonic() - began, 0)
 
-    async def _tick_for_ever(self) -> None:
-        origin = self._monotonic()
-        number = 0
+    async def _follow_changes(self) -> None:
+        """Brings changes of the records and of the shards into force in the middle of a tick, until cancelled."""
+        monotonic = self._clock.monotonic
+        wait_for_log = min(self.config.call_patience, _NEWCOMERS_WAIT)
         while True:
-            began = origin + number * self._terms.interval
+            await self._records_changed.wait()
+            began, log_took = monotonic(), 0.0
             try:
-                await self._rounds.one(began, spread=True)
-            except Exception as error:  # noqa: BLE001  a tick that breaks must not end the watch
-                self._verdicts.tell_of(error)
-            now = self._monotonic()
-            number, dropped = next_tick(number, now - origin, self._terms.interval)
-            self._telemetry.record_tick(self.games, now - began, dropped)
-            await asyncio.sleep(max(origin + number * self._terms.interval - now, 0.0))
+                change = await self._discovery.update()
+                if change.newcomers:
+                    asked_at = monotonic()
+                    await self._event_writer.write_within(wait_for_log)
+                    log_took = monotonic() - asked_at
+                await self._ticker.apply(change)
+                if change.newcomers:
+                    self._newcomers.add(change.newcomers, monotonic())
+            except Exception as error:  # noqa: BLE001  the next tick makes up for it
+                self._errors.warn_of(error)
+            rest = _REST * (monotonic() - began - log_took)
+            await asyncio.sleep(_BETWEEN_UPDATES)
+            await self._shards_changed.wait_at_most(rest)
 
-    async def _go_on_with(self, change: TargetSetChange) -> None:
-        await self._rounds.go_on(change)
-        if change.newcomers:
-            self._newcomers.call(change.newcomers)
-        self._committer.wake()
-
-    def _forget(self, target: ProbeTarget) -> None:
-        try:
-            self._prober.forget(target)
-        except Exception as error:  # noqa: BLE001  the prober's own; it keeps what it will not let go of
-            self._verdicts.tell_of(error)
+    async def _keep_running(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Starts `work` again if it fails: an error in the background must not leave failures undecided for ever."""
+        while True:
+            try:
+                return await work()
+            except Exception as error:  # noqa: BLE001  logged, and tried again
+                self._errors.warn_of(error)
+            await asyncio.sleep(_RESTART_PAUSE)

@@ -1,102 +1,105 @@
-"""The view: what may be seen of a worker from outside while it works. Reading costs the worker nothing."""
+"""The status of a worker: what can be read of it from outside while it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from healthprobe.domain.hysteresis import GameState, Transition
 from healthprobe.ports import ShardLeases
-from healthprobe.worker.discovery import Watchlist
-from healthprobe.worker.event_writer import Committer
-from healthprobe.worker.game_states import Ledger
-from healthprobe.worker.target_set import TargetSet
-from healthprobe.worker.tick import Watch
-from healthprobe.worker.verdict import Verdicts
+from healthprobe.worker.canaries import Canaries
+from healthprobe.worker.config import Clock
+from healthprobe.worker.event_writer import EventWriter
+from healthprobe.worker.game_states import GameStates
+from healthprobe.worker.suppression import Suppression
+from healthprobe.worker.target_set import Targets, TargetSet
+from healthprobe.worker.tick import Ticker
 
 
-class View:
-    """The games of a worker and what it knows of them, as it is now. Nothing here may be changed."""
+class WorkerStatus:
+    """The games of a worker and what it knows of them now. Reading costs the worker nothing; change nothing."""
 
     def __init__(
         self,
-        watchlist: Watchlist,
-        ledger: Ledger,
+        targets: Targets,
+        states: GameStates,
+        suppression: Suppression,
+        canaries: Canaries,
+        event_writer: EventWriter,
         *,
-        committer: Committer,
-        verdicts: Verdicts,
-        watch: Watch,
-        monotonic: Callable[[], float],
-        shards: ShardLeases | None = None,
+        ticker: Ticker,
+        clock: Clock,
+        shards: ShardLeases | None,
     ) -> None:
-        self._watchlist = watchlist
-        self._ledger = ledger
-        self._committer = committer
-        self._verdicts = verdicts
-        self._watch = watch
-        self._monotonic = monotonic
+        self._targets = targets
+        self._states = states
+        self._suppression = suppression
+        self._canaries = canaries
+        self._event_writer = event_writer
+        self._ticker = ticker
+        self._monotonic = clock.monotonic
         self._shards = shards
 
     @property
     def target_set(self) -> TargetSet:
-        """All games that are watched: the very same object as long as nothing changes."""
-        return self._watchlist.target_set
+        """All games that are watched; the same object as long as nothing changes."""
+        return self._targets.in_force
 
     @property
     def states(self) -> Mapping[str, GameState]:
-        """What is known of games in trouble, and of those that the log has not told about. Others have no state."""
-        return self._ledger.states
+        """The states of games that are in trouble or not yet read from the log. Other games have none."""
+        return self._states.states
 
     @property
     def waiting(self) -> Mapping[str, Transition]:
-        """By game, the transitions that the log does not have yet."""
-        return self._ledger.waiting
+        """The transitions that the log does not have yet, by game."""
+        return self._states.waiting
 
     @property
     def unread_games(self) -> int:
-        """How many games the log has not told about yet: nothing of them is decided."""
-        return len(self._ledger.unread)
+        """How many games have a last event that was not read yet: nothing about them is decided."""
+        return len(self._states.unread)
 
     def is_flapping(self, game_id: str) -> bool:
-        """Whether the game is kept in its incident, for it goes up and down."""
-        return game_id in self._verdicts.judgement.flaps
+        """Returns whether the game is kept in its incident because it goes up and down."""
+        return game_id in self._suppression.flaps
 
     @property
     def flapping_games(self) -> int:
-        return len(self._verdicts.judgement.flaps)
+        return len(self._suppression.flaps)
 
     @property
     def held_decisions(self) -> int:
-        """How many `probe_failed` of a mass failure are decided and not told yet."""
-        return len(self._verdicts.judgement.held)
+        """How many `probe_failed` are held because of a mass failure."""
+        return len(self._suppression.mass_failure)
 
     @property
     def blind_for(self) -> float:
-        """For how many seconds no canary answers; 0 while one does, and where there are none."""
-        since = self._verdicts.canaries.blind_since
+        """For how many seconds no canary has answered; 0 while one does, and where there are none."""
+        since = self._canaries.blind_since
         return 0.0 if since is None else self._monotonic() - since
 
     @property
     def log_away_for(self) -> float:
-        """For how many seconds the log has not taken what it was offered; 0 while it does."""
-        since = self._committer.away_since
+        """For how many seconds the log has been unavailable; 0 while it takes events."""
+        since = self._event_writer.away_since
         return 0.0 if since is None else self._monotonic() - since
 
     @property
     def shards_away_for(self) -> float:
-        """For how many seconds whoever gives the shards is away, while we have none; 0 while all is well."""
+        """For how many seconds the leases have been unavailable while we have no shards; 0 otherwise."""
         return 0.0 if self._shards is None or self._shards.shards else self._shards.unavailable_for
 
     @property
     def tick_overdue_for(self) -> float:
-        """For how many seconds the present tick should have been over, or the next begun; 0 while all is well."""
-        return max(0.0, self._monotonic() - self._watch.due_at) if self._watch.due_at else 0.0
+        """For how many seconds the running tick should have ended, or the next begun; 0 while all is well."""
+        return max(0.0, self._monotonic() - self._ticker.due_at) if self._ticker.due_at else 0.0
 
     @property
     def lanes_in_use(self) -> int:
-        """How many probes of the present tick are in flight."""
-        return 0 if self._watch.tick is None else self._watch.tick.in_flight
+        """How many probes of the running tick are in flight."""
+        return 0 if self._ticker.tick is None else self._ticker.tick.in_flight
 
     @property
     def lane_limit(self) -> int:
-        """How many there may be."""
-        return 0 if self._watch.tick is None else self._watch.tick.limit
+        """The most probes in flight."""
+        return 0 if self._ticker.tick is None else self._ticker.tick.limit

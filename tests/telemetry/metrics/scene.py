@@ -48,7 +48,7 @@ class Scene:
         self.worker = Worker(**self.stage.arguments(**{"telemetry": self.histories, **others}))
         self.sight = RunStatus(
             config=WorkerConfig(),
-            view=self.worker.view,
+            view=self.worker.status,
             log=self.stage.log,
             histories=self.histories,
             connections=FewConnections(),

@@ -153,7 +153,7 @@ class LiveRun:
         )
         sight = RunStatus(
             config=config,
-            view=worker.view,
+            view=worker.status,
             log=self.log,
             histories=histories,
             connections=connections,
