@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 
+from benchmarks.detection_times import Detection
 from benchmarks.measure import say
 from benchmarks.table import table
-from healthprobe.domain.detection import Detection
 
 INTERVAL = 5.0
 FAILURES = 3

@@ -25,7 +25,7 @@ from benchmarks.table import table
 from healthprobe.domain.event import EventType, HealthEvent, ProbeFailedDetails
 from healthprobe.domain.outcome import HEALTHY, Inconclusive, ProbeOutcome
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.domain.schedule import AutoLanes, fraction_of, spread_window
+from healthprobe.domain.schedule import AutoLanes, phase_fraction, spread_window
 from healthprobe.probing.http import HTTPProber
 from healthprobe.testing.memory import InMemoryLog, InMemoryRecords
 from healthprobe.worker.config import WorkerConfig
@@ -174,7 +174,7 @@ def _reported(events: Iterable[HealthEvent], pace: Pace, origin: float) -> tuple
     for event in events:
         seen = (event.occurred_at - _EPOCH).total_seconds() - origin
         ticks[int(seen // pace.interval) + 1] += 1
-        due = window.phase(fraction_of(event.game_id))
+        due = window.phase(phase_fraction(event.game_id))
         beyond.append(seen - due - (THRESHOLD - 1) * pace.interval - pace.timeout)
     return ticks, beyond
 

@@ -8,7 +8,7 @@ from random import Random
 from fuzz.mutation import Mutator
 from fuzz.target import Draw, Target, mutated, texts
 from healthprobe.domain.endpoint import parse_endpoint
-from healthprobe.domain.outcome import MAX_ERROR_BYTES, plain_cause
+from healthprobe.domain.outcome import MAX_ERROR_BYTES, sanitize_error
 from healthprobe.probing.redirect import RedirectRefused, redirected_path
 from healthprobe.probing.response import BODY_LIMIT, BodyReader, MalformedResponse, ResponseReader
 
@@ -99,7 +99,7 @@ def _redirect(location: bytes) -> None:
 
 
 def _cause(text: str) -> None:
-    told = plain_cause(text)
+    told = sanitize_error(text)
     assert len(told.encode()) <= MAX_ERROR_BYTES
     assert "\n" not in told
     assert "\0" not in told

@@ -22,7 +22,7 @@ from healthprobe.domain.event import (
     ProbeFailedDetails,
     ProbeRecoveredDetails,
 )
-from healthprobe.domain.outcome import plain_cause
+from healthprobe.domain.outcome import sanitize_error
 from healthprobe.ports import LogError
 
 _FAILED = (
@@ -108,7 +108,7 @@ def _events(random: Random) -> Draw:
 def _entry(given: tuple[str, str, str, int, int]) -> None:
     game_id, container_id, error, count, status = given
     occurred_at = datetime(2026, 11, 23, 17, tzinfo=UTC)
-    for details in (ProbeFailedDetails(count, status, plain_cause(error)), ProbeRecoveredDetails(count)):
+    for details in (ProbeFailedDetails(count, status, sanitize_error(error)), ProbeRecoveredDetails(count)):
         event = HealthEvent(count, game_id, container_id, occurred_at, details)
         assert message_id(event)
         entry = Entry.of(event)

@@ -7,7 +7,7 @@ import json
 from fuzz.target import Target, texts
 from healthprobe._util.duration import parse_duration, parse_retention
 from healthprobe.app import settings
-from healthprobe.domain.json_path import InvalidJsonPath, NothingThere, steps_of, value_at
+from healthprobe.domain.json_path import InvalidJsonPath, ValueNotFound, parse_json_path, value_at
 from healthprobe.domain.networks import InvalidNetwork, Networks, parse_network
 
 _DOCUMENT = json.loads('{"checks": [{"state": "up"}, [1, [2]]], "a": {"b": {"c": null}}, "": 1}')
@@ -33,7 +33,7 @@ def _rules(text: str) -> None:
 
 
 def _path(path: str) -> None:
-    steps_of(path)
+    parse_json_path(path)
     value_at(_DOCUMENT, path)
 
 
@@ -46,7 +46,7 @@ def _network(text: str) -> None:
     assert Networks(denied=(network,)).refusal(str(network.network_address))
 
 
-_NETWORKS = (Networks.of(["10.0.0.0/8", "fd00::/8"]), Networks.of(deny=["169.254.0.0/16", "::1/128"]))
+_NETWORKS = (Networks.parse(["10.0.0.0/8", "fd00::/8"]), Networks.parse(deny=["169.254.0.0/16", "::1/128"]))
 
 TARGETS = (
     Target(
@@ -61,7 +61,7 @@ TARGETS = (
         "JSON paths",
         texts(("checks[0].state", "a.b.c", "checks[1][1][0]"), ("[0]", ".", "[", "]", "[999999]")),
         _path,
-        (InvalidJsonPath, NothingThere),
+        (InvalidJsonPath, ValueNotFound),
     ),
     Target(
         "networks",

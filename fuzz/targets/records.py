@@ -20,7 +20,7 @@ from healthprobe.adapters.sql import records as own
 from healthprobe.adapters.sql.listing import Listing
 from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
 from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
-from healthprobe.domain.record import RuntimeRecord, probe_text, silence_of, silence_or_none
+from healthprobe.domain.record import RuntimeRecord, parse_silenced_until, probe_settings_text, silenced_until_or_none
 from healthprobe.ports import ConfigurationError
 
 _ENDPOINTS = (
@@ -98,12 +98,12 @@ def _record_values(seeds: tuple[str, ...]) -> Any:
 
 def _field(value: Any) -> None:
     """Settings are text whatever they were, and stay what they are; a silence is one, or refused with ValueError."""
-    text = probe_text(value)
+    text = probe_settings_text(value)
     assert isinstance(text, str)
-    assert probe_text(text) == text
-    until = silence_or_none(value)
-    assert until is None or until == silence_of(value)
-    silence_of(value)
+    assert probe_settings_text(text) == text
+    until = silenced_until_or_none(value)
+    assert until is None or until == parse_silenced_until(value)
+    parse_silenced_until(value)
 
 
 _USUAL = (("game-7", "game-8"), ("c0ffee", ""), ("http://127.0.0.1:8080",), ("running", "stopped"))

@@ -43,7 +43,7 @@ def test_the_networks_of_a_run_are_those_that_its_options_name() -> None:
     assert networks.refusal("127.0.0.1") is None
     assert networks.refusal("127.9.0.1") is not None
     assert networks.refusal("10.0.0.1") is not None
-    assert networks_of(Settings()).are_all
+    assert networks_of(Settings()).allow_all
 
 
 def test_what_is_no_network_is_refused_by_its_option() -> None:

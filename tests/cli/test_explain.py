@@ -54,7 +54,7 @@ def test_a_run_tells_the_rule_the_outcomes_and_what_would_change_it(command_line
 def test_a_game_that_answers_exits_0(command_line: CommandLine, run: WatchedRun) -> None:
     told = command_line("explain", "game-1", "--at", run.at)
     assert told.code == 0
-    assert documents(told.out)[0]["explanation"].startswith("game-1 answers.")
+    assert documents(told.out)[0]["explanation"].startswith("game-1 is healthy.")
 
 
 def test_a_hostile_name_is_asked_for_as_it_is_and_shown_without_what_a_terminal_obeys(

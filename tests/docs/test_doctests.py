@@ -33,4 +33,4 @@ def test_examples_are_found_in_every_room_that_has_some() -> None:
 def test_the_schedule_arithmetic_is_explained_by_examples() -> None:
     schedule = importlib.import_module("healthprobe.domain.schedule")
     explained = {test.name.rpartition(".")[2] for test in doctest.DocTestFinder().find(schedule) if test.examples}
-    assert explained >= {"fraction_of", "phase", "spread_window", "lanes_needed", "next_tick"}
+    assert explained >= {"phase_fraction", "phase", "spread_window", "lanes_needed", "next_tick"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from healthprobe.domain.detection import Detection
+from benchmarks.detection_times import Detection
 
 PAGE = Path(__file__).parents[2] / "docs" / "verdict.md"
 BEGIN, END = "<!-- detection: begin -->\n", "<!-- detection: end -->"

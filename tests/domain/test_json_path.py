@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.domain.json_path import InvalidJsonPath, NothingThere, Step, steps_of, value_at
+from healthprobe.domain.json_path import InvalidJsonPath, Step, ValueNotFound, parse_json_path, value_at
 
 DOCUMENT = {"state": "up", "checks": [{"name": "db", "ok": True}, {"name": "disk", "ok": None}], "0": "zero"}
 
@@ -23,7 +23,7 @@ def test_names_and_numbers_lead_there(path: str, value: Any) -> None:
 
 @pytest.mark.parametrize("path", ["missing", "state.more", "checks[2]", "checks.name", "state[0]", "[0]"])
 def test_where_nothing_stands_that_is_told(path: str) -> None:
-    with pytest.raises(NothingThere):
+    with pytest.raises(ValueNotFound):
         value_at(DOCUMENT, path)
 
 
@@ -32,7 +32,7 @@ def test_where_nothing_stands_that_is_told(path: str) -> None:
 )
 def test_what_is_no_path_is_refused(path: str) -> None:
     with pytest.raises(InvalidJsonPath, match=r"as a\.b\[0\]\.c"):
-        steps_of(path)
+        parse_json_path(path)
 
 
 _steps = st.lists(st.one_of(st.text("abcdefgh_-", min_size=1, max_size=5), st.integers(0, 999)), min_size=1, max_size=8)
@@ -44,5 +44,5 @@ def test_every_way_that_can_be_written_is_gone(steps: list[Step], value: int) ->
     document: Any = value
     for step in reversed(steps):
         document = [*[None] * step, document] if isinstance(step, int) else {step: document}
-    assert steps_of(path) == tuple(steps)
+    assert parse_json_path(path) == tuple(steps)
     assert value_at(document, path) == value

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.domain.mass_failure import LEAST, MassFailure
+from healthprobe.domain.mass_failure import MINIMUM, MassFailure
 
 
 def fail(mass: MassFailure, games: range, *, of: int, at: float = 0.0) -> None:
@@ -76,5 +76,5 @@ def test_it_is_never_on_with_fewer_than_five_that_fail_and_total_for_whatever_co
             mass.failed(name, now, fleet - len(failing) - 1)
             failing.add(name)
         if mass.is_on and not was_on:
-            assert len(failing) >= LEAST
+            assert len(failing) >= MINIMUM
             assert mass.holds

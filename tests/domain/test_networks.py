@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from healthprobe.domain.networks import InvalidNetwork, Networks
 
-DENIED = Networks.of(deny=["169.254.0.0/16", "fd00:ec2::/32"])
-ALLOWED = Networks.of(allow=["10.0.0.0/8", "fd12::/16"], deny=["10.9.0.0/16"])
+DENIED = Networks.parse(deny=["169.254.0.0/16", "fd00:ec2::/32"])
+ALLOWED = Networks.parse(allow=["10.0.0.0/8", "fd12::/16"], deny=["10.9.0.0/16"])
 
 
 @pytest.mark.proves("network-spellings")
@@ -35,16 +35,17 @@ def test_a_denied_network_is_denied_by_every_way_to_it(address: str) -> None:
 @pytest.mark.proves("network-unspecified-address")
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "::ffff:0.0.0.0", "64:ff9b::", "127.0.0.1", "::ffff:127.0.0.1"])
 def test_the_address_of_nobody_is_denied_with_loopback_for_that_is_where_it_leads(address: str) -> None:
-    assert Networks.of(deny=["127.0.0.0/8"]).refusal(address) is not None
-    assert Networks.of(allow=["127.0.0.0/8"]).refusal(address) is None
-    assert Networks.of(allow=["10.0.0.0/8"]).refusal(address) is not None
+    assert Networks.parse(deny=["127.0.0.0/8"]).refusal(address) is not None
+    assert Networks.parse(allow=["127.0.0.0/8"]).refusal(address) is None
+    assert Networks.parse(allow=["10.0.0.0/8"]).refusal(address) is not None
 
 
 @pytest.mark.proves("unix-socket-loopback")
 @pytest.mark.parametrize("network", ["127.0.0.0/8", "127.0.0.1/32", "::1/128", "0.0.0.0/0", "::/0"])
 def test_who_denies_loopback_has_denied_the_sockets_of_this_machine(network: str) -> None:
     assert (
-        Networks.of(deny=[network]).refusal_of_sockets == f"a unix socket is on this machine: --deny-network {network}"
+        Networks.parse(deny=[network]).unix_socket_refusal
+        == f"a unix socket is on this machine: --deny-network {network}"
     )
 
 
@@ -62,22 +63,22 @@ def test_with_any_allowed_only_those_are_and_a_denial_wins(address: str, is_allo
 
 
 def test_who_says_which_networks_has_not_said_sockets() -> None:
-    assert Networks().refusal_of_sockets is None
-    assert DENIED.refusal_of_sockets is None
-    assert ALLOWED.refusal_of_sockets is not None
+    assert Networks().unix_socket_refusal is None
+    assert DENIED.unix_socket_refusal is None
+    assert ALLOWED.unix_socket_refusal is not None
 
 
 @pytest.mark.parametrize("text", ["", "10", "10.0.0.0/33", "10.0.0.1/8", "example.com", "10.0.0.0/8 ", "::/129"])
 def test_what_is_no_network_is_refused_with_one_that_is(text: str) -> None:
     with pytest.raises(InvalidNetwork, match=r"write a network such as 10\.0\.0\.0/8"):
-        Networks.of(deny=[text])
+        Networks.parse(deny=[text])
 
 
 @pytest.mark.proves("network-ipv4-in-ipv6")
 @given(st.ip_addresses(v=4), st.integers(0, 32))
 def test_no_ipv4_address_slips_through_as_ipv6(address: IPv4Address, length: int) -> None:
     network = IPv4Network((address, length), strict=False)
-    networks = Networks.of(deny=[str(network)])
+    networks = Networks.parse(deny=[str(network)])
     for way in (str(address), f"::ffff:{address}", str(IPv6Address((0x64FF9B << 96) | int(address)))):
         assert networks.refusal(way) is not None
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from healthprobe.domain.outcome import HEALTHY, MAX_ERROR_BYTES, Failed, outcome_of_status, plain_cause
+from healthprobe.domain.outcome import HEALTHY, MAX_ERROR_BYTES, Failed, judge_status, sanitize_error
 
 LINE_BREAKS = "\u2028\u2029"
 
@@ -16,12 +16,12 @@ any_text = st.text(st.characters(codec=None)) | st.text("a@:/ \n\x00ü€😀\ud
 
 
 def test_two_hundred_is_healthy() -> None:
-    assert outcome_of_status(200) is HEALTHY
+    assert judge_status(200) is HEALTHY
 
 
 @pytest.mark.parametrize("status", [101, 201, 204, 301, 304, 404, 429, 500, 503, 599, 999])
 def test_any_other_final_status_is_a_failure_that_names_it(status: int) -> None:
-    assert outcome_of_status(status) == Failed(status, f"unexpected status {status}")
+    assert judge_status(status) == Failed(status, f"unexpected status {status}")
 
 
 @pytest.mark.proves("error-one-plain-line")
@@ -41,7 +41,7 @@ def test_any_other_final_status_is_a_failure_that_names_it(status: int) -> None:
     ],
 )
 def test_a_cause_is_one_plain_line_without_credentials(text: str, cause: str) -> None:
-    assert plain_cause(text) == cause
+    assert sanitize_error(text) == cause
 
 
 @pytest.mark.parametrize("character", ["x", "ü", "€", "😀"])
@@ -49,8 +49,8 @@ def test_a_cause_of_exactly_a_kibibyte_is_kept_whole_and_a_longer_one_is_cut_bet
     fitting = character * (MAX_ERROR_BYTES // len(character.encode()))
     fitting += "x" * (MAX_ERROR_BYTES - len(fitting.encode()))
 
-    assert plain_cause(fitting) == fitting
-    cut = plain_cause(fitting + "x")
+    assert sanitize_error(fitting) == fitting
+    cut = sanitize_error(fitting + "x")
     assert cut.endswith("…")
     assert fitting.startswith(cut.removesuffix("…"))
     assert MAX_ERROR_BYTES - 4 < len(cut.encode()) <= MAX_ERROR_BYTES
@@ -62,11 +62,11 @@ def test_a_cause_of_exactly_a_kibibyte_is_kept_whole_and_a_longer_one_is_cut_bet
 @example("://" * 1_000_000)
 @example("http://" + "\n" * 4096 + "a@b")
 def test_a_cause_fits_an_event_whatever_the_text_was(text: str) -> None:
-    cause = plain_cause(text)
+    cause = sanitize_error(text)
 
     assert len(cause.encode()) <= MAX_ERROR_BYTES
     assert not any(unicodedata.category(character) in {"Cc", "Cs"} or character in LINE_BREAKS for character in cause)
-    assert plain_cause(cause) == cause
+    assert sanitize_error(cause) == cause
 
 
 @given(
@@ -77,9 +77,9 @@ def test_a_cause_fits_an_event_whatever_the_text_was(text: str) -> None:
 def test_no_credentials_stand_in_a_cause_wherever_the_url_stands_in_the_text(
     before: str, password: str, after: str
 ) -> None:
-    assert password not in plain_cause(f"{before}http://user:{password}@game-7/{after}")
+    assert password not in sanitize_error(f"{before}http://user:{password}@game-7/{after}")
 
 
 @given(text=any_text)
 def test_a_failure_cleans_its_own_cause_whoever_builds_it(text: str) -> None:
-    assert Failed(0, text).last_error == plain_cause(text)
+    assert Failed(0, text).last_error == sanitize_error(text)

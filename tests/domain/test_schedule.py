@@ -14,9 +14,9 @@ from healthprobe.domain.schedule import (
     DEADLINE_SLACK,
     AutoLanes,
     Window,
-    fraction_of,
     lanes_needed,
     next_tick,
+    phase_fraction,
     spread_window,
 )
 
@@ -27,23 +27,27 @@ phases = st.lists(st.floats(0, 10), max_size=60).map(sorted)
 
 class TestAGamesFraction:
     def test_is_its_own_for_ever_and_the_same_in_every_process(self) -> None:
-        assert [round(fraction_of(game_id), 6) for game_id in ("game-7", "", "æøå")] == [0.702594, 0.866604, 0.647032]
+        assert [round(phase_fraction(game_id), 6) for game_id in ("game-7", "", "æøå")] == [
+            0.702594,
+            0.866604,
+            0.647032,
+        ]
 
     @given(st.text())
     def test_lies_between_0_and_1_for_any_id_even_one_that_is_not_text(self, game_id: str) -> None:
-        assert 0 <= fraction_of(game_id) < 1
-        assert 0 <= fraction_of(game_id + "\ud800") < 1
+        assert 0 <= phase_fraction(game_id) < 1
+        assert 0 <= phase_fraction(game_id + "\ud800") < 1
 
     @pytest.mark.parametrize("name", ["game-{}", "{:08}", "eu-west/{}/arena"])
     def test_is_evenly_spread_over_ten_thousand_ids(self, name: str) -> None:
         bins, ids = 100, 10_000
-        counts = Counter(int(fraction_of(name.format(number)) * bins) for number in range(ids))
+        counts = Counter(int(phase_fraction(name.format(number)) * bins) for number in range(ids))
         expected = ids / bins
         chi_square = sum((counts[each] - expected) ** 2 / expected for each in range(bins))
         assert chi_square < 148.2  # 99 degrees of freedom: exceeded by one fair spread in a thousand
 
     def test_does_not_follow_the_order_of_ids_so_that_neighbours_are_not_probed_together(self) -> None:
-        in_order = sum(fraction_of(f"game-{n}") < fraction_of(f"game-{n + 1}") for n in range(1000))
+        in_order = sum(phase_fraction(f"game-{n}") < phase_fraction(f"game-{n + 1}") for n in range(1000))
         assert 400 < in_order < 600
 
 
@@ -85,8 +89,8 @@ class TestTheWindow:
     @given(st.sets(st.text(min_size=1), min_size=1), st.sets(st.text(min_size=1)))
     def test_moves_no_games_phase_when_others_appear(self, before: set[str], appearing: set[str]) -> None:
         window = spread_window(5.0, 2.0)
-        then = {game_id: window.phase(fraction_of(game_id)) for game_id in before}
-        now = {game_id: window.phase(fraction_of(game_id)) for game_id in before | appearing}
+        then = {game_id: window.phase(phase_fraction(game_id)) for game_id in before}
+        now = {game_id: window.phase(phase_fraction(game_id)) for game_id in before | appearing}
         assert then.items() <= now.items()
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.domain.schedule import fraction_of
+from healthprobe.domain.schedule import phase_fraction
 from healthprobe.domain.shard import MOST_SHARDS, SHARDS, Slice, fair_share, shard_of
 
 fleets = st.integers(1, 300)
@@ -45,7 +45,7 @@ class TestAGamesShard:
         assert sum((counts[shard] - expected) ** 2 / expected for shard in range(shards)) < fair
 
     def test_says_nothing_about_when_in_a_tick_the_game_is_probed(self) -> None:
-        fractions = [fraction_of(game_id) for game_id in map(str, range(50_000)) if shard_of(game_id) == 7]
+        fractions = [phase_fraction(game_id) for game_id in map(str, range(50_000)) if shard_of(game_id) == 7]
         counts = Counter(int(fraction * 10) for fraction in fractions)
         expected = len(fractions) / 10
         chi_square = sum((counts[tenth] - expected) ** 2 / expected for tenth in range(10))

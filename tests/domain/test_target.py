@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.outcome import Failed
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.domain.target import target_of
+from healthprobe.domain.target import parse_target
 
 
 def test_a_target_is_the_records_game_and_endpoint_with_the_timeout() -> None:
-    target = target_of(RuntimeRecord("game-7", "c1", "http://engine-7:8080/v1/"), 2.0)
+    target = parse_target(RuntimeRecord("game-7", "c1", "http://engine-7:8080/v1/"), 2.0)
     assert target.game_id == "game-7"
     assert target.endpoint == Endpoint("http", "engine-7", 8080, "/v1")
     assert target.timeout == 2.0
@@ -19,7 +19,7 @@ def test_a_target_is_the_records_game_and_endpoint_with_the_timeout() -> None:
 
 @pytest.mark.parametrize("endpoint", ["", "game-7", "ftp://h", "http://h:1?x=1", "http://h:1#f", "http://h:0"])
 def test_an_endpoint_that_cannot_be_probed_is_a_failure_of_its_game_with_status_0(endpoint: str) -> None:
-    failed = target_of(RuntimeRecord("game-7", "c1", endpoint), 2.0).endpoint
+    failed = parse_target(RuntimeRecord("game-7", "c1", endpoint), 2.0).endpoint
     assert isinstance(failed, Failed)
     assert failed.last_status == 0
     assert failed.last_error.startswith("invalid endpoint: ")
@@ -27,12 +27,12 @@ def test_an_endpoint_that_cannot_be_probed_is_a_failure_of_its_game_with_status_
 
 def test_two_targets_of_the_same_record_are_two_so_that_nothing_kept_for_one_answers_for_the_other() -> None:
     record = RuntimeRecord("game-7", "c1", "http://engine-7:8080")
-    first, second = target_of(record, 2.0), target_of(record, 2.0)
+    first, second = parse_target(record, 2.0), parse_target(record, 2.0)
     assert first != second
     assert len({first, second}) == 2
 
 
 @given(st.text(st.characters(exclude_characters="/")), st.text())
 def test_no_endpoint_whatever_raises_or_shows_its_credentials(user: str, rest: str) -> None:
-    target = target_of(RuntimeRecord("game-7", "c1", f"http://{user}:s3cr3t-of-mine@{rest}"), 2.0)
+    target = parse_target(RuntimeRecord("game-7", "c1", f"http://{user}:s3cr3t-of-mine@{rest}"), 2.0)
     assert "s3cr3t-of-mine" not in repr(target)

@@ -1,4 +1,4 @@
-"""A unix socket as an endpoint: named by its whole path, and nothing else."""
+"""A unix socket as an endpoint: needs its absolute path, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def test_a_socket_is_named_by_its_whole_path(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("unix:", "named by its whole path"),
-        ("unix:game.sock", "named by its whole path"),
-        ("unix://host/game.sock", "named by its whole path"),
-        ("unix:/run/", "named by its whole path"),
+        ("unix:", "needs its absolute path"),
+        ("unix:game.sock", "needs its absolute path"),
+        ("unix://host/game.sock", "needs its absolute path"),
+        ("unix:/run/", "needs its absolute path"),
         ("unix:/run/a b.sock", "contains a space"),
         ("unix:/run/\0.sock", "contains a space, a backslash or a control character"),
         ("unix:/" + "x" * 107, "longer than 107 bytes"),

@@ -18,7 +18,7 @@ import uvloop
 
 from healthprobe.domain.outcome import Failed, Inconclusive, ProbeOutcome
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.domain.target import ProbeTarget, target_of
+from healthprobe.domain.target import ProbeTarget, parse_target
 from healthprobe.probing.http import HTTPProber
 
 CANNOT_NARROW = 77
@@ -31,7 +31,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 def targets_at(url: str, count: int) -> list[ProbeTarget]:
-    return [target_of(RuntimeRecord(f"game-{number}", "", url), timeout=5.0) for number in range(count)]
+    return [parse_target(RuntimeRecord(f"game-{number}", "", url), timeout=5.0) for number in range(count)]
 
 
 def name_of(outcome: ProbeOutcome) -> str:

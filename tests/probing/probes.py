@@ -8,7 +8,7 @@ from pathlib import Path
 
 from healthprobe.domain.outcome import Failed, ProbeOutcome
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.domain.target import ProbeTarget, target_of
+from healthprobe.domain.target import ProbeTarget, parse_target
 from healthprobe.probing.http import HTTPProber
 
 PATIENT = 10.0
@@ -27,7 +27,7 @@ cores has been seen to take the processor away for 300 ms.
 
 def target_at(url: str, timeout: float = PATIENT) -> ProbeTarget:
     """A target as the worker makes it of a record."""
-    return target_of(RuntimeRecord("game-7", "c0ffee", url), timeout)
+    return parse_target(RuntimeRecord("game-7", "c0ffee", url), timeout)
 
 
 async def timed(prober: HTTPProber, target: ProbeTarget) -> tuple[ProbeOutcome, float]:

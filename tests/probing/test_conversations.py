@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.probing.peers import OK, Connection, Peer, response
 from tests.probing.probes import target_at
 
-from healthprobe.domain.outcome import HEALTHY, ProbeOutcome, outcome_of_status
+from healthprobe.domain.outcome import HEALTHY, ProbeOutcome, judge_status
 from healthprobe.probing.http import HTTPProber
 
 UNASKED_PAUSE = 0.002
@@ -27,7 +27,7 @@ class Turn:
 
     @property
     def verdict(self) -> ProbeOutcome:
-        return HEALTHY if self.status == 200 else outcome_of_status(self.status)
+        return HEALTHY if self.status == 200 else judge_status(self.status)
 
     async def play(self, connection: Connection) -> bool:
         """Answer; tells whether the connection goes on."""

@@ -17,7 +17,7 @@ from tests.probing.probes import IMPATIENT, PATIENT, assert_failed, assert_on_ti
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import HEALTHY
-from healthprobe.domain.probe_parsing import settings_of
+from healthprobe.domain.probe_parsing import settings_from
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.prober import ProberByKind
@@ -63,7 +63,7 @@ async def prober(peer: StartPeer) -> AsyncIterator[ProberByKind]:  # it is close
 
 def asked(port: int, timeout: float = PATIENT, *, scheme: str = "http", **settings: Any) -> ProbeTarget:
     endpoint = parse_endpoint(f"{scheme}://127.0.0.1:{port}")
-    return ProbeTarget("game-7", endpoint, timeout, settings_of({"kind": "grpc", **settings}))
+    return ProbeTarget("game-7", endpoint, timeout, settings_from({"kind": "grpc", **settings}))
 
 
 async def test_serving_is_healthy_and_its_channel_is_kept(engine: Engine, prober: ProberByKind) -> None:
@@ -114,7 +114,7 @@ async def test_nobody_there_and_nobody_who_speaks_it(peer: StartPeer, prober: Pr
 
 @pytest.mark.proves("network-grpc")
 async def test_networks_hold_for_this_kind_too(engine: Engine) -> None:
-    prober = ProberByKind(HTTPProber(networks=Networks.of(deny=["127.0.0.0/8"])))
+    prober = ProberByKind(HTTPProber(networks=Networks.parse(deny=["127.0.0.0/8"])))
     assert_failed(await prober.probe(asked(engine.port)), "is not to be probed")
     await prober.aclose()
 

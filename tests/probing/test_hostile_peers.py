@@ -16,7 +16,7 @@ from tests.probing.probes import LATEST, open_descriptors
 
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import Failed
-from healthprobe.domain.probe_parsing import settings_of
+from healthprobe.domain.probe_parsing import settings_from
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.prober import ProberByKind
@@ -87,7 +87,7 @@ async def test_a_hostile_peer_is_a_failure_in_time(
     peer: StartPeer, prober: ProberByKind, kind: str, script: Any
 ) -> None:
     engine = await peer(script)
-    target = ProbeTarget("game-7", parse_endpoint(engine.url()), TIMEOUT, settings_of(KINDS[kind]))
+    target = ProbeTarget("game-7", parse_endpoint(engine.url()), TIMEOUT, settings_from(KINDS[kind]))
     for _ in range(2):
         began = time.monotonic()
         outcome = await prober.probe(target)
@@ -111,12 +111,12 @@ async def test_a_hundred_that_hang_are_all_told_of_in_time_and_nothing_is_left_o
     peer: StartPeer, prober: ProberByKind, kind: str
 ) -> None:
     engine = await peer(hangs)
-    warm = ProbeTarget("warm", parse_endpoint("http://127.0.0.1:1"), TIMEOUT, settings_of(KINDS[kind]))
+    warm = ProbeTarget("warm", parse_endpoint("http://127.0.0.1:1"), TIMEOUT, settings_from(KINDS[kind]))
     await prober.probe(warm)
     prober.forget(warm)
     tasks, descriptors = len(asyncio.all_tasks()), open_descriptors()
     endpoint = parse_endpoint(engine.url())
-    targets = [ProbeTarget(f"game-{number}", endpoint, TIMEOUT, settings_of(KINDS[kind])) for number in range(100)]
+    targets = [ProbeTarget(f"game-{number}", endpoint, TIMEOUT, settings_from(KINDS[kind])) for number in range(100)]
     began = time.monotonic()
     outcomes = await asyncio.gather(*map(prober.probe, targets))
     assert all(isinstance(outcome, Failed) for outcome in outcomes)
@@ -134,5 +134,5 @@ async def test_a_prober_without_the_extra_says_what_to_install(
     prober: ProberByKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "healthprobe.probing.grpc", None)
-    target = ProbeTarget("game-7", parse_endpoint("http://127.0.0.1:1"), TIMEOUT, settings_of({"kind": "grpc"}))
+    target = ProbeTarget("game-7", parse_endpoint("http://127.0.0.1:1"), TIMEOUT, settings_from({"kind": "grpc"}))
     assert await prober.probe(target) == Failed(0, "kind grpc is an extra: pip install 'healthprobe[grpc]'")

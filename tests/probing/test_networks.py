@@ -45,7 +45,7 @@ async def test_a_forbidden_address_is_a_failure_and_nothing_is_sent_there(
     peer: StartPeer, within: Callable[[Networks], HTTPProber]
 ) -> None:
     engine = await peer(answers)
-    outcome = await within(Networks.of(deny=["127.0.0.0/8"])).probe(engine.target())
+    outcome = await within(Networks.parse(deny=["127.0.0.0/8"])).probe(engine.target())
     assert outcome == Failed(0, "address 127.0.0.1 is not to be probed: --deny-network 127.0.0.0/8")
     assert isinstance(outcome, Failed)
     assert outcome.kind is FailureKind.ENDPOINT
@@ -54,7 +54,7 @@ async def test_a_forbidden_address_is_a_failure_and_nothing_is_sent_there(
 
 @pytest.mark.proves("network-by-name")
 async def test_a_name_is_judged_by_what_it_leads_to(within: Callable[[Networks], HTTPProber]) -> None:
-    outcome = await within(Networks.of(deny=["169.254.0.0/16"])).probe(target_at("http://metadata/latest"))
+    outcome = await within(Networks.parse(deny=["169.254.0.0/16"])).probe(target_at("http://metadata/latest"))
     assert outcome == Failed(0, "address 169.254.169.254 is not to be probed: --deny-network 169.254.0.0/16")
 
 
@@ -64,7 +64,7 @@ async def test_of_a_name_with_several_addresses_those_that_are_allowed_are_used(
 ) -> None:
     engine = await peer(answers)
     elsewhere = await peer(answers, host="127.9.9.9", port=engine.port)
-    outcome = await within(Networks.of(allow=["127.0.0.0/16"])).probe(target_at(engine.url(host="engine")))
+    outcome = await within(Networks.parse(allow=["127.0.0.0/16"])).probe(target_at(engine.url(host="engine")))
     assert outcome == HEALTHY
     assert (engine.connections, elsewhere.connections) == (1, 0)
 
@@ -74,5 +74,5 @@ async def test_with_networks_named_no_socket_of_this_machine_is_opened(
     within: Callable[[Networks], HTTPProber], tmp_path: Path
 ) -> None:
     target = target_at(f"unix:{tmp_path}/engine.sock")
-    outcome = await within(Networks.of(allow=["127.0.0.0/8"])).probe(target)
+    outcome = await within(Networks.parse(allow=["127.0.0.0/8"])).probe(target)
     assert outcome == Failed(0, "a unix socket is in no --allow-network")

@@ -12,14 +12,14 @@ from tests.probing.peers import OK, Connection, Peer, response
 
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
-from healthprobe.domain.probe_parsing import settings_of
+from healthprobe.domain.probe_parsing import settings_from
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.response import BODY_LIMIT
 
 
 def target(peer: Peer, settings: dict[str, Any], *, prefix: str = "", timeout: float = 5.0) -> ProbeTarget:
-    return ProbeTarget("game-7", parse_endpoint(peer.url(prefix)), timeout, settings_of(settings))
+    return ProbeTarget("game-7", parse_endpoint(peer.url(prefix)), timeout, settings_from(settings))
 
 
 async def answered(peer: StartPeer, prober: HTTPProber, settings: dict[str, Any], *answers: bytes) -> ProbeOutcome:

@@ -17,7 +17,7 @@ from tests.probing.test_https import TlsEngine
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind
-from healthprobe.domain.probe_parsing import settings_of
+from healthprobe.domain.probe_parsing import settings_from
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.prober import ProberByKind
@@ -32,7 +32,7 @@ async def prober(peer: StartPeer) -> AsyncIterator[ProberByKind]:  # it is close
 
 
 def asked(url: str, timeout: float = PATIENT, **settings: Any) -> ProbeTarget:
-    return ProbeTarget("game-7", parse_endpoint(url), timeout, settings_of({"kind": "tcp", **settings}))
+    return ProbeTarget("game-7", parse_endpoint(url), timeout, settings_from({"kind": "tcp", **settings}))
 
 
 async def silence(connection: Connection) -> None:
@@ -108,7 +108,7 @@ async def test_a_port_that_nobody_listens_at_refuses(prober: ProberByKind) -> No
 @pytest.mark.proves("network-tcp")
 async def test_networks_hold_for_this_kind_too(peer: StartPeer) -> None:
     engine = await peer(silence)
-    prober = ProberByKind(HTTPProber(networks=Networks.of(deny=["127.0.0.0/8"])))
+    prober = ProberByKind(HTTPProber(networks=Networks.parse(deny=["127.0.0.0/8"])))
     assert_failed(await prober.probe(asked(engine.url())), "is not to be probed")
     await prober.aclose()
     assert engine.connections == 0

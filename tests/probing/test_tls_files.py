@@ -12,7 +12,7 @@ import trustme
 from tests.probing.probes import assert_failed
 
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.domain.target import ProbeTarget, target_of
+from healthprobe.domain.target import ProbeTarget, parse_target
 from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.prober import ProberByKind
 from healthprobe.probing.tls import LARGEST, UnusableTls, content_of, readable
@@ -37,7 +37,7 @@ def pipe(tmp_path: Path) -> str:
 
 def asked(kind: str, **tls: str) -> ProbeTarget:
     record = RuntimeRecord("game-7", "", NOBODY, probe=json.dumps({"kind": kind, "tls": tls}))
-    return target_of(record, 1.0)
+    return parse_target(record, 1.0)
 
 
 @pytest.mark.proves("pem-pipe")

@@ -59,7 +59,7 @@ async def test_an_incident_of_a_game_that_nobody_watches_any_more_is_not_shown()
     await ticks(scene.worker, 1)
     await refreshed(scene)
     assert not scene.sight.incidents.open
-    assert scene.sight.diagnosis().told == "No game is running."
+    assert scene.sight.diagnosis().summary == "No game is running."
 
 
 async def test_an_instance_says_that_it_watches_a_part_of_the_fleet() -> None:
@@ -67,11 +67,11 @@ async def test_an_instance_says_that_it_watches_a_part_of_the_fleet() -> None:
     scene = Scene({"a": HEALTHY, "b": HEALTHY}, shards=tenure)
     await ticks(scene.worker, 1)
     await refreshed(scene)
-    assert scene.sight.diagnosis().told == "All 2 engines answer; watched here are 255 of 256 shards."
+    assert scene.sight.diagnosis().summary == "All 2 engines answer; watched here are 255 of 256 shards."
     tenure.give(255)
     await ticks(scene.worker, 1)
     await refreshed(scene)
-    assert scene.sight.diagnosis().told == "All 2 engines answer."
+    assert scene.sight.diagnosis().summary == "All 2 engines answer."
 
 
 async def test_an_instance_that_lost_its_shards_with_its_cluster_is_in_trouble_and_one_that_never_had_any_is_not() -> (
@@ -87,7 +87,7 @@ async def test_an_instance_that_lost_its_shards_with_its_cluster_is_in_trouble_a
     await refreshed(scene)
     told = "its cluster is away for 20s, so it has no shards and watches nothing"
     assert scene.sight.trouble == told
-    assert scene.sight.diagnosis().told == f"The prober itself is in trouble: {told}."
+    assert scene.sight.diagnosis().summary == f"The prober itself is in trouble: {told}."
     tenure.unavailable_for = 0.0
     assert scene.sight.trouble is None
 
@@ -106,7 +106,7 @@ async def test_what_was_seen_is_shown_while_the_log_is_away_and_that_is_the_prob
     told = scene.sight.trouble
     assert told is not None
     assert re.fullmatch(r"its log is away for 1m\d\ds, and 1 transition waits for it", told)
-    assert scene.sight.diagnosis().told == f"The prober itself is in trouble: {told}."
+    assert scene.sight.diagnosis().summary == f"The prober itself is in trouble: {told}."
     scene.stage.log.unavailable = False
     await asyncio.sleep(20)
     assert scene.sight.trouble is None

@@ -10,7 +10,7 @@ from tests.support.waiting import until
 from tests.system.life import Lives
 
 from healthprobe.domain.event import EventType
-from healthprobe.domain.schedule import fraction_of, spread_window
+from healthprobe.domain.schedule import phase_fraction, spread_window
 from healthprobe.testing.engines import Script
 from healthprobe.testing.fleet import FleetProcess
 
@@ -47,7 +47,7 @@ async def test_thirty_silent_engines_in_three_hundred_are_each_told_at_their_thi
             "last_status": 0,
             "last_error": "timed out after 200ms waiting for the response head",
         }
-        third_due_time = began + 2 * INTERVAL + spread_window(INTERVAL, TIMEOUT).phase(fraction_of(event.game_id))
+        third_due_time = began + 2 * INTERVAL + spread_window(INTERVAL, TIMEOUT).phase(phase_fraction(event.game_id))
         late = event.occurred_at.timestamp() - third_due_time - TIMEOUT
         ticks, rest = divmod(late + 0.02, INTERVAL)
         assert ticks >= 0, "it was told too early"

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive
-from healthprobe.domain.target import ProbeTarget, target_of
+from healthprobe.domain.target import ProbeTarget, parse_target
 from healthprobe.testing.prober import UNAVAILABLE, Answer, Late
 from healthprobe.testing.stage import Stage, game, run_for, ticks
 from healthprobe.worker.worker import Worker
 
 GAMES = [f"game-{number}" for number in range(200)]
-CANARIES = [target_of(game(name), 2.0) for name in ("gateway", "name-server")]
+CANARIES = [parse_target(game(name), 2.0) for name in ("gateway", "name-server")]
 UNREACHABLE = Failed(0, "no route to host")
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from healthprobe.domain.policy import Thresholds
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.domain.target import target_of
+from healthprobe.domain.target import parse_target
 from healthprobe.worker.target_set import WatchedGame
 from healthprobe.worker.tick import DueTargets
 
@@ -20,7 +20,7 @@ A_GAME = 1 / 8
 
 def watched(game_id: str, phase: float) -> WatchedGame:
     record = RuntimeRecord(game_id, "c", "http://h")
-    return WatchedGame(record, target_of(record, 2.0), phase, 0, Thresholds(3))
+    return WatchedGame(record, parse_target(record, 2.0), phase, 0, Thresholds(3))
 
 
 GAMES = [watched(f"g{number}", number * A_GAME) for number in range(1, 9)]

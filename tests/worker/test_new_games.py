@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from healthprobe.domain.outcome import HEALTHY
-from healthprobe.domain.schedule import fraction_of, spread_window
+from healthprobe.domain.schedule import phase_fraction, spread_window
 from healthprobe.testing.prober import SILENT, UNAVAILABLE, Answer, Late
 from healthprobe.testing.stage import Stage, game, run_for
 from healthprobe.worker.worker import Worker
@@ -49,7 +49,7 @@ async def test_the_first_game_of_all_is_probed_at_once_too() -> None:
 
 @pytest.mark.parametrize("at", [5.02, 6.4, 7.95, 9.9])
 async def test_after_that_it_has_its_turn_at_its_phase_and_never_two_within_half_an_interval(at: float) -> None:
-    phase = spread_window(5.0, 2.0).phase(fraction_of("b"))
+    phase = spread_window(5.0, 2.0).phase(phase_fraction("b"))
     stage = Stage(a=HEALTHY)
     await run_and_edit(stage, at, ("put", "b"), seconds=30.0)
     first, second, *others = began(stage, "b")
@@ -59,7 +59,7 @@ async def test_after_that_it_has_its_turn_at_its_phase_and_never_two_within_half
 
 
 async def test_a_game_that_stops_is_not_probed_again() -> None:
-    phase = spread_window(5.0, 2.0).phase(fraction_of("a"))
+    phase = spread_window(5.0, 2.0).phase(phase_fraction("a"))
     stage = Stage(a=HEALTHY, b=HEALTHY)
     await run_and_edit(stage, 5.0 + phase - 0.3, ("remove", "a"))
     assert max(began(stage, "a")) < 5.0
@@ -67,7 +67,7 @@ async def test_a_game_that_stops_is_not_probed_again() -> None:
 
 
 async def test_what_a_probe_finds_after_its_game_has_stopped_is_no_event() -> None:
-    phase = spread_window(5.0, 2.0).phase(fraction_of("a"))
+    phase = spread_window(5.0, 2.0).phase(phase_fraction("a"))
     stage = Stage(a=[Late(1.0, UNAVAILABLE)], b=HEALTHY)
     await run_and_edit(stage, phase + 0.5, ("remove", "a"), failures_threshold=1)
     assert began(stage, "a")
@@ -90,7 +90,7 @@ async def test_newcomers_that_hang_delay_nobody() -> None:
     await run_and_edit(stage, 4.9, *(("put", game_id) for game_id in newcomers), max_concurrency=1000)
     assert all(4.9 <= began(stage, game_id)[0] < 9.0 for game_id in newcomers)
     for number in range(50):
-        phase = spread_window(5.0, 2.0).phase(fraction_of(f"g{number}"))
+        phase = spread_window(5.0, 2.0).phase(phase_fraction(f"g{number}"))
         assert all(abs(turn % 5.0 - phase) < 0.05 for turn in began(stage, f"g{number}"))
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from healthprobe.domain.outcome import HEALTHY
-from healthprobe.domain.schedule import AutoLanes, fraction_of, spread_window
+from healthprobe.domain.schedule import AutoLanes, phase_fraction, spread_window
 from healthprobe.testing.clock import VirtualTimeLoop
 from healthprobe.testing.prober import SILENT, STUCK, UNAVAILABLE, Late
 from healthprobe.testing.stage import Stage, game, run_for
@@ -19,7 +19,7 @@ GROUPING = 0.0051
 
 
 def due(game_id: str) -> float:
-    return spread_window(interval=5.0, timeout=2.0).phase(fraction_of(game_id))
+    return spread_window(interval=5.0, timeout=2.0).phase(phase_fraction(game_id))
 
 
 @pytest.mark.proves("first-tick-at-once")

@@ -9,7 +9,7 @@ import pytest
 
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 from healthprobe.domain.outcome import HEALTHY
-from healthprobe.domain.schedule import fraction_of, spread_window
+from healthprobe.domain.schedule import phase_fraction, spread_window
 from healthprobe.domain.shard import shard_of
 from healthprobe.testing.leases import ScriptedLeases
 from healthprobe.testing.memory import InMemoryLog
@@ -67,7 +67,7 @@ async def test_a_turn_that_passes_while_its_shard_is_being_taken_over_is_made_up
     tenure.give(*range(128, 256))
     await running
     window = spread_window(5.0, 2.0)
-    due = {game_id: window.phase(fraction_of(game_id)) for game_id in games if shard_of(game_id) >= 128}
+    due = {game_id: window.phase(phase_fraction(game_id)) for game_id in games if shard_of(game_id) >= 128}
     began = {probe.game_id: probe.began for probe in stage.prober.probes}
     assert len(began) == len(stage.prober.probes), "nobody has two turns"
     assert began.keys() & due.keys() == {game_id for game_id in due if due[game_id] > 1.5}

@@ -21,7 +21,7 @@ from healthprobe.cli import errors, options
 from healthprobe.domain.endpoint import masked
 from healthprobe.domain.outcome import OK, Failed, Healthy, Inconclusive, ProbeOutcome
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.domain.target import target_of
+from healthprobe.domain.target import parse_target
 from healthprobe.ports import Prober
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ async def _check_all(endpoints: Sequence[str], timeout: float) -> list[Check]:
 
 
 async def _check(prober: Prober, lanes: asyncio.Semaphore, endpoint: str, timeout: float) -> Check:
-    target = target_of(RuntimeRecord(endpoint, "", endpoint), timeout)
+    target = parse_target(RuntimeRecord(endpoint, "", endpoint), timeout)
     async with lanes:
         start = time.monotonic()
         outcome = await prober.probe(target)
@@ -126,7 +126,7 @@ async def _trace_all(endpoints: Sequence[str], timeout: float) -> list[Check]:
         trace = Trace(teller.tell)
         teller.begin(endpoint)
         try:
-            outcome = await trace.probe(target_of(RuntimeRecord(endpoint, "", endpoint), timeout))
+            outcome = await trace.probe(parse_target(RuntimeRecord(endpoint, "", endpoint), timeout))
         finally:
             await trace.aclose()
         checks.append(check_of(endpoint, outcome, teller.elapsed))

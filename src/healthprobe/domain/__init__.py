@@ -1,1 +1,1 @@
-"""The rules: pure and total. Standard library only; no I/O, no clock, no asyncio, no logging."""
+"""The rules, as pure functions and values. Standard library only: no I/O, no clock, no asyncio, no logging."""

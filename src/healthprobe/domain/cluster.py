@@ -1,4 +1,4 @@
-"""Leases and instances: the pure rules of a fleet that several processes share."""
+"""Leases and instances: the rules of a fleet that several processes share."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A shard that was given to us at `acquired_at` and lasts for `lasts` seconds from its last renewal.
+    """The right to a shard, acquired at `acquired_at` and valid for `lasts` seconds after its last renewal.
 
-    All times are monotonic seconds. `renewed_at` is when the last renewal that was confirmed was *sent*: whoever gives
-    leases counts from when it came, which is later, so that we let go before anybody else is given the shard.
+    All times are monotonic seconds. `renewed_at` is when the last confirmed renewal was *sent*. The server counts from
+    when it arrived, which is later, so the holder lets go before another instance can be given the shard.
 
     >>> Lease(acquired_at=10.0, renewed_at=12.0, lasts=5.0).is_valid(now=16.9)
     True
@@ -33,21 +33,21 @@ class Lease:
         return now < self.ends_at
 
     def covers(self, started: float, now: float) -> bool:
-        """Whether the shard was ours from `started` on, and still is: only then does a probe's outcome count."""
+        """Returns whether the lease was held from `started` to `now`: only then does a probe's outcome count."""
         return self.acquired_at <= started and self.is_valid(now)
 
     def renewed(self, sent_at: float) -> Lease:
-        """The lease after a renewal that was sent at `sent_at` was confirmed."""
+        """Returns the lease after a renewal sent at `sent_at` was confirmed."""
         return replace(self, renewed_at=max(sent_at, self.renewed_at))
 
 
 Cause = Literal["start", "handed over", "expired"]
-"""How shards came: nobody was known to have them, or somebody gave them back, or their lease was not renewed."""
+"""Why shards were free: no instance was known to hold them, one gave them back, or their lease was not renewed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """So many shards were taken over, at wall time in UTC."""
+    """A number of shards taken over at a wall time in UTC."""
 
     at: datetime
     shards: int
@@ -56,13 +56,13 @@ class Takeover:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """What an instance tells of itself.
+    """What an instance publishes about itself.
 
-    `order` grows with the order of joining. `epochs` are those of its claims to `shards`, in their order. Renewals are
-    the ages, in seconds, of the oldest and the newest renewal of its leases. `duties_since` grows with the order in
-    which instances took over the duties, and is 0 without any. A `blind` one sees nothing, and is to have no shards as
-    long as others see. `rule` is what it watches, by what it judges and whom it tells, as options, and empty where it
-    does not say.
+    `order` grows with the order of joining. `epochs` are those of its claims to `shards`, in the same order. The
+    renewals are the ages, in seconds, of the oldest and the newest renewal of its leases. `duties_since` grows with
+    the order in which instances took over the duties, and is 0 without any. A `blind` instance reaches no canary; it
+    gets no shards as long as another instance sees. `rule` holds its options for records, verdict and publishers, or
+    is empty if it publishes none.
     """
 
     instance: str
@@ -82,13 +82,13 @@ class Instance:
     rule: str = ""
 
     def placed(self, place: int) -> Instance:
-        """The same, with `place` where a place is not known yet: told there for the first time."""
+        """Returns the instance with `place` as its order and as the start of its duties, unless they are known."""
         since = (self.duties_since or place) if self.duties else 0
         return replace(self, order=self.order or place, duties_since=since)
 
 
 def unwatched_shards(instances: Iterable[Instance], shards: int) -> int:
-    """How many of all `shards` none of these instances holds.
+    """Returns how many of all `shards` none of these instances holds.
 
     >>> unwatched_shards([], 256)
     256

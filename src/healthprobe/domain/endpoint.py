@@ -1,4 +1,4 @@
-"""The endpoint: where an engine is asked, checked once when a record first appears or changes."""
+"""The endpoint of an engine, parsed once when a record appears or changes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from ipaddress import IPv6Address
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 HEALTHZ_PATH = "/healthz"
-"""The engine's probe path, below the endpoint's own prefix."""
+"""The default path of a probe, below the endpoint's prefix."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _LONGEST_SOCKET = 107
-"""What fits into the kernel's address of a unix socket, in bytes."""
+"""The most bytes that the kernel's address of a unix socket holds."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _HOST_NAME = re.compile(r"(?=.{1,253}\.?\Z)([A-Za-z0-9_]([A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_\-]{1,63}\.?")
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.(?=[0-9])|\Z)){4}")
-"""What IPv4Address takes, at an eighth of its cost: an instance may take a hundred thousand games over at once."""
+"""Matches what IPv4Address accepts, at an eighth of its cost: an instance may take over a hundred thousand games."""
 
 _MAX_HOST_LENGTH = 253
 _ZONE = re.compile(r"[A-Za-z0-9._~\-]+")
@@ -27,15 +27,15 @@ _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 
 
 class InvalidEndpoint(ValueError):
-    """An endpoint that cannot be probed. The message says why, in plain words and without credentials."""
+    """An endpoint that cannot be probed. The message says why, without credentials."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A probeable address: `scheme` http or https, an ASCII `host` without brackets, a `port`, and a path `prefix`.
+    """An address that can be probed: `scheme` http or https, an ASCII `host` without brackets, a `port` and a `prefix`.
 
-    `prefix` has no trailing slash. `authorization` is the value of a Basic authorization header, or None. `socket` is
-    the path of a unix socket, over which HTTP is spoken as well: its scheme is `unix`, its host localhost.
+    `prefix` is a path without trailing slash. `authorization` is the value of a Basic authorization header, or None.
+    `socket` is the path of a unix socket, which speaks HTTP too: its scheme is `unix`, its host localhost.
     """
 
     scheme: str
@@ -47,13 +47,13 @@ class Endpoint:
 
     @property
     def authority(self) -> str:
-        """The Host header: brackets around IPv6, no zone (RFC 6874), the port only where it is not the scheme's own."""
+        """The Host header: brackets around IPv6, no zone (RFC 6874), the port unless it is the scheme's default."""
         host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS.get(self.scheme, 0) else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """The endpoint as it may be shown: without credentials."""
+        """The endpoint without credentials."""
         return f"unix:{self.socket}" if self.socket is not None else f"{self.scheme}://{self.authority}{self.prefix}"
 
     @property
@@ -62,7 +62,7 @@ class Endpoint:
 
 
 def parse_endpoint(text: str) -> Endpoint:
-    """The endpoint that `text` names. Raises InvalidEndpoint, and nothing else.
+    """Returns the endpoint that `text` names. Raises InvalidEndpoint and nothing else.
 
     >>> parse_endpoint("http://game-7:8080/engine/").healthz_path
     '/engine/healthz'
@@ -73,7 +73,7 @@ def parse_endpoint(text: str) -> Endpoint:
         raise InvalidEndpoint("it contains a space, a backslash or a control character")
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
-        return _unix(path.removeprefix("//") if path.startswith("///") else path)
+        return _parse_unix_path(path.removeprefix("//") if path.startswith("///") else path)
     scheme, separator, rest = text.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):
         raise InvalidEndpoint("it has no scheme; begin it with http:// or https://")
@@ -86,7 +86,7 @@ def parse_endpoint(text: str) -> Endpoint:
         raise InvalidEndpoint("it has a query (?)")
     authority, slash, path = rest.partition("/")
     credentials, at, location = authority.rpartition("@")
-    host, port = _host_and_port(location, scheme)
+    host, port = _parse_location(location, scheme)
     return Endpoint(
         scheme=scheme,
         host=host,
@@ -96,16 +96,16 @@ def parse_endpoint(text: str) -> Endpoint:
     )
 
 
-def _unix(path: str) -> Endpoint:
+def _parse_unix_path(path: str) -> Endpoint:
     if not path.startswith("/") or path.startswith("//") or path.endswith("/"):
-        raise InvalidEndpoint("a unix socket is named by its whole path, as in unix:/run/games/game-7.sock")
+        raise InvalidEndpoint("a unix socket needs its absolute path, as in unix:/run/games/game-7.sock")
     if len(path.encode("utf-8", "replace")) > _LONGEST_SOCKET:
         raise InvalidEndpoint(f"the path of its socket is longer than {_LONGEST_SOCKET} bytes")
     return Endpoint("unix", "localhost", 0, socket=path)
 
 
 def masked(text: str) -> str:
-    """`text`, which may be any endpoint or URL however broken, with its credentials replaced by three asterisks.
+    """Returns `text`, any endpoint or URL even if it is invalid, with its credentials replaced by three asterisks.
 
     >>> masked("https://user:secret@game-7:8443/engine")
     'https://***@game-7:8443/engine'
@@ -117,29 +117,29 @@ def masked(text: str) -> str:
     return f"{scheme}{separator}***@{after}" if separator else f"***@{after}"
 
 
-def _host_and_port(location: str, scheme: str) -> tuple[str, int]:
+def _parse_location(location: str, scheme: str) -> tuple[str, int]:
     if location.startswith("["):
         host, bracket, after = location[1:].partition("]")
         if not bracket or (after and not after.startswith(":")):
             raise InvalidEndpoint("its IPv6 address is not closed by a bracket")
-        return _ipv6(host), _port(after[1:]) if after else DEFAULT_PORTS[scheme]
+        return _parse_ipv6(host), _parse_port(after[1:]) if after else DEFAULT_PORTS[scheme]
     host, colon, port = location.partition(":")
     if ":" in port:
-        raise InvalidEndpoint("an IPv6 address stands in brackets, as in http://[::1]:8080")
-    return _ascii_host(host), _port(port) if colon else DEFAULT_PORTS[scheme]
+        raise InvalidEndpoint("an IPv6 address needs brackets, as in http://[::1]:8080")
+    return _parse_host(host), _parse_port(port) if colon else DEFAULT_PORTS[scheme]
 
 
-def _ipv6(host: str) -> str:
+def _parse_ipv6(host: str) -> str:
     try:
         address = IPv6Address(unquote(host))
     except ValueError:
-        raise InvalidEndpoint("what stands in brackets is not an IPv6 address") from None
+        raise InvalidEndpoint("the text in brackets is not an IPv6 address") from None
     if address.scope_id is not None and not _ZONE.fullmatch(address.scope_id):
         raise InvalidEndpoint("the zone of its IPv6 address is not an interface's name")
     return str(address)
 
 
-def _ascii_host(host: str) -> str:
+def _parse_host(host: str) -> str:
     if not host:
         raise InvalidEndpoint("it has no host")
     if not host.isascii() and len(host) <= _MAX_HOST_LENGTH:
@@ -156,7 +156,7 @@ def _ascii_host(host: str) -> str:
     return host.lower()
 
 
-def _port(text: str) -> int:
+def _parse_port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
         raise InvalidEndpoint("its port is not a number from 1 to 65535")
     return int(text)

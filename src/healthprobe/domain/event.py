@@ -1,4 +1,4 @@
-"""The health event: a transition as it stands in the log, and as the world reads it."""
+"""The health event: a transition in the log, and the document that consumers read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class EventType(StrEnum):
-    """The two transitions there are."""
+    """The types of transition."""
 
     PROBE_FAILED = "probe_failed"
     PROBE_RECOVERED = "probe_recovered"
@@ -18,7 +18,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProbeFailedDetails:
-    """Why a game is in an incident: the run of failures that reached the threshold, and its last outcome."""
+    """The run of failures that reached the threshold, and its last outcome."""
 
     consecutive_failures: int
     last_status: int
@@ -38,7 +38,7 @@ class ProbeFailedDetails:
 
 @dataclass(frozen=True, slots=True)
 class ProbeRecoveredDetails:
-    """How many failures in a row the incident had, from its first to its last."""
+    """The number of failures in a row that the incident had."""
 
     prior_failure_count: int
 
@@ -57,8 +57,8 @@ Details = ProbeFailedDetails | ProbeRecoveredDetails
 class HealthEvent:
     """One transition of one game.
 
-    `sequence` counts a game's events from 1 without gaps. `occurred_at` is wall time in UTC: when the transition was
-    seen, however much later the log took it.
+    `sequence` counts a game's events from 1 without gaps. `occurred_at` is the wall time in UTC at which the transition
+    was seen, even if the log took it later.
     """
 
     sequence: int
@@ -69,7 +69,7 @@ class HealthEvent:
 
     @property
     def id(self) -> str:
-        """`game_id:sequence`: a consumer that sees a delivery twice can tell by it."""
+        """`game_id:sequence`, by which a consumer recognizes a repeated delivery."""
         return f"{self.game_id}:{self.sequence}"
 
     @property
@@ -77,7 +77,7 @@ class HealthEvent:
         return self.details.event_type
 
     def as_document(self) -> dict[str, Any]:
-        """The event with exactly the fields, and their order, of the contract in `docs/asyncapi.yaml`."""
+        """Returns the event with exactly the fields, in order, of the contract in `docs/asyncapi.yaml`."""
         return {
             "id": self.id,
             "sequence": self.sequence,
@@ -118,17 +118,17 @@ def _details_from_document(event_type: str, details: Any) -> Details:
 
 
 def format_instant(instant: datetime) -> str:
-    """RFC 3339 in UTC with microseconds, always in the same 27 characters, so that text order is time order."""
+    """Returns RFC 3339 in UTC with microseconds, always 27 characters, so that text order is time order."""
     return f"{instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def parse_instant(text: str) -> datetime:
-    """The instant that `format_instant` wrote. Raises ValueError for anything else."""
+    """Returns the instant that `format_instant` wrote. Raises ValueError for any other text."""
     instant = datetime.fromisoformat(text)
     try:
-        is_ours = format_instant(instant) == text
-    except OverflowError:  # an offset can lead out of the calendar
-        is_ours = False
-    if not is_ours:
+        is_canonical = format_instant(instant) == text
+    except OverflowError:  # the offset leads out of the calendar
+        is_canonical = False
+    if not is_canonical:
         raise ValueError(f"not an instant of a health event: {text!r}")
     return instant

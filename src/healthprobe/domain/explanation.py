@@ -1,4 +1,4 @@
-"""The explanation: why a game stands as it does, and what would change it, in a short paragraph."""
+"""Explains in a short paragraph why a game is in its condition and what would change it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from healthprobe.domain.fleet_status import Condition
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """By what a game is judged: `failures` and `successes` in a row. `interval` and `timeout` are seconds, and so are
-    `confirm`, the spacing at which a failure is confirmed, and `steady`, what a flapping game has to be. A `plain` one
-    is to answer 200, others as their settings say.
+class GameRule:
+    """The rule a game is judged by: `failures` and `successes` in a row.
+
+    `interval`, `timeout`, `confirm` (the spacing of extra probes after a failure) and `steady` (how long a flapping
+    game must stay healthy) are seconds. A game with `expects_200` has no expectation in its own settings.
     """
 
     interval: float
@@ -23,45 +24,37 @@ class Rule:
     successes: int = 1
     confirm: float | None = None
     steady: float | None = None
-    plain: bool = True
+    expects_200: bool = True
 
     @property
-    def told(self) -> str:
-        """The rule in a sentence or two."""
+    def description(self) -> str:
+        """The rule in one or two sentences."""
         in_a_row = "one failure is" if self.failures == 1 else f"{self.failures} failures in a row are"
-        answer = "200" if self.plain else "as its settings say"
-        has = f"has {self.timeout:g}s to answer {answer}"
-        asked = f"It is asked every {self.interval:g}s and {has}; {in_a_row} a probe_failed."
+        expected = "200" if self.expects_200 else "as its settings say"
+        rule = (
+            f"It is probed every {self.interval:g}s and has {self.timeout:g}s to answer {expected}; "
+            f"{in_a_row} a probe_failed."
+        )
         if self.confirm is None or self.failures == 1:
-            return asked
-        return f"{asked} After a first failure it is asked again every {self.confirm:g}s."
+            return rule
+        return f"{rule} After a first failure it is probed again every {self.confirm:g}s."
 
     @property
-    def ends_an_incident(self) -> str:
-        """What does, as the subject of a sentence."""
-        if self.successes == 1:
-            return f"One answer {self._how} ends"
-        return f"{self.successes} answers in a row {self._how} end"
-
-    @property
-    def answer(self) -> str:
-        """A success, in words."""
-        return f"answer {self._how}"
-
-    @property
-    def _how(self) -> str:
-        return "with 200" if self.plain else "as its settings say"
+    def how_to_succeed(self) -> str:
+        return "with 200" if self.expects_200 else "as its settings say"
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """What is known of a game. `down_for` is seconds, where the log tells when its incident began; `last_outcomes` are
-    the newest last, in a word each. Until `silenced_until` nothing of it is told; None where it is not silenced.
+class GameFacts:
+    """What is known of a game.
+
+    `down_for` is seconds, or None where the start of the incident is not known. `last_outcomes` has one word for each
+    outcome, the newest last. `silenced_until` is None for a game that is not silenced.
     """
 
     game_id: str
     condition: Condition
-    rule: Rule
+    rule: GameRule
     consecutive_failures: int = 0
     last_error: str | None = None
     down_for: float | None = None
@@ -72,74 +65,71 @@ class Case:
     flapping: bool = False
 
 
-def explanation(case: Case) -> str:
-    """A paragraph for whoever asks why.
+def explain(game: GameFacts) -> str:
+    """Returns the explanation of a game's condition.
 
-    >>> explanation(Case("chess-1", Condition.UNKNOWN, Rule(5, 2, 3)))
-    'chess-1 was not asked yet. It is asked every 5s and has 2s to answer 200; 3 failures in a row are a probe_failed.'
+    >>> explain(GameFacts("go", Condition.UNKNOWN, GameRule(5, 2, 1)))
+    'go has not been probed yet. It is probed every 5s and has 2s to answer 200; one failure is a probe_failed.'
     """
-    match case.condition:
+    match game.condition:
         case Condition.DOWN:
-            told = _of_down(case)
+            sentences = [_explain_down(game)]
         case Condition.FAILING:
-            told = _of_failing(case)
+            sentences = [_explain_failing(game)]
         case Condition.UNKNOWN:
-            told = f"{case.game_id} was not asked yet."
+            sentences = [f"{game.game_id} has not been probed yet."]
         case Condition.HEALTHY:
-            told = f"{case.game_id} answers."
-    return " ".join([told, *_of_outcomes(case), case.rule.told, *_what_would_change_it(case), *_of_silence(case)])
-
-
-def _of_down(case: Case) -> str:
-    lasting = "" if case.down_for is None else f" for {two_units(case.down_for)}"
-    count = f"{case.consecutive_failures} probe{'s' * (case.consecutive_failures != 1)} in a row failed"
-    waits = "" if case.in_log else " Its probe_failed is decided and waits for the log."
-    return f"{case.game_id} is down{lasting}: {count}{_the_last_with(case)}.{waits}"
-
-
-def _of_failing(case: Case) -> str:
-    missing = max(case.rule.failures - case.consecutive_failures, 1)
-    probes = "its last probe" if case.consecutive_failures == 1 else f"its last {case.consecutive_failures} probes"
-    if case.consecutive_failures >= case.rule.failures:
-        why = (
-            "it is silenced" if case.silenced_until is not None else "most of the fleet failed at once, and it is held"
+            sentences = [f"{game.game_id} is healthy."]
+    if game.last_outcomes:
+        sentences.append(_summarize_outcomes(game.last_outcomes))
+    sentences.append(game.rule.description)
+    if game.condition is Condition.DOWN:
+        sentences.append(_explain_recovery(game))
+    elif game.condition is Condition.FAILING:
+        sentences.append(f"One answer {game.rule.how_to_succeed} resets the count without an event.")
+    if game.silenced_until is not None:
+        why = f" ({game.silenced_why})" if game.silenced_why else ""
+        sentences.append(
+            f"It is silenced until {game.silenced_until:%Y-%m-%d %H:%M:%S} UTC{why}: no alarm is raised before then."
         )
-        return f"{case.game_id} fails: {probes} failed{_the_last_with(case)}. That is not told, for {why}."
-    more = "one more failure" if missing == 1 else f"{missing} more failures"
-    return f"{case.game_id} is not down: {probes} failed{_the_last_with(case)}, and {more} in a row would be told."
+    return " ".join(sentences)
 
 
-def _the_last_with(case: Case) -> str:
-    return f", the last with “{case.last_error}”" if case.last_error else ""
+def _explain_down(game: GameFacts) -> str:
+    lasting = "" if game.down_for is None else f" for {two_units(game.down_for)}"
+    count = f"{game.consecutive_failures} probe{'s' * (game.consecutive_failures != 1)} in a row failed"
+    waits = "" if game.in_log else " Its probe_failed is decided and waits for the log."
+    return f"{game.game_id} is down{lasting}: {count}{_last_error(game)}.{waits}"
 
 
-def _of_outcomes(case: Case) -> list[str]:
-    known = len(case.last_outcomes)
-    if not known:
-        return []
-    healthy = sum(outcome == "healthy" for outcome in case.last_outcomes)
-    unclear = sum(outcome == "inconclusive" for outcome in case.last_outcomes)
-    told = (
-        f"Of its last {known} probes {healthy} were healthy"
-        if known > 1
-        else f"Its one probe was {case.last_outcomes[0]}"
-    )
-    return [f"{told}, and {unclear} told nothing of it." if unclear and known > 1 else f"{told}."]
+def _explain_failing(game: GameFacts) -> str:
+    count = game.consecutive_failures
+    failed = f"its last {'probe' if count == 1 else f'{count} probes'} failed{_last_error(game)}"
+    if count >= game.rule.failures:
+        why = "it is silenced" if game.silenced_until is not None else "most of the fleet failed at once"
+        return f"{game.game_id} fails: {failed}. Its probe_failed is held back because {why}."
+    missing = max(game.rule.failures - count, 1)
+    more = "one more failure in a row makes" if missing == 1 else f"{missing} more failures in a row make"
+    return f"{game.game_id} is not down: {failed}, and {more} a probe_failed."
 
 
-def _what_would_change_it(case: Case) -> list[str]:
-    if case.condition is Condition.DOWN:
-        if case.flapping and case.rule.steady is not None:
-            steady = two_units(case.rule.steady)
-            return [f"It goes up and down, so its incident lasts until it has answered for {steady} without a failure."]
-        return [f"{case.rule.ends_an_incident} the incident: a probe_recovered."]
-    if case.condition is Condition.FAILING:
-        return [f"One {case.rule.answer} sets the count back, and nothing is told."]
-    return []
+def _last_error(game: GameFacts) -> str:
+    return f", the last with “{game.last_error}”" if game.last_error else ""
 
 
-def _of_silence(case: Case) -> list[str]:
-    if case.silenced_until is None:
-        return []
-    why = f" ({case.silenced_why})" if case.silenced_why else ""
-    return [f"It is silenced until {case.silenced_until:%Y-%m-%d %H:%M:%S} UTC{why}: nothing of it is told before."]
+def _summarize_outcomes(outcomes: Sequence[str]) -> str:
+    if len(outcomes) == 1:
+        return f"Its one probe was {outcomes[0]}."
+    healthy, inconclusive = outcomes.count("healthy"), outcomes.count("inconclusive")
+    rest = f", and {inconclusive} inconclusive" if inconclusive else ""
+    return f"Of its last {len(outcomes)} probes {healthy} were healthy{rest}."
+
+
+def _explain_recovery(game: GameFacts) -> str:
+    rule = game.rule
+    if game.flapping and rule.steady is not None:
+        steady = two_units(rule.steady)
+        return f"It is flapping, so its incident lasts until it has been healthy for {steady} without a failure."
+    if rule.successes == 1:
+        return f"One answer {rule.how_to_succeed} ends the incident: a probe_recovered."
+    return f"{rule.successes} answers in a row {rule.how_to_succeed} end the incident: a probe_recovered."

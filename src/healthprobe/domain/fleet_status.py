@@ -1,4 +1,4 @@
-"""The status of a fleet: the condition of each game, and whether an engine, a host or the prober is at fault."""
+"""The status of a fleet: the condition of each game, and a diagnosis: is an engine, a host or the prober at fault?"""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from healthprobe.domain.hysteresis import GameState
 
 
 class Condition(StrEnum):
-    """In the order in which they deserve attention."""
+    """The condition of a game, the most urgent first."""
 
     DOWN = "down"
-    """In an incident: its last event is a `probe_failed`, or is about to be."""
+    """In an incident: its last event is a `probe_failed`, or one is pending."""
 
     FAILING = "failing"
-    """It failed lately, less often in a row than makes an incident."""
+    """Its last probes failed, fewer in a row than make an incident."""
 
     UNKNOWN = "unknown"
-    """It was not asked yet."""
+    """Not probed yet."""
 
     HEALTHY = "healthy"
 
 
-def condition_of(state: GameState | None, *, asked: bool) -> Condition:
-    """How a game stands that has this state, and was `asked` since it appeared, or was not.
+def game_condition(state: GameState | None, *, probed: bool) -> Condition:
+    """Returns the condition of a game with this state; `probed` says whether it was probed since it appeared.
 
-    >>> condition_of(None, asked=True)
+    >>> game_condition(None, probed=True)
     <Condition.HEALTHY: 'healthy'>
-    >>> condition_of(None, asked=False)
+    >>> game_condition(None, probed=False)
     <Condition.UNKNOWN: 'unknown'>
     """
     if state is not None:
@@ -39,20 +39,20 @@ def condition_of(state: GameState | None, *, asked: bool) -> Condition:
             return Condition.DOWN
         if state.consecutive_failures:
             return Condition.FAILING
-    return Condition.HEALTHY if asked else Condition.UNKNOWN
+    return Condition.HEALTHY if probed else Condition.UNKNOWN
 
 
 FLEET_SHARE = 0.5
-FLEET_LEAST = 5
-"""From which share of all engines on, and from how many, an outage is the fleet's: so many rarely die by chance."""
+FLEET_MINIMUM = 5
+"""The share and the number of engines down from which an outage is the fleet's: so many rarely die by chance."""
 
 HOST_SHARE = 0.5
-HOST_LEAST = 2
-"""The same for a host, of its own engines."""
+HOST_MINIMUM = 2
+"""The same for the engines of one host."""
 
 
 class Scope(StrEnum):
-    """What an outage seems to be."""
+    """What seems to be affected by an outage."""
 
     NONE = "none"
     ENGINE = "engine"
@@ -64,7 +64,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """An engine that is down: its game, the host it runs on, and for how many seconds, where that is known."""
+    """An engine that is down, the host it runs on, and for how many seconds it has been down, or None if unknown."""
 
     game_id: str
     host: str
@@ -72,87 +72,82 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """So many `shards` of all the shards that there are are watched here."""
+class WatchedShards:
+    """How many shards of all `shard_count` this instance watches."""
 
     shards: int
-    of: int
-
-    @property
-    def is_whole(self) -> bool:
-        return self.shards == self.of
+    shard_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """`told` is one sentence for whoever is woken by it."""
+    """What is wrong with a fleet; `summary` is one sentence for the person on call."""
 
     scope: Scope
-    told: str
+    summary: str
 
 
-def diagnosis(
+def diagnose(
     games: int,
-    on_host: Mapping[str, int],
+    games_by_host: Mapping[str, int],
     outages: Sequence[Outage],
     prober_trouble: str | None = None,
     *,
     failing: int = 0,
     unknown: int = 0,
-    part: Part | None = None,
+    watched: WatchedShards | None = None,
 ) -> Diagnosis:
-    """What is the matter with a fleet of so many games, so many of them on each host, of which these are down.
+    """Returns the diagnosis of a fleet: its number of games, in all and per host, and the engines that are down.
 
-    `failing` are those that failed lately and are not down, `unknown` those that were not asked yet. Where others watch
-    the rest, it is told which `part` of the fleet that is: elsewhere more may be down.
+    `failing` counts the games that failed lately and are not down, `unknown` those not probed yet. `watched` is given
+    where other instances watch the rest of the fleet, in which more engines may be down. Trouble of the prober itself
+    comes first, because then its other findings mean little.
 
-    Where the prober itself is in trouble that is told first: then nothing it says of engines is worth much.
-
-    >>> diagnosis(3, {"a": 2, "b": 1}, []).told
+    >>> diagnose(3, {"a": 2, "b": 1}, []).summary
     'All 3 engines answer.'
-    >>> diagnosis(3, {"a": 2, "b": 1}, [Outage("chess-1", "a", 252.0)]).told
+    >>> diagnose(3, {"a": 2, "b": 1}, [Outage("chess-1", "a", 252.0)]).summary
     '1 of 3 engines is down: chess-1, for 4m12s.'
-    >>> diagnosis(3, {"a": 2, "b": 1}, [], part=Part(86, 256)).told
+    >>> diagnose(3, {"a": 2, "b": 1}, [], watched=WatchedShards(86, 256)).summary
     'All 3 engines answer; watched here are 86 of 256 shards.'
-    >>> diagnosis(3, {"a": 2, "b": 1}, [Outage("chess-1", "a"), Outage("chess-2", "a")]).scope
+    >>> diagnose(3, {"a": 2, "b": 1}, [Outage("chess-1", "a"), Outage("chess-2", "a")]).scope
     <Scope.HOST: 'host'>
     """
     if prober_trouble is not None:
         return Diagnosis(Scope.PROBER, f"The prober itself is in trouble: {prober_trouble}.")
-    if not games and part is not None and not part.is_whole:
-        return Diagnosis(Scope.NONE, f"No game is in the {part.shards} of {part.of} shards that are watched here.")
+    is_part = watched is not None and watched.shards != watched.shard_count
+    watched_here = f"{watched.shards} of {watched.shard_count} shards" if watched is not None else ""
     if not games:
-        return Diagnosis(Scope.NONE, "No game is running.")
-    found = _of_outage(games, on_host, outages) if outages else Diagnosis(Scope.NONE, _of_calm(games, failing, unknown))
-    if part is not None and not part.is_whole:
-        return Diagnosis(found.scope, f"{found.told[:-1]}; watched here are {part.shards} of {part.of} shards.")
-    return found
+        return Diagnosis(
+            Scope.NONE, f"No game is in the {watched_here} that are watched here." if is_part else "No game is running."
+        )
+    found = _diagnose_outages(games, games_by_host, outages)
+    if found is None:
+        found = Diagnosis(Scope.NONE, _summarize_without_outage(games, failing, unknown))
+    return Diagnosis(found.scope, f"{found.summary[:-1]}; watched here are {watched_here}.") if is_part else found
 
 
-def _of_calm(games: int, failing: int, unknown: int) -> str:
+def _summarize_without_outage(games: int, failing: int, unknown: int) -> str:
     if failing or unknown:
-        but = [f"{failing:,} failed lately"] * bool(failing) + [f"{unknown:,} not asked yet"] * bool(unknown)
+        but = [f"{failing:,} failed lately"] * bool(failing) + [f"{unknown:,} not probed yet"] * bool(unknown)
         return f"No engine of {games:,} is down; {', '.join(but)}."
     return f"All {games:,} engines answer." if games > 1 else "The one engine answers."
 
 
-def _of_outage(games: int, on_host: Mapping[str, int], outages: Sequence[Outage]) -> Diagnosis:
+def _diagnose_outages(games: int, games_by_host: Mapping[str, int], outages: Sequence[Outage]) -> Diagnosis | None:
+    if not outages:
+        return None
     down = len(outages)
     are_down = f"{down:,} of {games:,} engines {'is' if down == 1 else 'are'} down"
     longest = max(outages, key=lambda outage: outage.seconds or 0.0)
-    lasting = "" if longest.seconds is None else f" for {two_units(longest.seconds)}"
+    lasting = "" if longest.seconds is None else f", for {two_units(longest.seconds)}"
+    at_most = f"{lasting} at most" if lasting else ""
     if down == 1:
-        since = f",{lasting}" if lasting else ""
-        return Diagnosis(Scope.ENGINE, f"{are_down}: {longest.game_id}{since}.")
-    host, on_this = Counter(outage.host for outage in outages).most_common(1)[0]
-    is_the_host_s = on_this >= HOST_LEAST and on_this >= HOST_SHARE * on_host.get(host, on_this)
-    if on_this == down and is_the_host_s and len(on_host) > 1:
-        return Diagnosis(Scope.HOST, f"{are_down}, all of them on {host}{_at_longest(lasting)}.")
-    if down >= FLEET_LEAST and down >= FLEET_SHARE * games:
+        return Diagnosis(Scope.ENGINE, f"{are_down}: {longest.game_id}{lasting}.")
+    host, on_host = Counter(outage.host for outage in outages).most_common(1)[0]
+    is_host = on_host >= HOST_MINIMUM and on_host >= HOST_SHARE * games_by_host.get(host, on_host)
+    if on_host == down and is_host and len(games_by_host) > 1:
+        return Diagnosis(Scope.HOST, f"{are_down}, all of them on {host}{at_most}.")
+    if down >= FLEET_MINIMUM and down >= FLEET_SHARE * games:
         advice = "look at what they share: the network between, or this prober"
-        return Diagnosis(Scope.FLEET, f"{are_down}{_at_longest(lasting)}; {advice}.")
-    return Diagnosis(Scope.ENGINES, f"{are_down}, {longest.game_id} the longest{',' + lasting if lasting else ''}.")
-
-
-def _at_longest(lasting: str) -> str:
-    return f",{lasting} at most" if lasting else ""
+        return Diagnosis(Scope.FLEET, f"{are_down}{at_most}; {advice}.")
+    return Diagnosis(Scope.ENGINES, f"{are_down}, {longest.game_id} the longest{lasting}.")

@@ -1,4 +1,7 @@
-"""Hysteresis: how outcomes become transitions. The reference's rules; the log is the only truth about incidents."""
+"""Hysteresis: the pure functions that turn outcomes into transitions.
+
+The rules are the reference's, except that the state of an incident is what the log says.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from healthprobe.domain.outcome import Failed
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A decision and when it was seen. `follows` is the sequence of the game's last event when it was decided, or 0.
+    """A decision of hysteresis. `follows` is the sequence of the game's last event at the decision, or 0.
 
-    What was decided on a state that the log has left meanwhile is not written: another instance saw it too.
+    The log refuses a transition if another event follows that one by now: another instance wrote it first.
     """
 
     game_id: str
@@ -25,30 +28,30 @@ class Transition:
 
     @property
     def event(self) -> HealthEvent:
-        """The event that it becomes, if nothing comes between."""
+        """The event to append to the log."""
         return HealthEvent(self.follows + 1, self.game_id, self.container_id, self.occurred_at, self.details)
 
 
 class Standing(Enum):
-    """How a game's last event in the log leaves it."""
+    """Whether the log has an open incident of a game."""
 
     UNREAD = auto()
-    """The log has not told yet: outcomes are counted and decide nothing."""
+    """The log was not read yet: outcomes are counted and decide nothing."""
 
     CLOSED = auto()
-    """No event, or a `probe_recovered`."""
+    """The last event is a `probe_recovered`, or there is none."""
 
     OPEN = auto()
-    """A `probe_failed`: the game is in an incident."""
+    """The last event is a `probe_failed`."""
 
 
 @dataclass(frozen=True, slots=True)
 class GameState:
-    """What is known of a game that is in trouble, or that the log has not told about yet.
+    """The state of a game that has failures, an incident, or an unread log. A game without a state is healthy.
 
-    `consecutive_failures` is the current run, and in an incident the whole run since its first failure. `container_id`
-    is the container that the run was counted in. `pending` was decided and is not in the log yet.
-    `consecutive_successes` are those in an incident that would end it, had there been enough of them.
+    `consecutive_failures` is the current run; in an incident the whole run since its first failure. `container_id` is
+    the container in which the run was counted. `pending` was decided and is not in the log yet.
+    `consecutive_successes` is the current run of successes in an incident.
     """
 
     standing: Standing
@@ -59,31 +62,29 @@ class GameState:
 
     @property
     def in_incident(self) -> bool:
-        """Whether the game has, or is about to have, a `probe_failed` as its last event."""
+        """Whether the game's last event is a `probe_failed`, or will be once the log has the pending one."""
         if self.pending is not None:
             return isinstance(self.pending, ProbeFailedDetails)
         return self.standing is Standing.OPEN
 
 
 UNREAD = GameState(Standing.UNREAD)
-"""A game that just appeared: nothing counted, the log not read."""
+"""The state of a game that just appeared."""
 
-_CALM = GameState(Standing.CLOSED)
+_NO_STATE = GameState(Standing.CLOSED)
 
 
 def after_failure(
     state: GameState | None, failed: Failed, container_id: str, threshold: int, *, decides: bool = True
 ) -> GameState:
-    """The state after one more failure; its `pending` is new where this failure reached the threshold.
+    """Returns the state after a failure; its `pending` is set if this failure reached the threshold.
 
-    A new container starts a count that no incident has published yet afresh; an open incident stays open. One that
-    `decides` nothing is counted, and the next that does decides for it.
+    In a new container an unpublished count starts from 0; an open incident stays open. A failure that does not
+    `decide` is counted only, and the next one decides.
     """
-    before = state or _CALM
-    inherited = before.consecutive_failures
-    if not before.in_incident and before.container_id != container_id:
-        inherited = 0
-    count = inherited + 1
+    before = state or _NO_STATE
+    is_new_container = not before.in_incident and before.container_id != container_id
+    count = 1 if is_new_container else before.consecutive_failures + 1
     pending = before.pending
     if decides and pending is None and before.standing is Standing.CLOSED and count >= threshold:
         pending = ProbeFailedDetails(count, failed.last_status, failed.last_error)
@@ -91,11 +92,11 @@ def after_failure(
 
 
 def after_success(state: GameState | None, threshold: int = 1, *, decides: bool = True) -> GameState | None:
-    """The state after a success; its `pending` is new where that is the last of `threshold` which end an incident.
+    """Returns the state after a success; its `pending` is set if this success ends an incident.
 
-    A count that was not published goes back to nothing, silently. While a `probe_failed` waits for the log, a success
-    decides nothing and leaves the run as it is: the next success after the log took it ends the incident. One that
-    `decides` nothing is counted, and the next that does decides for it.
+    An unpublished count goes back to 0, silently. While a `probe_failed` waits for the log, a success decides nothing
+    and leaves the count: the next success after the log took it ends the incident. A success that does not `decide` is
+    counted only, and the next one decides.
     """
     if state is None:
         return None
@@ -108,17 +109,17 @@ def after_success(state: GameState | None, threshold: int = 1, *, decides: bool 
         )
     if state.in_incident:
         return state
-    return _unless_calm(replace(state, consecutive_failures=0))
+    return _none_if_healthy(replace(state, consecutive_failures=0))
 
 
 def after_log(state: GameState | None, last_event: HealthEvent | None) -> GameState | None:
-    """The state once the log has told the game's last event: after a read at its appearance, or after an append.
+    """Returns the state once the game's last event in the log is known, from a read or an append.
 
-    The log is right whatever we had decided: a transition that another instance wrote first is adopted, not repeated.
-    What was counted meanwhile is kept, and the next outcome decides again; only an incident that the log says is over
-    takes its count with it, for neither a success nor a new container interrupted that count.
+    The log is right whatever was decided here: a transition that another instance wrote first is adopted, not repeated.
+    What was counted meanwhile is kept, and the next outcome decides again. Only if the log closed an incident that is
+    open here, its count is dropped, because neither a success nor a new container has interrupted it.
     """
-    before = state or _CALM
+    before = state or _NO_STATE
     counted = before.consecutive_failures
     if last_event is not None and isinstance(last_event.details, ProbeFailedDetails):
         published = last_event.details.consecutive_failures
@@ -126,10 +127,9 @@ def after_log(state: GameState | None, last_event: HealthEvent | None) -> GameSt
         return GameState(Standing.OPEN, run, before.container_id)
     if before.in_incident:
         counted = 0
-    return _unless_calm(GameState(Standing.CLOSED, counted, before.container_id))
+    return _none_if_healthy(GameState(Standing.CLOSED, counted, before.container_id))
 
 
-def _unless_calm(state: GameState) -> GameState | None:
-    """Nothing, where there is nothing to remember: healthy games hold no state."""
-    calm = state.standing is Standing.CLOSED and state.consecutive_failures == 0 and state.pending is None
-    return None if calm else state
+def _none_if_healthy(state: GameState) -> GameState | None:
+    is_healthy = state.standing is Standing.CLOSED and state.consecutive_failures == 0 and state.pending is None
+    return None if is_healthy else state

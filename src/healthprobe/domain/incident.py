@@ -12,7 +12,7 @@ from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, format_ins
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One outage of one game. `recovered` is None while it lasts."""
+    """An incident of one game. `recovered` is None while it is open."""
 
     failed: HealthEvent
     recovered: HealthEvent | None
@@ -26,12 +26,12 @@ class Incident:
         return self.recovered is None
 
     def lasted(self, now: datetime) -> timedelta:
-        """How long it lasted, or has lasted at `now`. Never negative, though wall clocks may step."""
+        """Returns its duration, up to `now` while it is open. Never negative, though wall clocks may step."""
         end = now if self.recovered is None else self.recovered.occurred_at
         return max(end - self.failed.occurred_at, timedelta(0))
 
     def as_document(self, now: datetime) -> dict[str, Any]:
-        """The incident as data; `duration_s` runs up to `now` while it is open."""
+        """Returns the incident as data; `duration_s` runs up to `now` while it is open."""
         failed = self.failed.details
         assert isinstance(failed, ProbeFailedDetails)
         return {
@@ -47,16 +47,16 @@ class Incident:
 
 
 def incidents(events: Iterable[HealthEvent]) -> list[Incident]:
-    """The incidents that `events` tell, in the order of their beginning.
+    """Returns the incidents in `events`, in the order in which they began.
 
-    A `probe_recovered` whose `probe_failed` is not among the events (an older one was pruned) tells no incident.
+    A `probe_recovered` whose `probe_failed` is not among the events, because it was pruned, is ignored.
     """
-    begun: list[Incident] = []
+    found: list[Incident] = []
     open_at: dict[str, int] = {}
     for event in events:
         if isinstance(event.details, ProbeFailedDetails):
-            open_at[event.game_id] = len(begun)
-            begun.append(Incident(event, None))
+            open_at[event.game_id] = len(found)
+            found.append(Incident(event, None))
         elif (index := open_at.pop(event.game_id, None)) is not None:
-            begun[index] = Incident(begun[index].failed, event)
-    return begun
+            found[index] = Incident(found[index].failed, event)
+    return found

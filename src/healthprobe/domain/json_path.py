@@ -1,4 +1,4 @@
-"""The JSON path: a place in a JSON body, as `a.b[0].c`."""
+"""JSON paths such as `a.b[0].c`, which name a value in a JSON body."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _STEP = re.compile(r"(?:^|\.)([^.\[\]\s]+)|\[([0-9]{1,6})\]")
 
 
 class InvalidJsonPath(ValueError):
-    """What was written is no path. The message says how one is written."""
+    """A text that is not a path. The message says how to write one."""
 
 
-class NothingThere(LookupError):
-    """The document has nothing at that place."""
+class ValueNotFound(LookupError):
+    """The document has no value at this path."""
 
 
 @lru_cache(maxsize=1024)
-def steps_of(path: str) -> tuple[Step, ...]:
-    """The names and numbers of `path`. Raises InvalidJsonPath.
+def parse_json_path(path: str) -> tuple[Step, ...]:
+    """Returns the names and indexes in `path`. Raises InvalidJsonPath.
 
-    >>> steps_of("checks[0].state")
+    >>> parse_json_path("checks[0].state")
     ('checks', 0, 'state')
     """
     steps: list[Step] = []
@@ -36,25 +36,25 @@ def steps_of(path: str) -> tuple[Step, ...]:
         steps.append(found[1] if found[1] is not None else int(found[2]))
     if end != len(path) or not steps or len(steps) > _MOST_STEPS:
         raise InvalidJsonPath(
-            "is no path into a JSON body: write names with dots, and numbers in brackets, as a.b[0].c"
+            "is not a path into a JSON body: write names with dots and indexes in brackets, such as a.b[0].c"
         )
     return tuple(steps)
 
 
 def value_at(document: Any, path: str) -> Any:
-    """What stands there. Raises NothingThere.
+    """Returns the value of `document` at `path`. Raises ValueNotFound.
 
     >>> value_at({"checks": [{"state": "up"}]}, "checks[0].state")
     'up'
     """
     value = document
-    for step in steps_of(path):
+    for step in parse_json_path(path):
         if isinstance(step, int):
             if not isinstance(value, list) or step >= len(value):
-                raise NothingThere(path)
+                raise ValueNotFound(path)
             value = value[step]
         else:
             if not isinstance(value, dict) or step not in value:
-                raise NothingThere(path)
+                raise ValueNotFound(path)
             value = value[step]
     return value

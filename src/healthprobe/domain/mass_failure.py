@@ -1,22 +1,22 @@
-"""The mass failure: when so much of a fleet fails at once that the prober is likelier at fault than the engines.
+"""Mass failure: so much of a fleet fails at once that the fault is more likely the prober's than the engines'.
 
-All times are monotonic seconds. A failure here is the first of a game that was healthy.
+All times are monotonic seconds.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-LEAST = 5
-"""How many engines a mass failure has at least: of three engines two fail easily together."""
+MINIMUM = 5
+"""The fewest engines of a mass failure: of three engines two often fail together."""
 
 
 class MassFailure:
-    """Watches how many of the engines that were healthy fail within one interval.
+    """Detects that many of the healthy engines fail within one interval.
 
-    It begins when they are more than `share` of those, and at least LEAST. From then on it has a cohort: those, and
-    whoever fails while it lasts. It `holds` as long as nobody knows better than that the share, and LEAST, still fail;
-    it is `proven` when so many have failed again, an interval later. What it keeps is bounded by the games that fail.
+    A mass failure begins when more than `share` of the healthy engines, and at least MINIMUM, have failed. Its cohort
+    is these engines and all that fail while it lasts. It `holds` as long as that many of the cohort still fail, and
+    `is_proven` once that many have failed again, an interval later. Memory is bounded by the games that fail.
     """
 
     def __init__(self, share: float, interval: float) -> None:
@@ -29,21 +29,21 @@ class MassFailure:
 
     @property
     def is_on(self) -> bool:
-        """Whether one has begun and was not ended."""
+        """Whether a mass failure has begun and was not ended."""
         return self._needed is not None
 
     @property
     def holds(self) -> bool:
-        """Whether one is on, and the share of its cohort still fails."""
+        """Whether a mass failure is on and enough of its cohort still fail."""
         return self._needed is not None and self._is_mass(len(self._failing), self._needed)
 
     @property
     def is_proven(self) -> bool:
-        """Whether the share has failed again since it was decided that it had failed."""
+        """Whether a mass failure is on and enough of its cohort have failed again since it began."""
         return self._needed is not None and self._is_mass(len(self._again), self._needed)
 
     def failed(self, game_id: str, now: float, healthy: int) -> None:
-        """A game that was healthy failed, and so many others are `healthy` still."""
+        """Counts the first failure of a game that was healthy; so many others are still `healthy`."""
         self._failing[game_id] = now
         if self.is_on:
             return
@@ -58,17 +58,17 @@ class MassFailure:
             self._firsts.clear()
 
     def failed_again(self, game_id: str) -> None:
-        """The game had failed for good, and has done so once more. One that is none of the cohort does not count."""
+        """Counts that a game whose failures had reached the threshold failed once more, if it is in the cohort."""
         if game_id in self._failing:
             self._again.add(game_id)
 
     def answered(self, game_id: str) -> None:
-        """The game fails no more, or is not watched any more."""
+        """Removes a game that is healthy again or no longer watched from the cohort."""
         self._failing.pop(game_id, None)
         self._again.discard(game_id)
 
     def end(self) -> None:
-        """It was the engines after all, or it is over: begin to watch anew."""
+        """Ends the mass failure: it was the engines' fault after all, or it is over."""
         self._needed = None
         self._firsts.clear()
         self._failing.clear()
@@ -76,4 +76,4 @@ class MassFailure:
 
     @staticmethod
     def _is_mass(failing: int, needed: float) -> bool:
-        return failing >= LEAST and failing > needed
+        return failing >= MINIMUM and failing > needed

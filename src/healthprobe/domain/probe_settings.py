@@ -1,4 +1,4 @@
-"""The probe settings: what a record may say of how its game is asked, and by what its answers are judged."""
+"""The probe settings of a record: how its game is probed, and which answer is expected."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from healthprobe.domain.outcome import OK
 JsonValue = str | int | float | bool | None
 
 StatusRange = tuple[int, int]
-"""From a status to a status, both included."""
+"""The first and the last status of a range, both included."""
 
 
 class ProbeKind(StrEnum):
-    """How an engine is asked."""
+    """The protocol of a probe."""
 
     HTTP = "http"
     TCP = "tcp"
-    """By connecting to it, and where `send` or an expectation says so, by a word and an answer."""
+    """A connection, and with `send` or an expectation a message and an answer."""
 
     GRPC = "grpc"
-    """By the standard health service, grpc.health.v1."""
+    """The standard health service, grpc.health.v1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What an answer must be to be healthy. All of it must hold.
+    """What a healthy answer looks like. All conditions must hold.
 
-    `body_contains` is looked for in the first 64 KiB of what follows the head; over TCP in all that comes. `json_path`
-    names a place in a JSON body, as `a.b[0].c`, where `json_value` must stand.
+    `body_contains` is searched in the first 64 KiB of the body, or over TCP of all that is received. `json_path` names
+    a value in a JSON body, such as `a.b[0].c`, which must be `json_value`.
     """
 
     statuses: tuple[StatusRange, ...] = ((OK, OK),)
@@ -39,16 +39,16 @@ class Expectation:
 
     @property
     def reads_body(self) -> bool:
-        """Whether the head alone does not tell."""
+        """Whether the verdict needs the body as well as the head."""
         return self.body_contains is not None or self.json_path is not None
 
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """Whom to trust and as whom to come.
+    """The CA to trust and the client certificate to present.
 
-    `ca`, `certificate` and `key` are whole paths of PEM files on the prober's machine. Without `verify` any certificate
-    will do. `server_name` is asked for and checked instead of the endpoint's host.
+    `ca`, `certificate` and `key` are absolute paths of PEM files on the prober's machine. Without `verify` any
+    certificate is accepted. `server_name` is requested and verified instead of the endpoint's host.
     """
 
     ca: str | None = None
@@ -60,11 +60,11 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProbeSettings:
-    """How one game is asked. None is as the run says; the defaults of all else are the reference's own probe.
+    """How one game is probed. None takes the run's setting; the other defaults are the reference's probe.
 
-    `path` begins with a slash and takes the place of `/healthz`, below the endpoint's prefix. `host` is the Host
-    header. `timeout` is in seconds. The game is asked in each `every`-th tick. `send` is what a TCP probe says once it
-    is connected, `service` the gRPC service that is asked about, empty for the whole server.
+    `path` begins with a slash and replaces `/healthz`, below the endpoint's prefix. `host` is the Host header.
+    `timeout` is in seconds. The game is probed in each `every`-th tick. `send` is what a TCP probe sends once it is
+    connected, `service` the gRPC service to check, empty for the whole server.
     """
 
     kind: ProbeKind = ProbeKind.HTTP
@@ -84,4 +84,4 @@ class ProbeSettings:
 
 
 PLAIN = ProbeSettings()
-"""The reference's probe: GET /healthz, and 200."""
+"""The reference's probe: GET /healthz, expecting 200."""

@@ -1,4 +1,4 @@
-"""The values of probe settings: each checked by itself, and refused with what to write instead."""
+"""Parsers for the values of probe settings. Each raises InvalidValue with what to write instead."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 
 from healthprobe._util.duration import go_seconds
 from healthprobe._util.text import printable, shorten
-from healthprobe.domain.json_path import InvalidJsonPath, steps_of
+from healthprobe.domain.json_path import InvalidJsonPath, parse_json_path
 from healthprobe.domain.probe_settings import JsonValue, ProbeKind, StatusRange
 
 LONGEST_BODY_TEXT = 4096
-"""The longest text that is looked for in a body, in characters."""
+"""The longest text to search in a body, in characters."""
 
 _LONGEST_DURATION = 40
-"""In characters: what it takes to find that a row of digits is no duration grows with the square of its length."""
+"""In characters. Matching a long row of digits takes time that grows with the square of its length."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PATH = re.compile(r"/[\x21-\x7e]*")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 _STATUS_RANGE = re.compile(r"([1-5][0-9]{2})-([1-5][0-9]{2})")
-_OURS = {
+_RESERVED_HEADERS = {
     "host": 'use "host"',
     "connection": "--connections says it",
     "content-length": "a probe has no body",
@@ -31,51 +31,51 @@ _OURS = {
 }
 
 
-class Misfit(Exception):
-    """A value that does not fit its name."""
+class InvalidValue(Exception):
+    """A value that is not valid for its name."""
 
 
 def kind(value: Any) -> ProbeKind:
     if value not in list(ProbeKind):
-        raise Misfit(f"{shown(value)} is none of {', '.join(ProbeKind)}")
+        raise InvalidValue(f"{quote(value)} is not one of {', '.join(ProbeKind)}")
     return ProbeKind(value)
 
 
 def path(value: Any) -> str:
     if not isinstance(value, str) or not _PATH.fullmatch(value) or "#" in value:
-        raise Misfit(f"{shown(value)} is no path: begin it with /, and write spaces as %20")
+        raise InvalidValue(f"{quote(value)} is not a path: begin it with /, and write spaces as %20")
     return value
 
 
 def port(value: Any) -> int:
     if type(value) is not int or not 1 <= value <= 65535:
-        raise Misfit(f"{shown(value)} is no number from 1 to 65535")
+        raise InvalidValue(f"{quote(value)} is not a number from 1 to 65535")
     return value
 
 
 def host(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[\x21-\x7e]{1,255}", value):
-        raise Misfit(f"{shown(value)} is no Host header: write a name, and a port if need be")
+        raise InvalidValue(f"{quote(value)} is not a Host header: write a name, and a port if need be")
     return value
 
 
 def method(value: Any) -> str:
     if value not in ("GET", "HEAD"):
-        raise Misfit(f"{shown(value)} is neither GET nor HEAD")
+        raise InvalidValue(f"{quote(value)} is neither GET nor HEAD")
     return str(value)
 
 
 def headers(value: Any) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, Mapping):
-        raise Misfit("they are no mapping of names to values")
+        raise InvalidValue("they are not an object with names and values")
     headers = []
     for name, text in value.items():
         if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-            raise Misfit(f"{shown(name)} is no name of a header")
-        if (advice := _OURS.get(name.lower())) is not None:
-            raise Misfit(f"{name} is not for you to send: {advice}")
+            raise InvalidValue(f"{quote(name)} is not a name of a header")
+        if (advice := _RESERVED_HEADERS.get(name.lower())) is not None:
+            raise InvalidValue(f"{name} cannot be set: {advice}")
         if not isinstance(text, str) or _UNPRINTABLE.search(text):
-            raise Misfit(f"the value of {name} is not text of one line in Latin-1")
+            raise InvalidValue(f"the value of {name} is not text of one line in Latin-1")
         headers.append((name, text.strip()))
     return tuple(headers)
 
@@ -83,7 +83,7 @@ def headers(value: Any) -> tuple[tuple[str, str], ...]:
 def statuses(value: Any) -> tuple[StatusRange, ...]:
     listed = value if isinstance(value, list) else [value]
     if not listed:
-        raise Misfit("it is empty: write 200, or 200-299")
+        raise InvalidValue("it is empty: write 200, or 200-299")
     return tuple(_status_range(each) for each in listed)
 
 
@@ -96,26 +96,26 @@ def _status_range(value: Any) -> StatusRange:
         found = _STATUS_RANGE.fullmatch(value)
         if found is not None and int(found[1]) <= int(found[2]):
             return int(found[1]), int(found[2])
-    raise Misfit(f"{shown(value)} is no status: write 200, or 200-299, or a list of these")
+    raise InvalidValue(f"{quote(value)} is not a status: write 200, or 200-299, or a list of these")
 
 
 def body_text(value: Any) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_BODY_TEXT:
-        raise Misfit(f"write a text of 1 to {LONGEST_BODY_TEXT} characters")
-    return _whole(value)
+        raise InvalidValue(f"write a text of 1 to {LONGEST_BODY_TEXT} characters")
+    return _refuse_surrogates(value)
 
 
 def json_path(value: Any) -> str:
     try:
-        steps_of(value if isinstance(value, str) else "")
+        parse_json_path(value if isinstance(value, str) else "")
     except InvalidJsonPath as invalid:
-        raise Misfit(f"{shown(value)} {invalid}") from None
+        raise InvalidValue(f"{quote(value)} {invalid}") from None
     return str(value)
 
 
 def scalar(value: Any) -> JsonValue:
     if not isinstance(value, str | int | float | bool):
-        raise Misfit("write a text, a number, true or false")
+        raise InvalidValue("write a text, a number, true or false")
     return value
 
 
@@ -123,16 +123,16 @@ def seconds(value: Any) -> float:
     is_short = isinstance(value, str) and len(value) <= _LONGEST_DURATION
     seconds = go_seconds(value) if is_short else None
     if seconds is None:
-        raise Misfit(f"{shown(value)} is no duration: write numbers with units, such as 500ms or 2s")
+        raise InvalidValue(f"{quote(value)} is not a duration: write numbers with units, such as 500ms or 2s")
     if not (seconds >= 1e-3 and math.isfinite(seconds)):
-        raise Misfit(f"{shown(value)} is shorter than 1ms: write a longer one, such as 500ms")
+        raise InvalidValue(f"{quote(value)} is shorter than 1ms: write a longer one, such as 500ms")
     return seconds
 
 
-def up_to(most: int) -> Callable[[Any], int]:
+def integer_up_to(maximum: int) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
-        if type(value) is not int or not 1 <= value <= most:
-            raise Misfit(f"{shown(value)} is no whole number from 1 to {most}")
+        if type(value) is not int or not 1 <= value <= maximum:
+            raise InvalidValue(f"{quote(value)} is not a whole number from 1 to {maximum}")
         return value
 
     return parse
@@ -140,34 +140,36 @@ def up_to(most: int) -> Callable[[Any], int]:
 
 def text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > LONGEST_BODY_TEXT:
-        raise Misfit(f"write a text of at most {LONGEST_BODY_TEXT} characters")
-    return _whole(value)
+        raise InvalidValue(f"write a text of at most {LONGEST_BODY_TEXT} characters")
+    return _refuse_surrogates(value)
 
 
-def _whole(value: str) -> str:
-    """Half of a character, which JSON can write, cannot be sent or be looked for."""
+def _refuse_surrogates(value: str) -> str:
+    """Refuses surrogates, which JSON can contain but which cannot be encoded."""
     if not value.isprintable() and re.search("[\ud800-\udfff]", value):
-        raise Misfit(f"{shown(value)} holds half of a character (\\ud800 to \\udfff): write the whole of it")
+        raise InvalidValue(
+            f"{quote(value)} contains half of a character (\\ud800 to \\udfff): write the whole character"
+        )
     return value
 
 
 def file(value: Any) -> str:
-    """A path of a file on the prober's machine."""
+    """Parses the absolute path of a file on the prober's machine."""
     if "\0" in text(value) or not value.startswith("/"):
-        raise Misfit(f"{shown(value)} is no path of a file: write the whole of it, as in /etc/ssl/games.pem")
+        raise InvalidValue(f"{quote(value)} is not an absolute path of a file: write one such as /etc/ssl/games.pem")
     return str(value)
 
 
-def truth(value: Any) -> bool:
+def boolean(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise Misfit(f"{shown(value)} is neither true nor false")
+        raise InvalidValue(f"{quote(value)} is neither true nor false")
     return value
 
 
-def shown(value: object) -> str:
-    """What was written, as it may stand in a line."""
+def quote(value: object) -> str:
+    """Returns a value in one printable line."""
     try:
         text = value if isinstance(value, str) else json.dumps(value, default=str)
-    except RecursionError:  # what could just be read may be too deep to be written
-        text = "what is nested so deeply"
+    except RecursionError:  # deeper than json.dumps can write
+        text = "a deeply nested value"
     return shorten(printable(text, "?"), 60)

@@ -1,4 +1,4 @@
-"""The runtime record: what the platform says about one game."""
+"""The runtime record: a game as its platform describes it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 RUNNING = "running"
-"""The one status whose records are probed."""
+"""The status of records that are probed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeRecord:
-    """One game as its platform describes it.
+    """One game.
 
-    `game_id` is the key and is never empty. `current_container_id` tells one start of the game from the next and may be
-    empty where a platform has no containers. `engine_endpoint` is kept as it was written: whether it can be probed is
-    the endpoint's matter (`domain.endpoint`), so that one bad row never hides the others. So is `probe`, the JSON text
-    of the game's own settings (`domain.probe_settings`), or empty. Until `silenced_until`, wall time in UTC, the game
-    is probed and shown, and nothing of it is told; `silenced_why` is for people.
+    `game_id` is the key and never empty. `current_container_id` names the container of the game's engine and is empty
+    if the platform has none. `engine_endpoint` is kept as written and parsed later (`domain.endpoint`), so that one bad
+    row never hides the others. So is `probe`, the JSON text of the game's own settings (`domain.probe_settings`), or
+    empty. Until `silenced_until`, a wall time in UTC, the game is probed and shown, but raises no alarm;
+    `silenced_why` is a note.
     """
 
     game_id: str
@@ -30,12 +30,12 @@ class RuntimeRecord:
     silenced_why: str = ""
 
 
-def silence_of(value: object) -> datetime | None:
-    """Until when a game is silenced, in UTC; None where it is not. One without a zone is in UTC.
+def parse_silenced_until(value: object) -> datetime | None:
+    """Returns until when a game is silenced, in UTC, or None if it is not. An instant without a zone is in UTC.
 
-    Raises ValueError for what is no instant. Who asks decides whether that is no silence, or a mistake to be told.
+    Raises ValueError for anything else than an instant.
 
-    >>> silence_of("2026-11-25 14:00:00+01:00")
+    >>> parse_silenced_until("2026-11-25 14:00:00+01:00")
     datetime.datetime(2026, 11, 25, 13, 0, tzinfo=datetime.timezone.utc)
     """
     if value is None or value == "":
@@ -51,23 +51,23 @@ def silence_of(value: object) -> datetime | None:
     try:
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (OverflowError, ValueError):
-        raise ValueError("it is an instant beyond all calendars: write one such as 2026-11-25T14:00:00Z") from None
+        raise ValueError("it is out of the calendar's range: write one such as 2026-11-25T14:00:00Z") from None
 
 
-def silence_or_none(value: object) -> datetime | None:
-    """As `silence_of`, and what is no instant is no silence: a game must not stay unwatched for a slip of the pen."""
+def silenced_until_or_none(value: object) -> datetime | None:
+    """Returns `parse_silenced_until`, or None for anything else than an instant: a typo must not silence a game."""
     try:
-        return silence_of(value)
+        return parse_silenced_until(value)
     except ValueError:
         return None
 
 
-def probe_text(value: object) -> str:
-    """Probe settings as the text that a record keeps, whether they came as text or as a mapping that was read already.
+def probe_settings_text(value: object) -> str:
+    """Returns probe settings, given as text or as a mapping, as the text that a record keeps.
 
-    Whether they can be followed is not asked here: a game whose settings cannot be is its own failure.
+    Invalid settings are accepted here: they make the probes of their own game fail, and hide no other.
 
-    >>> probe_text({"path": "/ready"}), probe_text(None), probe_text(b"x")
+    >>> probe_settings_text({"path": "/ready"}), probe_settings_text(None), probe_settings_text(b"x")
     ('{"path": "/ready"}', '', '"not text"')
     """
     if value is None:

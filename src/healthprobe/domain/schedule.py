@@ -1,6 +1,6 @@
-"""Schedule arithmetic: when in a tick a game is probed, how many lanes that takes, and which tick comes next.
+"""The arithmetic of the schedule: when in a tick a game is probed, how many lanes a tick needs, which tick comes next.
 
-All times are seconds since the start of a tick. Nothing here reads a clock.
+All times are seconds since the start of a tick.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 DEADLINE_SLACK = 0.05
-"""How much later than its timeout a probe may end, in seconds: the coarseness of the deadline sweep."""
+"""How much later than its timeout a probe may end, in seconds: the resolution of the timer wheel."""
 
 _MARGIN_SHARE = 0.05
 _MARGIN_LIMIT = 0.1
 _LATE_SHARE = 0.1
 
 
-def fraction_of(game_id: str) -> float:
-    """A number in [0, 1) that is the game's own: the same in every process, evenly spread over all ids.
+def phase_fraction(game_id: str) -> float:
+    """Returns a number in [0, 1) for this id: the same in every process, evenly distributed over all ids.
 
-    It depends on nothing but the id, so games that appear or leave keep the phases of all others unmoved.
+    It depends on the id alone, so that games which appear or leave do not move the phases of others.
 
-    >>> round(fraction_of("game-7"), 4)
+    >>> round(phase_fraction("game-7"), 4)
     0.7026
     """
     digest = blake2b(game_id.encode("utf-8", "surrogatepass"), digest_size=6).digest()
@@ -37,7 +37,7 @@ class Window:
     end: float
 
     def phase(self, fraction: float) -> float:
-        """Where in the tick the game with this `fraction_of` its id is probed.
+        """Returns when in the tick a game with this `phase_fraction` is probed.
 
         >>> Window(0.1, 2.9).phase(0.5)
         1.5
@@ -47,24 +47,24 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class AutoLanes:
-    """As many lanes as a tick needs where every engine hangs, and at most `ceiling` if there is one."""
+    """As many lanes as a tick needs even if every engine hangs, but at most `ceiling` if there is one."""
 
     ceiling: int | None = None
 
     def limit(self, most_in_flight: int) -> int:
-        """The lanes for a tick that `lanes_needed` finds to have so many probes in flight at worst."""
+        """Returns the lanes for a tick with at most `most_in_flight` probes at once, as `lanes_needed` found."""
         return most_in_flight if self.ceiling is None else min(most_in_flight, self.ceiling)
 
 
 AT_ONCE = Window(0.0, 0.0)
-"""No spreading: every probe is due as the tick starts."""
+"""No spreading: every probe is due at the start of the tick."""
 
 
 def spread_window(interval: float, timeout: float) -> Window:
-    """The window that lets a tick end before the next begins, even where its last probe runs into the timeout.
+    """Returns the window in which a tick ends before the next begins, even if its last probe times out.
 
     It lies within [0, interval - timeout]. A twentieth of that (at most 0.1 s) is left free at both ends: at the
-    start for listing the records, at the end for the deadline sweep. A timeout that is not shorter than the interval
+    start for listing the records, at the end for the timer wheel. A timeout that is not shorter than the interval
     leaves no room to spread.
 
     >>> spread_window(interval=5.0, timeout=2.0)
@@ -82,10 +82,10 @@ def spread_window(interval: float, timeout: float) -> Window:
 
 
 def lanes_needed(phases: Sequence[float], timeout: float, *, counted: int = 0, most: int = 0) -> int:
-    """How many probes are in flight at once where every engine hangs: the most that start within one timeout.
+    """Returns how many probes are in flight at once if every engine hangs: the most that start within one timeout.
 
-    `phases` are in ascending order. With that many lanes no probe waits for another engine, whatever engines do.
-    A long list can be looked at as it grows: the first `counted` of its phases were found to need `most` lanes.
+    `phases` are in ascending order. With that many lanes no probe ever waits for another engine. A growing list needs
+    no second look at its beginning: the first `counted` of its phases were found to need `most` lanes.
 
     >>> lanes_needed([0.0, 0.1, 0.2, 3.0], timeout=2.0)
     3
@@ -102,10 +102,10 @@ def lanes_needed(phases: Sequence[float], timeout: float, *, counted: int = 0, m
 
 
 def next_tick(number: int, elapsed: float, interval: float) -> tuple[int, int]:
-    """The tick to begin after tick `number` ended `elapsed` seconds after tick 0 began, and how many were dropped.
+    """Returns the next tick and how many were dropped, if tick `number` ended `elapsed` seconds after tick 0 began.
 
-    Tick n is due at n x interval. One that came due while another ran is dropped, not queued; only one that is less
-    than a tenth of the interval late is begun all the same, so that a few milliseconds do not cost a whole pass.
+    Tick n is due at n x interval. A tick that came due while another ran is dropped, not queued, unless it is less than
+    a tenth of the interval late: a few milliseconds must not cost a whole tick.
 
     >>> next_tick(0, elapsed=2.0, interval=5.0)
     (1, 0)
@@ -122,9 +122,9 @@ def next_tick(number: int, elapsed: float, interval: float) -> tuple[int, int]:
 
 
 def backoff(failures: int, fraction: float, longest: float) -> float:
-    """How long to pause before the next try, in seconds: doubling from 0.1 s up to `longest`.
+    """Returns the pause before the next try in seconds, doubling from 0.1 s up to `longest`.
 
-    `fraction`, a random number in [0, 1), takes away up to half of it, so that many who wait do not return as one.
+    `fraction`, a random number in [0, 1), shortens it by up to a half, so that many clients do not retry at once.
 
     >>> [round(backoff(failures, 0.0, longest=30.0), 1) for failures in (0, 1, 2, 20)]
     [0.1, 0.2, 0.4, 30.0]

@@ -1,4 +1,4 @@
-"""Shards: the fixed slices of all game ids, and how instances share them. Every instance computes the same."""
+"""Shards: the fixed slices of all game ids, and how instances share them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from dataclasses import dataclass
 from zlib import crc32
 
 SHARDS = 256
-"""How many there are, where nobody has asked for another number. It never changes: the log keeps events under them."""
+"""The default number of shards. It never changes, because the log stores events by shard."""
 
 MOST_SHARDS = 4096
 
 _GOLDEN_RATIO = 0x9E3779B1
-"""Multiplied by it, each bit of a checksum moves the highest ones: ids that differ little land far apart."""
+"""A multiplier that carries each bit of a checksum into its highest bits, so that similar ids land far apart."""
 
 _32_BITS = 0xFFFFFFFF
 
 
 def shard_of(game_id: str, shards: int = SHARDS) -> int:
-    """The shard of a game, of so many from 0 on: its own in every process and version, evenly spread over all ids.
+    """Returns the shard of a game, from 0 to `shards` - 1: the same in every process and version, evenly distributed.
 
-    It says nothing about the game's phase (`schedule.fraction_of`), so that each shard's probes spread over a tick.
-
-    A listing of a million games is cut by it at every change, so it is cheap: 0.2 us.
+    It is independent of the game's phase (`schedule.phase_fraction`), so that the probes of each shard are spread over
+    a tick. It takes 0.2 us, because each change of a list of a million games computes it for all of them.
 
     >>> shard_of("game-7")
     224
@@ -33,9 +32,9 @@ def shard_of(game_id: str, shards: int = SHARDS) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Part `number` of `count` equal parts of all shards: what one of so many fixed instances probes.
+    """Part `number` of `count` equal parts of all shards: what one of `count` static instances probes.
 
-    Raises ValueError for numbers that are no such part.
+    Raises ValueError for invalid numbers.
 
     >>> len(Slice(2, 5).shards)
     51
@@ -56,10 +55,10 @@ class Slice:
 
 
 def fair_share(position: int, instances: int, shards: int = SHARDS) -> int:
-    """How many shards the instance that came as number `position` (from 0) of so many `instances` holds.
+    """Returns how many shards the instance that joined at `position` (from 0) of `instances` holds.
 
-    All shares together are all shards, and no two differ by more than one. One more instance at the end makes nobody's
-    share larger, one less anywhere makes nobody's smaller: only shards that must move, move.
+    The shares add up to all shards, and no two differ by more than one. An instance that joins makes no share larger,
+    one that leaves makes no share smaller: only shards that must move, move.
 
     >>> [fair_share(position, 3) for position in range(3)]
     [86, 85, 85]

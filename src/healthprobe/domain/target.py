@@ -1,4 +1,4 @@
-"""The target: one game as a prober sees it."""
+"""The target of a probe: a record, parsed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from healthprobe.domain.record import RuntimeRecord
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProbeTarget:
-    """What to probe, prepared once per record so that nothing of it is computed per probe.
+    """A game or canary to probe, prepared once per record so that a probe computes nothing of it.
 
-    Targets are compared by identity: a record that changed gets a new target, and whatever a prober kept for the old
-    one (a connection to an engine that is gone) can never answer for the new. `endpoint` is the failure that every
-    probe of the game has where its record names no probeable address. `timeout` is in seconds. `settings` are the
-    game's own; its port and its timeout, where it has them, are those of `endpoint` and `timeout` already. What
-    `is_game` must not be answered for by another one; a canary is none.
+    Targets compare by identity: a record that changed gets a new target, and what a prober kept for the old one, such
+    as a connection to an engine that is gone, never answers for the new one. `endpoint` is the failure of every probe
+    if the record has no valid endpoint. `timeout` is in seconds. `endpoint` and `timeout` already include the port and
+    timeout of `settings`. The identity header of an answer is verified only if `is_game`; a canary has none.
     """
 
     game_id: str
@@ -30,29 +29,27 @@ class ProbeTarget:
     is_game: bool = True
 
 
-def target_of(record: RuntimeRecord, timeout: float, *, longest: float = inf) -> ProbeTarget:
-    """The target of `record`, with the `timeout` of the run where it has none of its own, which is below `longest`.
+def parse_target(record: RuntimeRecord, timeout: float, *, longest: float = inf) -> ProbeTarget:
+    """Returns the target of `record`; `timeout` is the run's, and the record's own must be shorter than `longest`.
 
-    Never raises: an endpoint that cannot be probed, or settings that cannot be followed, are a failure of the game
-    alone.
+    Never raises: an invalid endpoint or invalid settings make the probes of this game fail, and no others.
     """
     try:
         settings = parse_settings(record.probe)
     except InvalidSettings as invalid:
         return ProbeTarget(record.game_id, _failed(f"invalid probe settings: {invalid}"), timeout)
     if settings.timeout is not None and settings.timeout >= longest:
-        told = f"timeout {settings.timeout:g}s is not shorter than the interval of {longest:g}s"
-        return ProbeTarget(record.game_id, _failed(f"invalid probe settings: {told}"), timeout, settings)
+        why = f"timeout {settings.timeout:g}s is not shorter than the interval of {longest:g}s"
+        return ProbeTarget(record.game_id, _failed(f"invalid probe settings: {why}"), timeout, settings)
+    endpoint: Endpoint | Failed
     try:
-        endpoint: Endpoint | Failed = _at_port(parse_endpoint(record.engine_endpoint), settings.port)
+        endpoint = parse_endpoint(record.engine_endpoint)
+        if settings.port is not None and endpoint.socket is None:
+            endpoint = replace(endpoint, port=settings.port)
     except InvalidEndpoint as invalid:
         endpoint = _failed(f"invalid endpoint: {invalid}")
     return ProbeTarget(record.game_id, endpoint, settings.timeout or timeout, settings)
 
 
-def _at_port(endpoint: Endpoint, port: int | None) -> Endpoint:
-    return endpoint if port is None or endpoint.socket is not None else replace(endpoint, port=port)
-
-
-def _failed(told: str) -> Failed:
-    return Failed(0, told, FailureKind.ENDPOINT)
+def _failed(error: str) -> Failed:
+    return Failed(0, error, FailureKind.ENDPOINT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol, cast
 
-from healthprobe.domain.outcome import HEALTHY, OK, Failed, FailureKind, Inconclusive, outcome_of_status
+from healthprobe.domain.outcome import HEALTHY, OK, Failed, FailureKind, Inconclusive, judge_status
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.answer import Answer, Redirect, Silence, closing_cause
 from healthprobe.probing.expectation import Standard
@@ -254,4 +254,4 @@ class EngineConnection(asyncio.Protocol):
     def _answer_of(reader: ResponseReader) -> Answer:
         if reader.status in REDIRECT_STATUSES and (location := reader.location) is not None:
             return Redirect(reader.status, location)
-        return outcome_of_status(reader.status)
+        return judge_status(reader.status)

@@ -87,11 +87,11 @@ class Dialer:
         Raises UnresolvableName, and ForbiddenAddress where none is left.
         """
         if endpoint.socket is not None:
-            if (refusal := self._networks.refusal_of_sockets) is not None:
+            if (refusal := self._networks.unix_socket_refusal) is not None:
                 raise ForbiddenAddress(refusal)
             return (endpoint.socket,)
         known = (endpoint.host,) if is_address(endpoint.host) else await self._resolver.addresses(endpoint.host)
-        if self._networks.are_all:
+        if self._networks.allow_all:
             return known
         refusals = {address: self._networks.refusal(address) for address in known}
         allowed = tuple(address for address, refusal in refusals.items() if refusal is None)

@@ -7,7 +7,7 @@ import re
 from urllib.parse import quote
 
 from healthprobe._util.text import shorten
-from healthprobe.domain.json_path import NothingThere, value_at
+from healthprobe.domain.json_path import ValueNotFound, value_at
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Healthy
 from healthprobe.domain.probe_settings import PLAIN, Expectation, JsonValue
 from healthprobe.domain.target import ProbeTarget
@@ -120,7 +120,7 @@ def _fault_in(body: bytes, path: str, wanted: JsonValue) -> str | None:
     """What is wrong with what stands at `path` in a body that should be JSON; None where it is what is wanted."""
     try:
         found = value_at(json.loads(body), path)
-    except NothingThere:
+    except ValueNotFound:
         return f"{path} is not in the body"
     except (ValueError, RecursionError):
         return "body is not JSON"

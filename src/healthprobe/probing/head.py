@@ -7,7 +7,7 @@ from base64 import b64decode
 
 from healthprobe._util.text import shorten
 from healthprobe.domain.endpoint import Endpoint
-from healthprobe.domain.outcome import plain_cause
+from healthprobe.domain.outcome import sanitize_error
 
 MOST_LINES = 40
 MOST_CHARACTERS = 200
@@ -46,7 +46,7 @@ def _shown(line: bytes, secrets: tuple[str, ...]) -> str:
     text = line.decode("latin-1")
     for secret in secrets:
         text = text.replace(secret, "***")
-    return shorten(plain_cause(_SECRET.sub(r"\1: ***", text)), MOST_CHARACTERS)
+    return shorten(sanitize_error(_SECRET.sub(r"\1: ***", text)), MOST_CHARACTERS)
 
 
 def _secrets_of(endpoint: Endpoint) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from healthprobe.domain.endpoint import Endpoint
-from healthprobe.domain.outcome import Failed, FailureKind, ProbeOutcome, outcome_of_status
+from healthprobe.domain.outcome import Failed, FailureKind, ProbeOutcome, judge_status
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.answer import closing_cause
 from healthprobe.probing.dialer import Progress, is_address, with_number
@@ -79,7 +79,7 @@ class Trace:
                 return answer
             status, location = answer.status, answer.location
             if status not in REDIRECT_STATUSES or location is None:
-                return outcome_of_status(status)
+                return judge_status(status)
             try:
                 path = redirected_path(endpoint, path, location)
             except RedirectRefused as refused:

@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from healthprobe._util.aio import cooperative_iter
 from healthprobe.domain.endpoint import Endpoint
-from healthprobe.domain.fleet_status import Condition, condition_of
+from healthprobe.domain.fleet_status import Condition, game_condition
 from healthprobe.domain.hysteresis import GameState
 from healthprobe.status.histories import Histories
 from healthprobe.worker.target_set import TargetSet, WatchedGame
@@ -156,7 +156,7 @@ class Cells:
         for game_id in concerned:
             if (place := self._places.get(game_id)) is None:
                 continue
-            condition = condition_of(states.get(game_id), asked=game_id not in self._unasked)
+            condition = game_condition(states.get(game_id), probed=game_id not in self._unasked)
             number = CONDITIONS.index(condition)
             if self.conditions[place] != number:
                 self.conditions[place] = number

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from healthprobe._util.duration import two_units
 from healthprobe.domain.cluster import Instance
-from healthprobe.domain.fleet_status import Condition, Diagnosis, Outage, Part, diagnosis
+from healthprobe.domain.fleet_status import Condition, Diagnosis, Outage, WatchedShards, diagnose
 from healthprobe.domain.hysteresis import Standing
 from healthprobe.domain.shard import shard_of
 from healthprobe.ports import HealthEventLog, LogError
@@ -180,14 +180,16 @@ class RunStatus:
     def diagnosis(self, outages: Sequence[Outage] | None = None) -> Diagnosis:
         """What is the matter with the fleet, in a sentence; `outages` spares looking for them again."""
         target_set = self.view.target_set
-        return diagnosis(
+        return diagnose(
             len(self.cells),
             self.cells.on_host,
             self.outages if outages is None else outages,
             self.trouble,
             failing=self.count_of(Condition.FAILING),
             unknown=self.count_of(Condition.UNKNOWN),
-            part=None if target_set.shards is None else Part(len(target_set.shards), target_set.shard_count),
+            watched=None
+            if target_set.shards is None
+            else WatchedShards(len(target_set.shards), target_set.shard_count),
         )
 
     def count_of(self, condition: Condition) -> int:

@@ -38,7 +38,7 @@ def fleet_document(sight: RunStatus) -> Fleet:
     told = sight.diagnosis(outages)
     return Fleet(
         at=sight.clock(),
-        told=told.told,
+        told=told.summary,
         scope=told.scope.value,
         games=len(sight.cells),
         down=sight.count_of(Condition.DOWN),

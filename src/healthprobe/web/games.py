@@ -11,7 +11,7 @@ from healthprobe._util.duration import milliseconds
 from healthprobe._util.text import shorten
 from healthprobe.domain.endpoint import masked
 from healthprobe.domain.event import HealthEvent
-from healthprobe.domain.explanation import Case, Rule, explanation
+from healthprobe.domain.explanation import GameFacts, GameRule, explain
 from healthprobe.domain.fleet_status import Condition
 from healthprobe.domain.incident import incidents
 from healthprobe.domain.probe_settings import PLAIN, ProbeKind
@@ -84,7 +84,7 @@ class GameAnswers:
         sight, game = self._sight, self._game(place)
         failure, outcomes = sight.tally.last_failure_of(game_id), sight.tally.of(game_id)
         is_troubled = game.state in {Condition.DOWN, Condition.FAILING}
-        case = Case(
+        facts = GameFacts(
             game_id,
             Condition(game.state),
             self._rule_of(place),
@@ -99,18 +99,18 @@ class GameAnswers:
         )
         return GameDetails(
             game,
-            explanation(case),
+            explain(facts),
             None if failure is None else failure.last_status,
             None if failure is None else failure.last_error,
             [Outcome(each.outcome, milliseconds(each.duration)) for each in outcomes],
             self._incidents(game_id),
         )
 
-    def _rule_of(self, place: int) -> Rule:
+    def _rule_of(self, place: int) -> GameRule:
         """The run's rule, and what the game's own settings put in its place."""
         config, game = self._sight.config, self._sight.cells.games[place]
         assert game is not None
-        return Rule(
+        return GameRule(
             config.interval * game.every,
             game.target.timeout,
             game.thresholds.failures,

@@ -13,9 +13,9 @@ from operator import attrgetter
 from healthprobe._util.aio import cooperative_iter
 from healthprobe.domain.policy import Thresholds
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.domain.schedule import Window, fraction_of, lanes_needed, spread_window
+from healthprobe.domain.schedule import Window, lanes_needed, phase_fraction, spread_window
 from healthprobe.domain.shard import SHARDS, shard_of
-from healthprobe.domain.target import ProbeTarget, target_of
+from healthprobe.domain.target import ProbeTarget, parse_target
 
 Cut = Sequence[Sequence[RuntimeRecord]]
 """A list of records by their shards, in its order."""
@@ -151,14 +151,14 @@ class TargetSet:
 
     def watched(self, record: RuntimeRecord, shard: int) -> WatchedGame:
         """Returns the game of `record`, ready to be probed."""
-        target = target_of(record, self.probe_timeout, longest=inf if self.interval is None else self.interval)
+        target = parse_target(record, self.probe_timeout, longest=inf if self.interval is None else self.interval)
         window, settings, common = self.window, target.settings, self.thresholds
         if self.interval is not None and target.timeout != self.probe_timeout:
             window = spread_window(self.interval, target.timeout)
         thresholds = common
         if settings.failures is not None or settings.successes is not None:
             thresholds = Thresholds(settings.failures or common.failures, settings.successes or common.successes)
-        return WatchedGame(record, target, window.phase(fraction_of(record.game_id)), shard, thresholds)
+        return WatchedGame(record, target, window.phase(phase_fraction(record.game_id)), shard, thresholds)
 
     async def _cut(self, records: Sequence[RuntimeRecord]) -> Cut:
         if records is self.records and self.cut:

@@ -11,7 +11,7 @@ import msgspec
 from healthprobe.adapters.file.markup import line_of, parse_markup
 from healthprobe.adapters.file.yaml_builder import Malformed, Path
 from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
-from healthprobe.domain.record import RUNNING, RuntimeRecord, probe_text, silence_of
+from healthprobe.domain.record import RUNNING, RuntimeRecord, parse_silenced_until, probe_settings_text
 from healthprobe.ports import ConfigurationError
 
 MAX_RECORDS = 1_000_000
@@ -100,13 +100,13 @@ def _records_of(entry: Any, index: int) -> Iterator[RuntimeRecord]:
 
 
 def _record_of(told: _Record, index: int) -> RuntimeRecord:
-    probe = probe_text(told.probe)
+    probe = probe_settings_text(told.probe)
     try:
         parse_settings(probe)
     except InvalidSettings as invalid:
         raise Malformed(str(invalid), path=(index, "probe")) from invalid
     try:
-        until = silence_of(told.silenced_until)
+        until = parse_silenced_until(told.silenced_until)
     except ValueError as error:
         raise Malformed(str(error), path=(index, "silenced_until")) from error
     container = told.current_container_id or ""

@@ -14,7 +14,7 @@ import msgspec
 
 from healthprobe._util.text import shorten
 from healthprobe.domain.event import format_instant
-from healthprobe.domain.record import RUNNING, RuntimeRecord, probe_text, silence_or_none
+from healthprobe.domain.record import RUNNING, RuntimeRecord, probe_settings_text, silenced_until_or_none
 
 _SLOTS = 512
 _PORTION = 2000
@@ -165,8 +165,8 @@ def record_of(key: str, value: bytes) -> RuntimeRecord:
         told.current_container_id or "",
         told.engine_endpoint,
         status,
-        probe_text(told.probe),
-        silence_or_none(told.silenced_until),
+        probe_settings_text(told.probe),
+        silenced_until_or_none(told.silenced_until),
         told.silenced_why,
     )
     if not game_id:
@@ -192,7 +192,7 @@ def _as_read(probe: str) -> Any:
         settings = msgspec.json.decode(probe)
     except (msgspec.MsgspecError, RecursionError):
         return probe
-    return settings if isinstance(settings, dict) and probe_text(settings) == probe else probe
+    return settings if isinstance(settings, dict) and probe_settings_text(settings) == probe else probe
 
 
 def _advice(error: Exception, value: bytes) -> str:

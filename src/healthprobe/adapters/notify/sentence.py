@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from healthprobe._util.text import shorten
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
-from healthprobe.domain.outcome import plain_cause
+from healthprobe.domain.outcome import sanitize_error
 
 _LONGEST_NAME = 100
 _LONGEST_CAUSE = 200
@@ -40,4 +40,4 @@ def _failures(count: int) -> str:
 
 
 def _harmless(text: str, longest: int) -> str:
-    return shorten(plain_cause(text), longest).translate(_HARMLESS)
+    return shorten(sanitize_error(text), longest).translate(_HARMLESS)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, CursorResult
 
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, Row, Unusable
-from healthprobe.domain.record import RUNNING, RuntimeRecord, probe_text, silence_or_none
+from healthprobe.domain.record import RUNNING, RuntimeRecord, probe_settings_text, silenced_until_or_none
 from healthprobe.ports import ConfigurationError, StoreError
 
 _REQUIRED = ("game_id", "current_container_id", "engine_endpoint")
@@ -100,9 +100,9 @@ def _row_of(places: Sequence[int | None], probe: int, row: Sequence[Any]) -> Row
     found = [None if place is None else row[place] for place in places]
     if places[len(_REQUIRED)] is None:
         found[len(_REQUIRED)] = RUNNING
-    found[probe] = probe_text(found[probe])
+    found[probe] = probe_settings_text(found[probe])
     until, why = found[probe + 1 :]
-    found[probe + 1 :] = silence_or_none(until), why if isinstance(why, str) else ""
+    found[probe + 1 :] = silenced_until_or_none(until), why if isinstance(why, str) else ""
     return tuple(found)
 
 

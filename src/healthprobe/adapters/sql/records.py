@@ -14,7 +14,7 @@ from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, Unusable
 from healthprobe.adapters.sql.schema import records_revisions, runtime_records
 from healthprobe.adapters.sql.statements import chunks, upsert
 from healthprobe.domain.event import format_instant
-from healthprobe.domain.record import RuntimeRecord, probe_text, silence_or_none
+from healthprobe.domain.record import RuntimeRecord, probe_settings_text, silenced_until_or_none
 from healthprobe.ports import StoreError
 
 
@@ -133,7 +133,13 @@ def _record_of(row: tuple[Any, ...]) -> RuntimeRecord:
         raise Unusable("game_id is empty or no text")
     silenced_why = why if isinstance(why, str) else ""
     record = RuntimeRecord(
-        game_id, str(container_id), str(endpoint), status, probe_text(probe), silence_or_none(until), silenced_why
+        game_id,
+        str(container_id),
+        str(endpoint),
+        status,
+        probe_settings_text(probe),
+        silenced_until_or_none(until),
+        silenced_why,
     )
     if "\0" in record.game_id or "\0" in record.current_container_id:
         raise Unusable("a NUL character is in the row: other databases and buses take none")
