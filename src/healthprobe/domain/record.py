@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 RUNNING = "running"
@@ -28,6 +29,86 @@ class RuntimeRecord:
     probe: str = ""
     silenced_until: datetime | None = None
     silenced_why: str = ""
+
+
+RECORD_FIELDS = tuple(field.name for field in fields(RuntimeRecord))
+"""The keys that a record's JSON form may have."""
+
+_KINDS = {
+    str: "text",
+    bool: "a truth value; quote it",
+    int: "a number; quote it",
+    float: "a number; quote it",
+    list: "a list",
+    dict: "a mapping",
+    type(None): "nothing",
+}
+
+
+class InvalidRecord(ValueError):
+    """A document is not a runtime record: the message says what is wrong with the value at `path`."""
+
+    def __init__(self, message: str, *path: int | str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def record_from_document(document: dict[str, object], *, game_id: str | None = None) -> RuntimeRecord:
+    """Returns the record whose JSON form is `document`; `game_id` is the id of one that has none.
+
+    A record stays valid if its settings or its silence cannot be read (see `probe_settings_text` and
+    `silenced_until_or_none`). Raises InvalidRecord.
+
+    >>> record_from_document({"game_id": "game-7", "engine_endpoint": "http://h:1", "current_container_id": None})
+    RuntimeRecord(game_id='game-7', current_container_id='', engine_endpoint='http://h:1', status='running', probe='', \
+silenced_until=None, silenced_why='')
+    """
+    check_keys(document, RECORD_FIELDS)
+    if game_id is not None and document.get("game_id") in (None, game_id):
+        document = {**document, "game_id": game_id}  # the same text is not kept twice
+    has_container = document.get("current_container_id") is not None
+    status = text_in(document, "status", RUNNING)
+    return RuntimeRecord(
+        identifier_in(document, "game_id"),
+        identifier_in(document, "current_container_id", may_be_empty=True) if has_container else "",
+        text_in(document, "engine_endpoint"),
+        RUNNING if status == RUNNING else status,  # one object for all of them
+        probe_settings_text(document.get("probe")),
+        silenced_until_or_none(document.get("silenced_until")),
+        text_in(document, "silenced_why", ""),
+    )
+
+
+def check_keys(document: dict[str, object], known: Collection[str]) -> None:
+    """Raises InvalidRecord where `document` has a key that is not `known`."""
+    for key in document:
+        if key not in known:
+            raise InvalidRecord(f"there is no such field; there are {', '.join(known)}", key)
+
+
+def text_in(document: Mapping[str, object], key: str, default: str | None = None) -> str:
+    """Returns the text under `key`, or `default` where there is no such key. Raises InvalidRecord."""
+    value = document.get(key, default)
+    if isinstance(value, str):
+        return value
+    if key not in document:
+        raise InvalidRecord(f"the field {key} is missing")
+    raise InvalidRecord(f"expected text, and this is {kind_of(value)}", key)
+
+
+def identifier_in(document: Mapping[str, object], key: str, *, may_be_empty: bool = False) -> str:
+    """Returns the text under `key`, as an event can have it: without NUL characters. Raises InvalidRecord."""
+    text = text_in(document, key)
+    if not text and not may_be_empty:
+        raise InvalidRecord("it is empty", key)
+    if "\0" in text:
+        raise InvalidRecord("it contains a NUL character", key)
+    return text
+
+
+def kind_of(value: object) -> str:
+    """Returns what `value` is, in a user's words."""
+    return _KINDS.get(type(value), "something else")
 
 
 def parse_silenced_until(value: object) -> datetime | None:

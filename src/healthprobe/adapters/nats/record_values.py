@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
@@ -14,7 +13,13 @@ import msgspec
 
 from healthprobe._util.text import shorten
 from healthprobe.domain.event import format_instant
-from healthprobe.domain.record import RUNNING, RuntimeRecord, probe_settings_text, silenced_until_or_none
+from healthprobe.domain.record import (
+    RECORD_FIELDS,
+    InvalidRecord,
+    RuntimeRecord,
+    probe_settings_text,
+    record_from_document,
+)
 
 _SLOTS = 512
 _PORTION = 2000
@@ -128,18 +133,6 @@ class Contents:
         return self._slots[crc32(key.encode()) % _SLOTS]
 
 
-class _Value(msgspec.Struct, forbid_unknown_fields=True):
-    engine_endpoint: str
-    game_id: str | None = None
-    current_container_id: str | None = None
-    status: str = RUNNING
-    probe: Any = None
-    silenced_until: Any = None
-    silenced_why: str = ""
-
-
-_values = msgspec.json.Decoder(_Value)
-_FIELDS = ("game_id", "current_container_id", "engine_endpoint", "status", "probe", "silenced_until", "silenced_why")
 _ALWAYS = ("game_id", "current_container_id", "engine_endpoint", "status")
 _FORM = '{"engine_endpoint": "http://HOST:PORT"}'
 _LONGEST_QUOTE = 80
@@ -150,35 +143,28 @@ class Unusable(ValueError):
 
 
 def record_of(key: str, value: bytes) -> RuntimeRecord:
-    """The record that `value` tells: a JSON object with the fields that a record has in files, under the same rules.
+    """Returns the record in `value`: a JSON object with the same fields and rules as a record in a file.
 
-    `engine_endpoint` must be there; without `game_id` the key is the game's id. Raises Unusable.
+    `engine_endpoint` is required; without `game_id` the key is the game's id. Raises Unusable.
     """
     try:
-        told = _values.decode(value)
+        document = msgspec.json.decode(value)
+        if not isinstance(document, dict):
+            raise Unusable(f"key {_quoted(key)}: it is not an object: write {_FORM}")
+        return record_from_document(document, game_id=key)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Unusable(f"key {_quoted(key)}: {_advice(error, value)}") from error
-    game_id = key if told.game_id is None or told.game_id == key else told.game_id  # no text is kept twice
-    status = RUNNING if told.status == RUNNING else told.status
-    record = RuntimeRecord(
-        game_id,
-        told.current_container_id or "",
-        told.engine_endpoint,
-        status,
-        probe_settings_text(told.probe),
-        silenced_until_or_none(told.silenced_until),
-        told.silenced_why,
-    )
-    if not game_id:
-        raise Unusable(f"key {_quoted(key)}: game_id: it is empty: name the game, or leave the field out")
-    if "\0" in game_id or "\0" in record.current_container_id:
-        raise Unusable(f"key {_quoted(key)}: game_id or current_container_id contains a NUL character: leave it out")
-    return record
+        problem = "it is empty" if not value.strip() else "not valid JSON"
+        raise Unusable(f"key {_quoted(key)}: {problem}: write {_FORM}, or delete the key") from error
+    except InvalidRecord as error:
+        problem = f"{_quoted(str(error.path[0]))}: {error}" if error.path else f"{error}: write {_FORM}"
+        raise Unusable(f"key {_quoted(key)}: {problem}") from error
 
 
 def value_of(record: RuntimeRecord) -> bytes:
     """What `record_of` reads as `record` under any key. Raises UnicodeEncodeError for what is no text."""
-    told = {name: value for name in _FIELDS if (value := getattr(record, name)) not in {"", None} or name in _ALWAYS}
+    told = {
+        name: value for name in RECORD_FIELDS if (value := getattr(record, name)) not in {"", None} or name in _ALWAYS
+    }
     if record.silenced_until is not None:
         told["silenced_until"] = format_instant(record.silenced_until)
     if record.probe:
@@ -193,18 +179,6 @@ def _as_read(probe: str) -> Any:
     except (msgspec.MsgspecError, RecursionError):
         return probe
     return settings if isinstance(settings, dict) and probe_settings_text(settings) == probe else probe
-
-
-def _advice(error: Exception, value: bytes) -> str:
-    """The problem in a user's words, with what to change."""
-    if not isinstance(error, msgspec.ValidationError):
-        return f"not valid JSON: write {_FORM}" if value.strip() else f"it is empty: write {_FORM}, or delete the key"
-    problem, _, place = str(error).replace("`", "").partition(" - at $.")
-    if field := re.search("unknown field (.*)", problem, re.DOTALL):
-        return f"{_quoted(field[1])}: there is no such field; there are {', '.join(_FIELDS)}"
-    if field := re.search("missing required field (.*)", problem):
-        return f"the field {field[1]} is missing: write {_FORM}"
-    return f"{place}: it is no text: put it in quotes" if place else f"it is no object: write {_FORM}"
 
 
 def _quoted(name: str) -> str:

@@ -9,7 +9,7 @@ from base64 import b64decode
 from contextlib import aclosing
 
 import pytest
-from tests.adapters.targets import CountingParser, Versioned, games, group, json_answer, store_of, told
+from tests.adapters.http.targets import CountingParser, Versioned, games, group, json_answer, store_of, told
 from tests.servers.web import Answer, WebServer
 from tests.support.waiting import PATIENCE
 

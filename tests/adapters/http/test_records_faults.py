@@ -5,7 +5,7 @@ import gzip
 import tracemalloc
 
 import pytest
-from tests.adapters.targets import Versioned, fault_of, games, json_answer, store_of, told
+from tests.adapters.http.targets import Versioned, fault_of, games, json_answer, store_of, told
 from tests.servers.web import Answer, Script, raw, resetting, silent, trickling
 
 from healthprobe.adapters.http import document

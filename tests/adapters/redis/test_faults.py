@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.adapters.redis_peer import RedisPeer
+from tests.adapters.redis.redis_peer import RedisPeer
 from tests.servers import redis_fixtures
 from tests.servers.proxy import CuttingProxy
 from tests.servers.redis import NO_SCRIPTS, STREAM, RedisServer

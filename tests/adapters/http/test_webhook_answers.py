@@ -4,7 +4,7 @@ import time
 from email.utils import formatdate
 
 import pytest
-from tests.adapters.webhooks import PATIENT, refused, refused_by, webhook
+from tests.adapters.http.webhooks import PATIENT, refused, refused_by, webhook
 from tests.servers.web import ACCEPTED, Answer, in_turn
 
 from healthprobe.adapters.http import webhook as room
@@ -113,7 +113,7 @@ async def test_retry_after_may_be_an_instant() -> None:
         (b"bad\x1b[31m\x00 \x07news", ": bad [31m news"),
         (b"n\xc3\xb3 \xff", ": nó \N{REPLACEMENT CHARACTER}"),
         (b"left \xe2\x80\xae right", ": left right"),
-        (b"x" * 1000, ": " + "x" * 200),
+        (b"x" * 1000, ": " + "x" * 199 + "…"),
         (b"\n" * 10_000 + b"too late", ""),
     ],
 )

@@ -3,7 +3,7 @@
 from contextlib import aclosing
 
 import pytest
-from tests.adapters.targets import games, json_answer, refusal_of, store_of, told
+from tests.adapters.http.targets import games, json_answer, refusal_of, store_of, told
 from tests.servers.web import Answer, Script, WebServer, in_turn, raw, resetting, silent, trickling
 
 from healthprobe.adapters.file import parse_records

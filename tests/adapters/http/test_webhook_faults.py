@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 import trustme
-from tests.adapters.webhooks import refused, refused_by, webhook
+from tests.adapters.http.webhooks import refused, refused_by, webhook
 from tests.servers.web import ACCEPTED, Script, WebServer, in_turn, raw, resetting, silent, trickling
 from tests.support.waiting import PATIENCE
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 import pytest
-from tests.adapters.webhooks import refused, webhook
+from tests.adapters.http.webhooks import refused, webhook
 from tests.servers.web import ACCEPTED, Answer, in_turn
 
 from healthprobe.adapters.http import WebhookPublisher

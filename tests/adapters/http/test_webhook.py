@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 from aiohttp import web
-from tests.adapters.webhooks import webhook
+from tests.adapters.http.webhooks import webhook
 from tests.servers.web import ACCEPTED, Answer, Asked, WebServer
 from tests.support.waiting import PATIENCE
 
