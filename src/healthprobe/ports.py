@@ -1,4 +1,4 @@
-"""What the worker needs of the world, as Protocols, and the one family of errors that crosses these borders."""
+"""The ports: what the worker and the relay need of the world, as Protocols, and the family of errors they raise."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from healthprobe.domain.target import ProbeTarget
 
 
 class HealthprobeError(Exception):
-    """The family. The message is one line that says what is wrong and what to change.
+    """The base of all errors of this library. The message is one line that says what is wrong and what to change.
 
-    `permanent` tells that trying again cannot help; all else is worth a retry.
+    `permanent` means that a retry cannot help.
     """
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:
@@ -25,7 +25,7 @@ class HealthprobeError(Exception):
 
 
 class ConfigurationError(HealthprobeError):
-    """What the user asked for cannot be done as asked. Always permanent."""
+    """What was asked for cannot be done. Always permanent."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, permanent=True)
@@ -56,7 +56,7 @@ class PublishError(HealthprobeError):
 
 
 class PublisherClosed(PublishError):
-    """Nobody will ever take an event here again, whichever it is: its relay ends, and the log keeps the events."""
+    """The publisher will never take an event again: its relay ends, and the log keeps the events."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, permanent=True)
@@ -64,7 +64,7 @@ class PublisherClosed(PublishError):
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """A health event and its place in the log. Cursors grow with the order of the log; 0 is before the first entry."""
+    """A health event and its place in the log. Cursors increase; 0 is before the first entry."""
 
     cursor: int
     event: HealthEvent
@@ -74,7 +74,7 @@ class LogEntry:
 class DeadLetter:
     """An event that `publisher` (the name of its relay) refuses for good, and why.
 
-    `parked_at` is wall time in UTC. `due` tells that it was asked for again: the relay sends it once more.
+    `parked_at` is wall time in UTC. `due` means that its replay was requested: the relay sends it once more.
     """
 
     publisher: str
@@ -88,20 +88,20 @@ class RuntimeRecordStore(Protocol):
     """Where the running games are listed."""
 
     async def list_by_status(self, status: str) -> list[RuntimeRecord]:
-        """The records that have `status` now. Raises StoreError.
+        """Returns the records that have `status` now. Raises StoreError.
 
-        A store that knows that nothing has changed since the last call may return the very same list again, and the
-        worker then does nothing per game; callers never change the list.
+        If nothing has changed since the last call, a store may return the same list object: the worker then does
+        nothing per game. Callers never change the list.
         """
         ...
 
 
 @runtime_checkable
 class WatchedRecords(Protocol):
-    """A store that tells of changes: what starts is then probed at once, and not when the next tick lists it."""
+    """A store that notifies of changes: a new game is then probed at once, and not when the next tick lists it."""
 
-    def on_change(self, tell: Callable[[], None]) -> None:
-        """Call `tell` after the records have changed."""
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Calls `callback` after each change of the records."""
         ...
 
 
@@ -141,8 +141,8 @@ class DeadLetterLog(Protocol):
         ...
 
 
-class RelayLog(DeadLetterLog, Protocol):
-    """The log as a relay uses it. Every method raises LogError."""
+class ReadableLog(Protocol):
+    """The log as it is read. Every method raises LogError."""
 
     async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
         """Returns at most `limit` entries whose cursor is greater than `after`, in order."""
@@ -151,6 +151,10 @@ class RelayLog(DeadLetterLog, Protocol):
     async def end(self) -> int:
         """Returns the cursor of the last entry, or 0 if there is none."""
         ...
+
+
+class RelayLog(ReadableLog, DeadLetterLog, Protocol):
+    """The log as a relay uses it. Every method raises LogError."""
 
     async def load_cursor(self, name: str) -> int | None:
         """Returns the cursor saved under `name`, or None."""
@@ -161,16 +165,8 @@ class RelayLog(DeadLetterLog, Protocol):
         ...
 
 
-class RetentionLog(Protocol):
+class RetentionLog(ReadableLog, Protocol):
     """The log as retention uses it. Every method raises LogError."""
-
-    async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
-        """Returns at most `limit` entries whose cursor is greater than `after`, in order."""
-        ...
-
-    async def end(self) -> int:
-        """Returns the cursor of the last entry, or 0 if there is none."""
-        ...
 
     async def all_cursors(self) -> Mapping[str, int]:
         """Returns all saved cursors, by name."""
@@ -203,77 +199,82 @@ class HealthEventPublisher(Protocol):
     """One way from the log to a bus."""
 
     async def publish(self, events: Sequence[HealthEvent]) -> None:
-        """Deliver `events` in order; returns when all are acknowledged. Raises PublishError.
+        """Delivers `events` in order. Returns when all are acknowledged. Raises PublishError.
 
-        After an error more of them may have arrived than it tells: those come again, with the same ids.
+        After an error more of them may have arrived than its `delivered` says: those are sent again, with the same ids.
         """
         ...
 
 
 class ShardLeases(Protocol):
-    """Which shards are ours to probe and to decide about, and since when. All times are monotonic seconds."""
+    """The shards whose games this instance probes and decides about. All times are monotonic seconds."""
 
     @property
     def shard_count(self) -> int:
-        """How many shards all games are spread over: always the same."""
+        """The number of shards of all games. It never changes."""
         ...
 
     @property
     def shards(self) -> frozenset[int]:
-        """Those that are ours now: the very same object as long as nothing changes."""
+        """The shards that are ours now; the same object as long as nothing changes."""
         ...
 
     @property
     def unavailable_for(self) -> float:
-        """For how many seconds whoever gives the shards is away, so long that what we had has lapsed; else 0."""
+        """For how many seconds leases could not be renewed, if that is so long that ours have expired; else 0."""
         ...
 
     def covers(self, shard: int, started: float) -> bool:
-        """Whether `shard` was ours without a break from `started` until now."""
+        """Returns whether `shard` was ours without a break from `started` until now."""
         ...
 
     async def confirm(self, shards: Collection[int]) -> Collection[int]:
-        """Those of `shards` that are still ours by the word of whoever gives them, asked just now. Never raises."""
+        """Renews the leases of `shards` and returns those that are still ours. Never raises."""
         ...
 
-    def on_change(self, tell: Callable[[], None]) -> None:
-        """Call `tell` after `shards` has changed."""
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Calls `callback` after each change of `shards`."""
         ...
 
-    def before_release(self, settle: Callable[[frozenset[int]], Awaitable[None]]) -> None:
-        """Await `settle` with the shards that we are about to give away, when `shards` has none of them any more."""
+    def before_release(self, release: Callable[[frozenset[int]], Awaitable[None]]) -> None:
+        """Awaits `release` with shards that are about to be given away and are no longer in `shards`."""
         ...
 
 
 class Prober(Protocol):
-    """Asks one engine for its health."""
+    """Probes engines."""
 
     def probe(self, target: ProbeTarget) -> Awaitable[ProbeOutcome]:
-        """One probe, within `target.timeout` seconds. Never raises for what an engine does."""
+        """Probes once, within `target.timeout` seconds. Never raises for what an engine does."""
         ...
 
+
+@runtime_checkable
+class ConnectionKeeper(Protocol):
+    """A prober that keeps something for each target, such as a connection."""
+
     def forget(self, target: ProbeTarget) -> None:
-        """`target` is not probed again: let go of what is kept for it."""
+        """Releases what is kept for `target`, which is not probed again."""
         ...
 
 
 class Telemetry(Protocol):
-    """Counts. Adds integers and never waits."""
+    """Counts what the worker and the relays do. Adds integers and never waits."""
 
     def record_probe(self, game_id: str, outcome: ProbeOutcome, duration: float, lateness: float) -> None:
-        """One probe of the game was judged: it took `duration` seconds and began `lateness` seconds late."""
+        """A probe of the game ended. It took `duration` seconds and began `lateness` seconds late."""
         ...
 
     def record_health_event(self, event_type: EventType) -> None:
-        """The log took one health event."""
+        """The log took a health event."""
         ...
 
     def record_append(self, events: int, duration: float) -> None:
-        """The log took `events` health events together, which took `duration` seconds."""
+        """The log took `events` health events in one append of `duration` seconds."""
         ...
 
     def record_tick(self, games: int, duration: float, dropped: int) -> None:
-        """A tick over `games` games ended after `duration` seconds; `dropped` ticks came due meanwhile."""
+        """A tick over `games` games ended after `duration` seconds, and `dropped` ticks fell due meanwhile."""
         ...
 
     def record_listing_error(self) -> None:
@@ -285,9 +286,9 @@ class Telemetry(Protocol):
         ...
 
     def record_lag(self, publisher: str, events: int) -> None:
-        """So many events of the log have not reached `publisher` yet."""
+        """`events` events of the log have not been delivered by `publisher` yet."""
         ...
 
     def record_parked(self, publisher: str) -> None:
-        """One event was parked: `publisher` refuses it for good."""
+        """An event was parked: `publisher` refuses it for good."""
         ...

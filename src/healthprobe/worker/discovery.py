@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, cooperative_iter, error_text
 from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
 from healthprobe.domain.record import RUNNING, RuntimeRecord
-from healthprobe.ports import Prober, RuntimeRecordStore, ShardLeases, StoreError
+from healthprobe.ports import ConnectionKeeper, Prober, RuntimeRecordStore, ShardLeases, StoreError
 from healthprobe.worker.config import Clock, WorkerConfig
 from healthprobe.worker.game_states import GameStates
 from healthprobe.worker.safe_telemetry import SafeTelemetry
@@ -131,11 +131,12 @@ class Discovery:
             self._states.changed.set()
         self._targets.in_force = target_set
         self._suppression.grace.begin(change.newcomers, self._monotonic())
-        async for target in cooperative_iter(change.retired):
-            try:
-                self._prober.forget(target)
-            except Exception as error:  # noqa: BLE001  the prober keeps what it cannot forget
-                self._errors.warn_of(error)
+        if isinstance(self._prober, ConnectionKeeper):
+            async for target in cooperative_iter(change.retired):
+                try:
+                    self._prober.forget(target)
+                except Exception as error:  # noqa: BLE001  the prober keeps what it cannot forget
+                    self._errors.warn_of(error)
         async for game_id in cooperative_iter(change.left):
             self._states.remove(game_id)
             self._suppression.remove(game_id)

@@ -13,7 +13,7 @@ from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.hysteresis import Transition
 from healthprobe.domain.schedule import backoff
 from healthprobe.domain.shard import SHARDS, shard_of
-from healthprobe.ports import HealthEventLog, LogError, ShardLeases
+from healthprobe.ports import LogError, ShardLeases, WorkerLog
 from healthprobe.worker.config import Clock
 from healthprobe.worker.game_states import GameStates
 from healthprobe.worker.safe_telemetry import SafeTelemetry
@@ -39,7 +39,7 @@ class EventWriter:
 
     def __init__(
         self,
-        log: HealthEventLog,
+        log: WorkerLog,
         states: GameStates,
         *,
         shards: ShardLeases | None,

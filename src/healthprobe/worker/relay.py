@@ -18,11 +18,12 @@ from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import (
     DeadLetter,
-    HealthEventLog,
     HealthEventPublisher,
     LogEntry,
     PublisherClosed,
     PublishError,
+    ReadableLog,
+    RelayLog,
     Telemetry,
 )
 from healthprobe.worker.config import WORKER_KEY, utc_now
@@ -65,7 +66,7 @@ COUNTED = 500
 """Up to this number events are counted one by one."""
 
 
-async def events_behind(log: HealthEventLog, cursor: int, read: Sequence[LogEntry] = ()) -> int:
+async def events_behind(log: ReadableLog, cursor: int, read: Sequence[LogEntry] = ()) -> int:
     """Returns how many events of `log` come after `cursor`. `read` are the first of them, if known. Raises LogError.
 
     Up to COUNTED the number is exact. Beyond, it is an upper bound by the cursors: these have gaps, for pruned events
@@ -97,7 +98,7 @@ class Relay:
     def __init__(
         self,
         *,
-        log: HealthEventLog,
+        log: RelayLog,
         publisher: HealthEventPublisher,
         name: str,
         telemetry: Telemetry | None = None,
@@ -266,7 +267,7 @@ def _concerns_one_event(refusal: PublishError) -> bool:
     return refusal.permanent and not isinstance(refusal, PublisherClosed)
 
 
-async def begin_at_the_end(log: HealthEventLog, name: str) -> None:
+async def begin_at_the_end(log: RelayLog, name: str) -> None:
     """Makes a relay that has never run begin after the last event of now. Raises LogError."""
     if await log.load_cursor(name) is None:
         await log.save_cursor(name, await log.end())

@@ -13,7 +13,7 @@ from healthprobe._util.aio import AutoResetEvent, background_tasks
 from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
 from healthprobe.domain.shard import SHARDS
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.ports import HealthEventLog, Prober, RuntimeRecordStore, ShardLeases, Telemetry
+from healthprobe.ports import Prober, RuntimeRecordStore, ShardLeases, Telemetry, WorkerLog
 from healthprobe.worker.canaries import Canaries
 from healthprobe.worker.config import WORKER_KEY, Clock, WorkerConfig, require, utc_now
 from healthprobe.worker.discovery import Discovery
@@ -62,7 +62,7 @@ class Worker:
         self,
         *,
         records: RuntimeRecordStore,
-        log: HealthEventLog,
+        log: WorkerLog,
         prober: Prober,
         telemetry: Telemetry | None = None,
         config: WorkerConfig | None = None,
