@@ -1,5 +1,121 @@
-"""Tells a platform of game engines which engine has stopped answering, and when it is back."""
+"""Watches game engines: probes each of them, and writes every failure and every recovery once to a durable log.
 
+What is public is in `__all__`; docs/library.md shows its use. A name is imported when it is first used, so that
+`import healthprobe` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from healthprobe.adapters.memory import InMemoryLog, InMemoryRecords
+    from healthprobe.domain.endpoint import Endpoint
+    from healthprobe.domain.event import EventType, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
+    from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Healthy, Inconclusive, ProbeOutcome
+    from healthprobe.domain.policy import FlapRule, Policy
+    from healthprobe.domain.record import RuntimeRecord
+    from healthprobe.domain.schedule import AutoLanes
+    from healthprobe.domain.target import ProbeTarget
+    from healthprobe.ports import (
+        ConfigurationError,
+        DeadLetter,
+        DeadLetterLog,
+        HealthEventLog,
+        HealthEventPublisher,
+        HealthprobeError,
+        LogEntry,
+        LogError,
+        Prober,
+        PublisherClosed,
+        PublishError,
+        RelayLog,
+        RuntimeRecordStore,
+        ShardLeases,
+        StoreError,
+        Telemetry,
+        WatchedRecords,
+        WorkerLog,
+    )
+    from healthprobe.probing.http import HTTPProber
+    from healthprobe.worker.config import WorkerConfig
+    from healthprobe.worker.relay import Relay
+    from healthprobe.worker.worker import Worker
+
+__all__ = [
+    "HEALTHY",
+    "AutoLanes",
+    "ConfigurationError",
+    "DeadLetter",
+    "DeadLetterLog",
+    "Endpoint",
+    "EventType",
+    "Failed",
+    "FailureKind",
+    "FlapRule",
+    "HTTPProber",
+    "HealthEvent",
+    "HealthEventLog",
+    "HealthEventPublisher",
+    "HealthprobeError",
+    "Healthy",
+    "InMemoryLog",
+    "InMemoryRecords",
+    "Inconclusive",
+    "LogEntry",
+    "LogError",
+    "Policy",
+    "ProbeFailedDetails",
+    "ProbeOutcome",
+    "ProbeRecoveredDetails",
+    "ProbeTarget",
+    "Prober",
+    "PublishError",
+    "PublisherClosed",
+    "Relay",
+    "RelayLog",
+    "RuntimeRecord",
+    "RuntimeRecordStore",
+    "ShardLeases",
+    "StoreError",
+    "Telemetry",
+    "WatchedRecords",
+    "Worker",
+    "WorkerConfig",
+    "WorkerLog",
+    "__version__",
+]
 
 __version__ = version("healthprobe")
+
+_HOMES = {
+    "adapters.memory": {"InMemoryLog", "InMemoryRecords"},
+    "domain.endpoint": {"Endpoint"},
+    "domain.event": {"EventType", "HealthEvent", "ProbeFailedDetails", "ProbeRecoveredDetails"},
+    "domain.outcome": {"HEALTHY", "Failed", "FailureKind", "Healthy", "Inconclusive", "ProbeOutcome"},
+    "domain.policy": {"FlapRule", "Policy"},
+    "domain.record": {"RuntimeRecord"},
+    "domain.schedule": {"AutoLanes"},
+    "domain.target": {"ProbeTarget"},
+    "probing.http": {"HTTPProber"},
+    "worker.config": {"WorkerConfig"},
+    "worker.relay": {"Relay"},
+    "worker.worker": {"Worker"},
+}
+"""The modules of the public names. A name that is in none of them is in `ports`."""
+
+
+if not TYPE_CHECKING:  # or a type checker would take any name for a public one
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = next((module for module, names in _HOMES.items() if name in names), "ports")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
