@@ -7,10 +7,10 @@ What is public is in `__all__`; docs/library.md shows its use. A name is importe
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from healthprobe._util.version import __version__
     from healthprobe.adapters.memory import InMemoryLog, InMemoryRecords
     from healthprobe.domain.endpoint import Endpoint
     from healthprobe.domain.event import EventType, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from healthprobe.domain.target import ProbeTarget
     from healthprobe.ports import (
         ConfigurationError,
+        ConnectionKeeper,
         DeadLetter,
         DeadLetterLog,
         HealthEventLog,
@@ -42,12 +43,14 @@ if TYPE_CHECKING:
     from healthprobe.probing.http import HTTPProber
     from healthprobe.worker.config import WorkerConfig
     from healthprobe.worker.relay import Relay
+    from healthprobe.worker.safe_telemetry import NullTelemetry
     from healthprobe.worker.worker import Worker
 
 __all__ = [
     "HEALTHY",
     "AutoLanes",
     "ConfigurationError",
+    "ConnectionKeeper",
     "DeadLetter",
     "DeadLetterLog",
     "Endpoint",
@@ -66,6 +69,7 @@ __all__ = [
     "Inconclusive",
     "LogEntry",
     "LogError",
+    "NullTelemetry",
     "Policy",
     "ProbeFailedDetails",
     "ProbeOutcome",
@@ -88,9 +92,8 @@ __all__ = [
     "__version__",
 ]
 
-__version__ = version("healthprobe")
-
 _HOMES = {
+    "_util.version": {"__version__"},
     "adapters.memory": {"InMemoryLog", "InMemoryRecords"},
     "domain.endpoint": {"Endpoint"},
     "domain.event": {"EventType", "HealthEvent", "ProbeFailedDetails", "ProbeRecoveredDetails"},
@@ -102,6 +105,7 @@ _HOMES = {
     "probing.http": {"HTTPProber"},
     "worker.config": {"WorkerConfig"},
     "worker.relay": {"Relay"},
+    "worker.safe_telemetry": {"NullTelemetry"},
     "worker.worker": {"Worker"},
 }
 """The modules of the public names. A name that is in none of them is in `ports`."""

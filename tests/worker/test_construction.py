@@ -14,7 +14,7 @@ from healthprobe.worker.worker import Worker
 
 @pytest.mark.parametrize("name", ["records", "log", "prober"])
 async def test_a_missing_collaborator_is_named(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=name) as refused:
+    with pytest.raises(ConfigurationError, match=f"^new health probe worker: no .*: {name} is None$") as refused:
         Worker(**Stage().arguments(**{name: None}))
     assert refused.value.permanent
     assert "\n" not in str(refused.value)
@@ -23,7 +23,9 @@ async def test_a_missing_collaborator_is_named(name: str) -> None:
 @pytest.mark.parametrize("name", ["interval", "probe_timeout", "failures_threshold"])
 @pytest.mark.parametrize("number", [0, -1, -0.5, math.nan, math.inf, -math.inf])
 async def test_a_number_that_is_not_positive_is_named_with_what_it_was(name: str, number: float) -> None:
-    with pytest.raises(ConfigurationError, match=f"{name} must be a positive.*{number}"):
+    with pytest.raises(
+        ConfigurationError, match=f"^new health probe worker: {name} must be positive, and is {number}$"
+    ):
         Worker(**Stage().arguments(**{name: number}))
 
 

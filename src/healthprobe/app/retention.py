@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from structlog.typing import FilteringBoundLogger
 
-from healthprobe.ports import HealthEventLog, HealthprobeError
+from healthprobe.ports import HealthprobeError, RetentionLog
 from healthprobe.worker.relay import events_behind
 
 _LONGEST_PERIOD = 3600.0
@@ -23,9 +23,7 @@ class Retention:
     whichever run delivers to it. `names` are the publishers of this run: others that hold events back are told of.
     """
 
-    def __init__(
-        self, log: HealthEventLog, names: Collection[str], retain: float, logger: FilteringBoundLogger
-    ) -> None:
+    def __init__(self, log: RetentionLog, names: Collection[str], retain: float, logger: FilteringBoundLogger) -> None:
         self._log = log
         self._names = names
         self._retain = retain

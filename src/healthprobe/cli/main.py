@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from healthprobe import __version__
+from healthprobe._util.version import __version__
 from healthprobe.cli import (
     check,
     cluster,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from healthprobe import __version__
+from healthprobe._util.version import __version__
 from healthprobe.domain.endpoint import HEALTHZ_PATH, Endpoint
 from healthprobe.domain.probe_settings import PLAIN, ProbeSettings
 from healthprobe.domain.target import ProbeTarget

@@ -34,8 +34,8 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.samples import Sample
 from structlog.typing import FilteringBoundLogger
 
-import healthprobe
 from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
+from healthprobe._util.version import __version__
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.ports import LogError, Telemetry
 from healthprobe.status.run_status import RunStatus
@@ -177,7 +177,7 @@ class Otlp:
 
     def __init__(self, url: str, telemetry: Telemetry, logger: FilteringBoundLogger | None) -> None:
         base = url.rstrip("/")
-        resource, scope = _resource(), InstrumentationScope("healthprobe", healthprobe.__version__)
+        resource, scope = _resource(), InstrumentationScope("healthprobe", __version__)
         self.notes = Notes()
         self.telemetry = TracingTelemetry(telemetry, self.notes)
         self._complaints = Complaints(logger)
@@ -264,7 +264,7 @@ def _resource() -> Resource:
     """Who we are, unless OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say otherwise."""
     ours = {
         "service.name": "healthprobe",
-        "service.version": healthprobe.__version__,
+        "service.version": __version__,
         "service.instance.id": socket.gethostname(),
     }
     return Resource(ours).merge(OTELResourceDetector().detect())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from prometheus_client.metrics_core import InfoMetricFamily, Metric
 
-import healthprobe
+from healthprobe._util.version import __version__
 from healthprobe.status.run_status import RunStatus
 from healthprobe.telemetry.metric_families import counter, counters, gauge, gauges, histogram_family
 
@@ -30,7 +30,7 @@ def families_of_prober(sight: RunStatus) -> Iterator[Metric]:
     yield InfoMetricFamily(
         "healthprobe_build",
         "What runs here. The value is always 1.",
-        value={"version": healthprobe.__version__, "python": platform.python_version()},
+        value={"version": __version__, "python": platform.python_version()},
     )
 
 

@@ -12,19 +12,24 @@ from healthprobe.domain.policy import REFERENCE, Policy, Thresholds
 from healthprobe.domain.schedule import AutoLanes, Window, spread_window
 from healthprobe.ports import ConfigurationError
 
+_ERROR = "new health probe worker:"
+"""How each of the reference's messages about the arguments of a worker begins."""
+
+_COLLABORATORS = {"records": "runtime records store", "log": "health events log", "prober": "prober"}
+
 
 def require(**collaborators: object) -> None:
     """Raises ConfigurationError for a collaborator that is None, by its name."""
     for name, collaborator in collaborators.items():
         if collaborator is None:
-            raise ConfigurationError(f"a worker needs {name}, and was given None")
+            raise ConfigurationError(f"{_ERROR} no {_COLLABORATORS[name]}: {name} is None")
 
 
 def require_positive(**numbers: float) -> None:
     """Raises ConfigurationError for a number that is not positive and finite, by its name."""
     for name, number in numbers.items():
         if not (isfinite(number) and number > 0):
-            raise ConfigurationError(f"{name} must be a positive number, and is {number!r}")
+            raise ConfigurationError(f"{_ERROR} {name} must be positive, and is {number!r}")
 
 
 _PATIENCE_SHARE = 0.25

@@ -10,10 +10,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from random import random
 
-from structlog.typing import FilteringBoundLogger
-
 from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, error_text, raise_if_cancelled
-from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
+from healthprobe._util.safe_logging import Logger, RateLimitedWarning, SafeLogger
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import (
@@ -102,7 +100,7 @@ class Relay:
         publisher: HealthEventPublisher,
         name: str,
         telemetry: Telemetry | None = None,
-        logger: FilteringBoundLogger | None = None,
+        logger: Logger | None = None,
         poll_interval: float = 1.0,
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
 from healthprobe.domain.hysteresis import GameState, Standing, Transition, after_failure, after_success
-from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive, ProbeOutcome
+from healthprobe.domain.outcome import HEALTHY, Failed, Healthy, Inconclusive, ProbeOutcome
 from healthprobe.ports import ShardLeases
 from healthprobe.worker.canaries import Canaries
 from healthprobe.worker.config import Clock, WorkerConfig
@@ -87,6 +87,8 @@ class Verdict:
             now = self._monotonic()
             if self._stalls.stalled(game.target.timeout, started, now):
                 outcome = _STALLED
+            elif outcome is not HEALTHY:
+                outcome = _checked(outcome)
             if outcome is HEALTHY and not self._unverified_games:
                 if self._states.states or self._in_grace:
                     self._apply(game, outcome, started, now)
@@ -206,3 +208,10 @@ class Verdict:
 def _is_decided(before: GameState | None, after: GameState) -> bool:
     """Returns whether `after` has a transition that `before` did not have."""
     return after.pending is not None and (before is None or before.pending is None)
+
+
+def _checked(outcome: object) -> ProbeOutcome:
+    """Returns the outcome, or an inconclusive one for anything else that a prober returned."""
+    if isinstance(outcome, Failed | Inconclusive):
+        return outcome
+    return HEALTHY if isinstance(outcome, Healthy) else Inconclusive(f"the prober returned {outcome!r}")

@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 
-from structlog.typing import FilteringBoundLogger
-
 from healthprobe._util.aio import AutoResetEvent, background_tasks
-from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
+from healthprobe._util.safe_logging import Logger, RateLimitedWarning, SafeLogger
 from healthprobe.domain.shard import SHARDS
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import Prober, RuntimeRecordStore, ShardLeases, Telemetry, WorkerLog
@@ -70,7 +68,7 @@ class Worker:
         shards: ShardLeases | None = None,
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
-        logger: FilteringBoundLogger | None = None,
+        logger: Logger | None = None,
         on_commit: Callable[[], None] | None = None,
         on_sight: Callable[[bool], None] | None = None,
     ) -> None:

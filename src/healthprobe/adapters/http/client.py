@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from yarl import URL
 
-from healthprobe import __version__
+from healthprobe._util.version import __version__
 from healthprobe.adapters.http.address import Address
 from healthprobe.adapters.http.causes import cause_of
 
