@@ -1,4 +1,4 @@
-"""The power: a disk of a test's own, and what stands on it after a power cut."""
+"""A disk whose power can be cut."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _NOLOGFLUSH = 2
 
 
 class NoDisk(Exception):
-    """A disk of our own cannot be mounted here."""
+    """No disk can be mounted here."""
 
 
 class Disk:
-    """An ext4 file system in the file `image`, mounted as a device at `folder`; a new one where there is no such file.
+    """An ext4 file system in the file `image`, mounted at `folder`; created if there is no such file.
 
     Raises NoDisk.
     """
@@ -30,36 +30,35 @@ class Disk:
         if not image.exists():
             with image.open("wb") as file:
                 file.truncate(megabytes * 2**20)
-            _obeyed("mkfs.ext4", "-q", "-F", str(image))
+            _run("mkfs.ext4", "-q", "-F", str(image))
 
     def __enter__(self) -> Self:
         self.folder.mkdir()
-        _obeyed("mount", "-o", "loop", str(self._image), str(self.folder))
+        _run("mount", "-o", "loop", str(self._image), str(self.folder))
         return self
 
     def __exit__(self, *_: object) -> None:
-        _obeyed("umount", "--lazy", str(self.folder))
+        _run("umount", "--lazy", str(self.folder))
 
     def cut_power(self) -> None:
-        """From now on nothing reaches the device: no write, nothing that the kernel has in memory, not its journal.
+        """Cuts the device off: no later write, nothing in the kernel's memory and no journal reaches it.
 
-        It is the call by which file systems are tested for power cuts. What has reached the device stays there: it is a
-        disk that loses nothing of its own.
+        File systems are tested for power cuts by this call. What has reached the device stays there.
         """
         folder = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.ioctl(folder, _EXT4_IOC_SHUTDOWN, struct.pack("I", _NOLOGFLUSH))
         except OSError as error:
-            raise NoDisk(f"its power cannot be cut: {error.strerror}") from error
+            raise NoDisk(f"the power cannot be cut: {error.strerror}") from error
         finally:
             os.close(folder)
 
     def copied_to(self, image: Path) -> Path:
-        """A copy of what stands on the device, byte for byte, though it is mounted and servers run on it."""
+        """Copies the device to `image`, byte for byte, while it is mounted and servers use it."""
         return shutil.copyfile(self._image, image)
 
 
-def _obeyed(*command: str) -> None:
+def _run(*command: str) -> None:
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except OSError as error:

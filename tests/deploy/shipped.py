@@ -1,4 +1,4 @@
-"""Three nodes of NATS from the very file that is shipped, at loopback addresses of their own and the file's ports."""
+"""Three NATS nodes with the shipped configuration, each at a loopback address of its own, on the file's ports."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PASSWORD = "pw0of0healthprobe"
 ROUTE_PASSWORD = "pw0of0routes"
 
 _NODES = ("n1", "n2", "n3")
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 
 class ShippedNats:
-    """The cluster, with its data in `folder`, where it stays. `configuration` is the shipped file, or made of it;
-    `environment` is what that one wants beyond what the shipped file does.
+    """A context manager that runs the cluster, with its data in `folder`, which it leaves there.
 
-    Entered it runs, and is healthy once `wait_until_healthy` returns.
+    `configuration` is the shipped file or a variant of it; `environment` has the variables that a variant reads in
+    addition. The cluster is healthy once `wait_until_healthy` returns.
     """
 
     def __init__(
@@ -57,21 +57,21 @@ class ShippedNats:
             process.wait()
 
     def url(self, rest: str = "", *, scheme: str = "nats", password: str = PASSWORD) -> str:
-        """How healthprobe names it: by all its nodes."""
+        """Returns the URL of the cluster, with all its nodes."""
         return f"{scheme}://healthprobe:{password}@{','.join(f'{host}:4222' for host in self.hosts)}{rest}"
 
-    def told(self, node: int, path: str) -> Any:
-        """What the monitoring page of a node tells, the first being 0. Raises OSError."""
+    def monitoring(self, node: int, path: str) -> Any:
+        """Returns a monitoring page of a node, counted from 0. Raises OSError."""
         with urlopen(f"http://127.0.0.1:{self.monitors[node]}{path}", timeout=1.0) as answer:
             return json.load(answer)
 
     def logged(self) -> str:
-        """What all nodes have logged."""
+        """Returns the log lines of all nodes."""
         return "".join((self._folder / name / "log").read_text(errors="replace") for name in _NODES)
 
     def wait_until_healthy(self) -> None:
-        """Return when every node says that it is."""
-        deadline = time.monotonic() + _PATIENCE
+        """Waits until every node says that it is healthy."""
+        deadline = time.monotonic() + _TIMEOUT
         while not all(map(self._is_healthy, range(len(_NODES)))):
             if time.monotonic() > deadline or any(process.poll() is not None for process in self._processes):
                 raise RuntimeError(f"NATS does not start: {self.logged()[-800:]}")
@@ -102,6 +102,6 @@ class ShippedNats:
 
     def _is_healthy(self, node: int) -> bool:
         try:
-            return bool(self.told(node, "/healthz")["status"] == "ok")
+            return bool(self.monitoring(node, "/healthz")["status"] == "ok")
         except (OSError, ValueError):
             return False

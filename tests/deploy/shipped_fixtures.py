@@ -1,4 +1,4 @@
-"""The shipped cluster for the modules of this room, which take it by an assignment; each has one of its own."""
+"""The shipped cluster as a fixture. A module takes it by an assignment, and has a cluster of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Kubernetes manifests: true to the schemas, without privileges, and each name in them is somebody's."""
+"""The Kubernetes manifests match the schemas, need no privileges, and refer to names that exist."""
 
 import re
 import shutil
@@ -25,13 +25,13 @@ FILES = [FOLDER / name for name in ("nats.yaml", "healthprobe.yaml", "network.ya
 MANIFESTS: list[dict[str, Any]] = [manifest for file in FILES for manifest in yaml.safe_load_all(file.read_text())]
 
 
-def called(kind: str, name: str) -> dict[str, Any]:
+def manifest(kind: str, name: str) -> dict[str, Any]:
     [found] = [each for each in MANIFESTS if (each["kind"], each["metadata"]["name"]) == (kind, name)]
     return found
 
 
 def pod_of(name: str) -> dict[str, Any]:
-    pod: dict[str, Any] = called("StatefulSet", name)["spec"]["template"]["spec"]
+    pod: dict[str, Any] = manifest("StatefulSet", name)["spec"]["template"]["spec"]
     return pod
 
 
@@ -59,11 +59,11 @@ def test_no_field_is_wrong_or_unknown(version: str) -> None:
     assert validated.returncode == 0, validated.stdout + validated.stderr
 
 
-def test_kustomize_puts_all_together_with_the_very_configuration() -> None:
+def test_kustomize_includes_every_manifest_and_the_shipped_configuration() -> None:
     if shutil.which("kubectl") is None:
         pytest.skip("no kubectl here")
-    told = subprocess.run(["kubectl", "kustomize", FOLDER], capture_output=True, text=True, check=True).stdout
-    made = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(told)}
+    rendered = subprocess.run(["kubectl", "kustomize", FOLDER], capture_output=True, text=True, check=True).stdout
+    made = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(rendered)}
     [(name, content)] = [(name, each["data"]) for (kind, name), each in made.items() if kind == "ConfigMap"]
     assert content == {"nats-server.conf": CONFIGURATION.read_text()}
     [volume] = made["StatefulSet", "nats"]["spec"]["template"]["spec"]["volumes"]
@@ -73,7 +73,7 @@ def test_kustomize_puts_all_together_with_the_very_configuration() -> None:
 
 @pytest.mark.proves("container-privileges")
 @pytest.mark.parametrize("name", ["nats", "healthprobe"])
-def test_nothing_has_privileges(name: str) -> None:
+def test_no_container_has_privileges(name: str) -> None:
     pod, container = pod_of(name), container_of(name)
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -88,14 +88,14 @@ def test_nothing_has_privileges(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["nats", "healthprobe"])
-def test_whatever_selects_pods_selects_these(name: str) -> None:
-    workload = called("StatefulSet", name)["spec"]
+def test_every_selector_matches_the_pods_of_its_workload(name: str) -> None:
+    workload = manifest("StatefulSet", name)["spec"]
     labels = workload["template"]["metadata"]["labels"]
     assert workload["selector"]["matchLabels"] == labels
     assert workload["serviceName"] == name
-    assert called("Service", name)["spec"]["selector"] == labels
-    assert called("PodDisruptionBudget", name)["spec"]["selector"]["matchLabels"] == labels
-    assert called("NetworkPolicy", name)["spec"]["podSelector"]["matchLabels"] == labels
+    assert manifest("Service", name)["spec"]["selector"] == labels
+    assert manifest("PodDisruptionBudget", name)["spec"]["selector"]["matchLabels"] == labels
+    assert manifest("NetworkPolicy", name)["spec"]["podSelector"]["matchLabels"] == labels
     for spread in pod_of(name)["topologySpreadConstraints"]:
         assert spread["labelSelector"]["matchLabels"] == labels
 
@@ -105,27 +105,27 @@ def test_ports_are_those_of_the_configuration() -> None:
     assert set(ports.values()) == set(
         map(int, re.findall(r"^\s*port: (\d+)$", CONFIGURATION.read_text(), re.MULTILINE))
     )
-    assert {each["name"]: each["port"] for each in called("Service", "nats")["spec"]["ports"]} == ports
-    allowed = called("NetworkPolicy", "nats")["spec"]["ingress"]
+    assert {each["name"]: each["port"] for each in manifest("Service", "nats")["spec"]["ports"]} == ports
+    allowed = manifest("NetworkPolicy", "nats")["spec"]["ingress"]
     assert {port["port"] for rule in allowed for port in rule["ports"]} == set(ports)
 
 
-def test_whoever_has_the_label_reaches_the_page_and_the_metrics_of_an_instance_and_nobody_else() -> None:
+def test_only_pods_with_the_reader_label_reach_the_page_and_the_metrics() -> None:
     [listens] = container_of("healthprobe")["ports"]
     assert environment_of("healthprobe")["HEALTHPROBE_LISTEN"]["value"].endswith(f":{listens['containerPort']}")
-    [rule] = called("NetworkPolicy", "healthprobe")["spec"]["ingress"]
+    [rule] = manifest("NetworkPolicy", "healthprobe")["spec"]["ingress"]
     assert rule["ports"] == [{"port": listens["name"]}]
     assert rule["from"] == [{"podSelector": {"matchLabels": {"healthprobe": "reader"}}}]
 
 
-def test_every_node_of_nats_is_named_and_no_other() -> None:
-    nodes = [f"nats-{number}.nats" for number in range(called("StatefulSet", "nats")["spec"]["replicas"])]
+def test_urls_name_every_node_of_nats_and_no_other() -> None:
+    nodes = [f"nats-{number}.nats" for number in range(manifest("StatefulSet", "nats")["spec"]["replicas"])]
     assert re.findall(r"@([\w.-]+):6222", environment_of("nats")["NATS_ROUTES"]["value"]) == nodes
     url = urlsplit(environment_of("healthprobe")["HEALTHPROBE_CLUSTER"]["value"])
     assert url.netloc.rpartition("@")[2].split(",") == [f"{node}:4222" for node in nodes]
 
 
-def test_variables_are_those_that_are_read_and_come_after_what_they_are_made_of() -> None:
+def test_every_variable_is_read_and_comes_after_the_variables_that_it_uses() -> None:
     read = set(re.findall(r"^[^#\n]*[^\"$]\$(NATS_[A-Z_]+)", CONFIGURATION.read_text(), re.MULTILINE))
     assert environment_of("nats").keys() - {"GOMEMLIMIT"} == read
     assert environment_of("healthprobe").keys() - {"NATS_PASSWORD", TOKEN} <= variables_of_run()
@@ -136,7 +136,7 @@ def test_variables_are_those_that_are_read_and_come_after_what_they_are_made_of(
             known.append(variable["name"])
 
 
-def test_passwords_are_in_the_secret_alone_under_the_keys_that_the_command_makes() -> None:
+def test_passwords_are_in_the_secret_alone_under_the_keys_that_the_command_creates() -> None:
     made = re.findall(r"--from-literal=(\w+)=", (FOLDER / "kustomization.yaml").read_text())
     wanted = [
         variable["valueFrom"]["secretKeyRef"]
@@ -148,24 +148,24 @@ def test_passwords_are_in_the_secret_alone_under_the_keys_that_the_command_makes
     assert {each["key"] for each in wanted} == set(made)
 
 
-def test_a_stop_has_the_time_that_it_is_promised() -> None:
+def test_the_grace_period_is_longer_than_a_stop_takes() -> None:
     assert pod_of("healthprobe")["terminationGracePeriodSeconds"] > float(DEFAULT_TIMEOUT) + 2
 
 
-def test_a_drain_takes_one_at_a_time() -> None:
+def test_a_drain_takes_one_pod_at_a_time() -> None:
     for name in ("nats", "healthprobe"):
-        assert called("PodDisruptionBudget", name)["spec"]["maxUnavailable"] == 1
+        assert manifest("PodDisruptionBudget", name)["spec"]["maxUnavailable"] == 1
 
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
-def test_a_node_that_is_well_says_so_to_its_probes(probe: str, nats: ShippedNats) -> None:
+def test_a_healthy_node_passes_its_probes(probe: str, nats: ShippedNats) -> None:
     url = urlsplit(container_of("nats")[probe]["exec"]["command"][-1])
     assert f'http: "{url.netloc}"' in CONFIGURATION.read_text()
-    assert nats.told(0, f"{url.path}?{url.query}") == {"status": "ok"}
+    assert nats.monitoring(0, f"{url.path}?{url.query}") == {"status": "ok"}
 
 
-def test_the_volume_holds_what_the_configuration_allows() -> None:
-    [claim] = called("StatefulSet", "nats")["spec"]["volumeClaimTemplates"]
+def test_the_volume_is_larger_than_max_file_store() -> None:
+    [claim] = manifest("StatefulSet", "nats")["spec"]["volumeClaimTemplates"]
     [allowed] = re.findall(r"max_file_store: (\d+)GB", CONFIGURATION.read_text())
     assert int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi")) > int(allowed)
     mounts = {mount["name"]: mount["mountPath"] for mount in container_of("nats")["volumeMounts"]}

@@ -1,4 +1,4 @@
-"""Dashboard and alerts as they are shipped ask for metrics that there are, and the alerts fire when they should."""
+"""The shipped dashboard and alerts use metrics that exist, and the alerts fire when they should."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not in
 
 
 def promtool(*arguments: str) -> str:
-    """What promtool says; it fails where promtool finds fault."""
+    """Returns the output of promtool; fails where promtool does."""
     run = subprocess.run([str(PROMTOOL), *arguments], capture_output=True, text=True, check=False, timeout=60)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
@@ -50,7 +50,7 @@ def dashboard() -> dict[str, Any]:
     return document
 
 
-def asked_by_the_dashboard() -> Iterator[str]:
+def dashboard_expressions() -> Iterator[str]:
     for panel in dashboard()["panels"]:
         for target in panel.get("targets", ()):
             expression = target["expr"]
@@ -60,25 +60,25 @@ def asked_by_the_dashboard() -> Iterator[str]:
 
 
 def expressions() -> list[str]:
-    return [*asked_by_the_dashboard(), *(rule["expr"] for rule in rules())]
+    return [*dashboard_expressions(), *(rule["expr"] for rule in rules())]
 
 
 @pytest.mark.parametrize("expression", expressions())
-def test_what_is_asked_for_is_told(expression: str) -> None:
-    told = series(exposed())
-    assert set(METRIC.findall(expression)) <= names(told)
+def test_every_metric_and_label_that_is_queried_exists(expression: str) -> None:
+    exposed_series = series(exposed())
+    assert set(METRIC.findall(expression)) <= names(exposed_series)
     for label, value in MATCHER.findall(expression):
-        assert any((label, value) in named for _, named in told), f"{label} is never {value}"
+        assert any((label, value) in named for _, named in exposed_series), f"{label} is never {value}"
 
 
-def test_the_dashboard_shows_every_metric_that_is_told() -> None:
-    asked = set(METRIC.findall(" ".join([*asked_by_the_dashboard(), json.dumps(dashboard()["templating"])])))
-    told = {name.removesuffix("_sum") for name in names(series(exposed())) if name.startswith("healthprobe_")}
-    missing = {name for name in told if name not in asked and not name.endswith("_count")}
+def test_the_dashboard_shows_every_metric() -> None:
+    asked = set(METRIC.findall(" ".join([*dashboard_expressions(), json.dumps(dashboard()["templating"])])))
+    exposed_series = {name.removesuffix("_sum") for name in names(series(exposed())) if name.startswith("healthprobe_")}
+    missing = {name for name in exposed_series if name not in asked and not name.endswith("_count")}
     assert {name for name in missing if f"{name}_bucket" not in asked} == {"healthprobe_interval_seconds"}
 
 
-def test_no_two_panels_of_the_dashboard_overlap_and_none_leaves_it() -> None:
+def test_panels_of_the_dashboard_neither_overlap_nor_leave_the_grid() -> None:
     taken: set[tuple[int, int]] = set()
     panels = dashboard()["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
@@ -90,7 +90,7 @@ def test_no_two_panels_of_the_dashboard_overlap_and_none_leaves_it() -> None:
         taken |= cells
 
 
-def test_every_alert_says_what_is_the_matter_and_what_to_do() -> None:
+def test_every_alert_has_a_severity_a_summary_and_a_description() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in {"warning", "critical"}
         assert rule["annotations"]["summary"]
@@ -98,12 +98,12 @@ def test_every_alert_says_what_is_the_matter_and_what_to_do() -> None:
 
 
 @needs_promtool
-def test_promtool_takes_the_alerts() -> None:
+def test_promtool_accepts_the_alerts() -> None:
     assert f"SUCCESS: {len(rules())} rules found" in promtool("check", "rules", str(ALERTS))
 
 
 @needs_promtool
-def test_the_alerts_fire_when_they_should_and_are_silent_else() -> None:
+def test_every_alert_fires_when_it_should_and_only_then() -> None:
     promtool("test", "rules", str(ALERTS.with_name("alerts_test.yaml")))
     tested = ALERTS.with_name("alerts_test.yaml").read_text()
     for rule in rules():
@@ -111,8 +111,8 @@ def test_the_alerts_fire_when_they_should_and_are_silent_else() -> None:
 
 
 @needs_promtool
-def test_prometheus_can_read_every_expression_of_the_dashboard(tmp_path: Path) -> None:
-    written = [{"record": f"panel:{number}", "expr": each} for number, each in enumerate(asked_by_the_dashboard())]
+def test_promtool_accepts_every_expression_of_the_dashboard(tmp_path: Path) -> None:
+    written = [{"record": f"panel:{number}", "expr": each} for number, each in enumerate(dashboard_expressions())]
     rules = tmp_path / "dashboard.yaml"
     rules.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": written}]}))
     promtool("check", "rules", "--lint=none", str(rules))

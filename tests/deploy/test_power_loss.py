@@ -1,4 +1,4 @@
-"""A power cut that all three nodes share: what JetStream had acknowledged is there when they are back, as shipped."""
+"""With the shipped configuration, events that JetStream acknowledged survive a power cut of all three nodes."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from healthprobe.adapters.nats.connection import JetStream, Request, Unanswered
 STREAM = {"name": "health_events", "subjects": ["health.events.>"], "storage": "file", "num_replicas": 3}
 ENOUGH = 1_000
 AT_ONCE = 64
-PATIENCE = 60.0
+TIMEOUT = 60.0
 NO_STREAM = 10059
 
 
@@ -31,16 +31,16 @@ class _Answer(msgspec.Struct):
 
 
 @pytest.fixture
-def a_disk_of_our_own(tmp_path: Path) -> None:
+def mountable_disk(tmp_path: Path) -> None:
     try:
         with Disk(tmp_path / "image", tmp_path / "disk", megabytes=4) as disk:
             disk.cut_power()
     except NoDisk as reason:
-        pytest.skip(f"no disk of our own here: {reason}")
+        pytest.skip(f"no disk can be mounted here: {reason}")
 
 
-@pytest.mark.usefixtures("a_disk_of_our_own")
-async def test_what_was_acknowledged_survives_it_with_the_shipped_configuration_and_with_that_alone(
+@pytest.mark.usefixtures("mountable_disk")
+async def test_acknowledged_events_survive_a_power_cut_only_with_the_shipped_sync_interval(
     tmp_path: Path,
 ) -> None:
     shipped = CONFIGURATION.read_text()
@@ -55,7 +55,7 @@ async def test_what_was_acknowledged_survives_it_with_the_shipped_configuration_
 
 
 async def lost_in_a_power_cut(configuration: Path) -> set[int]:
-    """Cut the power while events are appended: the acknowledged places that are gone when all nodes are back."""
+    """Cuts the power while events are appended; returns the acknowledged positions that are gone afterwards."""
     with TemporaryDirectory(prefix="healthprobe-power-") as name:
         folder = Path(name)
         with Disk(folder / "image", folder / "disk") as disk:
@@ -66,12 +66,12 @@ async def lost_in_a_power_cut(configuration: Path) -> set[int]:
         with Disk(left_behind, folder / "disk_again") as disk:
             async with running(disk, configuration) as stream:
                 there = await read(stream, acknowledged) if await is_there(stream) else {}
-    return {place for place, body in acknowledged.items() if there.get(place) != body}
+    return {position for position, body in acknowledged.items() if there.get(position) != body}
 
 
 @contextlib.asynccontextmanager
 async def running(disk: Disk, configuration: Path) -> AsyncIterator[JetStream]:
-    """Three nodes on `disk`, healthy, and killed at the end."""
+    """Runs three healthy nodes on `disk`; kills them in the end."""
     with ShippedNats(disk.folder, configuration=configuration) as nats:
         await asyncio.to_thread(nats.wait_until_healthy)
         stream = await JetStream.open(NatsAddress.of_url(nats.url()))
@@ -82,7 +82,7 @@ async def running(disk: Disk, configuration: Path) -> AsyncIterator[JetStream]:
 
 
 async def append_until_the_power_is_cut(stream: JetStream, disk: Disk) -> dict[int, bytes]:
-    """Append events, many at once, and cut the power in the midst of it: what had been acknowledged, at which place."""
+    """Appends many events at once and cuts the power meanwhile; returns the acknowledged ones by their position."""
     acknowledged: dict[int, bytes] = {}
     enough = asyncio.Event()
 
@@ -98,7 +98,7 @@ async def append_until_the_power_is_cut(stream: JetStream, disk: Disk) -> dict[i
                 enough.set()
 
     appending = [asyncio.create_task(append()) for _ in range(2)]
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         await enough.wait()
     disk.cut_power()
     known = dict(acknowledged)
@@ -109,23 +109,23 @@ async def append_until_the_power_is_cut(stream: JetStream, disk: Disk) -> dict[i
 
 
 async def is_there(stream: JetStream) -> bool:
-    """Whether the stream is there: once somebody leads it, and not if JetStream knows nothing of it."""
-    deadline = time.monotonic() + PATIENCE
+    """Returns True once the stream has a leader, False if JetStream does not know the stream."""
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         with contextlib.suppress(Unanswered):
             (answer,) = await stream.ask([Request("$JS.API.STREAM.INFO.health_events")], within=0.5)
-            told = msgspec.json.decode(answer)
-            if told.get("error", {}).get("err_code") == NO_STREAM:
+            response = msgspec.json.decode(answer)
+            if response.get("error", {}).get("err_code") == NO_STREAM:
                 return False
-            if told.get("cluster", {}).get("leader"):
+            if response.get("cluster", {}).get("leader"):
                 return True
         await asyncio.sleep(0.05)
     return False
 
 
-async def read(stream: JetStream, places: Mapping[int, bytes]) -> dict[int, bytes]:
-    """What stands at `places`, by the word of the stream's leader."""
+async def read(stream: JetStream, positions: Mapping[int, bytes]) -> dict[int, bytes]:
+    """Returns the events at `positions`, read from the stream's leader."""
     get = "$JS.API.STREAM.MSG.GET.health_events"
-    answers = await stream.ask([Request(get, msgspec.json.encode({"seq": place})) for place in places])
+    answers = await stream.ask([Request(get, msgspec.json.encode({"seq": position})) for position in positions])
     messages = [msgspec.json.decode(answer, type=_Answer).message for answer in answers]
-    return {place: message.data for place, message in zip(places, messages, strict=True) if message is not None}
+    return {position: message.data for position, message in zip(positions, messages, strict=True) if message}

@@ -1,4 +1,4 @@
-"""The systemd units: systemd understands every line, they leave time for a stop, and ask for options that there are."""
+"""The systemd units are understood by systemd, leave time for a stop, and use options that exist."""
 
 import re
 import shlex
@@ -17,22 +17,22 @@ from healthprobe.cli.main import app
 
 FOLDER = CONFIGURATION.parents[1] / "systemd"
 UNITS = ("healthprobe.service", "healthprobe@.service", "nats-server.service")
-OURS = ("healthprobe.service", "healthprobe@.service")
+PROBERS = ("healthprobe.service", "healthprobe@.service")
 HARDENING = re.compile(r"Protect|Private|Restrict.*s$|System|Lock|Memory|Capability|NoNew|Remove|UMask|Dynamic")
 
 
 def directives(unit: str) -> dict[str, list[str]]:
-    """What the unit says, by the names of its directives."""
+    """Returns the values of a unit's directives by name."""
     found = defaultdict(list)
     for line in (FOLDER / unit).read_text().splitlines():
-        name, told, value = line.partition("=")
-        if told and not line.startswith("#"):
+        name, separator, value = line.partition("=")
+        if separator and not line.startswith("#"):
             found[name].append(value)
     return dict(found)
 
 
 def assignments(environment: str) -> dict[str, str]:
-    """The variables of an environment file, those that are only suggested as well."""
+    """Returns the variables of an environment file, also those that are commented out."""
     lines = (FOLDER / environment).read_text().splitlines()
     return dict(re.findall(r"^#?([A-Z_]+)=(.*)$", "\n".join(lines), re.MULTILINE))
 
@@ -49,45 +49,45 @@ def variables_of_run() -> set[str]:
 @pytest.mark.parametrize("unit", UNITS)
 def test_systemd_understands_every_line(unit: str, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
-        pytest.skip("no systemd-analyze here")
-    told = (FOLDER / unit).read_text()
+        pytest.skip("systemd-analyze is not installed")
+    text = (FOLDER / unit).read_text()
     program = directives(unit)["ExecStart"][0].split()[0]
     instance = tmp_path / unit.replace("@.", "@2.")
-    instance.write_text(told.replace(f"ExecStart={program}", "ExecStart=/bin/true"))
+    instance.write_text(text.replace(f"ExecStart={program}", "ExecStart=/bin/true"))
     verified = subprocess.run(["systemd-analyze", "verify", instance], capture_output=True, text=True, check=False)
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("unit", OURS)
-def test_a_stop_has_the_time_that_it_is_promised(unit: str) -> None:
+@pytest.mark.parametrize("unit", PROBERS)
+def test_the_stop_timeout_is_longer_than_a_stop_takes(unit: str) -> None:
     [stop] = directives(unit)["TimeoutStopSec"]
     assert float(parse_duration(stop)) > float(DEFAULT_TIMEOUT) + 2
 
 
 @pytest.mark.proves("service-hardening")
-def test_all_parts_of_a_fleet_are_hardened_like_an_instance_of_a_cluster() -> None:
+def test_the_unit_of_a_fixed_part_is_hardened_like_that_of_an_instance() -> None:
     [cluster, part] = [
-        {name: values for name, values in directives(unit).items() if HARDENING.match(name)} for unit in OURS
+        {name: values for name, values in directives(unit).items() if HARDENING.match(name)} for unit in PROBERS
     ]
     assert cluster == part
     assert len(cluster) > 15
 
 
-@pytest.mark.parametrize("unit", OURS)
-def test_what_is_started_is_a_command_line_of_ours(unit: str) -> None:
+@pytest.mark.parametrize("unit", PROBERS)
+def test_the_started_command_line_is_accepted(unit: str) -> None:
     [started] = directives(unit)["ExecStart"]
     _, command, *options = shlex.split(started.replace("%i", "2").replace("${HEALTHPROBE_SHARDS}", "5"))
     found = typer.main.get_command(app).get_command(None, command)  # type: ignore[attr-defined]
     found.make_context(command, options)
 
 
-def test_every_variable_that_is_suggested_is_an_option_of_run() -> None:
+def test_every_variable_of_the_template_is_an_option_of_run() -> None:
     suggested = assignments("healthprobe.env")
     assert "HEALTHPROBE_CLUSTER" in suggested
     assert suggested.keys() <= variables_of_run()
 
 
-def test_the_node_has_every_variable_that_its_configuration_reads() -> None:
+def test_the_nats_unit_sets_every_variable_that_its_configuration_reads() -> None:
     read = set(re.findall(r"^[^#\n]*[^\"$]\$(NATS_[A-Z_]+)", CONFIGURATION.read_text(), re.MULTILINE))
     [store] = directives("nats-server.service")["Environment"]
     assert read == {*assignments("nats-server.env"), store.partition("=")[0]}

@@ -1,4 +1,4 @@
-"""The contract with the world: what docs/asyncapi.yaml says is what events look like."""
+"""Events look as docs/asyncapi.yaml says."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,44 +16,44 @@ SEEN = datetime(2026, 11, 23, 17, 0, 0, 123456, tzinfo=UTC)
 
 
 def validate(document: Any, message: str) -> None:
-    """Raises ValidationError unless `document` is the `message` of the contract."""
+    """Raises ValidationError unless `document` matches the schema `message` of the contract."""
     schema = {"$ref": f"#/components/schemas/{message}", "components": CONTRACT["components"]}
     Draft202012Validator(schema).validate(document)
 
 
-def test_every_channel_has_an_operation_and_every_reference_leads_somewhere() -> None:
+def test_every_channel_has_an_operation_and_every_reference_resolves() -> None:
     channels = {operation["channel"]["$ref"].rpartition("/")[2] for operation in CONTRACT["operations"].values()}
     assert channels == set(CONTRACT["channels"])
     for channel in CONTRACT["channels"].values():
         for message in channel["messages"].values():
-            payload = referred(message["$ref"])["payload"]
-            Draft202012Validator.check_schema(referred(payload["$ref"]))
+            payload = resolved(message["$ref"])["payload"]
+            Draft202012Validator.check_schema(resolved(payload["$ref"]))
 
 
-def referred(reference: str) -> Any:
-    """What stands in the contract where `reference` points to."""
+def resolved(reference: str) -> Any:
+    """Returns the part of the contract that `reference` points to."""
     place: Any = CONTRACT
     for step in reference.removeprefix("#/").split("/"):
         place = place[step]
     return place
 
 
-def as_read_by_the_world(details: Details) -> Any:
+def as_a_consumer_reads_it(details: Details) -> Any:
     event = HealthEvent(3, "game-7", "c0ffee", SEEN, details)
     return msgspec.json.decode(msgspec.json.encode(event.as_document()))
 
 
-def test_a_probe_failed_is_as_the_contract_says() -> None:
-    validate(as_read_by_the_world(ProbeFailedDetails(3, 503, "unexpected status 503")), "probeFailed")
+def test_a_probe_failed_matches_the_contract() -> None:
+    validate(as_a_consumer_reads_it(ProbeFailedDetails(3, 503, "unexpected status 503")), "probeFailed")
 
 
-def test_a_probe_recovered_is_as_the_contract_says() -> None:
-    validate(as_read_by_the_world(ProbeRecoveredDetails(5)), "probeRecovered")
+def test_a_probe_recovered_matches_the_contract() -> None:
+    validate(as_a_consumer_reads_it(ProbeRecoveredDetails(5)), "probeRecovered")
 
 
 @pytest.mark.parametrize("field", CONTRACT["components"]["schemas"]["event"]["required"])
 def test_an_event_without_one_of_its_fields_breaks_the_contract(field: str) -> None:
-    document = as_read_by_the_world(ProbeRecoveredDetails(5))
+    document = as_a_consumer_reads_it(ProbeRecoveredDetails(5))
     del document[field]
     with pytest.raises(ValidationError):
         validate(document, "probeRecovered")
@@ -61,4 +61,4 @@ def test_an_event_without_one_of_its_fields_breaks_the_contract(field: str) -> N
 
 def test_an_event_has_the_fields_of_the_contract_in_their_order_and_no_others() -> None:
     properties = CONTRACT["components"]["schemas"]["event"]["properties"]
-    assert list(as_read_by_the_world(ProbeRecoveredDetails(5))) == list(properties)
+    assert list(as_a_consumer_reads_it(ProbeRecoveredDetails(5))) == list(properties)

@@ -1,4 +1,4 @@
-"""The consumers of the documentation do what it says: each transition once, and no message that is not ours."""
+"""The consumers in the docs do what the docs say: each transition once, and forged messages are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 [CONSUMER] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "integrations.md").read_text(), re.DOTALL)
 [VERIFICATION] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "reference.md").read_text(), re.DOTALL)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def bus() -> Iterator[RedisServer]:
 
 @contextmanager
 def consuming(bus: RedisServer, folder: Path) -> Iterator[Path]:
-    """The consumer at work, and the file of what it prints; killed in the end."""
+    """Runs the consumer, yields the file with its output, and kills it in the end."""
     printed = folder / "printed"
     program = CONSUMER.replace("redis.Redis(", f"redis.Redis(port={bus.port}, ")
     with printed.open("a") as output:
@@ -51,27 +51,27 @@ def consuming(bus: RedisServer, folder: Path) -> Iterator[Path]:
         process.wait()
 
 
-def wait_for(lines: int, printed: Path) -> list[str]:
-    deadline = time.monotonic() + PATIENCE
-    while len(told := printed.read_text().splitlines()) < lines:
+def wait_for(count: int, printed: Path) -> list[str]:
+    deadline = time.monotonic() + TIMEOUT
+    while len(lines := printed.read_text().splitlines()) < count:
         if time.monotonic() > deadline:
-            pytest.fail(f"{len(told)} of {lines} lines after {PATIENCE:g}s: {told}")
+            pytest.fail(f"{len(lines)} of {count} lines after {TIMEOUT:g}s: {lines}")
         time.sleep(0.02)
-    return told
+    return lines
 
 
-def wait_until_remembered(events: int, folder: Path) -> None:
-    """The consumer prints before its transaction ends: killed in between, it would rightly print once more."""
-    deadline = time.monotonic() + PATIENCE
+def wait_until_stored(events: int, folder: Path) -> None:
+    """Waits for the commit: the consumer prints before it, and if killed in between it would rightly print again."""
+    deadline = time.monotonic() + TIMEOUT
     with closing(sqlite3.connect(folder / "mine.db")) as memory:
-        while (remembered := memory.execute("SELECT count(*) FROM seen").fetchone()[0]) < events:
+        while (stored := memory.execute("SELECT count(*) FROM seen").fetchone()[0]) < events:
             if time.monotonic() > deadline:
-                pytest.fail(f"{remembered} of {events} events remembered after {PATIENCE:g}s")
+                pytest.fail(f"{stored} of {events} events stored after {TIMEOUT:g}s")
             time.sleep(0.02)
 
 
 async def deliver(bus: RedisServer, *events: HealthEvent, again: bool = False) -> None:
-    if again:  # as after a day, when the server has forgotten that they stand in the stream
+    if again:  # as after a day, when the server no longer knows that they are in the stream
         for mark in bus.command("KEYS", "*:published:*"):
             bus.command("DEL", mark)
     publisher = RedisPublisher.of_url(bus.url())
@@ -83,33 +83,33 @@ def test_the_consumer_has_about_ten_lines() -> None:
     assert len(CONSUMER.splitlines()) <= 11
 
 
-async def test_the_consumer_tells_each_transition_once_though_it_is_delivered_twice(
+async def test_the_consumer_prints_each_transition_once_even_if_it_is_delivered_twice(
     bus: RedisServer, tmp_path: Path
 ) -> None:
     with consuming(bus, tmp_path) as printed:
         await deliver(bus, *history("game-7", 2))
         await deliver(bus, *history("game-7", 2), failed("game-8", 1), again=True)
-        told = wait_for(3, printed)
+        lines = wait_for(3, printed)
     assert len(bus.ids()) == 5
-    assert [line.split()[:2] for line in told] == [
+    assert [line.split()[:2] for line in lines] == [
         ["probe_failed", "game-7"],
         ["probe_recovered", "game-7"],
         ["probe_failed", "game-8"],
     ]
 
 
-async def test_a_consumer_that_was_killed_goes_on_where_it_was(bus: RedisServer, tmp_path: Path) -> None:
+async def test_a_consumer_that_was_killed_continues_where_it_was(bus: RedisServer, tmp_path: Path) -> None:
     with consuming(bus, tmp_path) as printed:
         await deliver(bus, *history("game-7", 3))
         wait_for(3, printed)
-        wait_until_remembered(3, tmp_path)
+        wait_until_stored(3, tmp_path)
     await deliver(bus, *history("game-7", 5), again=True)
     with consuming(bus, tmp_path) as printed:
-        told = wait_for(5, printed)
-    assert len(told) == 5
+        lines = wait_for(5, printed)
+    assert len(lines) == 5
 
 
-async def test_what_the_webhook_sends_passes_the_verification_that_is_told_and_nothing_else_does() -> None:
+async def test_only_the_webhooks_own_message_passes_the_documented_verification() -> None:
     names: dict[str, Any] = {"base64": base64, "hashlib": hashlib, "hmac": hmac, "time": time}
     exec(VERIFICATION, names)
     verify: Callable[..., None] = names["verify"]

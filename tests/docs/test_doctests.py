@@ -1,4 +1,4 @@
-"""The worked examples in docstrings are true, wherever they stand."""
+"""The examples in docstrings are true."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ MODULES = [
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_every_example_in_a_docstring_gives_what_it_says(name: str) -> None:
+def test_every_example_in_a_docstring_is_true(name: str) -> None:
     results = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
     assert results.attempted > 0
     assert results.failed == 0
 
 
-def test_examples_are_found_in_every_room_that_has_some() -> None:
+def test_examples_are_found_in_these_rooms() -> None:
     rooms = {"_util", "domain", "adapters", "app", "testing"}
     assert {name.split(".")[1] for name in MODULES} >= rooms
 

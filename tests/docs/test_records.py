@@ -1,4 +1,4 @@
-"""What the page of records shows can be read, and names every setting there is."""
+"""The examples of docs/records.md can be parsed, and show every setting."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from healthprobe.domain.record import RuntimeRecord
 PAGE = (Path(__file__).parents[2] / "docs" / "records.md").read_text()
 
 
-def shown() -> dict[str, ProbeSettings]:
+def example() -> dict[str, ProbeSettings]:
     [text] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     return {record.game_id: parse_settings(record.probe) for record in parse_records(text, "engines.yaml")}
 
 
-def test_the_example_names_every_setting_and_can_be_read() -> None:
-    said = shown()
-    http = said["chess-1"]
+def test_the_example_can_be_parsed_and_has_every_setting() -> None:
+    settings = example()
+    http = settings["chess-1"]
     named = {field.name for field in fields(ProbeSettings) if getattr(http, field.name) != field.default}
     assert named | {"kind", "method", "send", "service"} == {field.name for field in fields(ProbeSettings)}
-    assert (said["go-1"].kind, said["go-1"].send) == (ProbeKind.TCP, "PING\r\n")
-    assert (said["shogi-1"].kind, said["shogi-1"].service) == (ProbeKind.GRPC, "shogi.Engine")
+    assert (settings["go-1"].kind, settings["go-1"].send) == (ProbeKind.TCP, "PING\r\n")
+    assert (settings["shogi-1"].kind, settings["shogi-1"].service) == (ProbeKind.GRPC, "shogi.Engine")
 
 
-def test_the_table_names_every_field_of_a_record() -> None:
+def test_the_table_has_every_field_of_a_record() -> None:
     assert re.findall(r"^\| `(\w+)`", PAGE, re.MULTILINE) == [field.name for field in fields(RuntimeRecord)]

@@ -1,4 +1,4 @@
-"""The table of detection times is what the arithmetic says. HEALTHPROBE_WRITE_DOCS=1 writes it anew."""
+"""The table of detection times in docs/verdict.md is computed. HEALTHPROBE_WRITE_DOCS=1 rewrites it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_the_table_is_what_the_arithmetic_says() -> None:
+def test_the_table_of_detection_times_is_up_to_date() -> None:
     page = PAGE.read_text()
     before, _, rest = page.partition(BEGIN)
     shown, end, after = rest.partition(END)

@@ -1,4 +1,4 @@
-"""docs/cluster.md names no file, command, option or variable that there is not, and no default that is none."""
+"""The files, commands, options, variables and defaults that docs/cluster.md names exist."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def parameters() -> list[Any]:
     return [parameter for command in commands for parameter in command.params]
 
 
-def test_every_file_that_it_names_is_there() -> None:
+def test_every_file_that_the_page_names_exists() -> None:
     named = set(re.findall(r"(?<![\w/.@:])((?:deploy|tests|benchmarks)/[\w./@-]+\w)", PAGE))
     named |= {f"docs/{link}" for link in re.findall(r"\]\(([^)]+)\)", PAGE)}
     assert len(named) > 8
@@ -31,7 +31,7 @@ def test_every_file_that_it_names_is_there() -> None:
         assert (ROOT / name).exists(), name
 
 
-def test_every_command_option_and_variable_that_it_names_is_there() -> None:
+def test_every_command_option_and_variable_that_the_page_names_exists() -> None:
     commands = set(re.findall(r"(?:`|^ +)healthprobe ([a-z]+)", PAGE, re.MULTILINE))
     assert {"run", "cluster", "runtimes", "events"} <= commands <= set(COMMANDS)
     options = set(re.findall(r"`(--[a-z]+)|healthprobe \w+ (?:\w+ )*(--[a-z]+)", PAGE))
@@ -40,14 +40,14 @@ def test_every_command_option_and_variable_that_it_names_is_there() -> None:
     assert set(re.findall(r"HEALTHPROBE_[A-Z]+", PAGE)) <= variables
 
 
-def test_what_it_says_of_defaults_is_so() -> None:
+def test_the_defaults_on_the_page_are_true() -> None:
     assert f"over {SHARDS} shards" in PAGE
     assert f"(`--lease`, {DEFAULT_LEASE})" in PAGE
     assert "`max_file_store` is 10 GB" in PAGE
     assert "max_file_store: 10GB" in CONFIGURATION.read_text()
 
 
-def test_the_secret_is_made_in_one_way() -> None:
+def test_the_page_and_the_manifests_create_the_secret_in_the_same_way() -> None:
     made = re.compile(r"--from-literal=\w+=[^ \n]+(?: -\w+ \w+\))?")
     kustomization = (ROOT / "deploy" / "kubernetes" / "kustomization.yaml").read_text()
     assert made.findall(PAGE) == made.findall(kustomization)
