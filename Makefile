@@ -3,11 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find src -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml README.md LICENSE
 
-# What is compiled is kept, and out of the tree: each of three test processes, and each program that a test starts, would
-# else compile it all anew, which is a tenth of the time that the tests take.
+# Keeps compiled bytecode, outside the tree: else every test process, and every program that a test starts, would compile
+# it all again, which is a tenth of the time that the tests take.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/compiled $(BIN)/python -m pytest
 
-.PHONY: help install demo cluster-demo test check lint bench chaos chaos-cluster fuzz soak wheel clean
+# Three processes on two cores, for tests often wait. Those of tests/system take longest, so they come first.
+PARALLEL := --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+
+.PHONY: help install demo cluster-demo test test-slow check lint bench chaos chaos-cluster fuzz soak wheel clean
 
 help: ## what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,13 +23,12 @@ demo: install ## engines that crash, hang and recover, probed for real; make dem
 cluster-demo: install ## three NATS nodes and three instances, some of them killed before your eyes; ARGS="--for 60s"
 	@$(BIN)/python -m cluster_demo $(ARGS)
 
-test: install ## the tests, against the installed wheel; ARGS="tests/worker" for some of them
-ifdef ARGS
-	@$(PYTEST) $(ARGS)
-else
-	@$(PYTEST) --numprocesses=3 --dist=loadfile --no-loadscope-reorder -m "not alone" tests/system tests
-	@$(PYTEST) -m alone tests/system
-endif
+test: install ## the tests that a change needs, against the installed wheel; ARGS="tests/worker" for some of them
+	@$(PYTEST) $(or $(ARGS),$(PARALLEL) -m "not slow" tests/system tests)
+
+test-slow: install ## the tests that prove by volume: soak, fuzz, chaos, power loss, simulation, a hundred thousand games
+	@$(PYTEST) $(PARALLEL) -m "slow and not alone" tests/system tests
+	@$(PYTEST) -m "slow and alone" tests/system
 
 lint: install ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check
@@ -34,7 +36,7 @@ lint: install ## ruff, mypy and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-check: lint wheel test ## everything that must hold before a commit
+check: lint wheel test ## what must hold before a commit; .ci/run runs test-slow as well
 
 chaos: install ## every fault done to the whole program while engines fail, and the table of what was lost; ARGS="--short"
 	@$(BIN)/python -m chaos $(ARGS)

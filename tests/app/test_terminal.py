@@ -21,6 +21,7 @@ UNMOVED = ("--log-level", "error")
 
 def test_the_demo_is_an_introduction_a_line_a_transition_and_a_summary(terminal: OpenTerminal) -> None:
     session = terminal("demo", "--interval", "300ms", "--timeout", "250ms", *UNMOVED)
+    session.read_until("chess-1             3 failures: connection refused")
     session.read_until("recovered")
     session.interrupt()
     assert session.end() == 0

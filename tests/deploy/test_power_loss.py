@@ -15,6 +15,8 @@ from tests.deploy.shipped import CONFIGURATION, ShippedNats
 from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.connection import JetStream, Request, Unanswered
 
+pytestmark = pytest.mark.slow
+
 STREAM = {"name": "health_events", "subjects": ["health.events.>"], "storage": "file", "num_replicas": 3}
 ENOUGH = 1_000
 AT_ONCE = 64

@@ -91,17 +91,22 @@ async def test_a_body_larger_than_64_kib_closes_its_connection(size: int, peer: 
 async def test_a_body_that_is_still_coming_is_drained_and_its_connection_kept(
     peer: StartPeer, prober: HTTPProber
 ) -> None:
+    whole = asyncio.Event()
+
     async def script(connection: Connection) -> None:
         while True:
             await connection.request()
             await connection.drip([announcing(4), b"1", b"2", b"34"], pause=0.01)
+            whole.set()
 
     engine = await peer(script)
     target = engine.target()
 
     for _ in range(3):
         assert await prober.probe(target) == HEALTHY
-        await came_to_rest(0.06)
+        await whole.wait()
+        whole.clear()
+        await came_to_rest()
     assert engine.connections == 1
 
 

@@ -11,6 +11,8 @@ import pytest
 from chaos import cable
 from tests.support.program import clean_environment
 
+pytestmark = pytest.mark.slow
+
 BLIND, SEES = "the prober is blind", "the prober sees again"
 
 

@@ -12,6 +12,8 @@ import pytest
 from chaos.faults import NAMES
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CHAOS = (sys.executable, "-m", "chaos", "--short")
 

@@ -14,6 +14,8 @@ import pytest
 from chaos.cluster.faults import FAULTS, WITHOUT_A_FENCE
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CHAOS = (sys.executable, "-m", "chaos.cluster", "--short")
 

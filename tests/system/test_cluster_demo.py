@@ -13,6 +13,8 @@ import psutil
 import pytest
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DEMO = (sys.executable, "-m", "cluster_demo")
 

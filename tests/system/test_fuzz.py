@@ -50,6 +50,7 @@ def found(feed: Callable[[Any], object], inputs: int = 500, patience: float = 0.
     return result
 
 
+@pytest.mark.slow
 def test_twenty_thousand_broken_inputs_are_refused_as_every_parser_promises() -> None:
     fuzzing = fuzzed("--short")
     assert fuzzing.returncode == 0, fuzzing.stdout + fuzzing.stderr
@@ -139,6 +140,7 @@ def test_memory_that_is_given_back_is_no_growth() -> None:
     assert found(lambda _: bytearray(GROWTH_BOUND // 100)).finding is None
 
 
+@pytest.mark.slow
 def test_what_is_planted_in_the_program_itself_is_found_and_told_and_ends_with_1(tmp_path: Path) -> None:
     script = tmp_path / "planted.py"
     script.write_text(

@@ -6,9 +6,12 @@ import asyncio
 import signal
 from pathlib import Path
 
+import pytest
 from benchmarks.engines import Engines, plain_engines
 from tests.support.waiting import until
 from tests.system.life import Life, Lives
+
+pytestmark = pytest.mark.slow
 
 ENGINES = 40
 OPTIONS = "--interval 500ms --timeout 200ms --failures 3 --hold 50%"

@@ -18,6 +18,8 @@ from healthprobe.domain.event import EventType, HealthEvent
 from healthprobe.testing.engines import Behaviour, Script
 from healthprobe.testing.fleet import FleetProcess
 
+pytestmark = pytest.mark.slow
+
 INTERVAL = 0.5
 OPTIONS = "--interval 500ms --timeout 200ms --failures 2"
 HEALTHY = Script()

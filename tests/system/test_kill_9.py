@@ -15,10 +15,8 @@ from tests.support.waiting import until
 from tests.system.life import EMBEDDED, IN_FILE, Lives
 from tests.system.play import Play
 
-pytestmark = pytest.mark.alone
-
 THRESHOLD = 2
-OPTIONS = f"--interval 200ms --timeout 120ms --failures {THRESHOLD}"
+OPTIONS = f"--interval 300ms --timeout 250ms --failures {THRESHOLD}"
 
 SHORT_LIFE = 1.2
 """The longest short life, in seconds: half as long again as a start on an idle machine."""

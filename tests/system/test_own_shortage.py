@@ -15,6 +15,8 @@ from healthprobe.domain.event import EventType
 from healthprobe.testing.engines import Script
 from healthprobe.testing.fleet import FleetProcess
 
+pytestmark = pytest.mark.slow
+
 HEALTHY, HANGING, REFUSING = Script(), Script(((0.0, "hang"),)), Script(((0.0, "crash"),))
 
 

@@ -15,8 +15,9 @@ import pytest
 from tests.system.life import Lives
 from tests.system.slow_engines import SlowEngines
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+
 INTERVAL, TIMEOUT = 0.3, 0.15
-pytestmark = pytest.mark.alone
 
 MACHINE = 0.5
 """Seconds that a busy machine may take to end a process and to tell us."""

@@ -51,6 +51,7 @@ def grown(seen: Course, form: Form = FORM) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_a_short_soak_runs_the_whole_program_and_nothing_grows(tmp_path: Path) -> None:
     kept = tmp_path / "samples.jsonl"
@@ -66,6 +67,7 @@ def test_a_short_soak_runs_the_whole_program_and_nothing_grows(tmp_path: Path) -
     assert samples[-1]["descriptors"] > samples[-1]["connections"]
 
 
+@pytest.mark.slow
 def test_a_soak_that_is_interrupted_leaves_nothing_running() -> None:
     soak = subprocess.Popen(SOAK, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:

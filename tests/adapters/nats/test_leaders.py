@@ -20,6 +20,8 @@ from healthprobe.adapters.nats.connection import JetStream
 from healthprobe.domain.shard import SHARDS
 from healthprobe.testing.contracts.samples import failed, history, recovered
 
+pytestmark = pytest.mark.slow
+
 open_log = nats_fixtures.open_log
 open_records = nats_records_fixtures.open_records
 open_platform = nats_records_fixtures.open_platform

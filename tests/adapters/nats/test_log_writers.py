@@ -96,6 +96,7 @@ async def writers(log: JetStreamLog, nats_url: str) -> AsyncIterator[list[Proces
             await process.wait()
 
 
+@pytest.mark.slow
 async def test_four_writers_and_ten_thousand_events_make_no_gap_and_no_duplicate(
     log: JetStreamLog, writers: list[Process]
 ) -> None:

@@ -16,6 +16,8 @@ from tests.support.waiting import PATIENCE
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog
 
+pytestmark = pytest.mark.slow
+
 APPENDER = Path(__file__).with_name("appender.py")
 
 

@@ -90,6 +90,7 @@ async def writers(log: SqlLog, url: str) -> AsyncIterator[list[Process]]:
             await process.wait()
 
 
+@pytest.mark.slow
 async def test_four_writers_and_ten_thousand_events_make_no_gap_and_no_duplicate(
     log: SqlLog, writers: list[Process]
 ) -> None:

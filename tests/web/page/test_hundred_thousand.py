@@ -19,6 +19,8 @@ from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 from healthprobe.testing.prober import UNAVAILABLE, ScriptedProber
 from healthprobe.testing.stage import game
 
+pytestmark = pytest.mark.slow
+
 GAMES = 100_000
 IN_THE_MIDDLE = f"game-{GAMES // 2:06}"
 SETTINGS = Settings(interval=Duration(3_600), timeout=Duration(2), failures=1)

@@ -25,6 +25,8 @@ from healthprobe.domain.target import ProbeTarget
 from healthprobe.testing.prober import SILENT, UNAVAILABLE, Answer, Late, ScriptedProber
 from healthprobe.testing.stage import game
 
+pytestmark = pytest.mark.slow
+
 Scheme = Literal["light", "dark"]
 LOOKS: dict[str, tuple[int, int, Scheme]] = {
     "light": (1440, 900, "light"),
