@@ -1,4 +1,4 @@
-"""A terminal of 80 columns, as far as a program can tell."""
+"""A pseudo-terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support.waiting import PATIENCE
 COLUMNS = 80
 
 PLAIN_STYLES = {"0", "1", "2", "1;31", "1;32", "1;33"}
-"""Bold, dim, and the terminal's own red, green and yellow: no colour of ours, no background."""
+"""Bold, dim, and the red, green and yellow of the terminal's own theme."""
 
 _STYLES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class TerminalSession:
-    """One command with a terminal for its standard input, output and error. `screen` is what it has written so far."""
+    """A command whose standard input, output and error are a terminal. `screen` is all that it has written so far."""
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.screen = ""
@@ -45,22 +45,22 @@ class TerminalSession:
 
     @property
     def lines(self) -> list[str]:
-        """The lines on the screen, without their styles."""
+        """The lines on the screen, without styles."""
         return _STYLES.sub("", self.screen).replace("\r", "").splitlines()
 
     def read_until(self, text: str, within: float = PATIENCE) -> None:
-        """Read until `text` is on the screen."""
+        """Reads until `text` is on the screen, in any style."""
         deadline = time.monotonic() + within
-        while text not in self.screen:
+        while text not in _STYLES.sub("", self.screen):
             assert time.monotonic() < deadline, f"{text!r} is not on the screen: {self.screen}"
             assert self._read(), f"the program ended before {text!r} was on the screen: {self.screen}"
 
     def interrupt(self) -> None:
-        """Ctrl-C, as a terminal gives it: to everything that runs in it."""
+        """Sends what Ctrl-C sends: SIGINT to every process of the terminal."""
         os.killpg(self._running.pid, signal.SIGINT)
 
     def end(self, within: float = PATIENCE) -> int:
-        """Read to the end of the command; its exit code."""
+        """Reads until the command ends. Returns its exit code."""
         deadline = time.monotonic() + within
         while self._read():
             assert time.monotonic() < deadline, f"the program does not end: {self.screen}"
@@ -73,7 +73,7 @@ class TerminalSession:
             self._running.wait()
 
     def _read(self) -> bool:
-        """Read what is there, waiting a moment for it; False once the terminal has no program any more."""
+        """Reads what has been written, waiting 0.1 s at most. Returns False once the program has ended."""
         ready, _, _ = select.select([self._ours], [], [], 0.1)
         if not ready:
             return True
@@ -86,7 +86,7 @@ class TerminalSession:
 
 
 OpenTerminal = Callable[..., TerminalSession]
-"""Opens one with a command and its environment."""
+"""Starts a command in a terminal of its own."""
 
 
 def assert_readable(session: TerminalSession) -> None:
