@@ -90,7 +90,7 @@ def test_a_recovered_game_holds_no_state() -> None:
     assert Game().fails(3).succeeds().state is None
 
 
-def test_the_last_failure_of_the_run_is_the_one_that_is_told() -> None:
+def test_the_last_failure_of_the_run_is_the_one_that_is_published() -> None:
     assert Game().fails(2).fails(with_=REFUSED).told == [failed(3, 0, "connection refused")]
 
 

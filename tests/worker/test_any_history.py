@@ -159,7 +159,7 @@ def test_when_all_engines_are_down_in_the_end_every_running_game_is_in_an_incide
 def test_no_game_fails_that_never_failed_twice_in_a_row(history: list[Step]) -> None:
     result = play(history, HEALTHY)
     for game_id in GAMES:
-        told = [outcome for outcome in result.seen[game_id] if not isinstance(outcome, Inconclusive)]
-        twice = sum(pair == (UNAVAILABLE, UNAVAILABLE) for pair in pairwise(told))
+        reported = [outcome for outcome in result.seen[game_id] if not isinstance(outcome, Inconclusive)]
+        twice = sum(pair == (UNAVAILABLE, UNAVAILABLE) for pair in pairwise(reported))
         failed = sum(event.event_type == "probe_failed" for event in result.stage.log.events_of(game_id))
         assert failed <= twice

@@ -54,7 +54,7 @@ async def test_without_canaries_the_same_cable_is_two_hundred_events() -> None:
     assert len(stage.log.events) == 200
 
 
-async def test_an_engine_that_fails_beside_canaries_that_answer_is_told_of_as_ever() -> None:
+async def test_an_engine_that_fails_while_canaries_answer_is_published() -> None:
     stage = Stage(a=[*[UNAVAILABLE] * 4, HEALTHY], b=HEALTHY)
     await ticks(watched(stage), 6)
     assert stage.story == [("a", "probe_failed", 3), ("a", "probe_recovered", 4)]
@@ -98,17 +98,17 @@ async def test_what_an_engine_gives_meanwhile_is_judged_in_the_order_in_which_it
     assert stage.story == [("a", "probe_failed", 3), ("a", "probe_recovered", 3)]
 
 
-async def test_it_says_once_that_it_is_blind_and_once_that_it_sees_again() -> None:
+async def test_blindness_is_logged_once_and_so_is_its_end() -> None:
     stage = Stage(**dict.fromkeys(GAMES, HEALTHY))
     for name in (*GAMES, "gateway", "name-server"):
         stage.prober.script(name, cable(stage, out=(10.0, 40.0)))
-    told: list[bool] = []
-    await run_for(60.0, watched(stage, on_sight=told.append).run())
+    reported: list[bool] = []
+    await run_for(60.0, watched(stage, on_sight=reported.append).run())
     (blind,) = stage.lines_of("the prober is blind: no canary answers, failures do not count")
     assert blind["err"] == "no route to host"
     assert blind["log_level"] == "error"
     assert len(stage.lines_of("the prober sees again")) == 1
-    assert told == [False, True]
+    assert reported == [False, True]
 
 
 async def test_for_how_long_it_has_been_blind_can_be_seen() -> None:
@@ -141,12 +141,12 @@ async def test_successes_count_while_it_is_blind() -> None:
     assert [event for _, event, _ in stage.story] == ["probe_failed", "probe_recovered"]
 
 
-async def test_a_fault_of_whoever_is_told_of_sight_does_not_end_the_watch() -> None:
+async def test_an_error_of_on_sight_does_not_end_the_run() -> None:
     stage = Stage(a=[HEALTHY] * 12 + [UNAVAILABLE])
     for canary in ("gateway", "name-server"):
         stage.prober.script(canary, cable(stage, out=(10.0, 20.0)))
 
-    def breaks(_: bool) -> None:  # noqa: FBT001  as it is told
+    def breaks(_: bool) -> None:  # noqa: FBT001  the signature of on_sight
         raise RuntimeError("a bug")
 
     await run_for(120.0, watched(stage, on_sight=breaks).run())

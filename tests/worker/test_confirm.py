@@ -1,4 +1,4 @@
-"""An engine that was up and fails is asked again at once: told sooner, by the same number of failures."""
+"""An engine that was up and fails is probed again at once: published sooner, by the same number of failures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def confirming(stage: Stage, **settings: object) -> Worker:
     return Worker(**stage.arguments(policy=CONFIRM, **settings))
 
 
-async def test_a_dead_engine_is_told_of_in_the_tick_that_finds_it_dead() -> None:
+async def test_a_dead_engine_is_published_in_the_tick_that_finds_it_dead() -> None:
     stage = Stage(a=[HEALTHY, HEALTHY, UNAVAILABLE])
     await run_for(16.0, confirming(stage).run())
     _, _, first, second, third, *_ = stage.prober.began("a")
@@ -75,7 +75,7 @@ async def test_a_fleet_that_fails_at_once_is_confirmed_with_no_more_probes_in_fl
     assert stage.prober.most_in_flight <= 200, "the ticks' lanes and as many for confirmations"
 
 
-async def test_a_game_that_has_left_meanwhile_is_not_told_of() -> None:
+async def test_a_game_that_left_meanwhile_is_not_published() -> None:
     stage = Stage(a=UNAVAILABLE, b=HEALTHY)
     worker = confirming(stage)
     await worker.tick()
@@ -93,7 +93,7 @@ async def test_a_single_tick_confirms_to_its_end() -> None:
     assert stage.story == [("a", "probe_failed", 3)]
 
 
-async def test_without_it_the_third_tick_tells() -> None:
+async def test_without_confirmation_the_third_tick_publishes() -> None:
     stage = Stage(a=UNAVAILABLE)
     worker = Worker(**stage.arguments())
     await ticks(worker, 2)

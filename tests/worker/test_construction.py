@@ -29,7 +29,7 @@ async def test_a_number_that_is_not_positive_is_named_with_what_it_was(name: str
         Worker(**Stage().arguments(**{name: number}))
 
 
-async def test_whatever_is_not_given_has_a_default() -> None:
+async def test_optional_arguments_have_defaults() -> None:
     stage = Stage()
     worker = Worker(records=stage.records, log=stage.log, prober=stage.prober)
     await worker.tick()

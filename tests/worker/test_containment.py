@@ -208,7 +208,7 @@ async def test_an_on_commit_that_raises_costs_no_event() -> None:
     assert sorted(stage.story) == BOTH_WERE_TOLD
 
 
-async def test_a_prober_that_takes_cancellation_for_an_outcome_neither_speaks_nor_holds_up_the_end() -> None:
+async def test_a_prober_that_returns_an_outcome_when_cancelled_publishes_nothing_and_delays_nothing() -> None:
     class Stubborn:
         async def probe(self, target: ProbeTarget) -> ProbeOutcome:
             try:

@@ -37,7 +37,7 @@ async def test_an_event_that_will_never_be_taken_is_parked_and_the_next_has_its_
     assert "healthprobe events --dead" in line["event"]
 
 
-async def test_a_publisher_that_refuses_everything_parks_everything_and_says_so_once_a_minute(
+async def test_a_publisher_that_refuses_everything_parks_everything_with_one_warning_a_minute(
     publisher: InMemoryPublisher,
 ) -> None:
     stage, log = Stage(), InMemoryLog(*history("a", BATCH + 100))
@@ -124,7 +124,7 @@ async def test_each_publisher_gets_again_what_it_refused_itself(log: InMemoryLog
     assert easy.delivered_ids == ["a:1", "a:2", "a:3", "a:4"]
 
 
-async def test_a_log_that_is_away_as_an_event_is_to_be_parked_loses_nothing(
+async def test_a_log_that_is_unavailable_while_an_event_is_parked_loses_nothing(
     log: InMemoryLog, publisher: InMemoryPublisher
 ) -> None:
     class TakesTheLogAway(InMemoryPublisher):

@@ -27,7 +27,7 @@ async def test_a_list_error_does_not_blind_the_prober(switch: str) -> None:
 
 
 @OUTAGES
-async def test_it_says_so_once_and_once_when_the_store_is_back(switch: str) -> None:
+async def test_an_unavailable_store_is_logged_once_and_so_is_its_return(switch: str) -> None:
     stage = Stage(a=HEALTHY)
     worker = Worker(**stage.arguments())
     await worker.tick()

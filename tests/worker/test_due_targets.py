@@ -88,7 +88,7 @@ def test_one_that_is_late_and_was_asked_just_now_is_passed_over() -> None:
     st.lists(st.sets(st.sampled_from(range(len(GAMES)))), min_size=1, max_size=5),
     st.lists(st.integers(0, 20).map(lambda halves: halves / 2 * A_GAME), min_size=5, max_size=5),
 )
-def test_however_its_list_changes_it_tells_truly_what_waits_and_when_the_next_is_due(
+def test_however_the_games_change_the_number_waiting_and_the_next_due_time_are_right(
     lists: list[set[int]], moments: list[float]
 ) -> None:
     agenda, taken, there = agenda_of([]), [], set[int]()
@@ -105,5 +105,5 @@ def test_however_its_list_changes_it_tells_truly_what_waits_and_when_the_next_is
         assert len(due) == waiting
         assert set(due) <= set(games)
         taken += due
-        assert all(game in taken for game in games if game.phase <= at), "nobody who is due waits"
+        assert all(game in taken for game in games if game.phase <= at), "no game that is due waits"
     assert len(taken) == len(set(taken))

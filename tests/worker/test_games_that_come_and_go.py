@@ -39,7 +39,7 @@ async def test_a_game_that_was_absent_in_its_incident_and_is_well_has_recovered(
 
 
 @pytest.mark.proves("absent-still-failing")
-async def test_a_game_that_was_absent_in_its_incident_and_still_fails_is_not_told_again() -> None:
+async def test_a_game_that_was_absent_during_its_incident_and_still_fails_is_not_published_again() -> None:
     stage = Stage(a=UNAVAILABLE)
     worker = Worker(**stage.arguments())
     await ticks(worker, 3)
@@ -152,7 +152,7 @@ async def test_a_record_that_did_not_change_keeps_its_target_though_the_list_is_
     assert stage.prober.forgotten == []
 
 
-async def test_a_failing_game_that_leaves_while_the_log_is_away_is_told_all_the_same() -> None:
+async def test_a_failing_game_that_leaves_while_the_log_is_unavailable_is_still_published() -> None:
     stage = Stage(a=UNAVAILABLE)
     worker = Worker(**stage.arguments())
     await ticks(worker, 2)
@@ -165,7 +165,7 @@ async def test_a_failing_game_that_leaves_while_the_log_is_away_is_told_all_the_
     assert stage.story == [FAILED]
 
 
-async def test_a_game_that_left_and_came_back_while_its_failure_waited_is_told_once_and_then_recovers() -> None:
+async def test_a_game_that_left_and_came_back_while_its_failure_waited_is_published_once_and_then_recovers() -> None:
     stage = Stage(a=[UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, HEALTHY])
     worker = Worker(**stage.arguments())
     await ticks(worker, 2)

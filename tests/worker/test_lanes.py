@@ -16,7 +16,7 @@ from healthprobe.worker.worker import Worker
 GAMES = [f"game-{number}" for number in range(200)]
 
 
-async def test_sixteen_probes_are_in_flight_at_most_where_nobody_says_otherwise() -> None:
+async def test_by_default_at_most_sixteen_probes_are_in_flight() -> None:
     stage = Stage(**dict.fromkeys(GAMES, Late(0.5, HEALTHY)))
     await Worker(**stage.arguments()).tick()
     assert stage.prober.most_in_flight == 16

@@ -66,7 +66,7 @@ async def test_a_log_that_is_away_is_one_error_line_with_the_references_keys_and
     assert len(stage.lines_of("the log takes health events again")) == 1
 
 
-async def test_each_outage_of_the_log_is_told_and_so_is_its_end() -> None:
+async def test_each_outage_of_the_log_is_logged_and_so_is_its_end() -> None:
     stage = Stage(a=HEALTHY)
     worker = Worker(**stage.arguments(failures_threshold=1))
     await worker.tick()
@@ -81,7 +81,7 @@ async def test_each_outage_of_the_log_is_told_and_so_is_its_end() -> None:
         assert len(stage.lines_of("the log takes health events again")) == outage
 
 
-async def test_a_log_is_not_said_to_be_back_because_what_waited_for_it_is_somebody_elses() -> None:
+async def test_a_log_is_not_logged_as_back_because_another_instance_has_what_waited() -> None:
     stage = Stage(a=[HEALTHY, *[UNAVAILABLE] * 3, HEALTHY])
     tenure = ScriptedLeases()
     worker = Worker(**stage.arguments(shards=tenure))
@@ -106,7 +106,7 @@ async def test_a_store_that_is_away_is_one_warning_with_the_references_words() -
     assert warning.items() >= expected.items()
 
 
-async def test_a_run_says_how_it_is_set_as_it_starts_and_that_it_stopped() -> None:
+async def test_a_run_logs_its_configuration_at_its_start_and_that_it_stopped() -> None:
     stage = Stage(a=HEALTHY)
     await run_for(1.0, Worker(**stage.arguments(interval=1.5, probe_timeout=0.5)).run())
     assert stage.lines == [

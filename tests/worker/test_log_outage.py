@@ -160,7 +160,7 @@ async def test_more_transitions_than_fit_one_batch_are_all_taken_in_one_tick() -
     assert len({event.game_id for event in stage.log.events}) == 1100
 
 
-async def test_a_log_that_takes_its_time_delays_no_probe() -> None:
+async def test_a_slow_log_delays_no_probe() -> None:
     flapping: list[Answer] = [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, HEALTHY] * 20
     stage = Stage(**dict.fromkeys([f"g{number}" for number in range(40)], flapping))
     asyncio.get_running_loop().call_later(4.9, setattr, stage.log, "delay", 3.0)
@@ -215,7 +215,7 @@ async def test_on_commit_is_called_when_the_log_has_taken_events_and_not_before(
     assert commits == [1, 2]
 
 
-async def test_a_transition_that_the_log_will_never_take_keeps_no_other_out_and_is_told_of_once() -> None:
+async def test_a_transition_that_the_log_refuses_for_good_blocks_no_other_and_is_logged_once() -> None:
     stage = Stage(**{f"game_{number}": [UNAVAILABLE] * 20 for number in range(5)})
     stage.log.unacceptable = {"game_2"}
     worker = Worker(**stage.arguments())

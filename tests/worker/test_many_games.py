@@ -209,7 +209,7 @@ def test_a_roster_has_each_listed_game_once_by_its_first_record_and_in_the_order
 
 @settings(max_examples=60, deadline=None)
 @given(listings)
-def test_what_a_list_changes_is_what_tells_it_from_the_one_before(listings: list[list[RuntimeRecord]]) -> None:
+def test_a_change_is_the_difference_between_two_lists(listings: list[list[RuntimeRecord]]) -> None:
     before = asyncio.run(updated(TargetSet(Window(0.1, 2.9), 2.0, Thresholds(3)), listings[:-1]))
     after, change = asyncio.run(before.updated(listings[-1]))
     assert set(change.appeared) == set(after.by_id) - set(before.by_id)
@@ -237,7 +237,7 @@ def test_lanes_that_are_counted_in_two_steps_are_as_many_as_in_one(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers()), st.integers(1, 10))
-def test_portions_leave_nothing_out_and_keep_the_order(items: list[int], size: int) -> None:
+def test_cooperative_iteration_leaves_nothing_out_and_keeps_the_order(items: list[int], size: int) -> None:
     async def collected() -> list[int]:
         return [item async for item in cooperative_iter(items, size)]
 

@@ -1,4 +1,4 @@
-"""When most of a fleet fails within an interval, nobody is told before another interval has shown that it is so."""
+"""When most of a fleet fails within an interval, nothing is published before another interval has confirmed it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def holding(stage: Stage, policy: Policy = HOLD) -> Worker:
     return Worker(**stage.arguments(policy=policy))
 
 
-async def test_a_blip_of_sixteen_seconds_over_the_whole_fleet_is_nobodys_failure() -> None:
+async def test_a_blip_of_sixteen_seconds_over_the_whole_fleet_publishes_nothing() -> None:
     """By then every engine has failed three times in a row, and every decision is held."""
     stage = fleet(failing=100, out=(10.0, 26.0))
     await run_for(60.0, holding(stage).run())
@@ -49,7 +49,7 @@ async def test_without_the_option_the_same_blip_wakes_everybody_twice() -> None:
     assert len(stage.log.events) == 200
 
 
-async def test_a_fleet_that_is_dead_is_told_of_an_interval_later_as_it_was_decided_at_the_time_it_was_decided() -> None:
+async def test_a_dead_fleet_is_published_an_interval_later_with_the_time_of_the_decision() -> None:
     stage = fleet(failing=100, out=(10.0, FOR_EVER))
     await run_for(25.0, holding(stage).run())
     assert stage.log.events == [], "at 20 s every engine has failed three times, and at 23 s all is decided"
@@ -79,7 +79,7 @@ async def test_four_engines_are_never_a_mass() -> None:
     assert len(stage.log.events) == 4
 
 
-async def test_an_engine_that_stays_dead_after_the_blip_is_told_of_at_its_next_failure() -> None:
+async def test_an_engine_that_stays_dead_after_the_blip_is_published_at_its_next_failure() -> None:
     stage = fleet(failing=100, out=(10.0, 26.0))
     stage.prober.script("game-0", lambda _: UNAVAILABLE if stage.clock.monotonic() >= 10.0 else HEALTHY)
     await run_for(60.0, holding(stage).run())
@@ -115,14 +115,14 @@ async def test_what_is_held_can_be_seen_and_is_gone_with_the_process() -> None:
     worker = holding(stage)
     await run_for(23.0, worker.run())
     assert worker.status.held_decisions > 0
-    told = len(stage.log.events)
+    reported = len(stage.log.events)
     for name in GAMES:
         stage.prober.script(name, HEALTHY)
     await run_for(60.0, holding(stage).run())
-    assert len(stage.log.events) == 2 * told, "whoever was told of has recovered, and nothing else was ever said"
+    assert len(stage.log.events) == 2 * reported, "each published game has recovered, and nothing else was written"
 
 
-async def test_a_fleet_that_is_dead_from_the_start_is_held_like_any_other_and_told_of() -> None:
+async def test_a_fleet_that_is_dead_from_the_start_is_held_like_any_other_and_then_published() -> None:
     stage = Stage(**dict.fromkeys(GAMES, UNAVAILABLE))
     await run_for(14.9, holding(stage).run())
     assert stage.log.events == []
@@ -131,8 +131,8 @@ async def test_a_fleet_that_is_dead_from_the_start_is_held_like_any_other_and_to
     assert {event.game_id for event in again.log.events} == set(GAMES)
 
 
-async def test_whoever_was_told_of_before_it_was_a_mass_failure_helps_to_prove_it() -> None:
-    """With a threshold of one, half of the fleet is told of at once; the other half waits for an interval, not two."""
+async def test_a_game_published_before_the_mass_failure_counts_as_proof_of_it() -> None:
+    """With a threshold of one, half of the fleet is published at once; the other half waits for an interval, not two."""
     stage = fleet(failing=100, out=(10.0, FOR_EVER))
     await run_for(14.9, Worker(**stage.arguments(policy=HOLD, failures_threshold=1)).run())
     assert len(stage.log.events) == 50

@@ -1,4 +1,4 @@
-"""Where a store tells that its games have changed, a game that starts is probed at once, one that stops no more."""
+"""Where a store notifies of changes, a game that starts is probed at once, one that stops no more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def began(stage: Stage, game_id: str) -> list[float]:
 async def run_and_edit(
     stage: Stage, at: float, *edits: tuple[str, str], seconds: float = 20.0, **settings: int
 ) -> None:
-    """Run a worker, edit the store at `at` seconds by (`put` or `remove`, game id), and tell it."""
+    """Run a worker, edit the store at `at` seconds by (`put` or `remove`, game id), and notify the worker."""
     worker = Worker(**stage.arguments(**settings))
     running = asyncio.ensure_future(run_for(seconds, worker.run()))
     await asyncio.sleep(at)
@@ -81,7 +81,7 @@ async def test_a_game_that_restarts_is_asked_for_its_new_container_at_once() -> 
     assert len(targets) == 1
 
 
-async def test_newcomers_that_hang_delay_nobody() -> None:
+async def test_newcomers_that_hang_delay_no_other() -> None:
     answers: dict[str, Answer] = {f"g{number}": HEALTHY for number in range(50)}
     stage = Stage(**answers)
     newcomers = [f"new{number}" for number in range(100)]
@@ -120,7 +120,7 @@ async def test_where_very_many_newcomers_hang_none_is_asked_twice_within_half_an
         assert min(later - sooner for sooner, later in pairwise(turns)) > 2.4
 
 
-async def test_a_newcomer_that_fails_is_told_after_as_many_failures_as_any_other() -> None:
+async def test_a_newcomer_that_fails_is_published_after_as_many_failures_as_any_other() -> None:
     stage = Stage(a=HEALTHY, b=UNAVAILABLE)
     stage.records.remove("b")
     await run_and_edit(stage, 7.0, ("put", "b"), seconds=30.0)
@@ -129,7 +129,7 @@ async def test_a_newcomer_that_fails_is_told_after_as_many_failures_as_any_other
 
 
 @pytest.mark.parametrize("others", [{}, {"a": HEALTHY}], ids=["the first of all", "one more"])
-async def test_where_one_failure_counts_the_first_probe_of_a_newcomer_tells(others: dict[str, Answer]) -> None:
+async def test_with_a_threshold_of_one_the_first_probe_of_a_newcomer_publishes(others: dict[str, Answer]) -> None:
     stage = Stage(b=UNAVAILABLE, **others)
     stage.log.delay = 0.05
     stage.records.remove("b")
@@ -144,7 +144,7 @@ async def test_a_newcomer_does_not_wait_long_for_a_log_that_is_silent() -> None:
     assert 6.4 <= began(stage, "b")[0] < 7.0
 
 
-async def test_games_that_start_one_after_the_other_do_not_wait_for_each_other_where_the_log_takes_its_time() -> None:
+async def test_games_that_start_one_after_the_other_do_not_wait_for_each_other_when_the_log_is_slow() -> None:
     stage = Stage(a=HEALTHY)
     worker = Worker(**stage.arguments())
     running = asyncio.ensure_future(run_for(30.0, worker.run()))
@@ -160,7 +160,7 @@ async def test_games_that_start_one_after_the_other_do_not_wait_for_each_other_w
     assert all(began(stage, game_id)[0] < at + 1.0 for game_id, at in put_at.items())
 
 
-async def test_a_store_that_tells_of_changes_all_the_time_is_listed_a_few_times_a_second() -> None:
+async def test_a_store_that_changes_all_the_time_is_listed_a_few_times_a_second() -> None:
     stage = Stage(a=HEALTHY)
     worker = Worker(**stage.arguments())
     running = asyncio.ensure_future(run_for(10.0, worker.run()))

@@ -23,7 +23,7 @@ def by(policy: Policy, stage: Stage, **settings: object) -> Worker:
 # Grace ---------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_game_that_needs_eight_seconds_to_start_is_not_told_of_within_its_grace() -> None:
+async def test_a_game_that_needs_eight_seconds_to_start_is_not_published_within_its_grace() -> None:
     stage = Stage(a=[UNAVAILABLE] * 4 + [HEALTHY])
     await run_for(30.0, by(Policy(grace=18.0), stage).run())
     assert stage.story == []
@@ -61,7 +61,7 @@ async def test_the_second_success_in_a_row_ends_the_incident() -> None:
     assert stage.story == [("a", "probe_failed", 3), ("a", "probe_recovered", 4)]
 
 
-async def test_one_success_still_forgets_failures_that_nobody_was_told_of() -> None:
+async def test_one_success_still_resets_failures_that_were_not_published() -> None:
     stage = Stage(a=[UNAVAILABLE, UNAVAILABLE, HEALTHY] * 5)
     await ticks(by(Policy(successes=3), stage), 15)
     assert stage.story == []
@@ -124,7 +124,7 @@ def silence(stage: Stage, game_id: str, until: float) -> None:
     stage.records.put(replace(game(game_id), silenced_until=FIRST_INSTANT + timedelta(seconds=until)))
 
 
-async def test_what_happens_in_silence_and_is_over_at_its_end_is_never_told() -> None:
+async def test_a_failure_that_begins_and_ends_in_a_silence_is_never_published() -> None:
     stage = Stage(a=[HEALTHY, *[UNAVAILABLE] * 6, HEALTHY])
     silence(stage, "a", until=60.0)
     await run_for(120.0, Worker(**stage.arguments()).run())
@@ -143,7 +143,7 @@ async def test_what_is_still_wrong_at_the_end_of_the_silence_is_decided_then() -
     assert timedelta(seconds=60.0) <= waited < timedelta(seconds=65.1)
 
 
-async def test_an_incident_that_ends_in_silence_is_told_to_have_ended_after_it() -> None:
+async def test_a_recovery_in_a_silence_is_published_after_it() -> None:
     stage = Stage(a=[*[UNAVAILABLE] * 3, HEALTHY])
     worker = Worker(**stage.arguments())
     await ticks(worker, 3)

@@ -1,4 +1,4 @@
-"""The relay when a publisher or the log is down, slow or broken: at least once, in order, and nobody else waits."""
+"""The relay when a publisher or the log is down, slow or broken: at least once, in order, and no other publisher waits."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_a_publisher_that_is_down_is_asked_ever_more_seldom_but_at_least_e
     assert 100 < len(pauses) < 210
 
 
-async def test_it_says_once_that_it_is_stuck_and_once_that_it_is_through(publisher: InMemoryPublisher) -> None:
+async def test_a_failing_delivery_is_logged_once_and_so_is_its_end(publisher: InMemoryPublisher) -> None:
     stage = Stage()
     stage.log = InMemoryLog(*history("a", 2))
     publisher.unavailable = True
@@ -60,7 +60,7 @@ async def test_it_says_once_that_it_is_stuck_and_once_that_it_is_through(publish
     assert stage.lines[0]["err"] == "it was switched off; switch it on again"
 
 
-async def test_one_publisher_that_hangs_or_is_down_delays_nobody_else(log: InMemoryLog) -> None:
+async def test_a_publisher_that_hangs_or_is_down_delays_no_other(log: InMemoryLog) -> None:
     hanging, dead, well = InMemoryPublisher(), InMemoryPublisher(), InMemoryPublisher()
     hanging.delay = 1e4
     dead.unavailable = True
@@ -73,7 +73,7 @@ async def test_one_publisher_that_hangs_or_is_down_delays_nobody_else(log: InMem
     assert log.cursors == {"hanging": 0, "dead": 0, "well": 4}
 
 
-async def test_a_publisher_that_takes_its_time_delays_no_probe(publisher: InMemoryPublisher) -> None:
+async def test_a_slow_publisher_delays_no_probe(publisher: InMemoryPublisher) -> None:
     publisher.delay = 30.0
     stage = Stage(**{f"g{number}": [UNAVAILABLE] * 3 + [HEALTHY] for number in range(40)})
     relay = Relay(log=stage.log, publisher=publisher, name="bus")

@@ -23,7 +23,7 @@ def written(game_id: str, sequence: int, details: Details) -> HealthEvent:
 
 
 @pytest.mark.proves("restart-recovery")
-async def test_a_recovery_that_happened_while_nobody_watched_is_told_at_the_first_tick() -> None:
+async def test_a_recovery_that_happened_between_two_runs_is_published_at_the_first_tick() -> None:
     stage = Stage(a=HEALTHY)
     stage.log = InMemoryLog(written("a", 1, DOWN))
     await Worker(**stage.arguments()).tick()
@@ -31,7 +31,7 @@ async def test_a_recovery_that_happened_while_nobody_watched_is_told_at_the_firs
     assert [event.sequence for event in stage.log.events] == [1, 2]
 
 
-async def test_an_incident_that_lasts_over_a_restart_is_not_told_again() -> None:
+async def test_an_incident_that_lasts_over_a_restart_is_not_published_again() -> None:
     stage = Stage(a=UNAVAILABLE)
     stage.log = InMemoryLog(written("a", 1, DOWN))
     worker = Worker(**stage.arguments())
@@ -88,7 +88,7 @@ async def test_while_the_log_cannot_be_read_outcomes_are_counted_and_decide_noth
     assert "c" not in worker.status.states
 
 
-async def test_a_worker_that_starts_while_the_log_is_away_tells_once_it_is_back_in_run() -> None:
+async def test_a_worker_that_starts_while_the_log_is_unavailable_publishes_once_it_is_back() -> None:
     stage = Stage(a=HEALTHY)
     stage.log = InMemoryLog(written("a", 1, DOWN))
     stage.log.unavailable = True
@@ -201,7 +201,7 @@ async def test_an_outage_that_another_instance_opened_and_closed_meanwhile_takes
     assert stage.story[2:] == [("a", "probe_failed", 3)]
 
 
-async def test_an_outage_that_we_decided_before_another_instance_told_all_of_it_is_not_told_again() -> None:
+async def test_an_outage_that_another_instance_published_whole_is_not_published_again() -> None:
     stage = Stage(a=[UNAVAILABLE] * 3 + [HEALTHY])
     worker = Worker(**stage.arguments())
     await ticks(worker, 2)

@@ -1,4 +1,4 @@
-"""When `run` probes whom: at once, at a stable phase, never two ticks over each other."""
+"""When `run` probes which game: at once, at a stable phase, never two ticks over each other."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ async def test_a_tick_that_is_a_little_late_is_begun_all_the_same() -> None:
     assert len(stage.prober.probes) == 6
 
 
-async def test_after_a_long_sleep_of_the_machine_the_grid_is_kept_and_nobody_is_probed_twice() -> None:
+async def test_after_a_long_sleep_of_the_machine_the_phases_are_kept_and_no_game_is_probed_twice() -> None:
     stage = Stage(a=HEALTHY)
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
@@ -156,7 +156,7 @@ async def test_each_dead_engine_is_reported_as_its_threshold_th_probe_ends() -> 
         assert seen_at == pytest.approx(third.ended, abs=1e-3)
 
 
-async def test_the_run_begins_its_next_tick_on_time_while_the_log_takes_what_the_last_one_decided() -> None:
+async def test_the_next_tick_begins_on_time_while_the_log_takes_what_the_last_one_decided() -> None:
     stage = Stage(**dict.fromkeys(IDS, UNAVAILABLE))
     asyncio.get_running_loop().call_later(4.0, setattr, stage.log, "delay", 7.0)
     await run_for(29.0, Worker(**stage.arguments()).run())

@@ -69,7 +69,7 @@ async def test_a_turn_that_passes_while_its_shard_is_being_taken_over_is_made_up
     window = spread_window(5.0, 2.0)
     due = {game_id: window.phase(phase_fraction(game_id)) for game_id in games if shard_of(game_id) >= 128}
     began = {probe.game_id: probe.began for probe in stage.prober.probes}
-    assert len(began) == len(stage.prober.probes), "nobody has two turns"
+    assert len(began) == len(stage.prober.probes), "no game has two turns"
     assert began.keys() & due.keys() == {game_id for game_id in due if due[game_id] > 1.5}
     made_up_for = [began[game_id] for game_id in began.keys() & due.keys() if due[game_id] < 2.0]
     assert len(made_up_for) > 20
@@ -158,7 +158,7 @@ async def test_the_lease_of_just_the_shards_concerned_is_confirmed_before_an_app
     assert tenure.confirmed == [frozenset({A})]
 
 
-async def test_a_decision_about_a_shard_that_is_somebody_elses_by_now_is_dropped() -> None:
+async def test_a_decision_about_a_shard_that_another_instance_has_by_now_is_dropped() -> None:
     stage = Stage(a=[HEALTHY, UNAVAILABLE])
     tenure = ScriptedLeases()
     worker = Worker(**stage.arguments(shards=tenure))
@@ -240,7 +240,7 @@ async def test_a_shard_that_goes_and_comes_back_starts_its_counts_afresh() -> No
     assert stage.story == [("a", "probe_failed", 3)]
 
 
-async def test_what_others_told_of_a_shard_that_was_lost_and_back_before_anybody_looked_is_known() -> None:
+async def test_what_others_published_about_a_shard_that_was_lost_and_regained_is_known() -> None:
     stage = Stage(a=[*[UNAVAILABLE] * 3, HEALTHY])
     tenure = ScriptedLeases()
     ours, theirs = (Worker(**stage.arguments(shards=each)) for each in (tenure, ScriptedLeases()))
@@ -271,7 +271,7 @@ async def test_what_was_decided_about_a_shard_that_was_lost_and_back_before_anyb
 
 
 class LateAnswers(InMemoryLog):
-    """Does at once what it is asked to, and tells what has come of it `late` seconds later."""
+    """Does at once what it is asked to, and returns `late` seconds later."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -279,9 +279,9 @@ class LateAnswers(InMemoryLog):
         self.has_taken = asyncio.Event()
 
     async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
-        told = await super().last_events(game_ids)
+        reported = await super().last_events(game_ids)
         await asyncio.sleep(self.late)
-        return told
+        return reported
 
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
         standing = await super().append(events)
@@ -290,7 +290,7 @@ class LateAnswers(InMemoryLog):
         return standing
 
 
-async def test_what_the_log_was_asked_before_a_shard_was_lost_says_nothing_about_it_once_it_is_back() -> None:
+async def test_an_answer_of_the_log_from_before_a_shard_was_lost_is_outdated_once_it_is_back() -> None:
     stage = Stage(a=HEALTHY)
     stage.log = log = LateAnswers()
     log.late = 3.0

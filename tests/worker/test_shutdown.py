@@ -37,7 +37,7 @@ async def test_a_hundred_ends_in_mid_tick_make_not_one_event() -> None:
     assert stage.prober.in_flight == 0
 
 
-async def test_a_cancelled_probe_is_reported_to_nobody() -> None:
+async def test_a_cancelled_probe_is_not_reported() -> None:
     stage = Stage(a=SILENT)
     ticking = asyncio.ensure_future(Worker(**stage.arguments(failures_threshold=1)).tick())
     await asyncio.sleep(1.0)

@@ -20,7 +20,7 @@ BRISK = {"interval": 0.3, "probe_timeout": 0.15, "failures_threshold": 1, "max_c
 class Punctual:
     """A prober of healthy engines that answer in 20 ms.
 
-    Where its deadline is past as the loop goes on, it says so: it cannot tell an answer that was not read from none.
+    Where its deadline is past as the loop goes on, it returns a timeout: it cannot distinguish an answer that was not read from none.
     """
 
     async def probe(self, target: ProbeTarget) -> ProbeOutcome:
@@ -81,7 +81,7 @@ async def test_failures_before_and_after_a_stall_are_one_run() -> None:
     }
 
 
-async def test_an_engine_that_is_dead_all_the_same_is_told_once_the_stalls_are_over() -> None:
+async def test_an_engine_that_is_really_dead_is_published_once_the_stalls_are_over() -> None:
     stage = Stage(a=SILENT)
     for stop in range(5):
         stall_at(1.0 + 10 * stop, 4.0)
@@ -109,7 +109,7 @@ async def test_probes_that_begin_after_the_stall_are_judged() -> None:
     assert stage.telemetry.outcomes_of(Healthy) == 2
 
 
-async def test_a_probe_that_blocks_the_loop_is_inconclusive_though_it_is_judged_before_any_beat_can_tell() -> None:
+async def test_a_probe_that_blocks_the_loop_is_inconclusive_even_before_the_next_heartbeat() -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
 
@@ -123,7 +123,7 @@ async def test_a_probe_that_blocks_the_loop_is_inconclusive_though_it_is_judged_
     assert stage.log.offered == []
 
 
-async def test_a_hiccup_that_costs_a_probe_less_than_a_quarter_of_its_timeout_excuses_nothing() -> None:
+async def test_a_stall_of_less_than_a_quarter_of_the_timeout_is_tolerated() -> None:
     stage = Stage(a=SILENT)
     for hiccup in range(100):
         stall_at(0.3 * hiccup, 0.2)

@@ -1,4 +1,4 @@
-"""What a worker tells the log about an engine, tick by tick, while everything else is well."""
+"""What a worker writes to the log about an engine, tick by tick, while everything else is well."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def test_an_engine_that_always_answers_is_never_spoken_of_and_holds_no_sta
     assert worker.status.states == {}
 
 
-async def test_two_failures_and_a_success_are_forgotten_without_a_word_and_without_a_trace() -> None:
+async def test_two_failures_and_a_success_leave_no_event_and_no_state() -> None:
     stage = Stage(a=[UNAVAILABLE, UNAVAILABLE, HEALTHY])
     worker = Worker(**stage.arguments())
     await ticks(worker, 2)
@@ -53,7 +53,7 @@ async def test_the_recovery_carries_the_whole_run_and_the_next_incident_begins_a
     assert stage.story == [("a", "probe_failed", 3), ("a", "probe_recovered", 7), ("a", "probe_failed", 3)]
 
 
-async def test_the_last_failure_of_the_run_is_the_one_that_is_told() -> None:
+async def test_the_last_failure_of_the_run_is_the_one_that_is_published() -> None:
     stage = Stage(a=[UNAVAILABLE, UNAVAILABLE, REFUSED])
     await ticks(Worker(**stage.arguments()), 3)
     assert stage.log.events[0].details == ProbeFailedDetails(3, 0, "connection refused")
@@ -68,7 +68,7 @@ async def test_an_event_has_its_game_its_container_its_number_and_the_instant_at
     assert stage.log.events == [HealthEvent(1, "a", "c0ffee", seen_at, details)]
 
 
-async def test_two_engines_that_fail_are_told_apart() -> None:
+async def test_two_engines_that_fail_are_counted_apart() -> None:
     stage = Stage(a=[UNAVAILABLE] * 3 + [HEALTHY], b=[HEALTHY] + [UNAVAILABLE] * 3)
     await ticks(Worker(**stage.arguments()), 4)
     assert sorted(stage.story) == [("a", "probe_failed", 3), ("a", "probe_recovered", 3), ("b", "probe_failed", 3)]
