@@ -132,7 +132,7 @@ async def test_a_fleet_that_is_dead_from_the_start_is_held_like_any_other_and_th
 
 
 async def test_a_game_published_before_the_mass_failure_counts_as_proof_of_it() -> None:
-    """With a threshold of one, half of the fleet is published at once; the other half waits for an interval, not two."""
+    """With a threshold of one, half of the fleet is published at once; the other half waits for one interval."""
     stage = fleet(failing=100, out=(10.0, FOR_EVER))
     await run_for(14.9, Worker(**stage.arguments(policy=HOLD, failures_threshold=1)).run())
     assert len(stage.log.events) == 50

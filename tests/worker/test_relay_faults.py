@@ -1,4 +1,4 @@
-"""The relay when a publisher or the log is down, slow or broken: at least once, in order, and no other publisher waits."""
+"""The relay when a publisher or the log is down, slow or broken: at least once, in order, and no other waits."""
 
 from __future__ import annotations
 

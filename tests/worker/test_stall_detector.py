@@ -20,7 +20,7 @@ BRISK = {"interval": 0.3, "probe_timeout": 0.15, "failures_threshold": 1, "max_c
 class Punctual:
     """A prober of healthy engines that answer in 20 ms.
 
-    Where its deadline is past as the loop goes on, it returns a timeout: it cannot distinguish an answer that was not read from none.
+    If its deadline has passed as the loop goes on, it returns a timeout, as if no answer had come.
     """
 
     async def probe(self, target: ProbeTarget) -> ProbeOutcome:
