@@ -1,4 +1,4 @@
-"""The example of a third party's package: installed as users install it, proven by its own tests and in a whole run."""
+"""The example package, installed as users install it, passes its own tests and works in a whole run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RUN = "--interval 200ms --timeout 100ms --failures 2 --log jsonl:events.jsonl --
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the package is installed, and nothing else."""
+    """Returns a folder in which the package is installed, and nothing else."""
     folder = tmp_path_factory.mktemp("installed")
     offline = ("--no-index", "--no-deps", "--no-build-isolation", "--no-cache-dir", "--disable-pip-version-check")
     subprocess.run(
@@ -35,8 +35,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _beside_healthprobe(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs that this test starts find the package."""
+def _on_the_path(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets programs that a test starts find the package."""
     ours = os.environ.get("PYTHONPATH", "")
     monkeypatch.setenv("PYTHONPATH", f"{installed}{os.pathsep}{ours}".rstrip(os.pathsep))
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
@@ -44,7 +44,7 @@ def _beside_healthprobe(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture
 def syslog(lives: Lives) -> Iterator[socket.socket]:
-    """A daemon's socket in the folder of the lives, whose queue holds the few messages of a test."""
+    """Yields a daemon's socket in the folder of the runs, whose queue holds the few messages of a test."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
         daemon.bind(str(lives.folder / "syslog.sock"))
         daemon.setblocking(False)
@@ -52,21 +52,21 @@ def syslog(lives: Lives) -> Iterator[socket.socket]:
 
 
 def logged(lives: Lives) -> list[Document]:
-    """What `healthprobe events` tells of the log."""
+    """Returns the output of `healthprobe events`."""
     command = [*PROGRAM, "events", "--log", "jsonl:events.jsonl"]
-    told = subprocess.run(
+    shown = subprocess.run(
         command, cwd=lives.folder, env=clean_environment({}), capture_output=True, text=True, check=True, timeout=30
     )
-    return documents(told.stdout.splitlines())
+    return documents(shown.stdout.splitlines())
 
 
-def test_its_own_suite_proves_it(tmp_path: Path) -> None:
+def test_the_example_passes_its_own_tests(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--basetemp", str(tmp_path / "its-own")]
     ended = subprocess.run(command, cwd=EXAMPLE, capture_output=True, text=True, check=False, timeout=100)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-async def test_a_run_finds_all_three_by_their_schemes_and_a_second_run_goes_on_where_the_first_stood(
+async def test_a_run_finds_all_three_by_scheme_and_a_second_run_continues_where_the_first_stopped(
     lives: Lives, syslog: socket.socket
 ) -> None:
     received: list[Document] = []

@@ -1,5 +1,5 @@
-"""The log keeps its port's promises, for two programs that share it, and through a crash in the middle of a line."""
-# ruff: noqa: ASYNC240  the files have a few lines, and nobody else is on the loop
+"""The log keeps its port's promises, also when two programs share it, and after a crash in the middle of a line."""
+# ruff: noqa: ASYNC240  the files have a few lines, and no other task runs on the loop
 
 import json
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ class TestJsonlLog(HealthEventLogContract):
 
 
 @pytest.mark.parametrize("torn_at", [1, 40, -1])
-async def test_a_batch_that_a_crash_tore_off_has_never_been(
+async def test_a_batch_that_a_crash_cut_off_never_entered(
     log: JsonlLog, rival: JsonlLog, path: Path, torn_at: int
 ) -> None:
     await log.append([failed("game-7", 1)])
@@ -58,15 +58,15 @@ async def test_a_batch_that_a_crash_tore_off_has_never_been(
     assert [list(json.loads(line)) for line in path.read_text().splitlines()] == [["entered"]] * 2
 
 
-async def test_everything_is_remembered_by_the_next_program(log: JsonlLog, rival: JsonlLog, path: Path) -> None:
+async def test_the_next_program_reads_the_whole_state(log: JsonlLog, rival: JsonlLog, path: Path) -> None:
     await log.append(history("game-7", 5))
     await log.save_cursor("bus", 4)
     assert await log.prune(AFTER_ALL_SAMPLES, through=3) == 3
     assert (await events_in(rival), await rival.load_cursor("bus")) == (history("game-7", 5)[3:], 4)
-    assert len(path.read_text().splitlines()) == 2, "what was pruned has left the file"
+    assert len(path.read_text().splitlines()) == 2, "pruned events have left the file"
 
 
-async def test_a_program_that_read_before_the_pruning_goes_on_after_it(log: JsonlLog, rival: JsonlLog) -> None:
+async def test_a_program_that_read_before_pruning_continues_after_it(log: JsonlLog, rival: JsonlLog) -> None:
     await log.append(history("game-7", 3))
     assert len(await events_in(rival)) == 3
     await log.prune(AFTER_ALL_SAMPLES, through=await log.end())
@@ -75,16 +75,16 @@ async def test_a_program_that_read_before_the_pruning_goes_on_after_it(log: Json
 
 
 @pytest.mark.parametrize("line", ["Dear reader,", '{"entered": [[1, {}]]}', '{"of": "a newer program"}', "[]"])
-async def test_a_line_that_is_not_ours_is_told_and_left_alone(log: JsonlLog, path: Path, line: str) -> None:
+async def test_a_foreign_line_is_refused_and_left_alone(log: JsonlLog, path: Path, line: str) -> None:
     path.write_text(f"{line}\n")
     for _ in range(2):
-        with pytest.raises(LogError, match=r"at byte 0 is no line of this log") as told:
+        with pytest.raises(LogError, match=r"byte 0 is not the start of a line of this log") as refused:
             await log.append([failed("game-7", 1)])
-        assert told.value.permanent
+        assert refused.value.permanent
     assert path.read_text() == f"{line}\n"
 
 
-async def test_a_log_that_is_removed_while_in_use_is_not_begun_again(log: JsonlLog, path: Path) -> None:
+async def test_a_log_that_is_removed_while_in_use_is_not_recreated(log: JsonlLog, path: Path) -> None:
     await log.append([failed("game-7", 1)])
     path.unlink()
     with pytest.raises(LogError, match="No such file"):
@@ -92,7 +92,7 @@ async def test_a_log_that_is_removed_while_in_use_is_not_begun_again(log: JsonlL
     assert not path.exists()
 
 
-async def test_a_disk_that_takes_no_more_is_told_and_nothing_has_entered(
+async def test_when_the_disk_is_full_append_raises_and_nothing_enters(
     log: JsonlLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await log.append([failed("game-7", 1)])
@@ -108,7 +108,7 @@ async def test_a_disk_that_takes_no_more_is_told_and_nothing_has_entered(
     assert await log.append([recovered("game-7", 2)]) == [recovered("game-7", 2)]
 
 
-async def test_a_url_tells_which_file(tmp_path: Path) -> None:
+async def test_the_url_names_the_file(tmp_path: Path) -> None:
     async with open_log(f"jsonl:{tmp_path / 'events.jsonl'}") as log:
         await log.append([failed("game-7", 1)])
     assert (tmp_path / "events.jsonl").exists()

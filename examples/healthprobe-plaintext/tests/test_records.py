@@ -1,5 +1,5 @@
-"""The store keeps its port's promises, and says which line of its file it cannot read."""
-# ruff: noqa: ASYNC240  the files have a few lines, and nobody else is on the loop
+"""The store keeps its port's promises, and names the line that it cannot read."""
+# ruff: noqa: ASYNC240  the files have a few lines, and no other task runs on the loop
 
 import csv
 from collections.abc import Sequence
@@ -37,14 +37,14 @@ class TestCsvRecords(RecordStoreContract):
         return edit
 
 
-async def test_a_spreadsheet_s_file_is_read_whatever_else_it_tells(path: Path) -> None:
+async def test_a_file_with_a_byte_order_mark_and_other_columns_is_read(path: Path) -> None:
     path.write_text("\ufeffstatus,owner,game_id,engine_endpoint,current_container_id\nrunning,ann,game-7,http://h:1,\n")
     async with open_records(f"csv:{path}") as store:
         assert await store.list_by_status(RUNNING) == [RuntimeRecord("game-7", "", "http://h:1")]
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "error"),
     [
         (None, "games.csv cannot be read: No such file or directory"),
         (b"game_id,status\ngame-7,running\n", "games.csv:2: no current_container_id; write game_id,"),
@@ -57,8 +57,8 @@ async def test_a_spreadsheet_s_file_is_read_whatever_else_it_tells(path: Path) -
         (b'game_id\n"a" b\n', "games.csv is not CSV in UTF-8"),
     ],
 )
-async def test_what_cannot_be_read_is_told_with_its_line(path: Path, content: bytes | None, told: str) -> None:
+async def test_an_error_names_the_line_that_cannot_be_read(path: Path, content: bytes | None, error: str) -> None:
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(StoreError, match=told):
+    with pytest.raises(StoreError, match=error):
         await CsvRecords(path).list_by_status(RUNNING)

@@ -1,4 +1,4 @@
-"""The publisher keeps its port's promises at a daemon that listens, sleeps, leaves and comes back."""
+"""The publisher keeps its port's promises with a daemon that listens, stops reading, leaves and comes back."""
 
 import asyncio
 import json
@@ -20,14 +20,14 @@ MORE_THAN_A_QUEUE_HOLDS = 2000
 
 
 class Daemon:
-    """Listens at `path` as a syslog daemon does. `messages` are those that it has taken out of its queue."""
+    """Listens at `path` as a syslog daemon does. `messages` are those that it has read."""
 
     def __init__(self, path: Path) -> None:
         self.messages: list[bytes] = []
         self._path = path
-        self.come_back()
+        self.bind()
 
-    def come_back(self) -> None:
+    def bind(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.bind(str(self._path))
@@ -51,7 +51,7 @@ class Daemon:
 
 @pytest.fixture
 def path() -> Iterator[Path]:
-    """A short one: the address of a socket has a hundred characters at the most."""
+    """A short path: a socket's address has at most about a hundred characters."""
     with TemporaryDirectory() as folder:
         yield Path(folder) / "log"
 
@@ -86,19 +86,17 @@ class TestSyslogPublisher(PublisherContract):
 
     @pytest.fixture
     async def unreachable(self, path: Path) -> AsyncIterator[SyslogPublisher]:
-        async with open_publisher(f"syslog:{path}-of-nobody") as publisher:
+        async with open_publisher(f"syslog:{path}-of-no-daemon") as publisher:
             yield publisher
 
 
-async def test_a_failure_is_an_error_of_a_daemon_and_a_recovery_a_notice(
-    publisher: SyslogPublisher, daemon: Daemon
-) -> None:
+async def test_a_failure_has_severity_error_and_a_recovery_notice(publisher: SyslogPublisher, daemon: Daemon) -> None:
     await publisher.publish([failed("game-7", 1), recovered("game-7", 2)])
     daemon.empty_queue()
     assert [message.partition(b" {")[0] for message in daemon.messages] == [b"<27>healthprobe:", b"<29>healthprobe:"]
 
 
-async def test_a_daemon_that_sleeps_is_waited_for(publisher: SyslogPublisher, daemon: Daemon) -> None:
+async def test_publish_waits_for_a_daemon_whose_queue_is_full(publisher: SyslogPublisher, daemon: Daemon) -> None:
     events = [failed(f"game-{number}", 1) for number in range(MORE_THAN_A_QUEUE_HOLDS)]
     publishing = asyncio.create_task(publisher.publish(events))
     await asyncio.wait({publishing}, timeout=0.2)
@@ -110,24 +108,24 @@ async def test_a_daemon_that_sleeps_is_waited_for(publisher: SyslogPublisher, da
     assert len(daemon.messages) == MORE_THAN_A_QUEUE_HOLDS
 
 
-async def test_a_daemon_that_was_restarted_is_found_again(publisher: SyslogPublisher, daemon: Daemon) -> None:
+async def test_publish_reconnects_to_a_daemon_that_was_restarted(publisher: SyslogPublisher, daemon: Daemon) -> None:
     await publisher.publish([failed("game-7", 1)])
     daemon.leave()
-    with pytest.raises(PublishError, match="takes nothing") as told:
+    with pytest.raises(PublishError, match="accepts nothing") as refused:
         await publisher.publish([recovered("game-7", 2)])
-    assert (told.value.permanent, told.value.delivered) == (False, 0)
-    daemon.come_back()
+    assert (refused.value.permanent, refused.value.delivered) == (False, 0)
+    daemon.bind()
     await publisher.publish([recovered("game-7", 2)])
     daemon.empty_queue()
     assert json.loads(daemon.messages[-1].partition(b": ")[2])["id"] == "game-7:2"
 
 
-async def test_an_event_too_long_for_a_datagram_is_refused_for_good_after_those_before_it(
+async def test_an_event_too_long_for_a_datagram_is_a_permanent_error_after_the_events_before_it(
     publisher: SyslogPublisher, daemon: Daemon
 ) -> None:
     too_long = failed("game-8", 1, last_error="x" * 1_000_000)
-    with pytest.raises(PublishError, match="Message too long") as told:
+    with pytest.raises(PublishError, match="Message too long") as refused:
         await publisher.publish([failed("game-7", 1), too_long, failed("game-9", 1)])
-    assert (told.value.permanent, told.value.delivered) == (True, 1)
+    assert (refused.value.permanent, refused.value.delivered) == (True, 1)
     daemon.empty_queue()
     assert len(daemon.messages) == 1

@@ -1,1 +1,1 @@
-"""healthprobe with nothing but text: a store, a log and a publisher of a third party, on the standard library alone."""
+"""healthprobe with text files: a store, a log and a publisher of a third party, with the standard library alone."""

@@ -1,4 +1,4 @@
-"""The journal: a file of JSON lines that several programs may share, in which a line is a transaction."""
+"""A file of JSON lines that several programs may share. Each line is a transaction."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ Line = dict[str, Any]
 
 
 class Journal:
-    """Lines that are whole and on the disk, or not there at all: what a crash tore off is dropped.
+    """Appends and reads lines. A line is complete and on the disk, or absent: a line that a crash cut off is dropped.
 
-    `turn` keeps everybody else out, in this process and in others; the other methods are called inside it, on a thread.
+    `locked` excludes all other users, in this process and in others; call the other methods inside it, on a thread.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
         self._file: io.FileIO | None = None
         self._end = 0
-        """Where the next line begins that was not read yet."""
+        """The offset of the first line that was not read yet."""
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Hold the file alone. Raises LogError where it cannot be reached, read or written."""
-        with self._one_at_a_time:
+    def locked(self) -> Iterator[None]:
+        """Locks the file. Raises LogError where it cannot be opened, read or written."""
+        with self._lock:
             try:
-                file = self._locked()
+                file = self._lock_file()
                 try:
                     yield
                 finally:
@@ -43,11 +43,11 @@ class Journal:
             except OSError as error:
                 raise LogError(f"{self._path} cannot be used: {error.strerror or error}") from error
 
-    def catch_up(self, apply: Callable[[Line], None], forget: Callable[[], None]) -> None:
-        """Apply the lines that were not read yet, our own too; after `forget` all of them, where the file is new."""
-        file = self._held()
+    def catch_up(self, apply: Callable[[Line], None], reset: Callable[[], None]) -> None:
+        """Applies the lines that were not read yet, also our own. If the file is new, calls `reset` and applies all."""
+        file = self._current()
         if self._end == 0:
-            forget()
+            reset()
         file.seek(self._end)
         for line in io.BytesIO(file.readall()):
             if not line.endswith(b"\n"):
@@ -55,13 +55,13 @@ class Journal:
             try:
                 apply(json.loads(line))
             except (ValueError, LookupError, TypeError) as error:
-                message = f"{self._path}: what stands at byte {self._end} is no line of this log; mend or remove it"
+                message = f"{self._path}: byte {self._end} is not the start of a line of this log; repair or remove it"
                 raise LogError(message, permanent=True) from error
             self._end += len(line)
 
     def append(self, line: Line) -> None:
-        """Put `line` behind all that was read; it is on the disk when this returns."""
-        file = self._held()
+        """Appends `line` after all that was read. It is on the disk when this returns."""
+        file = self._current()
         try:
             file.seek(self._end)
             file.truncate()
@@ -71,8 +71,8 @@ class Journal:
                 file.truncate(self._end)
             raise
 
-    def begin_anew(self, lines: Iterable[Line]) -> None:
-        """Put a file with `lines` alone in the place of this one; everybody reads it from its beginning."""
+    def rewrite(self, lines: Iterable[Line]) -> None:
+        """Replaces the file by one with `lines` alone. Other users read the new file from the start."""
         draft = self._path.with_name(f"{self._path.name}.draft")
         with io.FileIO(draft, "w") as file:
             _write(file, *lines)
@@ -80,30 +80,30 @@ class Journal:
         self._sync_folder()
 
     def close(self) -> None:
-        """Let go of the file, once whoever has the turn is through."""
-        with self._one_at_a_time:
+        """Closes the file, after the current user has unlocked it."""
+        with self._lock:
             if self._file is not None:
                 self._file.close()
                 self._file = None
 
-    def _locked(self) -> io.FileIO:
-        """The file that has the path now, locked; while we waited for the lock, another may have taken its place."""
+    def _lock_file(self) -> io.FileIO:
+        """Returns the file at the path, locked. It may have been replaced while we waited for the lock."""
         while True:
-            file = self._file or self._opened()
+            file = self._file or self._open()
             fcntl.flock(file, fcntl.LOCK_EX)
             if os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
                 return file
             file.close()
             self._file = None
 
-    def _opened(self) -> io.FileIO:
+    def _open(self) -> io.FileIO:
         is_new = not self._path.exists()
         self._file, self._end = io.FileIO(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644), "r+"), 0
         if is_new:
             self._sync_folder()
         return self._file
 
-    def _held(self) -> io.FileIO:
+    def _current(self) -> io.FileIO:
         assert self._file is not None
         return self._file
 

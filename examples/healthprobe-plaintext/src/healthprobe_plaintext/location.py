@@ -1,4 +1,4 @@
-"""The location: the path that one of our URLs names."""
+"""The path in a URL of this package."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from healthprobe.ports import ConfigurationError
 
 
 def path_of(url: str) -> Path:
-    """What stands behind the scheme. Raises ConfigurationError where nothing does, or where no file can be."""
+    """Returns the path after the scheme. Raises ConfigurationError if it is empty or its folder does not exist."""
     scheme, _, path = url.partition(":")
     if not path:
         raise ConfigurationError(f"{url} names no file; write {scheme}:PATH")
     if not Path(path).parent.is_dir():
-        raise ConfigurationError(f"{url}: there is no folder {Path(path).parent}; make it, or name another one")
+        raise ConfigurationError(f"{url}: there is no folder {Path(path).parent}; create it, or name another one")
     return Path(path)

@@ -1,4 +1,4 @@
-"""The log: health events in a file of JSON lines, and in memory what the lines have said so far."""
+"""A log in a file of JSON lines, with the resulting state in memory."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Result = TypeVar("Result")
 class JsonlLog:
     """A HealthEventLog that several programs may share.
 
-    Whatever is asked of it first takes a turn at the file and applies the lines that others have written. So all that
-    write decide on the same state, which is what makes `append` a compare-and-set.
+    Each method first locks the file and applies the lines that others have written. So all writers decide on the same
+    state, which makes `append` a compare-and-set.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,65 +38,65 @@ class JsonlLog:
 
     async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
         wanted = set(game_ids)
-        return await self._in_turn(lambda: {game: self._last[game] for game in wanted & self._last.keys()})
+        return await self._with_lock(lambda: {game: self._last[game] for game in wanted & self._last.keys()})
 
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
-        return await self._in_turn(partial(self._append, events))
+        return await self._with_lock(partial(self._append, events))
 
     async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
-        return await self._in_turn(lambda: self._entries[self._place_after(after) :][:limit])
+        return await self._with_lock(lambda: self._entries[self._place_after(after) :][:limit])
 
     async def end(self) -> int:
-        return await self._in_turn(self._end)
+        return await self._with_lock(self._end)
 
     async def prune(self, before: datetime, through: int) -> int:
-        return await self._in_turn(partial(self._prune, before, through))
+        return await self._with_lock(partial(self._prune, before, through))
 
     async def load_cursor(self, name: str) -> int | None:
-        return await self._in_turn(lambda: self._cursors.get(name))
+        return await self._with_lock(lambda: self._cursors.get(name))
 
     async def save_cursor(self, name: str, cursor: int) -> None:
-        await self._in_turn(lambda: self._write({"relay": name, "cursor": cursor}))
+        await self._with_lock(lambda: self._write({"relay": name, "cursor": cursor}))
 
     async def all_cursors(self) -> Mapping[str, int]:
-        return await self._in_turn(lambda: dict(self._cursors))
+        return await self._with_lock(lambda: dict(self._cursors))
 
     async def forget_cursor(self, name: str) -> bool:
-        return await self._in_turn(lambda: self._forget_cursor(name))
+        return await self._with_lock(lambda: self._forget_cursor(name))
 
     async def park(self, letter: DeadLetter) -> None:
-        await self._in_turn(lambda: self._write({"parked": _letter_document(letter)}))
+        await self._with_lock(lambda: self._write({"parked": _letter_document(letter)}))
 
     async def dead_letters(self, limit: int, *, due_at: str | None = None) -> Sequence[DeadLetter]:
-        letters = await self._in_turn(lambda: list(self._letters.values()))
+        letters = await self._with_lock(lambda: list(self._letters.values()))
         return [each for each in letters if due_at is None or (each.due and each.publisher == due_at)][:limit]
 
     async def request_replay(self) -> int:
-        return await self._in_turn(self._ask_again)
+        return await self._with_lock(self._request_replay)
 
     async def release(self, letter: DeadLetter) -> None:
-        await self._in_turn(lambda: self._write({"delivered": letter.event.id, "to": letter.publisher}))
+        await self._with_lock(lambda: self._write({"delivered": letter.event.id, "to": letter.publisher}))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Closes the file."""
         self._journal.close()
 
-    async def _in_turn(self, work: Callable[[], Result]) -> Result:
-        """Do `work` on a thread, on the state that all lines so far make. What is cancelled is done nevertheless."""
+    async def _with_lock(self, work: Callable[[], Result]) -> Result:
+        """Runs `work` on a thread, on the state after all lines so far. Cancellation does not stop it."""
 
-        def take_turn() -> Result:
-            with self._journal.turn():
+        def locked_work() -> Result:
+            with self._journal.locked():
                 self._catch_up()
                 return work()
 
-        return await asyncio.to_thread(take_turn)
+        return await asyncio.to_thread(locked_work)
 
     def _write(self, line: Line) -> None:
         self._journal.append(line)
         self._catch_up()
 
     def _catch_up(self) -> None:
-        self._journal.catch_up(self._apply, self._forget_everything)
+        self._journal.catch_up(self._apply, self._reset)
 
     def _append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
         last: dict[str, HealthEvent] = {}
@@ -115,23 +115,23 @@ class JsonlLog:
             self._write({"entered": [[cursor, event.as_document()] for cursor, event in entries]})
         return standing
 
-    def _ask_again(self) -> int:
+    def _request_replay(self) -> int:
         self._write({"asked_again": True})
         return len(self._letters)
 
     def _prune(self, before: datetime, through: int) -> int:
-        kept = [entry for entry in self._entries if not self._may_go(entry, before, through)]
+        kept = [entry for entry in self._entries if not self._is_prunable(entry, before, through)]
         pruned = len(self._entries) - len(kept)
         if pruned:
-            self._journal.begin_anew(self._lines_of(kept))
+            self._journal.rewrite(self._lines_of(kept))
         return pruned
 
-    def _may_go(self, entry: LogEntry, before: datetime, through: int) -> bool:
+    def _is_prunable(self, entry: LogEntry, before: datetime, through: int) -> bool:
         is_last = self._last[entry.event.game_id] == entry.event
         return entry.cursor <= through and entry.event.occurred_at < before and not is_last
 
     def _lines_of(self, entries: Sequence[LogEntry]) -> list[Line]:
-        """The shortest way to say `entries`, and all that the relays must remember."""
+        """Returns the lines for `entries`, and for the cursors and dead letters."""
         return [
             {"entered": [[entry.cursor, entry.event.as_document()] for entry in entries]},
             *({"relay": name, "cursor": cursor} for name, cursor in self._cursors.items()),
@@ -155,16 +155,16 @@ class JsonlLog:
             case {"delivered": event_id, "to": publisher}:
                 self._letters.pop((publisher, event_id), None)
             case _:
-                raise ValueError("a line of a newer program, or of somebody else")
+                raise ValueError("a line of a newer or another program")
 
     def _enter(self, entry: LogEntry) -> None:
         self._entries.append(entry)
         self._events[entry.event.id] = self._last[entry.event.game_id] = entry.event
 
-    def _forget_everything(self) -> None:
+    def _reset(self) -> None:
         self._entries.clear()
-        for memory in (self._events, self._last, self._cursors, self._letters):
-            memory.clear()
+        for state in (self._events, self._last, self._cursors, self._letters):
+            state.clear()
 
     def _end(self) -> int:
         return self._entries[-1].cursor if self._entries else 0
@@ -196,7 +196,7 @@ def _letter_of(document: dict[str, Any]) -> DeadLetter:
 
 @asynccontextmanager
 async def open_log(url: str) -> AsyncIterator[JsonlLog]:
-    """The entry point: what `--log jsonl:PATH` names. The file is made at its first use."""
+    """The entry point of `--log jsonl:PATH` names. The file is made at its first use."""
     log = JsonlLog(path_of(url))
     try:
         yield log

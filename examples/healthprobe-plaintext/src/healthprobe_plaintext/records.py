@@ -1,4 +1,4 @@
-"""Records: the games in a CSV file, read again at every listing."""
+"""A store in a CSV file, read again at every listing."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ COLUMNS = ("game_id", "current_container_id", "engine_endpoint", "status")
 
 
 class CsvRecords:
-    """A RuntimeRecordStore. The file's first line names the columns, in any order; other columns are passed over.
+    """A RuntimeRecordStore. The first line of the file names the columns, in any order; other columns are ignored.
 
-    Whoever writes the file should write another and rename it, or a listing may find half of it.
+    Programs that write the file should write a new one and rename it, otherwise a listing may read half a file.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     async def list_by_status(self, status: str) -> list[RuntimeRecord]:
-        """The records that have `status` now. Raises StoreError with the line that cannot be read."""
+        """Returns the records with `status`. Raises StoreError with the number of a line that cannot be read."""
         return [record for record in await asyncio.to_thread(self._read) if record.status == status]
 
     def _read(self) -> list[RuntimeRecord]:
@@ -49,5 +49,5 @@ class CsvRecords:
 
 @asynccontextmanager
 async def open_records(url: str) -> AsyncIterator[CsvRecords]:
-    """The entry point: what `--records csv:PATH` names."""
+    """The entry point of `--records csv:PATH`."""
     yield CsvRecords(path_of(url))

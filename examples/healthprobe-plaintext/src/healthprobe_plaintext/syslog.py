@@ -1,4 +1,4 @@
-"""Syslog: this machine's own, through its socket, as a bus."""
+"""A publisher that writes to the socket of this machine's syslog."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SEVERITY = {EventType.PROBE_FAILED: 3, EventType.PROBE_RECOVERED: 5}
 
 
 class SyslogPublisher:
-    """A HealthEventPublisher. An event counts as delivered once it stands in the queue of the daemon at `path`.
+    """A HealthEventPublisher. An event counts as delivered once it is in the queue of the daemon at `path`.
 
-    A datagram to a socket of this machine is never lost on its way, as one through the network may be: the kernel takes
-    it, makes us wait while the queue is full, or refuses it at once where nobody listens.
+    Unlike a datagram on the network, one to a socket of this machine is never lost: the kernel accepts it, waits while
+    the queue is full, or refuses it at once if no process listens.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,25 +31,25 @@ class SyslogPublisher:
         self._socket: socket.socket | None = None
 
     async def publish(self, events: Sequence[HealthEvent]) -> None:
-        """Deliver `events` in order. Raises PublishError: permanent for an event that is too long for a datagram."""
+        """Delivers `events` in order. Raises PublishError, permanent for an event that is too long for a datagram."""
         for delivered, event in enumerate(events):
             try:
-                await asyncio.get_running_loop().sock_sendall(self._connected(), message_of(event))
+                await asyncio.get_running_loop().sock_sendall(self._connection(), message_of(event))
             except OSError as error:
                 self.close()  # a daemon that was restarted has a new socket at the same path
                 raise PublishError(
-                    f"syslog at {self._path} takes nothing: {error.strerror or error}",
+                    f"syslog at {self._path} accepts nothing: {error.strerror or error}",
                     permanent=error.errno == errno.EMSGSIZE,
                     delivered=delivered,
                 ) from error
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Closes the socket."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
-    def _connected(self) -> socket.socket:
+    def _connection(self) -> socket.socket:
         if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.setblocking(False)
@@ -58,13 +58,13 @@ class SyslogPublisher:
 
 
 def message_of(event: HealthEvent) -> bytes:
-    """The event as its JSON document behind a priority and a tag, as syslog(3) writes them."""
+    """Returns the event as JSON after a priority and a tag, as syslog(3) writes them."""
     return f"<{_DAEMON | _SEVERITY[event.event_type]}>healthprobe: {json.dumps(event.as_document())}".encode()
 
 
 @asynccontextmanager
 async def open_publisher(url: str) -> AsyncIterator[SyslogPublisher]:
-    """The entry point: what `--publish syslog:PATH` names, as in `syslog:/dev/log`."""
+    """The entry point of `--publish syslog:PATH`, as in `syslog:/dev/log`."""
     publisher = SyslogPublisher(path_of(url))
     try:
         yield publisher
