@@ -93,7 +93,7 @@ class _Readers:
 
 async def _app(token: str | None) -> ASGIApp:
     from tests.telemetry.metrics.scene import Scene  # noqa: PLC0415
-    from tests.web.reader import app_of  # noqa: PLC0415  pytest is not loaded for the others
+    from tests.web.client import app_of  # noqa: PLC0415  pytest is not loaded for the others
 
     from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind  # noqa: PLC0415
     from healthprobe.testing.stage import ticks  # noqa: PLC0415

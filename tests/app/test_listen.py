@@ -43,7 +43,7 @@ def test_a_run_shows_its_games_its_metrics_and_its_own_health(program: Program, 
     while (fleet := json.loads(got(f"{address}api/fleet")[1]))["down"] != 1:
         assert time.monotonic() < deadline, fleet
         time.sleep(0.1)
-    assert fleet["told"].startswith("1 of 1 engines is down: game-7, for ")
+    assert fleet["summary"].startswith("1 of 1 engines is down: game-7, for ")
     assert got(f"{address}healthz")[0] == 200
     assert b'healthprobe_games{state="down"} 1.0' in got(f"{address}metrics")[1]
     assert b"<html" in got(address)[1].lower()

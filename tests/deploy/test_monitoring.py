@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 from tests.support.virtual_time import in_virtual_time
-from tests.telemetry.metrics.lively import text_of_a_lively_run
-from tests.telemetry.metrics.scene import names, series
+from tests.telemetry.metrics.busy_run import metrics_text
+from tests.telemetry.metrics.scene import names, parse_series
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yaml"
@@ -38,7 +38,7 @@ def promtool(*arguments: str) -> str:
 
 @cache
 def exposed() -> str:
-    return in_virtual_time(text_of_a_lively_run())
+    return in_virtual_time(metrics_text())
 
 
 def rules() -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def expressions() -> list[str]:
 
 @pytest.mark.parametrize("expression", expressions())
 def test_every_metric_and_label_that_is_queried_exists(expression: str) -> None:
-    exposed_series = series(exposed())
+    exposed_series = parse_series(exposed())
     assert set(METRIC.findall(expression)) <= names(exposed_series)
     for label, value in MATCHER.findall(expression):
         assert any((label, value) in named for _, named in exposed_series), f"{label} is never {value}"
@@ -73,8 +73,10 @@ def test_every_metric_and_label_that_is_queried_exists(expression: str) -> None:
 
 def test_the_dashboard_shows_every_metric() -> None:
     asked = set(METRIC.findall(" ".join([*dashboard_expressions(), json.dumps(dashboard()["templating"])])))
-    exposed_series = {name.removesuffix("_sum") for name in names(series(exposed())) if name.startswith("healthprobe_")}
-    missing = {name for name in exposed_series if name not in asked and not name.endswith("_count")}
+    exposed_names = {
+        name.removesuffix("_sum") for name in names(parse_series(exposed())) if name.startswith("healthprobe_")
+    }
+    missing = {name for name in exposed_names if name not in asked and not name.endswith("_count")}
     assert {name for name in missing if f"{name}_bucket" not in asked} == {"healthprobe_interval_seconds"}
 
 

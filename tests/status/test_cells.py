@@ -21,7 +21,7 @@ def places(cells: Cells) -> dict[str, int]:
 
 
 async def looked(scene: Scene) -> Delta:
-    return await scene.sight.cells.update(scene.worker.status.target_set, scene.worker.status.states)
+    return await scene.status.cells.update(scene.worker.status.target_set, scene.worker.status.states)
 
 
 async def listed(scene: Scene, game_ids: Iterable[str]) -> Delta:
@@ -34,22 +34,22 @@ async def test_games_are_placed_by_their_names_at_first_and_keep_their_places_th
     scene = Scene({"c": HEALTHY, "a": HEALTHY, "b": HEALTHY})
     await ticks(scene.worker, 1)
     await looked(scene)
-    assert places(scene.sight.cells) == {"a": 0, "b": 1, "c": 2}
+    assert places(scene.status.cells) == {"a": 0, "b": 1, "c": 2}
     await listed(scene, ["c", "a"])
-    assert places(scene.sight.cells) == {"a": 0, "c": 2}
+    assert places(scene.status.cells) == {"a": 0, "c": 2}
     await listed(scene, ["c", "a", "d", "e"])
-    assert places(scene.sight.cells) == {"a": 0, "d": 1, "c": 2, "e": 3}
+    assert places(scene.status.cells) == {"a": 0, "d": 1, "c": 2, "e": 3}
 
 
 async def test_a_game_is_unknown_until_it_was_asked_then_healthy_failing_and_down() -> None:
     scene = Scene({"a": [HEALTHY, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, HEALTHY]})
     await scene.worker._discovery.update()
     await looked(scene)
-    conditions = [scene.sight.cells.condition("a")]
+    conditions = [scene.status.cells.condition("a")]
     for _ in range(5):
         await ticks(scene.worker, 1)
         await looked(scene)
-        conditions.append(scene.sight.cells.condition("a"))
+        conditions.append(scene.status.cells.condition("a"))
     failing = [Condition.FAILING, Condition.FAILING]
     assert conditions == [Condition.UNKNOWN, Condition.HEALTHY, *failing, Condition.DOWN, Condition.HEALTHY]
 
@@ -58,10 +58,10 @@ async def test_nothing_is_told_where_nothing_has_changed() -> None:
     scene = Scene({"a": HEALTHY, "b": UNAVAILABLE})
     await ticks(scene.worker, 4)
     assert await looked(scene)
-    version = scene.sight.cells.version
+    version = scene.status.cells.version
     await ticks(scene.worker, 2)
     assert not await looked(scene)
-    assert scene.sight.cells.version == version
+    assert scene.status.cells.version == version
 
 
 async def test_a_game_that_moves_to_another_host_is_told_of_at_its_place() -> None:
@@ -70,8 +70,8 @@ async def test_a_game_that_moves_to_another_host_is_told_of_at_its_place() -> No
     await looked(scene)
     scene.stage.records.put(game("b", endpoint="http://10.0.0.7:80"))
     await ticks(scene.worker, 1)
-    assert (await looked(scene)).came == [(1, "b", "10.0.0.7")]
-    assert scene.sight.cells.on_host == {"127.0.0.1": 1, "10.0.0.7": 1}
+    assert (await looked(scene)).added == [(1, "b", "10.0.0.7")]
+    assert scene.status.cells.on_host == {"127.0.0.1": 1, "10.0.0.7": 1}
 
 
 async def test_what_is_remembered_of_a_game_that_left_is_forgotten() -> None:
@@ -79,8 +79,8 @@ async def test_what_is_remembered_of_a_game_that_left_is_forgotten() -> None:
     await ticks(scene.worker, 1)
     await looked(scene)
     await listed(scene, [])
-    assert len(scene.histories) == len(scene.sight.cells) == 0
-    assert scene.sight.cells.on_host == {}
+    assert len(scene.histories) == len(scene.status.cells) == 0
+    assert scene.status.cells.on_host == {}
 
 
 @given(lists=st.lists(st.sets(st.sampled_from("abcdefgh")), min_size=1, max_size=8))
@@ -92,13 +92,13 @@ def test_whoever_applies_all_changes_in_their_order_sees_what_is_there(lists: li
         states: dict[int, int] = {}
         for games in lists:
             delta = await listed(scene, games)
-            for place in delta.left:
+            for place in delta.removed:
                 del seen[place], states[place]
-            for place, game_id, _ in delta.came:
+            for place, game_id, _ in delta.added:
                 seen[place] = game_id
                 states.setdefault(place, CONDITIONS.index(Condition.UNKNOWN))
-            states |= delta.turned
-            cells = scene.sight.cells
+            states |= delta.changed
+            cells = scene.status.cells
             assert {game_id: place for place, game_id in seen.items()} == places(cells)
             assert set(seen.values()) == games
             assert states == {place: cells.conditions[place] for place in seen}

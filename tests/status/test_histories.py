@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Inconclusive, ProbeOutcome
 from healthprobe.status.counters import BOUNDS
-from healthprobe.status.histories import OUTCOMES, Histories
+from healthprobe.status.histories import OUTCOMES_KEPT, Histories
 
 REFUSED = Failed(0, "connection refused", FailureKind.REFUSED)
 
@@ -32,11 +32,13 @@ def record(histories: Histories, *given: ProbeOutcome, game_id: str = "game-7", 
         histories.record_probe(game_id, outcome, duration, 0.0)
 
 
-@given(given=st.lists(outcomes, max_size=3 * OUTCOMES))
+@given(given=st.lists(outcomes, max_size=3 * OUTCOMES_KEPT))
 def test_the_last_hundred_come_back_in_their_order(given: Sequence[ProbeOutcome]) -> None:
     histories = Histories()
     record(histories, *given)
-    assert [each.outcome for each in histories.of("game-7")] == [word_for(each) for each in given[-OUTCOMES:]]
+    assert [each.outcome for each in histories.outcomes_of("game-7")] == [
+        word_for(each) for each in given[-OUTCOMES_KEPT:]
+    ]
     assert ("game-7" in histories) == bool(given)
 
 
@@ -44,7 +46,7 @@ def test_the_last_hundred_come_back_in_their_order(given: Sequence[ProbeOutcome]
 def test_a_healthy_one_comes_back_with_its_time_to_within_an_eighth(duration: float) -> None:
     histories = Histories()
     record(histories, HEALTHY, duration=duration)
-    (told,) = histories.of("game-7")
+    (told,) = histories.outcomes_of("game-7")
     assert told.duration is not None
     if BOUNDS[0] < duration < BOUNDS[-1]:
         assert duration <= told.duration <= duration * 1.13
@@ -54,7 +56,7 @@ def test_a_healthy_one_comes_back_with_its_time_to_within_an_eighth(duration: fl
 def test_every_kind_of_failure_comes_back(kind: FailureKind) -> None:
     histories = Histories()
     record(histories, Failed(0, "something", kind))
-    assert [each.outcome for each in histories.of("game-7")] == [kind.value]
+    assert [each.outcome for each in histories.outcomes_of("game-7")] == [kind.value]
 
 
 def test_it_counts_as_any_tally_does() -> None:
@@ -73,5 +75,5 @@ def test_the_last_failure_is_kept_with_its_exact_words_until_the_game_is_forgott
     assert (last.last_status, last.last_error) == (503, "unexpected status 503")
     histories.forget(["game-7", "nobody"])
     assert histories.last_failure_of("game-7") is None
-    assert histories.of("game-7") == []
+    assert histories.outcomes_of("game-7") == []
     assert len(histories) == 0

@@ -11,7 +11,7 @@ from tests.telemetry.metrics.scene import Scene
 
 from healthprobe.domain.fleet_status import Condition
 from healthprobe.domain.outcome import HEALTHY
-from healthprobe.status import run_status as sight_module
+from healthprobe.status import run_status
 from healthprobe.status.cells import Delta
 from healthprobe.testing.contracts.samples import failed, recovered
 from healthprobe.testing.leases import ALL_SHARDS, ScriptedLeases
@@ -23,7 +23,7 @@ A_MOMENT = 0.3
 
 async def refreshed(scene: Scene) -> Scene:
     await asyncio.sleep(A_MOMENT)
-    await scene.sight.refresh()
+    await scene.status.refresh()
     return scene
 
 
@@ -31,13 +31,13 @@ async def test_an_incident_is_open_from_its_probe_failed_and_ends_with_its_probe
     scene = Scene({"a": [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, HEALTHY], "b": HEALTHY})
     await ticks(scene.worker, 3)
     await refreshed(scene)
-    assert list(scene.sight.incidents.open) == ["a"]
-    assert [outage.game_id for outage in scene.sight.outages] == ["a"]
+    assert list(scene.status.incidents.open) == ["a"]
+    assert [outage.game_id for outage in scene.status.outages] == ["a"]
     await ticks(scene.worker, 1)
     await refreshed(scene)
-    assert not scene.sight.incidents.open
-    assert [each.game_id for each in scene.sight.incidents.ended] == ["a"]
-    assert scene.sight.count_of(Condition.HEALTHY) == 2
+    assert not scene.status.incidents.open
+    assert [each.game_id for each in scene.status.incidents.ended] == ["a"]
+    assert scene.status.count_of(Condition.HEALTHY) == 2
 
 
 async def test_an_incident_that_began_before_the_end_of_the_log_that_is_read_is_looked_up(
@@ -48,7 +48,7 @@ async def test_an_incident_that_began_before_the_end_of_the_log_that_is_read_is_
     scene.stage.log.write(failed("old", 1), failed("x", 1), recovered("x", 2), failed("y", 1))
     await ticks(scene.worker, 1)
     await refreshed(scene)
-    assert scene.sight.incidents.open["old"] == failed("old", 1)
+    assert scene.status.incidents.open["old"] == failed("old", 1)
 
 
 async def test_an_incident_of_a_game_that_nobody_watches_any_more_is_not_shown() -> None:
@@ -58,8 +58,8 @@ async def test_an_incident_of_a_game_that_nobody_watches_any_more_is_not_shown()
     scene.stage.records.remove("a")
     await ticks(scene.worker, 1)
     await refreshed(scene)
-    assert not scene.sight.incidents.open
-    assert scene.sight.diagnosis().summary == "No game is running."
+    assert not scene.status.incidents.open
+    assert scene.status.diagnosis().summary == "No game is running."
 
 
 async def test_an_instance_says_that_it_watches_a_part_of_the_fleet() -> None:
@@ -67,11 +67,11 @@ async def test_an_instance_says_that_it_watches_a_part_of_the_fleet() -> None:
     scene = Scene({"a": HEALTHY, "b": HEALTHY}, shards=tenure)
     await ticks(scene.worker, 1)
     await refreshed(scene)
-    assert scene.sight.diagnosis().summary == "All 2 engines answer; watched here are 255 of 256 shards."
+    assert scene.status.diagnosis().summary == "All 2 engines answer; watched here are 255 of 256 shards."
     tenure.give(255)
     await ticks(scene.worker, 1)
     await refreshed(scene)
-    assert scene.sight.diagnosis().summary == "All 2 engines answer."
+    assert scene.status.diagnosis().summary == "All 2 engines answer."
 
 
 async def test_an_instance_that_lost_its_shards_with_its_cluster_is_in_trouble_and_one_that_never_had_any_is_not() -> (
@@ -81,15 +81,15 @@ async def test_an_instance_that_lost_its_shards_with_its_cluster_is_in_trouble_a
     scene = Scene({"a": HEALTHY}, shards=tenure)
     await ticks(scene.worker, 1)
     tenure.unavailable_for = 20.0
-    assert scene.sight.trouble is None
+    assert scene.status.trouble is None
     tenure.lose(*ALL_SHARDS)
     await ticks(scene.worker, 1)
     await refreshed(scene)
-    told = "its cluster is away for 20s, so it has no shards and watches nothing"
-    assert scene.sight.trouble == told
-    assert scene.sight.diagnosis().summary == f"The prober itself is in trouble: {told}."
+    told = "its cluster has been unavailable for 20s, so it has no shards to probe"
+    assert scene.status.trouble == told
+    assert scene.status.diagnosis().summary == f"The prober itself is in trouble: {told}."
     tenure.unavailable_for = 0.0
-    assert scene.sight.trouble is None
+    assert scene.status.trouble is None
 
 
 async def test_what_was_seen_is_shown_while_the_log_is_away_and_that_is_the_prober_s_trouble_after_a_minute() -> None:
@@ -100,43 +100,43 @@ async def test_what_was_seen_is_shown_while_the_log_is_away_and_that_is_the_prob
     working = asyncio.create_task(run_for(110.0, scene.worker.run()))
     await asyncio.sleep(30)
     await refreshed(scene)
-    assert list(scene.sight.incidents.open) == ["a"]
-    assert scene.sight.trouble is None
+    assert list(scene.status.incidents.open) == ["a"]
+    assert scene.status.trouble is None
     await asyncio.sleep(50)
-    told = scene.sight.trouble
+    told = scene.status.trouble
     assert told is not None
-    assert re.fullmatch(r"its log is away for 1m\d\ds, and 1 transition waits for it", told)
-    assert scene.sight.diagnosis().summary == f"The prober itself is in trouble: {told}."
+    assert re.fullmatch(r"its log has been unavailable for 1m\d\ds, and 1 transition is waiting for it", told)
+    assert scene.status.diagnosis().summary == f"The prober itself is in trouble: {told}."
     scene.stage.log.unavailable = False
     await asyncio.sleep(20)
-    assert scene.sight.trouble is None
+    assert scene.status.trouble is None
     await working
 
 
 async def test_a_prober_whose_tick_does_not_come_is_in_trouble_after_two_intervals() -> None:
     scene = Scene({"a": HEALTHY})
-    assert scene.sight.trouble is None, "it has not begun"
+    assert scene.status.trouble is None, "it has not begun"
     await run_for(7.0, scene.worker.run())
-    assert scene.sight.trouble is None
+    assert scene.status.trouble is None
     await asyncio.sleep(15.0)
-    assert scene.sight.trouble is not None
-    assert scene.sight.trouble.startswith("its tick is late by 1")
+    assert scene.status.trouble is not None
+    assert scene.status.trouble.startswith("its tick is late by 1")
 
 
 async def test_whoever_watches_is_told_of_a_change_within_a_second_or_so() -> None:
     scene = Scene({"a": [HEALTHY, HEALTHY, UNAVAILABLE]}, failures_threshold=1)
-    seeing = asyncio.create_task(scene.sight.run())
+    seeing = asyncio.create_task(scene.status.run())
     working = asyncio.create_task(run_for(16.0, scene.worker.run()))
     told: list[Delta] = []
     async with asyncio.timeout(PATIENCE):
-        async for delta in scene.sight.deltas(0):
+        async for delta in scene.status.deltas(0):
             if delta is not None:
                 told.append(delta)
-                if 0 in delta.turned.values():
+                if 0 in delta.changed.values():
                     break
-    decided = (scene.stage.log.events[0].occurred_at - scene.sight.started_at).total_seconds()
-    assert scene.stage.clock.monotonic() - decided < 2 * sight_module.REFRESH
-    assert told[0].came == [(0, "a", "127.0.0.1")]
+    decided = (scene.stage.log.events[0].occurred_at - scene.status.started_at).total_seconds()
+    assert scene.stage.clock.monotonic() - decided < 2 * run_status.REFRESH_INTERVAL
+    assert told[0].added == [(0, "a", "127.0.0.1")]
     await working
     seeing.cancel()
 
@@ -147,4 +147,4 @@ async def test_whoever_was_away_for_too_long_is_sent_to_read_everything_again() 
     for _ in range(150):
         await ticks(scene.worker, 1)
         await refreshed(scene)
-    assert [delta async for delta in scene.sight.deltas(3)] == []
+    assert [delta async for delta in scene.status.deltas(3)] == []

@@ -19,8 +19,8 @@ from healthprobe.status.run_status import RunStatus
 from healthprobe.testing.memory import InMemoryLog, InMemoryRecords
 from healthprobe.testing.prober import Answer, Script, ScriptedProber
 from healthprobe.testing.stage import game
-from healthprobe.web.app import application
-from healthprobe.web.listen_address import Listen
+from healthprobe.web.app import create_app
+from healthprobe.web.listen_address import ListenAddress
 from healthprobe.web.server import serving
 from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.worker import Worker
@@ -96,18 +96,18 @@ class WatchedRun:
             logger=structlog.wrap_logger(None, processors=[LogCapture()]),
             clock=lambda: datetime.now(UTC) - LONG_AGO,
         )
-        self.sight = RunStatus(
+        self.status = RunStatus(
             config=WorkerConfig(),  # a busy machine is not to make this prober look stuck
-            view=worker.status,
+            worker=worker.status,
             log=self.log,
-            histories=self.histories,
+            counters=self.histories,
             connections=_Connections(),
         )
         self._working = asyncio.create_task(worker.run())
 
     async def _listen(self) -> None:
-        app = application(self.sight, lambda: (b"", "text/plain"), token=self._token)
-        self.at = await self._stack.enter_async_context(serving(app, Listen("127.0.0.1", self._port)))
+        app = create_app(self.status, lambda: (b"", "text/plain"), token=self._token)
+        self.at = await self._stack.enter_async_context(serving(app, ListenAddress("127.0.0.1", self._port)))
         self._port = int(self.at.rstrip("/").rpartition(":")[2])
 
     async def _end(self) -> None:

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from starlette.types import Receive, Scope, Send
 from tests.support.few_instances import FewInstances
 from tests.telemetry.metrics.scene import Scene
-from tests.web.reader import app_of, told
+from tests.web.client import app_of, get_json
 
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.testing.prober import UNAVAILABLE
@@ -54,8 +54,8 @@ def test_every_answer_is_as_the_document_says(case: schemathesis.Case[Any]) -> N
 async def test_what_is_really_answered_is_valid_against_its_schema() -> None:
     scene = Scene({"chess-1": UNAVAILABLE, "ludo-1": HEALTHY}, cluster=FewInstances())
     await ticks(scene.worker, 3)
-    document = await told(scene, "/api/openapi.json")
+    document = await get_json(scene, "/api/openapi.json")
     for path, name in {"fleet": "Fleet", "games": "Games", "games/chess-1": "GameDetails", "incidents": "Incidents",
                        "cluster": "Cluster", "events": "Events", "cells": "Cells"}.items():  # fmt: skip
         whole = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
-        Draft202012Validator(whole).validate(await told(scene, f"/api/{path}"))
+        Draft202012Validator(whole).validate(await get_json(scene, f"/api/{path}"))

@@ -12,13 +12,13 @@ import httpx
 import pytest
 from tests.support.waiting import PATIENCE
 from tests.telemetry.metrics.scene import Scene
-from tests.web.reader import app_of, got, stream_of
+from tests.web.client import app_of, get, stream_of
 
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.testing.prober import UNAVAILABLE
 from healthprobe.testing.stage import ticks
 from healthprobe.web import server
-from healthprobe.web.listen_address import Listen
+from healthprobe.web.listen_address import ListenAddress
 from healthprobe.web.server import serving
 
 
@@ -41,27 +41,27 @@ async def test_a_browser_that_was_cut_off_goes_on_where_it_was() -> None:
 
 
 async def test_a_last_event_id_that_is_no_cursor_is_refused() -> None:
-    answer = await got(app_of(Scene({"a": HEALTHY})), "/api/events/stream", Last_Event_ID="x" * 5)
+    answer = await get(app_of(Scene({"a": HEALTHY})), "/api/events/stream", Last_Event_ID="x" * 5)
     assert answer.status_code == 400
 
 
 async def test_cells_that_are_read_once_and_kept_by_the_stream_are_what_is_there() -> None:
     scene = Scene({"a": HEALTHY, "b": HEALTHY}, failures_threshold=1)
     await ticks(scene.worker, 1)
-    answer = await got(app_of(scene), "/api/cells")
+    answer = await get(app_of(scene), "/api/cells")
     cells = answer.json()
     assert (cells["ids"], cells["states"]) == (["a", "b"], "33")
     assert cells["state_names"] == ["down", "failing", "unknown", "healthy"]
     scene.stage.prober.script("b", UNAVAILABLE)
     async with stream_of(scene, f"/api/cells/stream?after={cells['version']}") as events:
         await ticks(scene.worker, 1)
-        scene.sight._refreshed_at = float("-inf")
-        await scene.sight.refresh()
+        scene.status._refreshed_at = float("-inf")
+        await scene.status.refresh()
         told: dict[str, Any] = {}
         while not ("cells" in told and told.get("incidents", {}).get("open")):
             _, name, data = await anext(events)
             told[name] = data
-    assert told["cells"]["turned"] == [[1, 0]]
+    assert told["cells"]["changed"] == [[1, 0]]
     assert told["fleet"]["down"] == 1
     assert [each["game_id"] for each in told["incidents"]["incidents"]] == ["b"]
 
@@ -69,8 +69,8 @@ async def test_cells_that_are_read_once_and_kept_by_the_stream_are_what_is_there
 async def test_whoever_asks_for_changes_of_another_life_is_sent_to_read_everything_again() -> None:
     scene = Scene({"a": HEALTHY})
     await ticks(scene.worker, 1)
-    await scene.sight.refresh()
-    scene.sight._deltas.clear()
+    await scene.status.refresh()
+    scene.status._deltas.clear()
     async with stream_of(scene, "/api/cells/stream?after=0") as events:
         assert [each[1] async for each in events] == ["reload"]
 
@@ -78,9 +78,9 @@ async def test_whoever_asks_for_changes_of_another_life_is_sent_to_read_everythi
 async def test_readers_are_cut_off_even_where_the_server_has_no_time_left_for_that(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "_LET_GO_WITHIN", 0.0)
+    monkeypatch.setattr(server, "_SHUTDOWN_TIMEOUT", 0.0)
     async with httpx.AsyncClient() as client:
-        async with serving(app_of(Scene({"a": HEALTHY})), Listen("127.0.0.1", 0)) as address:
+        async with serving(app_of(Scene({"a": HEALTHY})), ListenAddress("127.0.0.1", 0)) as address:
             answer = await client.send(client.build_request("GET", f"{address}api/events/stream"), stream=True)
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(httpx.HTTPError):

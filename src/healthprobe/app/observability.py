@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from healthprobe.app.compose import Parts
     from healthprobe.app.settings import Settings
     from healthprobe.ports import Telemetry
-    from healthprobe.telemetry.otlp_exporter import Otlp
+    from healthprobe.telemetry.otlp_exporter import OTLPExporter
 
 
 def load(settings: Settings) -> None:
@@ -37,7 +37,7 @@ class Showing:
 
     def __init__(self, settings: Settings, logger: FilteringBoundLogger) -> None:
         self._settings = settings
-        self._otlp: Otlp | None = None
+        self._otlp: OTLPExporter | None = None
         self.tally = Counters()
         if self._is_wanted:
             from healthprobe.status.histories import Histories
@@ -68,31 +68,31 @@ class Showing:
         from healthprobe.telemetry.collector import RunCollector, exposition, registry_of
 
         assert isinstance(self.tally, Histories)
-        sight = RunStatus(
+        status = RunStatus(
             config=parts.worker.config,
-            view=parts.worker.status,
+            worker=parts.worker.status,
             log=parts.log,
-            histories=self.tally,
+            counters=self.tally,
             connections=parts.prober,
             cluster=parts.leases,
         )
-        registry = registry_of(RunCollector(sight))
+        registry = registry_of(RunCollector(status))
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(background_tasks(sight.run()))
+            await stack.enter_async_context(background_tasks(status.run()))
             if self._otlp is not None:
                 stack.push_async_callback(self._otlp.aclose)
-                await stack.enter_async_context(background_tasks(self._otlp.run(registry, sight)))
+                await stack.enter_async_context(background_tasks(self._otlp.run(registry, status)))
             address: str | None = None
             if self._settings.listen is not None:
-                from healthprobe.web.app import application
+                from healthprobe.web.app import create_app
                 from healthprobe.web.server import serving
 
-                app = application(sight, lambda: exposition(registry), token=self._settings.token)
+                app = create_app(status, lambda: exposition(registry), token=self._settings.token)
                 address = await stack.enter_async_context(serving(app, self._settings.listen))
             yield address
 
 
-def otlp(url: str, telemetry: Telemetry, logger: FilteringBoundLogger | None = None) -> Otlp:
+def otlp(url: str, telemetry: Telemetry, logger: FilteringBoundLogger | None = None) -> OTLPExporter:
     """An export to the collector at `url`, such as http://collector:4318, of what `telemetry` is told and more.
 
     Its own `telemetry` stands before the given one: that is what the worker is made with. `run` exports, `aclose` ends
@@ -102,5 +102,5 @@ def otlp(url: str, telemetry: Telemetry, logger: FilteringBoundLogger | None = N
         told = shown(url) if "://" in url else url
         raise ConfigurationError(f"--otlp {told}: OTLP goes over HTTP here; use http://HOST:4318 or https://…")
     with extra("otel", "--otlp"):
-        from healthprobe.telemetry.otlp_exporter import Otlp
-    return Otlp(url, telemetry, logger)
+        from healthprobe.telemetry.otlp_exporter import OTLPExporter
+    return OTLPExporter(url, telemetry, logger)

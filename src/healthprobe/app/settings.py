@@ -11,7 +11,7 @@ from healthprobe.domain.policy import REFERENCE, FlapRule, Policy
 from healthprobe.domain.schedule import AutoLanes
 from healthprobe.domain.shard import Slice
 from healthprobe.ports import ConfigurationError
-from healthprobe.web.listen_address import Listen
+from healthprobe.web.listen_address import ListenAddress
 from healthprobe.worker.config import WorkerConfig
 
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%")
@@ -117,7 +117,7 @@ class Settings:
     cluster: str | None = None
     lease: Duration | None = None
     shard: Slice | None = None
-    listen: Listen | None = None
+    listen: ListenAddress | None = None
     token: str | None = field(default=None, repr=False)
     otlp: str | None = None
 

@@ -19,7 +19,7 @@ from healthprobe.cli import options
 from healthprobe.domain.endpoint import masked
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import ConfigurationError
-from healthprobe.web.schemas import Document, Events, Fleet, GameDetails, Incidents, Trouble
+from healthprobe.web.schemas import Document, Error, Events, Fleet, GameDetails, Incidents
 
 Told = TypeVar("Told")
 
@@ -126,7 +126,7 @@ class Instance:
     def _refusal(self, status: int, content: bytes) -> Exception:
         """What an answer other than 200 comes to. One that is not in our words is not from one of us."""
         try:
-            told = printable(msgspec.json.decode(content, type=Trouble).error)
+            told = printable(msgspec.json.decode(content, type=Error).error)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._stranger()
         if status == 401:

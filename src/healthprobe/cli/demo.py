@@ -10,11 +10,11 @@ import typer
 from healthprobe._util.duration import Duration, parse_duration
 from healthprobe.app.settings import DEFAULT_FAILURES, TOKEN, WEBHOOK_SECRET, Settings
 from healthprobe.cli import options
-from healthprobe.web.listen_address import Listen, parse_listen
+from healthprobe.web.listen_address import ListenAddress, parse_listen_address
 
 DEMO_INTERVAL = Duration(1)
 DEMO_TIMEOUT = Duration(0.4)
-ANY_PORT = Listen("127.0.0.1", 0)
+ANY_PORT = ListenAddress("127.0.0.1", 0)
 
 For = Annotated[
     Duration | None,
@@ -39,12 +39,12 @@ DemoRecords = Annotated[
     ),
 ]
 DemoListening = Annotated[
-    Listen | None,
+    ListenAddress | None,
     typer.Option(
         "--listen",
         metavar="HOST:PORT|off",
         envvar="HEALTHPROBE_DEMO_LISTEN",
-        parser=parse_listen,
+        parser=parse_listen_address,
         show_default="any free port of 127.0.0.1",
         help="Where to show the page; its address is told as the demo begins.",
         rich_help_panel=options.SEEING,

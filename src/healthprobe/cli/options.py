@@ -17,7 +17,7 @@ from healthprobe.app.settings import (
 )
 from healthprobe.domain.policy import FlapRule
 from healthprobe.domain.shard import Slice
-from healthprobe.web.listen_address import Listen, parse_listen
+from healthprobe.web.listen_address import ListenAddress, parse_listen_address
 
 PROBING = "What is probed, and where transitions go"
 VERDICT = "When an engine has failed"
@@ -191,12 +191,12 @@ Connections = Annotated[
     ),
 ]
 Listening = Annotated[
-    Listen | None,
+    ListenAddress | None,
     typer.Option(
         "--listen",
         metavar="HOST:PORT|off",
         envvar="HEALTHPROBE_LISTEN",
-        parser=parse_listen,
+        parser=parse_listen_address,
         show_default="off",
         help="Show this run at http://HOST:PORT/: a page, /metrics, /healthz, an API. Beyond this machine only with "
         "HEALTHPROBE_TOKEN, which readers must know.",

@@ -62,7 +62,7 @@ def status_of_run(run: Instance) -> Status:
     return Status(
         source="run",
         at=run.at,
-        told=fleet.told,
+        told=fleet.summary,
         down=fleet.down,
         incidents=[each for each in known.incidents if each.open],
         games=fleet.games,

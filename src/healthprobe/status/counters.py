@@ -1,4 +1,4 @@
-"""Counters: what a run has counted, in plain integers. The first Telemetry, and the cheapest."""
+"""The counters of a run, as plain integers: the cheapest Telemetry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MIDDLES = (_FIRST_BOUND / 2, *((low + high) / 2 for low, high in pairwise(BOUND
 
 
 class Histogram:
-    """Counts of times by bucket: a quantile is read to within an eighth of its value."""
+    """Counts of times by bucket. A quantile is exact to within an eighth of its value."""
 
     __slots__ = ("counts",)
 
@@ -35,14 +35,14 @@ class Histogram:
 
     @property
     def estimated_sum(self) -> float:
-        """All times together, in seconds, as if each lay in the middle of its bucket: to within a sixteenth.
+        """The sum of all times in seconds, as if each lay in the middle of its bucket: exact to within a sixteenth.
 
-        Kept nowhere, for what counts probes adds integers alone. It never falls.
+        It is computed when read, so that recording a time adds one integer, and it never falls.
         """
         return float(sum(map(mul, self.counts, _MIDDLES)))
 
     def quantile(self, share: float) -> float | None:
-        """A time in seconds that `share` of all times do not exceed; None where there are none yet."""
+        """Returns the seconds that `share` of all times do not exceed, or None if there are no times yet."""
         total = sum(self.counts)
         if total == 0:
             return None
@@ -54,11 +54,11 @@ class Histogram:
         return BOUNDS[-1]
 
 
-_MOST_CAUSES = 16
+_MAX_CAUSES = 16
 
 
 class Counters:
-    """Telemetry in integers that are read when someone asks. `record_probe` is on the hot path: it only adds."""
+    """A Telemetry that counts. `record_probe` is on the hot path: it only adds integers."""
 
     def __init__(self) -> None:
         self.healthy = 0
@@ -92,7 +92,7 @@ class Counters:
         if outcome is HEALTHY:
             self.healthy += 1
         else:
-            self._record_trouble(outcome)
+            self._count_other(outcome)
         self._duration_counts[bisect_left(BOUNDS, duration)] += 1
         self._lateness_counts[bisect_left(BOUNDS, lateness)] += 1
 
@@ -122,7 +122,7 @@ class Counters:
         self.parked[publisher] += 1
 
     def summary(self) -> dict[str, Any]:
-        """The figures of the run so far, as the keys and values of one log line; times in milliseconds."""
+        """Returns the figures of the run so far as the keys and values of one log line, times in milliseconds."""
         return {
             "games": self.games,
             "ticks": self.ticks,
@@ -143,13 +143,13 @@ class Counters:
             "late_ms_p99": milliseconds(self.lateness.quantile(0.99)),
         }
 
-    def _record_trouble(self, outcome: ProbeOutcome) -> None:
+    def _count_other(self, outcome: ProbeOutcome) -> None:
         match outcome:
             case Failed(kind=kind):
                 self.failures[kind] += 1
             case Inconclusive(cause):
-                known = cause in self.inconclusive or len(self.inconclusive) < _MOST_CAUSES
-                told = cause if known else "other"
-                self.inconclusive[told] = self.inconclusive.get(told, 0) + 1
+                known = cause in self.inconclusive or len(self.inconclusive) < _MAX_CAUSES
+                key = cause if known else "other"
+                self.inconclusive[key] = self.inconclusive.get(key, 0) + 1
             case Healthy():
                 self.healthy += 1

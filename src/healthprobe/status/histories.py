@@ -1,4 +1,4 @@
-"""The histories: the last outcomes of every game, a byte each."""
+"""The last probe outcomes of every game, one byte each."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
 from healthprobe.status.counters import BOUNDS, Counters
 
-OUTCOMES = 100
-"""How many of a game's last outcomes are remembered."""
+OUTCOMES_KEPT = 100
+"""How many outcomes are kept for each game."""
 
 _NONE = 0
 _SLOWEST = len(BOUNDS) + 1
@@ -21,10 +21,10 @@ _CODES = {kind: _FAILED + number for number, kind in enumerate(_KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
-    """One outcome: `healthy`, `inconclusive` or the kind of its failure. `duration` is seconds, to within an eighth.
+class PastOutcome:
+    """`outcome` is `healthy`, `inconclusive` or the kind of the failure; `duration` is seconds, to within an eighth.
 
-    A failure has no duration here: how long a timeout took says nothing.
+    A failure has no duration: how long a timeout took says nothing.
     """
 
     outcome: str
@@ -32,7 +32,7 @@ class Remembered:
 
 
 class Histories(Counters):
-    """A Counters that also remembers the last outcomes of each game, in a ring of bytes: adding one is one store."""
+    """Counters that also keep the last outcomes of each game, in a ring of bytes: recording one is one store."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Histories(Counters):
             self.healthy += 1
             code = bucket + 1
         else:
-            self._record_trouble(outcome)
+            self._count_other(outcome)
             if isinstance(outcome, Failed):
                 code = _CODES[outcome.kind]
                 self._last_failures[game_id] = outcome
@@ -55,41 +55,41 @@ class Histories(Counters):
         self._lateness_counts[bisect_left(BOUNDS, lateness)] += 1
         ring = self._rings.get(game_id)
         if ring is None:
-            ring = self._rings[game_id] = bytearray(OUTCOMES + 1)
-        at = ring[OUTCOMES]
+            ring = self._rings[game_id] = bytearray(OUTCOMES_KEPT + 1)
+        at = ring[OUTCOMES_KEPT]  # the last byte is the position of the next outcome
         ring[at] = code
-        ring[OUTCOMES] = at + 1 if at + 1 < OUTCOMES else 0
+        ring[OUTCOMES_KEPT] = at + 1 if at + 1 < OUTCOMES_KEPT else 0
 
     def __contains__(self, game_id: str) -> bool:
-        """Whether the game was ever asked."""
+        """Whether the game was ever probed."""
         return game_id in self._rings
 
     def __len__(self) -> int:
-        """Of how many games something is remembered."""
+        """The number of games that have a history."""
         return len(self._rings)
 
-    def of(self, game_id: str) -> list[Remembered]:
-        """The last outcomes of a game, the oldest first; none of a game that was never asked."""
+    def outcomes_of(self, game_id: str) -> list[PastOutcome]:
+        """Returns the last outcomes of a game, the oldest first."""
         ring = self._rings.get(game_id)
         if ring is None:
             return []
-        at = ring[OUTCOMES]
-        return [_remembered(code) for code in (*ring[at:OUTCOMES], *ring[:at]) if code != _NONE]
+        at = ring[OUTCOMES_KEPT]
+        return [_decoded(code) for code in (*ring[at:OUTCOMES_KEPT], *ring[:at]) if code != _NONE]
 
     def last_failure_of(self, game_id: str) -> Failed | None:
-        """The last failure of a game, however long ago it was."""
+        """Returns the last failure of a game, however long ago it was."""
         return self._last_failures.get(game_id)
 
     def forget(self, game_ids: Iterable[str]) -> None:
-        """These are watched no more."""
+        """Drops the histories of games that are no longer watched."""
         for game_id in game_ids:
             self._rings.pop(game_id, None)
             self._last_failures.pop(game_id, None)
 
 
-def _remembered(code: int) -> Remembered:
+def _decoded(code: int) -> PastOutcome:
     if code == _INCONCLUSIVE:
-        return Remembered("inconclusive")
+        return PastOutcome("inconclusive")
     if code >= _FAILED:
-        return Remembered(_KINDS[code - _FAILED].value)
-    return Remembered("healthy", BOUNDS[min(code - 1, len(BOUNDS) - 1)])
+        return PastOutcome(_KINDS[code - _FAILED].value)
+    return PastOutcome("healthy", BOUNDS[min(code - 1, len(BOUNDS) - 1)])

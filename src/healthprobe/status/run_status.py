@@ -1,4 +1,4 @@
-"""The sight of a run: what page, API, metrics and terminal show of it."""
+"""The status of a run: what the page, the API, the metrics and the terminal show of it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.target_set import TargetSet
 from healthprobe.worker.worker_status import WorkerStatus
 
-MOST_LATE = 2
-"""How many intervals a tick may be late until this prober counts as stuck."""
+STUCK_AFTER_INTERVALS = 2
+"""The prober counts as stuck when its tick is late by more intervals than this."""
 
-MOST_LOG_AWAY = 60.0
-"""For how many seconds the log may be away until this prober counts as stuck."""
+STUCK_AFTER_LOG_OUTAGE = 60.0
+"""The prober counts as stuck when the log has been unavailable for more seconds than this."""
 
-REFRESH = 1.0
-"""Seconds between two looks while somebody watches."""
+REFRESH_INTERVAL = 1.0
+"""Seconds between two refreshes while a stream is open."""
 
-_NOBODY_WATCHES = 15.0
-_FRESH = 0.25
-_DELTAS = 120
+_IDLE_REFRESH_INTERVAL = 15.0
+_FRESH_FOR = 0.25
+_DELTAS_KEPT = 120
 
 
 class Connections(Protocol):
@@ -48,9 +48,9 @@ class Connections(Protocol):
 
 
 class Cluster(Protocol):
-    """The instances that share the fleet over `shard_count` shards, as this one knows them.
+    """The instances that share the fleet, as this instance knows them.
 
-    `silent_for` is for how many seconds it has heard of none.
+    `silent_for` is the number of seconds since it last heard of the others.
     """
 
     @property
@@ -64,74 +64,74 @@ class Cluster(Protocol):
 
 
 class RunStatus:
-    """Looks at a run when somebody asks, or watches. `monotonic` tells seconds, `clock` wall time for what is shown.
+    """The live status of one run. `monotonic` measures ages, `clock` gives the wall time that is shown.
 
-    Everything is as old as the last `refresh`, but for `view`, which is as things are.
+    `cells` and `incidents` are as old as the last `refresh`; `worker` and `counters` are always current.
     """
 
     def __init__(
         self,
         *,
         config: WorkerConfig,
-        view: WorkerStatus,
+        worker: WorkerStatus,
         log: HealthEventLog,
-        histories: Histories,
+        counters: Histories,
         connections: Connections,
         cluster: Cluster | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config
-        self.view = view
+        self.worker = worker
         self.log = log
-        self.tally = histories
+        self.counters = counters
         self.connections = connections
         self.cluster = cluster
-        self.cells = Cells(histories)
+        self.cells = Cells(counters)
         self.incidents = Incidents(log)
         self.clock = clock
         self.started_at = clock()
         self._monotonic = monotonic
         self._refreshed_at = float("-inf")
-        self._one_at_a_time = asyncio.Lock()
-        self._deltas: deque[Delta] = deque(maxlen=_DELTAS)
-        self._changed = asyncio.Condition()
+        self._refresh_lock = asyncio.Lock()
+        self._deltas: deque[Delta] = deque(maxlen=_DELTAS_KEPT)
+        self._refreshed = asyncio.Condition()
         self._watchers = 0
-        self._watched = asyncio.Event()
-        self._log_trouble = False
-        self._roster_read: TargetSet | None = None
+        self._watcher_joined = asyncio.Event()
+        self._silences_of: TargetSet | None = None
         self._silences: list[datetime] = []
 
     async def run(self) -> None:
-        """Refresh once a second while somebody watches, and now and then else, until cancelled."""
+        """Refreshes once a second while a stream is open, and every 15 seconds otherwise, until cancelled."""
         while True:
             await self.refresh()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REFRESH if self._watchers else _NOBODY_WATCHES):
-                    await self._watched.wait()
-            if self._watched.is_set():
-                self._watched.clear()
-                await asyncio.sleep(REFRESH if self._monotonic() - self._refreshed_at < REFRESH else 0)
+                async with asyncio.timeout(REFRESH_INTERVAL if self._watchers else _IDLE_REFRESH_INTERVAL):
+                    await self._watcher_joined.wait()
+            if self._watcher_joined.is_set():
+                self._watcher_joined.clear()
+                is_recent = self._monotonic() - self._refreshed_at < REFRESH_INTERVAL
+                await asyncio.sleep(REFRESH_INTERVAL if is_recent else 0)
 
     async def refresh(self) -> None:
-        """Look anew, unless that was done a moment ago."""
-        async with self._one_at_a_time:
-            if self._monotonic() - self._refreshed_at < _FRESH:
+        """Updates cells and incidents, unless that was done in the last quarter of a second."""
+        async with self._refresh_lock:
+            if self._monotonic() - self._refreshed_at < _FRESH_FOR:
                 return
-            if delta := await self.cells.update(self.view.target_set, self.view.states):
-                self._deltas.append(delta)  # at once: who watches must never meet a version without its delta
+            if delta := await self.cells.update(self.worker.target_set, self.worker.states):
+                self._deltas.append(delta)  # before the next await: no stream may see a version without its delta
             await self._follow_log()
             self._refreshed_at = self._monotonic()
-        async with self._changed:
-            self._changed.notify_all()
+        async with self._refreshed:
+            self._refreshed.notify_all()
 
     async def deltas(self, after: int) -> AsyncIterator[Delta | None]:
-        """What changes in the cells after version `after`, as it does; None once a refresh where nothing has changed.
+        """Yields each change of the cells after version `after`, and None for each refresh without a change.
 
-        Ends where that is longer ago than is remembered: then all cells are to be read again.
+        Ends when the changes after that version are no longer kept: all cells must then be read again.
         """
         self._watchers += 1
-        self._watched.set()
+        self._watcher_joined.set()
         try:
             while True:
                 new = [delta for delta in self._deltas if delta.version > after]
@@ -142,14 +142,14 @@ class RunStatus:
                     yield delta
                 if not new:
                     yield None
-                async with self._changed:
-                    await self._changed.wait()
+                async with self._refreshed:
+                    await self._refreshed.wait()
         finally:
             self._watchers -= 1
 
     @property
     def outages(self) -> list[Outage]:
-        """The games that are down, those in an incident the longest first."""
+        """The games that are down, the longest incident first."""
         now = self.clock()
         outages = []
         for game, host in self.cells.in_condition(Condition.DOWN):
@@ -160,26 +160,26 @@ class RunStatus:
 
     @property
     def trouble(self) -> str | None:
-        """What is the matter with the prober itself, or None."""
-        late = self.view.tick_overdue_for
-        if late > MOST_LATE * self.config.interval:
+        """What is wrong with the prober itself, or None."""
+        late = self.worker.tick_overdue_for
+        if late > STUCK_AFTER_INTERVALS * self.config.interval:
             return f"its tick is late by {two_units(late)}"
-        blind = self.view.blind_for
+        blind = self.worker.blind_for
         if blind:
-            return f"no canary answers for {two_units(blind)}, so it sees nothing, and no failure counts"
-        unled = self.view.shards_away_for
-        if unled:
-            return f"its cluster is away for {two_units(unled)}, so it has no shards and watches nothing"
-        away = self.view.log_away_for
-        if away > MOST_LOG_AWAY:
-            waiting = len(self.view.waiting)
-            what = "1 transition waits" if waiting == 1 else f"{waiting:,} transitions wait"
-            return f"its log is away for {two_units(away)}, and {what} for it"
+            return f"no canary has answered for {two_units(blind)}, so no failure is counted"
+        without_shards = self.worker.shards_away_for
+        if without_shards:
+            return f"its cluster has been unavailable for {two_units(without_shards)}, so it has no shards to probe"
+        log_outage = self.worker.log_away_for
+        if log_outage > STUCK_AFTER_LOG_OUTAGE:
+            waiting = len(self.worker.waiting)
+            what = "1 transition is" if waiting == 1 else f"{waiting:,} transitions are"
+            return f"its log has been unavailable for {two_units(log_outage)}, and {what} waiting for it"
         return None
 
     def diagnosis(self, outages: Sequence[Outage] | None = None) -> Diagnosis:
-        """What is the matter with the fleet, in a sentence; `outages` spares looking for them again."""
-        target_set = self.view.target_set
+        """The state of the fleet in one sentence. A caller that has `outages` already passes them."""
+        target_set = self.worker.target_set
         return diagnose(
             len(self.cells),
             self.cells.on_host,
@@ -197,27 +197,27 @@ class RunStatus:
 
     @property
     def silenced(self) -> int:
-        """How many games are silenced now. The target_set is read when it changes, and not at each question."""
-        target_set = self.view.target_set
-        if target_set is not self._roster_read:
-            self._roster_read = target_set
+        """The number of games that are silenced now. Records are searched only when the target set changes."""
+        target_set = self.worker.target_set
+        if target_set is not self._silences_of:
+            self._silences_of = target_set
             self._silences = [until for game in target_set.games if (until := game.record.silenced_until) is not None]
         now = self.clock()
         return sum(now < until for until in self._silences)
 
     async def _follow_log(self) -> None:
-        """A log that is away is told of elsewhere; what was read of it before is still shown."""
+        """Reads what is new in the log. While the log is unavailable, what was read before stays in place."""
         with contextlib.suppress(LogError, TimeoutError):
-            async with asyncio.timeout(REFRESH):
+            async with asyncio.timeout(REFRESH_INTERVAL):
                 await self.incidents.catch_up()
-                states = self.view.states
+                states = self.worker.states
                 await self.incidents.look_up(
                     [game_id for game_id, state in states.items() if state.standing is Standing.OPEN]
                 )
-        self.incidents.let_go([game_id for game_id in self.incidents.open if self._has_gone(game_id)])
+        self.incidents.discard([game_id for game_id in self.incidents.open if self._has_left(game_id)])
 
-    def _has_gone(self, game_id: str) -> bool:
-        """Whether nobody watches the game any more, as far as we know: of other instances' games we do not."""
-        target_set = self.view.target_set
+    def _has_left(self, game_id: str) -> bool:
+        """Whether a game of this instance's shards is no longer listed. Games of other instances are not known."""
+        target_set = self.worker.target_set
         is_ours = target_set.shards is None or shard_of(game_id, target_set.shard_count) in target_set.shards
         return is_ours and game_id not in target_set.by_id

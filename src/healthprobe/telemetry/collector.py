@@ -1,4 +1,4 @@
-"""The collector: all families of a run, made anew at every scrape, and the text that Prometheus is given."""
+"""The Prometheus collector of a run: all families are made anew at every scrape."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from healthprobe.status.run_status import RunStatus
-from healthprobe.telemetry.fleet_metrics import families_of_cluster, families_of_fleet
-from healthprobe.telemetry.probe_metrics import families_of_probing
-from healthprobe.telemetry.prober_metrics import families_of_prober
+from healthprobe.telemetry.fleet_metrics import cluster_families, fleet_families
+from healthprobe.telemetry.probe_metrics import probe_families
+from healthprobe.telemetry.prober_metrics import prober_families
 
 
 class RunCollector(Collector):
     """Reads the plain integers of a run. Between scrapes it keeps nothing and costs nothing.
 
-    What it tells of games is as old as the last refresh of `sight`, all else is as things are. To be read in the thread
-    of the loop, whose own the integers are.
+    Figures of games are as old as the last refresh of `status`; all others are current. Must be read in the thread of
+    the event loop.
     """
 
-    def __init__(self, sight: RunStatus) -> None:
-        self._sight = sight
+    def __init__(self, status: RunStatus) -> None:
+        self._status = status
 
     def collect(self) -> Iterator[Metric]:
-        """All families; one that has nothing to tell yet is there without series."""
-        yield from families_of_probing(self._sight.tally)
-        yield from families_of_fleet(self._sight)
-        yield from families_of_prober(self._sight)
-        yield from families_of_cluster(self._sight)
+        """Yields all families; one that has no value yet has no series."""
+        yield from probe_families(self._status.counters)
+        yield from fleet_families(self._status)
+        yield from prober_families(self._status)
+        yield from cluster_families(self._status)
 
     def describe(self) -> Iterator[Metric]:
-        """The same: what a registry wants to know beforehand are the names."""
+        """Yields the same: a registry only wants the names."""
         return self.collect()
 
 
 def registry_of(collector: RunCollector) -> CollectorRegistry:
-    """A registry with this run and its process alone: what a library registers for itself is not ours to tell."""
+    """Returns a registry with this run and its process, without what libraries register globally."""
     registry = CollectorRegistry()
     registry.register(collector)
     ProcessCollector(registry=registry)
@@ -46,5 +46,5 @@ def registry_of(collector: RunCollector) -> CollectorRegistry:
 
 
 def exposition(registry: CollectorRegistry) -> tuple[bytes, str]:
-    """What `GET /metrics` answers, and its content type."""
+    """Returns the body of `GET /metrics` and its content type."""
     return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4

@@ -1,4 +1,4 @@
-"""Metric families of Prometheus: counters and gauges with at most one label, and histograms in few buckets."""
+"""Builds Prometheus metric families: counters, gauges, and histograms with few buckets."""
 
 from __future__ import annotations
 
@@ -11,68 +11,63 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from healthprobe.status.counters import BOUNDS, Histogram
 
 
-def counter(name: str, documentation: str, value: float) -> CounterMetricFamily:
-    """A counter of one value. `name` ends in `_total`."""
-    return CounterMetricFamily(name, documentation, value=value)
-
-
-def counters(name: str, documentation: str, label: str, values: Mapping[str, float]) -> CounterMetricFamily:
-    """A counter with a series for each of `values`, told apart by `label`."""
+def labelled_counter(name: str, documentation: str, label: str, values: Mapping[str, float]) -> CounterMetricFamily:
+    """Returns a counter with a series for each of `values`, by its `label`."""
     family = CounterMetricFamily(name, documentation, labels=[label])
-    for named, value in values.items():
-        family.add_metric([written(named)], value)
+    for label_text, value in values.items():
+        family.add_metric([label_value(label_text)], value)
     return family
 
 
 def gauge(name: str, documentation: str, value: float | None) -> GaugeMetricFamily:
-    """A gauge of one value; with None the family is known and has no series."""
-    return gauges(name, documentation, (), [] if value is None else [((), value)])
+    """Returns a gauge of one value, or without series if `value` is None."""
+    return labelled_gauge(name, documentation, (), [] if value is None else [((), value)])
 
 
-def gauges(
+def labelled_gauge(
     name: str, documentation: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
 ) -> GaugeMetricFamily:
-    """A gauge with a series for each of `values`: what its `labels` say, and the value."""
+    """Returns a gauge with a series for each of `values`: the values of its `labels`, and its own."""
     family = GaugeMetricFamily(name, documentation, labels=labels)
-    for named, value in values:
-        family.add_metric([written(each) for each in named], value)
+    for label_texts, value in values:
+        family.add_metric([label_value(each) for each in label_texts], value)
     return family
 
 
-def written(text: str) -> str:
-    """`text` as a label's value. Half a surrogate pair, which no UTF-8 can hold, must not cost the whole scrape."""
+def label_value(text: str) -> str:
+    """Returns `text` in valid UTF-8: a lone surrogate in one label must not fail the whole scrape."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 _STEP = 4
-"""Every fourth fine bound is told: each is 1.6 times the one before, which leaves a quantile within a quarter."""
+"""Every fourth bound is exported: each is 1.6 times the one before, which leaves a quantile exact to a quarter."""
 
 
-def _chosen(least: float, most: float) -> Sequence[int]:
-    """The places of the fine bounds that are told, from the last below `least` to the first beyond `most` seconds.
+def _exported_bounds(least: float, most: float) -> Sequence[int]:
+    """Returns the indexes of the exported bounds, from the last below `least` to the first above `most` seconds.
 
-    A round bound would lie inside a fine bucket, and nobody knows on which side of it a time in there was.
+    Round bounds would lie inside a bucket, whose times could not be divided between the two sides.
     """
     last = min(bisect_left(BOUNDS, most) + _STEP, len(BOUNDS))
     return range(max(bisect_left(BOUNDS, least) - 1, 0), last, _STEP)
 
 
-TIMES = _chosen(0.0005, 10.0)
+PROBE_BOUNDS = _exported_bounds(0.0005, 10.0)
 """For probes, lateness and appends: 0.5 ms to 10 s."""
 
-TICKS = _chosen(0.005, 60.0)
+TICK_BOUNDS = _exported_bounds(0.005, 60.0)
 """For ticks, which may last as long as an interval: 5 ms to a minute and more."""
 
 
 def histogram_family(
-    name: str, documentation: str, histogram: Histogram, bounds: Sequence[int] = TIMES
+    name: str, documentation: str, histogram: Histogram, bounds: Sequence[int] = PROBE_BOUNDS
 ) -> HistogramMetricFamily:
-    """The family of `histogram`, in seconds. Its sum is an estimate, and its HELP says so."""
+    """Returns the family of `histogram`, in seconds. The sum is an estimate, as its HELP says."""
     totals = tuple(accumulate(histogram.counts))
-    told = [(f"{BOUNDS[place]:.4g}", float(totals[place])) for place in bounds]
+    buckets = [(f"{BOUNDS[index]:.4g}", float(totals[index])) for index in bounds]
     return HistogramMetricFamily(
         name,
-        f"{documentation} The sum is estimated from buckets an eighth wide.",
-        buckets=[*told, ("+Inf", float(totals[-1]))],
+        f"{documentation} The sum is an estimate, exact to within a sixteenth.",
+        buckets=[*buckets, ("+Inf", float(totals[-1]))],
         sum_value=histogram.estimated_sum,
     )

@@ -36,51 +36,139 @@ from structlog.typing import FilteringBoundLogger
 
 from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
 from healthprobe._util.version import __version__
-from healthprobe.domain.endpoint import Endpoint
 from healthprobe.ports import LogError, Telemetry
 from healthprobe.status.run_status import RunStatus
-from healthprobe.telemetry.span_records import Note, Notes, SeenTransition, TracingTelemetry, now_ns
-from healthprobe.telemetry.spans import Spans
+from healthprobe.telemetry.span_records import (
+    SpanBuffer,
+    SpanRecord,
+    TracingTelemetry,
+    TransitionRecord,
+    endpoint_of,
+    now_ns,
+)
+from healthprobe.telemetry.spans import SpanFactory
 from healthprobe.worker.config import WORKER_KEY
 
 Result = TypeVar("Result")
 
+EXPORT_INTERVAL = 5.0
+"""Seconds between two exports."""
 
-async def on_errand(work: Callable[[], Result]) -> Result:
-    """What `work` returns or raises. Whoever is cancelled meanwhile leaves it to itself.
+_REQUEST_TIMEOUT = 5
+_LAST_EXPORT_TIMEOUT = 0.5
+_LOG_READ_TIMEOUT = 1.0
+_SPANS_PER_REQUEST = 500
+_PAGE = 1_000
 
-    The loop's own threads are waited for when it closes, and a collector that hangs would hold up the stop.
+
+class MetricSource(Protocol):
+    """What metrics are read from: a RunCollector, or the registry that it is in."""
+
+    def collect(self) -> Iterable[Family]: ...
+
+
+class OTLPExporter:
+    """Exports a run to the collector at `url`. Its `telemetry` wraps the given one, and is what the worker gets.
+
+    While the collector is unavailable one warning a minute is logged, spans of that time are lost, and nothing waits.
     """
-    errand: Future[Result] = Future()
-    errand.set_running_or_notify_cancel()
 
-    def run() -> None:
-        try:
-            result = work()
-        except Exception as error:  # noqa: BLE001  whatever it is, it is raised where it is awaited
-            errand.set_exception(error)
-        else:
-            errand.set_result(result)
+    def __init__(self, url: str, telemetry: Telemetry, logger: FilteringBoundLogger | None) -> None:
+        base = url.rstrip("/")
+        resource, scope = _resource(), InstrumentationScope("healthprobe", __version__)
+        self.spans = SpanBuffer()
+        self.telemetry = TracingTelemetry(telemetry, self.spans)
+        self._errors = ExportErrorHandler(logger)
+        self._errors.install()
+        self._span_factory = SpanFactory(resource, scope)
+        self._metrics_converter = MetricsConverter(resource, scope, now_ns())
+        self._metric_exporter = OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=_REQUEST_TIMEOUT)
+        self._span_exporter = OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=_REQUEST_TIMEOUT)
+        self._source: MetricSource | None = None
+        self._status: RunStatus | None = None
+        self._cursor: int | None = None
+        self._events_read = 0
+        self._export_lock = asyncio.Lock()
 
-    Thread(target=run, name="errand", daemon=True).start()
-    return await asyncio.wrap_future(errand)
+    async def run(self, source: MetricSource, status: RunStatus) -> None:
+        """Exports the metrics of `source` and the spans of the run with this `status`, until cancelled.
+
+        Must be started before the worker runs: earlier transitions are not exported.
+        """
+        self._source, self._status = source, status
+        self.telemetry.status = status
+        await self._record_transitions()
+        while True:
+            await asyncio.sleep(EXPORT_INTERVAL)
+            await self._record_transitions()
+            await self.export()
+
+    async def export(self) -> None:
+        """Sends what there is now. Never raises: what cannot be sent is logged and dropped."""
+        if self._source is None:
+            return
+        async with self._export_lock:
+            dropped, self.spans.dropped = self.spans.dropped, 0
+            if dropped:
+                self._errors.warn(f"{dropped} spans were dropped: there were more than can be sent")
+            try:
+                data = self._metrics_converter.convert(self._source.collect(), now_ns())
+                await run_in_daemon_thread(partial(self._send, self.spans.drain(), data))
+            except Exception as error:  # noqa: BLE001  a fault of the export must not end the run
+                self._errors.warn(f"{type(error).__name__}: {error}")
+
+    async def aclose(self) -> None:
+        """Sends what is left, for half a second at most, and closes the exporters."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_EXPORT_TIMEOUT):
+                await self._record_transitions()
+                await self.export()
+        self._metric_exporter.shutdown()
+        self._span_exporter.shutdown()  # type: ignore[no-untyped-call]  # the library has no types here
+        self._errors.close()
+
+    def _send(self, records: list[SpanRecord], data: MetricsData) -> None:
+        self._metric_exporter.export(data)
+        for first in range(0, len(records), _SPANS_PER_REQUEST):
+            chunk = records[first : first + _SPANS_PER_REQUEST]
+            self._span_exporter.export([self._span_factory.create(record) for record in chunk])
+
+    async def _record_transitions(self) -> None:
+        """Makes records of the log's new events: the log has the game and the time, which telemetry is not given."""
+        status = self._status
+        if status is None or (self._cursor is not None and self.telemetry.events == self._events_read):
+            return
+        with suppress(LogError, TimeoutError):
+            async with asyncio.timeout(_LOG_READ_TIMEOUT):
+                if self._cursor is None:
+                    self._cursor = await status.log.end()
+                    return
+                events = self.telemetry.events
+                while page := await status.log.read(self._cursor, _PAGE):
+                    for entry in page:
+                        game_id = entry.event.game_id
+                        if game_id in status.worker.target_set.by_id:
+                            failure = status.counters.last_failure_of(game_id)
+                            self.spans.add(TransitionRecord(entry.event, endpoint_of(status, game_id), failure))
+                    self._cursor = page[-1].cursor
+                self._events_read = events
 
 
-_LIBRARY = "opentelemetry"
+class ExportErrorHandler(logging.Handler):
+    """Logs the OpenTelemetry libraries' warnings, at most once a minute, instead of their own loggers.
 
-
-class Complaints(logging.Handler):
-    """Between `listen` and `close` the libraries' warnings come here, and nowhere else."""
+    In force from `install` to `close`.
+    """
 
     def __init__(self, logger: FilteringBoundLogger | None) -> None:
         super().__init__(logging.WARNING)
-        self._voice = RateLimitedWarning(
+        self._warning = RateLimitedWarning(
             SafeLogger(logger, worker=WORKER_KEY), "export to the OpenTelemetry collector failed", time.monotonic
         )
-        self._library = logging.getLogger(_LIBRARY)
+        self._library = logging.getLogger("opentelemetry")
         self._propagated = self._library.propagate
 
-    def listen(self) -> None:
+    def install(self) -> None:
         self._library.addHandler(self)
         self._library.propagate = False
 
@@ -89,30 +177,32 @@ class Complaints(logging.Handler):
         self._library.propagate = self._propagated
         super().close()
 
-    def tell(self, cause: str) -> None:
-        """Something of our own went wrong on the way."""
-        self._voice.warn(cause)
+    def warn(self, cause: str) -> None:
+        self._warning.warn(cause)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.tell(record.getMessage())
+        self.warn(record.getMessage())
 
 
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 _UNITS = {"_seconds": "s", "_bytes": "By"}
 _UNKNOWN = cast("float", None)
-"""The least and the greatest time of a histogram: OTLP knows them as optional, and the class's types do not."""
+"""The least and the greatest time of a histogram: optional in OTLP, but not in the types of the class."""
 
 
-class Translation:
-    """Translates the metrics of a run of `resource` that counts since `started`, in nanoseconds of wall time."""
+class MetricsConverter:
+    """Converts Prometheus metric families to OTLP metrics of `resource`, counted since `started`.
+
+    Times are nanoseconds of wall time.
+    """
 
     def __init__(self, resource: Resource, scope: InstrumentationScope, started: int) -> None:
         self._resource = resource
         self._scope = scope
         self._started = started
 
-    def of(self, families: Iterable[Family], now: int) -> MetricsData:
-        """All `families` that have something to tell, as they are `now`, in nanoseconds of wall time."""
+    def convert(self, families: Iterable[Family], now: int) -> MetricsData:
+        """Returns all `families` that have samples, as they are `now`."""
         metrics = [self._metric(family, now) for family in families if family.samples]
         scoped = ScopeMetrics(self._scope, metrics, "")
         return MetricsData([ResourceMetrics(self._resource, [scoped], "")])
@@ -132,16 +222,16 @@ class Translation:
         return Sum(points, _CUMULATIVE, is_monotonic=True) if family.type == "counter" else Gauge(points)
 
     def _histograms(self, family: Family, now: int) -> Iterator[HistogramDataPoint]:
-        for labels, samples in groupby(family.samples, _labels_of_series):
-            told = list(samples)
-            buckets = [sample for sample in told if "le" in sample.labels]
+        for labels, group in groupby(family.samples, _labels_of_series):
+            samples = list(group)
+            buckets = [sample for sample in samples if "le" in sample.labels]
             totals = [0, *(int(sample.value) for sample in buckets)]
             yield HistogramDataPoint(
                 attributes=dict(labels),
                 start_time_unix_nano=self._started,
                 time_unix_nano=now,
                 count=totals[-1],
-                sum=next(sample.value for sample in told if sample.name.endswith("_sum")),
+                sum=next(sample.value for sample in samples if sample.name.endswith("_sum")),
                 bucket_counts=[after - before for before, after in pairwise(totals)],
                 explicit_bounds=[float(sample.labels["le"]) for sample in buckets[:-1]],
                 min=_UNKNOWN,
@@ -153,115 +243,28 @@ def _labels_of_series(sample: Sample) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in sample.labels.items() if name != "le")
 
 
-EXPORT_INTERVAL = 5.0
-"""Seconds between two exports."""
+async def run_in_daemon_thread(work: Callable[[], Result]) -> Result:
+    """Returns or raises what `work` does. Cancelling the caller does not wait for the thread.
 
-_TIMEOUT = 5
-_LAST_EXPORT = 0.5
-_LONGEST_READ = 1.0
-_SPANS_AT_ONCE = 500
-_PAGE = 1_000
-
-
-class Families(Protocol):
-    """What metrics are read from: a RunCollector, or the registry that it is in."""
-
-    def collect(self) -> Iterable[Family]: ...
-
-
-class Otlp:
-    """An export to the collector at `url`. `telemetry` is what the worker is made with; it tells the given one too.
-
-    A collector that is away costs a line a minute and the spans of that time, and delays nothing.
+    The loop's own executor is joined at exit, so a collector that hangs would hold up the shutdown.
     """
+    future: Future[Result] = Future()
+    future.set_running_or_notify_cancel()
 
-    def __init__(self, url: str, telemetry: Telemetry, logger: FilteringBoundLogger | None) -> None:
-        base = url.rstrip("/")
-        resource, scope = _resource(), InstrumentationScope("healthprobe", __version__)
-        self.notes = Notes()
-        self.telemetry = TracingTelemetry(telemetry, self.notes)
-        self._complaints = Complaints(logger)
-        self._complaints.listen()
-        self._spans = Spans(resource, scope)
-        self._translation = Translation(resource, scope, now_ns())
-        self._to_metrics = OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=_TIMEOUT)
-        self._to_traces = OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=_TIMEOUT)
-        self._families: Families | None = None
-        self._sight: RunStatus | None = None
-        self._cursor: int | None = None
-        self._events_seen = 0
-        self._sending = asyncio.Lock()
+    def run() -> None:
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001  it is raised where the future is awaited
+            future.set_exception(error)
+        else:
+            future.set_result(result)
 
-    async def run(self, families: Families, sight: RunStatus) -> None:
-        """Export the metrics of `families` and the spans of the run that `sight` looks at, until cancelled.
-
-        To be started before the worker runs: transitions from before are not told of.
-        """
-        self._families, self._sight = families, sight
-        self.telemetry.endpoint_of = self._endpoint_of
-        await self._note_transitions()
-        while True:
-            await asyncio.sleep(EXPORT_INTERVAL)
-            await self._note_transitions()
-            await self.export()
-
-    async def export(self) -> None:
-        """Send what there is now. Never raises: what cannot be sent is told of, and let go."""
-        if self._families is None:
-            return
-        async with self._sending:
-            lost, self.notes.lost = self.notes.lost, 0
-            if lost:
-                self._complaints.tell(f"{lost} spans were lost: there were more than can be sent")
-            try:
-                data = self._translation.of(self._families.collect(), now_ns())
-                await on_errand(partial(self._send, self.notes.taken(), data))
-            except Exception as error:  # noqa: BLE001  a fault of what looks on must not end what it looks at
-                self._complaints.tell(f"{type(error).__name__}: {error}")
-
-    async def aclose(self) -> None:
-        """Send what is left, for half a second at most, and let go."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_EXPORT):
-                await self._note_transitions()
-                await self.export()
-        self._to_metrics.shutdown()
-        self._to_traces.shutdown()  # type: ignore[no-untyped-call]  # theirs has no types
-        self._complaints.close()
-
-    def _send(self, notes: list[Note], data: MetricsData) -> None:
-        self._to_metrics.export(data)
-        for first in range(0, len(notes), _SPANS_AT_ONCE):
-            self._to_traces.export([self._spans.of(note) for note in notes[first : first + _SPANS_AT_ONCE]])
-
-    async def _note_transitions(self) -> None:
-        """The log tells of a transition what the telemetry cannot: whose it is, and when it was seen."""
-        sight = self._sight
-        if sight is None or (self._cursor is not None and self.telemetry.events == self._events_seen):
-            return
-        with suppress(LogError, TimeoutError):
-            async with asyncio.timeout(_LONGEST_READ):
-                if self._cursor is None:
-                    self._cursor = await sight.log.end()
-                    return
-                seen = self.telemetry.events
-                while page := await sight.log.read(self._cursor, _PAGE):
-                    for entry in page:
-                        game_id = entry.event.game_id
-                        if game_id in sight.view.target_set.by_id:
-                            failure = sight.tally.last_failure_of(game_id)
-                            self.notes.add(SeenTransition(entry.event, self._endpoint_of(game_id), failure))
-                    self._cursor = page[-1].cursor
-                self._events_seen = seen
-
-    def _endpoint_of(self, game_id: str) -> Endpoint | None:
-        game = None if self._sight is None else self._sight.view.target_set.by_id.get(game_id)
-        endpoint = None if game is None else game.target.endpoint
-        return endpoint if isinstance(endpoint, Endpoint) else None
+    Thread(target=run, name="otlp-export", daemon=True).start()
+    return await asyncio.wrap_future(future)
 
 
 def _resource() -> Resource:
-    """Who we are, unless OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say otherwise."""
+    """The service's attributes, unless OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say otherwise."""
     ours = {
         "service.name": "healthprobe",
         "service.version": __version__,

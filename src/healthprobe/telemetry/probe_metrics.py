@@ -1,57 +1,57 @@
-"""What is told of probes: what they gave, how long they took, how late they began."""
+"""Metrics of probes: their outcomes, how long they took, how late they began."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
 from healthprobe.status.counters import Counters
-from healthprobe.telemetry.metric_families import TICKS, counter, counters, histogram_family
+from healthprobe.telemetry.metric_families import TICK_BOUNDS, histogram_family, labelled_counter
 
 
-def families_of_probing(tally: Counters) -> Iterator[Metric]:
-    """The families of probes and of the ticks that they are made in."""
-    yield from _outcomes(tally)
+def probe_families(counters: Counters) -> Iterator[Metric]:
+    """Yields the families of probes and ticks."""
+    yield from _outcomes(counters)
     yield histogram_family(
         "healthprobe_probe_duration_seconds",
-        "How long probes took, whatever they gave, until the response's head or the failure.",
-        tally.durations,
+        "Time from the start of a probe to the response's head or the failure.",
+        counters.durations,
     )
     yield histogram_family(
-        "healthprobe_probe_lateness_seconds", "How long after they were due probes began.", tally.lateness
+        "healthprobe_probe_lateness_seconds", "How long after it was due a probe began.", counters.lateness
     )
     yield histogram_family(
         "healthprobe_tick_duration_seconds",
-        "How long ticks, each one pass over all running games, took.",
-        tally.tick_durations,
-        TICKS,
+        "Duration of ticks, each one pass over all running games.",
+        counters.tick_durations,
+        TICK_BOUNDS,
     )
-    yield counter("healthprobe_ticks_total", "Ticks that ended.", tally.ticks)
-    yield counter(
+    yield CounterMetricFamily("healthprobe_ticks_total", "Ticks completed.", value=counters.ticks)
+    yield CounterMetricFamily(
         "healthprobe_dropped_ticks_total",
-        "Ticks that were not made because the one before was still under way.",
-        tally.dropped_ticks,
+        "Ticks dropped because the previous one was still running.",
+        value=counters.dropped_ticks,
     )
 
 
-def _outcomes(tally: Counters) -> Iterator[Metric]:
-    inconclusive = dict(tally.inconclusive)
-    yield counters(
+def _outcomes(counters: Counters) -> Iterator[Metric]:
+    inconclusive = dict(counters.inconclusive)
+    yield labelled_counter(
         "healthprobe_probes_total",
-        "Probes by their outcome. An inconclusive one could not tell, through a fault of the prober's own.",
+        "Probes by outcome. An inconclusive probe says nothing about its engine: the fault is the prober's own.",
         "outcome",
-        {"healthy": tally.healthy, "failed": tally.failed, "inconclusive": sum(inconclusive.values())},
+        {"healthy": counters.healthy, "failed": counters.failed, "inconclusive": sum(inconclusive.values())},
     )
-    yield counters(
+    yield labelled_counter(
         "healthprobe_probe_failures_total",
-        "Failed probes by the kind of their failure.",
+        "Failed probes by kind of failure.",
         "kind",
-        {kind.value: count for kind, count in tally.failures.items()},
+        {kind.value: count for kind, count in counters.failures.items()},
     )
-    yield counters(
+    yield labelled_counter(
         "healthprobe_inconclusive_probes_total",
-        "Inconclusive probes by their cause; causes beyond the first 16 are counted as other.",
+        "Inconclusive probes by cause; causes beyond the first 16 are counted as other.",
         "cause",
         inconclusive,
     )

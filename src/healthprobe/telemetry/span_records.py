@@ -1,4 +1,4 @@
-"""Span records: taken on the loop, cheaply, and made into spans on another thread."""
+"""Records of ticks, failed probes and transitions: cheap to make on the loop, turned into spans on another thread."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.event import EventType, HealthEvent
 from healthprobe.domain.outcome import HEALTHY, Failed, ProbeOutcome
 from healthprobe.ports import Telemetry
+from healthprobe.status.run_status import RunStatus
 
-MOST_NOTES = 10_000
-"""How many notes wait to be sent at most: each costs CPU that probes want, most of all while a fleet is down."""
+MAX_SPANS = 10_000
+"""How many records wait to be sent at most: each costs CPU that probes need, most of all while a fleet is down."""
+
+_MAX_SPAN_IDS = 1_000_000
+"""After so many games, most of which have left by then, new span ids are drawn for all."""
 
 
-def _identity(bits: int) -> int:
-    """A random number of so many bits that is not 0, which OpenTelemetry does not take."""
+def _random_id(bits: int) -> int:
+    """A random number that is not 0, which OpenTelemetry reserves."""
     return getrandbits(bits) or 1
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a span stands: its trace, and its own id in there."""
+class SpanIds:
+    """The ids of a span: its trace's and its own."""
 
-    trace_id: int = field(default_factory=lambda: _identity(128))
-    span_id: int = field(default_factory=lambda: _identity(64))
-
-    def child(self) -> Place:
-        return Place(self.trace_id)
+    trace_id: int = field(default_factory=lambda: _random_id(128))
+    span_id: int = field(default_factory=lambda: _random_id(64))
 
 
 @dataclass(frozen=True, slots=True)
-class PassedTick:
-    """A tick that ended at `ended`, in nanoseconds of wall time, as all instants here. `duration` is seconds."""
+class TickRecord:
+    """A tick that ended at `ended`, in nanoseconds of wall time as in all records. `duration` is seconds."""
 
-    place: Place
+    ids: SpanIds
     ended: int
     duration: float
     games: int
@@ -45,11 +46,11 @@ class PassedTick:
 
 
 @dataclass(frozen=True, slots=True)
-class FailedProbe:
-    """A probe at `place` that failed, within the tick at `tick`. `duration` and `lateness` are seconds."""
+class FailedProbeRecord:
+    """A failed probe, whose span is a child of `tick`. `duration` and `lateness` are seconds."""
 
-    tick: Place
-    place: Place
+    tick: SpanIds
+    ids: SpanIds
     ended: int
     duration: float
     lateness: float
@@ -59,56 +60,58 @@ class FailedProbe:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenTransition:
-    """A health event that the log has. `failure` is the game's last failure, for the kind of it."""
+class TransitionRecord:
+    """A health event in the log. `failure` is the game's last failure, for its kind."""
 
     event: HealthEvent
     endpoint: Endpoint | None
     failure: Failed | None
 
 
-Note = PassedTick | FailedProbe | SeenTransition
+SpanRecord = TickRecord | FailedProbeRecord | TransitionRecord
 
 
-class Notes:
-    """Notes that wait to be sent. Where there are too many the oldest give way; `lost` counts them."""
+class SpanBuffer:
+    """The records that wait to be sent. A full buffer drops the oldest; `dropped` counts them."""
 
-    def __init__(self, most: int = MOST_NOTES) -> None:
-        self.lost = 0
-        self._waiting: deque[Note] = deque(maxlen=most)
+    def __init__(self, capacity: int = MAX_SPANS) -> None:
+        self.dropped = 0
+        self._records: deque[SpanRecord] = deque(maxlen=capacity)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._records)
 
-    def add(self, note: Note) -> None:
-        self.lost += len(self._waiting) == self._waiting.maxlen
-        self._waiting.append(note)
+    def add(self, record: SpanRecord) -> None:
+        self.dropped += len(self._records) == self._records.maxlen
+        self._records.append(record)
 
-    def taken(self) -> list[Note]:
-        """All that wait, the oldest first; they wait no more."""
-        notes = list(self._waiting)
-        self._waiting.clear()
-        return notes
+    def drain(self) -> list[SpanRecord]:
+        """Removes and returns all records, the oldest first."""
+        records = list(self._records)
+        self._records.clear()
+        return records
 
 
 def now_ns() -> int:
-    """Wall time in nanoseconds since 1970."""
     return time.time_ns()
 
 
-_MOST_SPANS = 1_000_000
-"""After so many games, most of them gone by then, their span ids are drawn anew."""
+def endpoint_of(status: RunStatus, game_id: str) -> Endpoint | None:
+    """Returns the endpoint of a watched game's engine, or None if it has no usable one."""
+    game = status.worker.target_set.by_id.get(game_id)
+    endpoint = None if game is None else game.target.endpoint
+    return endpoint if isinstance(endpoint, Endpoint) else None
 
 
 class TracingTelemetry:
-    """A Telemetry before another. A probe that succeeds costs one call and one comparison more.
+    """A Telemetry that wraps another and records spans. A healthy probe costs one call and one comparison more.
 
-    `endpoint_of` tells where the engine of a game is, once somebody knows it. `events` is how many health events the
-    log took. A prober that puts `traceparent` into its requests lets engines tell of the very span that a failure has.
+    `events` counts the health events that the log took. With a `status` the endpoint of a failed probe is known. A
+    prober that sends `traceparent` lets an engine's own spans hang below the span of the failed probe.
     """
 
-    def __init__(self, telemetry: Telemetry, notes: Notes, clock: Callable[[], int] = now_ns) -> None:
-        self.endpoint_of: Callable[[str], Endpoint | None] = lambda _: None
+    def __init__(self, telemetry: Telemetry, spans: SpanBuffer, clock: Callable[[], int] = now_ns) -> None:
+        self.status: RunStatus | None = None
         self.events = 0
         self.record_listing_error = telemetry.record_listing_error
         self.record_skipped_records = telemetry.record_skipped_records
@@ -117,27 +120,35 @@ class TracingTelemetry:
         self.record_append = telemetry.record_append
         self._telemetry = telemetry
         self._record_probe = telemetry.record_probe
-        self._notes = notes
+        self._spans = spans
         self._clock = clock
-        self._spans: dict[str, tuple[int, bytes]] = {}
+        self._span_ids: dict[str, tuple[int, bytes]] = {}
         self._begin_tick()
 
     def traceparent(self, game_id: str) -> bytes:
-        """The header line that names the span of a probe (W3C Trace Context), and the empty one that ends the head.
+        """The header line that names the span of a probe (W3C Trace Context), and the empty line that ends the head.
 
-        Each tick has a trace of its own and asks each game once, so that a game may keep one span id for ever: nothing
-        is drawn or written out for a probe. One that is judged after its tick has ended is told of in the next.
+        Each tick is a trace of its own and probes each game once, so a game can keep one span id: nothing is drawn or
+        formatted for a probe. A probe that is judged after its tick has ended belongs to the next tick's trace.
         """
-        known = self._spans.get(game_id)
-        return self._opening + (known or self._span_of(game_id))[1]
+        known = self._span_ids.get(game_id)
+        return self._traceparent_start + (known or self._new_span_id(game_id))[1]
 
     def record_probe(self, game_id: str, outcome: ProbeOutcome, duration: float, lateness: float) -> None:
         self._record_probe(game_id, outcome, duration, lateness)
         if outcome is not HEALTHY and isinstance(outcome, Failed):
-            place = Place(self._tick.trace_id, (self._spans.get(game_id) or self._span_of(game_id))[0])
-            endpoint = self.endpoint_of(game_id)
-            self._notes.add(
-                FailedProbe(self._tick, place, self._clock(), duration, lateness, game_id, endpoint, outcome)
+            span_id = (self._span_ids.get(game_id) or self._new_span_id(game_id))[0]
+            self._spans.add(
+                FailedProbeRecord(
+                    self._tick,
+                    SpanIds(self._tick.trace_id, span_id),
+                    self._clock(),
+                    duration,
+                    lateness,
+                    game_id,
+                    None if self.status is None else endpoint_of(self.status, game_id),
+                    outcome,
+                )
             )
 
     def record_health_event(self, event_type: EventType) -> None:
@@ -146,18 +157,18 @@ class TracingTelemetry:
 
     def record_tick(self, games: int, duration: float, dropped: int) -> None:
         self._telemetry.record_tick(games, duration, dropped)
-        if dropped and not duration:  # one that was dropped before it began: the one under way goes on
+        if dropped and not duration:  # a tick that was dropped before it began: the current one goes on
             return
-        self._notes.add(PassedTick(self._tick, self._clock(), duration, games, dropped))
+        self._spans.add(TickRecord(self._tick, self._clock(), duration, games, dropped))
         self._begin_tick()
 
     def _begin_tick(self) -> None:
-        self._tick = Place()
-        self._opening = b"traceparent: 00-%032x-" % self._tick.trace_id
-        if len(self._spans) > _MOST_SPANS:
-            self._spans.clear()
+        self._tick = SpanIds()
+        self._traceparent_start = b"traceparent: 00-%032x-" % self._tick.trace_id
+        if len(self._span_ids) > _MAX_SPAN_IDS:
+            self._span_ids.clear()
 
-    def _span_of(self, game_id: str) -> tuple[int, bytes]:
-        span_id = self._tick.child().span_id
-        known = self._spans[game_id] = (span_id, b"%016x-01\r\n\r\n" % span_id)
+    def _new_span_id(self, game_id: str) -> tuple[int, bytes]:
+        span_id = _random_id(64)
+        known = self._span_ids[game_id] = (span_id, b"%016x-01\r\n\r\n" % span_id)
         return known

@@ -1,4 +1,4 @@
-"""The spans: notes as OpenTelemetry has them, with the attributes of its conventions for HTTP and URLs."""
+"""Makes OpenTelemetry spans from records, with the attributes of its semantic conventions for HTTP and URLs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from opentelemetry.trace.status import Status, StatusCode
 from healthprobe.domain.endpoint import HEALTHZ_PATH, Endpoint
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 from healthprobe.domain.outcome import Failed, FailureKind
-from healthprobe.telemetry.span_records import FailedProbe, Note, PassedTick, Place, SeenTransition
+from healthprobe.telemetry.span_records import FailedProbeRecord, SpanIds, SpanRecord, TickRecord, TransitionRecord
 
 GAME_ID = "healthprobe.game_id"
 CONTAINER_ID = "healthprobe.container_id"
@@ -36,39 +36,39 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Attributes = dict[str, str | int | float]
 
 
-class Spans:
-    """Makes spans of a run of `resource`."""
+class SpanFactory:
+    """Makes the spans of `resource`."""
 
     def __init__(self, resource: Resource, scope: InstrumentationScope) -> None:
         self._resource = resource
         self._scope = scope
 
-    def of(self, note: Note) -> ReadableSpan:
-        """The span of one note."""
-        match note:
-            case PassedTick():
-                return self._of_tick(note)
-            case FailedProbe():
-                return self._of_probe(note)
-            case SeenTransition():
-                return self._of_transition(note)
+    def create(self, record: SpanRecord) -> ReadableSpan:
+        """Returns the span of one record."""
+        match record:
+            case TickRecord():
+                return self._of_tick(record)
+            case FailedProbeRecord():
+                return self._of_probe(record)
+            case TransitionRecord():
+                return self._of_transition(record)
 
-    def _of_tick(self, tick: PassedTick) -> ReadableSpan:
+    def _of_tick(self, tick: TickRecord) -> ReadableSpan:
         attributes: Attributes = {GAMES: tick.games, DROPPED_TICKS: tick.dropped}
-        return self._span("tick", tick.place, (_before(tick.ended, tick.duration), tick.ended), attributes)
+        return self._span("tick", tick.ids, (_before(tick.ended, tick.duration), tick.ended), attributes)
 
-    def _of_probe(self, probe: FailedProbe) -> ReadableSpan:
+    def _of_probe(self, probe: FailedProbeRecord) -> ReadableSpan:
         outcome = probe.outcome
         attributes = {
             HTTP_REQUEST_METHOD: "GET",
-            **_where(probe.endpoint),
+            **_url(probe.endpoint),
             **_failure(outcome.last_status, outcome),
             GAME_ID: probe.game_id,
             LATENESS: probe.lateness,
         }
         return self._span(
             "GET",
-            probe.place,
+            probe.ids,
             (_before(probe.ended, probe.duration), probe.ended),
             attributes,
             parent=probe.tick,
@@ -76,41 +76,41 @@ class Spans:
             status=Status(StatusCode.ERROR, outcome.last_error),
         )
 
-    def _of_transition(self, seen: SeenTransition) -> ReadableSpan:
-        event = seen.event
+    def _of_transition(self, record: TransitionRecord) -> ReadableSpan:
+        event = record.event
         at = _nanoseconds(event.occurred_at)
-        attributes: Attributes = {**_where(seen.endpoint), **_of_event(event, seen.failure)}
+        attributes: Attributes = {**_url(record.endpoint), **_event(event, record.failure)}
         status = Status()
         if isinstance(event.details, ProbeFailedDetails):
             status = Status(StatusCode.ERROR, event.details.last_error)
-        return self._span(event.event_type.value, Place(), (at, at), attributes, status=status)
+        return self._span(event.event_type.value, SpanIds(), (at, at), attributes, status=status)
 
     def _span(
         self,
         name: str,
-        place: Place,
-        period: tuple[int, int],
+        ids: SpanIds,
+        times: tuple[int, int],
         attributes: Attributes,
         *,
-        parent: Place | None = None,
+        parent: SpanIds | None = None,
         kind: SpanKind = SpanKind.INTERNAL,
         status: Status | None = None,
     ) -> ReadableSpan:
         return ReadableSpan(
             name,
-            context=_context(place),
+            context=_context(ids),
             parent=None if parent is None else _context(parent),
             resource=self._resource,
             attributes=attributes,
             kind=kind,
             status=status or Status(),
-            start_time=period[0],
-            end_time=period[1],
+            start_time=times[0],
+            end_time=times[1],
             instrumentation_scope=self._scope,
         )
 
 
-def _of_event(event: HealthEvent, failure: Failed | None) -> Attributes:
+def _event(event: HealthEvent, failure: Failed | None) -> Attributes:
     attributes: Attributes = {
         GAME_ID: event.game_id,
         CONTAINER_ID: event.container_id,
@@ -124,22 +124,22 @@ def _of_event(event: HealthEvent, failure: Failed | None) -> Attributes:
     return attributes
 
 
-def _where(endpoint: Endpoint | None) -> Attributes:
+def _url(endpoint: Endpoint | None) -> Attributes:
     if endpoint is None:
         return {}
     return {URL_FULL: endpoint.url + HEALTHZ_PATH, SERVER_ADDRESS: endpoint.host, SERVER_PORT: endpoint.port}
 
 
 def _failure(status: int, failure: Failed | None) -> Attributes:
-    """A status is its own error type; without one it is the kind of the failure, of which there are few."""
+    """The error type is the status; without a status it is the kind of the failure, of which there are few."""
     if status:
         return {HTTP_RESPONSE_STATUS_CODE: status, ERROR_TYPE: str(status)}
     kind = FailureKind.OTHER if failure is None or failure.last_status else failure.kind
     return {ERROR_TYPE: _OTHER if kind is FailureKind.OTHER else kind.value}
 
 
-def _context(place: Place) -> SpanContext:
-    return SpanContext(place.trace_id, place.span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+def _context(ids: SpanIds) -> SpanContext:
+    return SpanContext(ids.trace_id, ids.span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
 
 def _before(end: int, seconds: float) -> int:

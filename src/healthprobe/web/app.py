@@ -1,4 +1,4 @@
-"""The application: what is answered where. Everything is read-only."""
+"""The application: which function answers which path. Everything is read-only."""
 
 from __future__ import annotations
 
@@ -15,80 +15,77 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from healthprobe.status.run_status import RunStatus
-from healthprobe.web.auth import Guard
-from healthprobe.web.cells import CellAnswers
-from healthprobe.web.cluster import ClusterAnswers
-from healthprobe.web.events import EventAnswers
-from healthprobe.web.fleet import FleetAnswers
-from healthprobe.web.games import GameAnswers
-from healthprobe.web.incidents import IncidentAnswers
+from healthprobe.web.auth import AuthMiddleware
+from healthprobe.web.cells import get_cells, stream_cells
+from healthprobe.web.cluster import get_cluster
+from healthprobe.web.events import get_events, stream_events
+from healthprobe.web.fleet import get_fleet, get_healthz
+from healthprobe.web.games import get_game, get_games
+from healthprobe.web.incidents import get_incidents
 from healthprobe.web.openapi import openapi_document
-from healthprobe.web.responses import answer, refusal
+from healthprobe.web.responses import error_response, json_response, status_of
 
-_NOTHING_HERE = "there is nothing at this path; /api/openapi.json tells what there is"
-
-Answer = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 _PAGE = files("healthprobe.web.static")
-_KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
-def application(sight: RunStatus, exposition: Callable[[], tuple[bytes, str]], *, token: str | None = None) -> ASGIApp:
-    """All that there is to read of a run. `exposition` gives the metrics and their content type.
+def create_app(status: RunStatus, exposition: Callable[[], tuple[bytes, str]], *, token: str | None = None) -> ASGIApp:
+    """Returns the application of a run. `exposition` returns the metrics and their content type.
 
-    With `token` only who knows it may read; without, only requests that name loopback are answered.
+    With a `token` every request but /healthz must carry it; without one only requests for localhost are answered.
     """
-    fleet, games, events, cells = FleetAnswers(sight), GameAnswers(sight), EventAnswers(sight), CellAnswers(sight)
 
-    async def metrics(_: Request) -> Response:
-        await sight.refresh()
-        content, kind = exposition()
-        return Response(content, headers={"Content-Type": kind, "Cache-Control": "no-store"})
+    async def get_metrics(request: Request) -> Response:
+        await status_of(request).refresh()
+        content, content_type = exposition()
+        return Response(content, headers={"Content-Type": content_type, "Cache-Control": "no-store"})
 
-    async def openapi(_: Request) -> Response:
-        return answer(openapi_document())
+    async def get_openapi(_: Request) -> Response:
+        return json_response(openapi_document())
 
-    routes = {
-        "/healthz": fleet.healthz,
-        "/metrics": metrics,
-        "/api/fleet": fleet.fleet,
-        "/api/games": games.games,
-        "/api/games/{game_id:path}": games.game,
-        "/api/cluster": ClusterAnswers(sight).cluster,
-        "/api/incidents": IncidentAnswers(sight).incidents,
-        "/api/events": events.events,
-        "/api/events/stream": events.stream,
-        "/api/cells": cells.cells,
-        "/api/cells/stream": cells.stream,
-        "/api/openapi.json": openapi,
-        **{f"/{file.name}": _served(file) for file in _PAGE.iterdir() if Path(file.name).suffix in _KINDS},
-        "/": _served(_PAGE / "index.html"),
+    routes: dict[str, Endpoint] = {
+        "/healthz": get_healthz,
+        "/metrics": get_metrics,
+        "/api/fleet": get_fleet,
+        "/api/games": get_games,
+        "/api/games/{game_id:path}": get_game,
+        "/api/cluster": get_cluster,
+        "/api/incidents": get_incidents,
+        "/api/events": get_events,
+        "/api/events/stream": stream_events,
+        "/api/cells": get_cells,
+        "/api/cells/stream": stream_cells,
+        "/api/openapi.json": get_openapi,
+        **{f"/{file.name}": _static(file) for file in _PAGE.iterdir() if Path(file.name).suffix in _MEDIA_TYPES},
+        "/": _static(_PAGE / "index.html"),
     }
     app = Starlette(
-        routes=[Route(path, answers, methods=["GET"]) for path, answers in routes.items()],
-        exception_handlers={HTTPException: _refused, Exception: _broken},
+        routes=[Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items()],
+        exception_handlers={HTTPException: _http_error, Exception: _internal_error},
     )
-    app.router.redirect_slashes = False  # it takes a query for text, and there is nothing to be found that way
-    return Guard(app, token=token)
+    app.state.run_status = status
+    app.router.redirect_slashes = False  # its redirect does not quote the query, and no path here ends in a slash
+    return AuthMiddleware(app, token=token)
 
 
-def _served(file: Traversable) -> Answer:
-    """Read once: what is installed does not change while it runs."""
-    content, kind = file.read_bytes(), _KINDS[Path(file.name).suffix]
+def _static(file: Traversable) -> Endpoint:
+    content, media_type = file.read_bytes(), _MEDIA_TYPES[Path(file.name).suffix]
 
-    async def served(_: Request) -> Response:
-        return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+    async def get_file(_: Request) -> Response:
+        return Response(content, media_type=media_type, headers={"Cache-Control": "no-cache"})
 
-    return served
+    return get_file
 
 
-async def _refused(_: Request, refused: Exception) -> Response:
-    assert isinstance(refused, HTTPException)
-    told = _NOTHING_HERE if refused.status_code == 404 else refused.detail
-    response = refusal(refused.status_code, told)
-    response.headers.update(refused.headers or {})
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    detail = "no such path; /api/openapi.json lists all paths" if error.status_code == 404 else error.detail
+    response = error_response(error.status_code, detail)
+    response.headers.update(error.headers or {})
     return response
 
 
-async def _broken(_: Request, __: Exception) -> Response:
-    return refusal(500, "a fault of the prober's own, which its log tells of")
+async def _internal_error(_: Request, __: Exception) -> Response:
+    return error_response(500, "internal error of the prober; its log has the details")

@@ -1,4 +1,4 @@
-"""The guard: who may read, and what a browser may do with what it has read."""
+"""Authentication, protection against DNS rebinding, and the security headers of every response."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import hmac
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Mapping
-from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from healthprobe.web.responses import refusal
+from healthprobe.web.listen_address import is_loopback
+from healthprobe.web.responses import error_response
 
-_OPEN_TO_ALL = "/healthz"
+_PUBLIC_PATH = "/healthz"
 
 _CHALLENGE = 'Basic realm="healthprobe: the token is the password", charset="UTF-8"'
-"""A browser asks its user, and sends what it was told with every request, also of a stream."""
+"""A browser asks its user for the token, and sends it with every request, also for streams."""
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -28,11 +28,11 @@ HEADERS: Mapping[str, str] = {
 }
 
 
-class Guard:
-    """Lets those through who know the token, where there is one, and on loopback those alone who mean loopback.
+class AuthMiddleware:
+    """Requires the token if there is one; without a token, answers only requests whose Host is loopback.
 
-    A page of somebody else's, opened on this machine, can have its own name point to 127.0.0.1 and read what we tell:
-    its requests still carry that name as their Host. With a token no name need be known: it does not have the token.
+    The Host check stops DNS rebinding: a web page whose own name resolves to 127.0.0.1 sends that name as its Host.
+    With a token it is not needed, as that page does not have the token.
     """
 
     def __init__(self, app: ASGIApp, *, token: str | None) -> None:
@@ -44,40 +44,45 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        turned_away = None
-        if self._token is None and not _means_loopback(headers.get("host", "")):
-            turned_away = refusal(421, "this prober is only told of on loopback, and your request names another host")
-        elif self._token is not None and scope["path"] != _OPEN_TO_ALL and not self._knows_token(headers):
-            turned_away = refusal(401, "send the token of HEALTHPROBE_TOKEN: Authorization: Bearer …")
-            turned_away.headers["WWW-Authenticate"] = _CHALLENGE
+        host = headers.get("host", "")
+        refusal = None
+        if self._token is None and not is_loopback(_without_port(host)):
+            error = f"without a token the API answers only requests for localhost (got Host: {host[:100]})"
+            refusal = error_response(421, error)
+        elif self._token is not None and scope["path"] != _PUBLIC_PATH and not _has_token(headers, self._token):
+            refusal = error_response(401, "send the token of HEALTHPROBE_TOKEN: Authorization: Bearer …")
+            refusal.headers["WWW-Authenticate"] = _CHALLENGE
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        await (turned_away or self._app)(scope, receive, send_with_headers)
-
-    def _knows_token(self, headers: Headers) -> bool:
-        assert self._token is not None
-        scheme, _, told = headers.get("authorization", "").partition(" ")
-        token = _password_in(told.strip()) if scheme.lower() == "basic" else told.strip().encode()
-        return scheme.lower() in {"basic", "bearer"} and hmac.compare_digest(token, self._token)
+        await (refusal or self._app)(scope, receive, send_with_headers)
 
 
-def _password_in(credentials: str) -> bytes:
+def _has_token(headers: Headers, token: bytes) -> bool:
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    match scheme.lower():
+        case "bearer":
+            sent = credentials.strip().encode()
+        case "basic":
+            sent = _basic_password(credentials.strip())
+        case _:
+            return False
+    return hmac.compare_digest(sent, token)
+
+
+def _basic_password(credentials: str) -> bytes:
     try:
         return b64decode(credentials, validate=True).partition(b":")[2]
     except (NotBase64, ValueError):
         return b""
 
 
-def _means_loopback(host: str) -> bool:
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() and not host.endswith("]") else host
-    name = name.removeprefix("[").removesuffix("]")
-    if name.lower() == "localhost":
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
+def _without_port(host: str) -> str:
+    """Returns the name or address in a Host header, without port and without the brackets of IPv6."""
+    name, _, port = host.rpartition(":")
+    if not port.isdecimal() or host.endswith("]"):
+        name = host
+    return name.removeprefix("[").removesuffix("]")

@@ -1,4 +1,4 @@
-"""The cells: all games at once for the grid of the page, and what changes in them."""
+"""`GET /api/cells` and `GET /api/cells/stream`: all games at once for the page's grid, and what changes in them."""
 
 from __future__ import annotations
 
@@ -11,77 +11,71 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from healthprobe._util.aio import cooperative_iter
-from healthprobe.status.cells import CONDITIONS, Delta
+from healthprobe.status import cells as status_cells
 from healthprobe.status.run_status import RunStatus
-from healthprobe.web.event_stream import sent, streaming
+from healthprobe.web.event_stream import event_stream_response, server_sent_event
 from healthprobe.web.fleet import fleet_document
 from healthprobe.web.incidents import incidents_document
-from healthprobe.web.responses import number_in
+from healthprobe.web.responses import int_parameter, status_of
 from healthprobe.web.schemas import Cells, CellsDelta
 
-INCIDENTS = 100
-"""How many incidents the page is told of."""
+INCIDENTS_SHOWN = 100
+"""How many incidents the page gets."""
 
-_LAST_VERSION = 2**53
+_MAX_VERSION = 2**53
 _DIGITS = bytes(ord("0") + number % 10 for number in range(256))
 _PORTION = 5_000
-"""How many games are named between two turns of the loop, in a fraction of a millisecond."""
+"""How many games are listed between two turns of the loop: a fraction of a millisecond."""
 
-_QUICK = 1
+_FASTEST = 1
 _GZIP = 31
 
 
-class CellAnswers:
-    """`GET /api/cells` and `GET /api/cells/stream`."""
+async def get_cells(request: Request) -> Response:
+    """Returns all cells. They are compressed on a thread, as there may be a hundred thousand."""
+    status = status_of(request)
+    await status.refresh()
+    document = await _document(status.cells)
+    body = await asyncio.to_thread(_compressed, document)
+    headers = {"Cache-Control": "no-store", "Content-Encoding": "gzip"}
+    return Response(body, media_type="application/json", headers=headers)
 
-    def __init__(self, sight: RunStatus) -> None:
-        self._sight = sight
 
-    async def cells(self, _: Request) -> Response:
-        """All of them; compressed on a thread of its own, for there may be a hundred thousand."""
-        await self._sight.refresh()
-        document = await self._document()
-        body = await asyncio.to_thread(_compressed, document)
-        headers = {"Cache-Control": "no-store", "Content-Encoding": "gzip"}
-        return Response(body, media_type="application/json", headers=headers)
+async def stream_cells(request: Request) -> StreamingResponse:
+    """Streams what changes after the version `after`: `cells` for each change, `fleet` once a second, `incidents`.
 
-    async def stream(self, request: Request) -> StreamingResponse:
-        """After the version `after`: `cells` for each change, `fleet` once a second, `incidents` when they differ.
+    Ends with `reload` when the changes after that version are no longer kept: the cells must then be read again.
+    """
+    return event_stream_response(_follow(status_of(request), int_parameter(request, "after", 0, maximum=_MAX_VERSION)))
 
-        `reload` where too much has changed since: the cells are to be read again.
-        """
-        return streaming(self._follow(number_in(request, "after", 0, most=_LAST_VERSION)))
 
-    async def _follow(self, after: int) -> AsyncIterator[bytes]:
-        known, told = self._sight.incidents, None
-        async for delta in self._sight.deltas(after):
-            if delta is not None:
-                yield sent(msgspec.json.encode(_delta(delta)), "cells")
-            yield sent(msgspec.json.encode(fleet_document(self._sight)), "fleet")
-            if told != (told := (known.cursor, len(known.open))):
-                yield sent(msgspec.json.encode(incidents_document(self._sight, INCIDENTS)), "incidents")
-        yield sent(b"{}", "reload")
+async def _follow(status: RunStatus, after: int) -> AsyncIterator[bytes]:
+    incidents, sent = status.incidents, None
+    async for delta in status.deltas(after):
+        if delta is not None:
+            document = CellsDelta(delta.version, delta.added, delta.removed, list(delta.changed.items()))
+            yield server_sent_event(msgspec.json.encode(document), "cells")
+        yield server_sent_event(msgspec.json.encode(fleet_document(status)), "fleet")
+        if sent != (sent := (incidents.cursor, len(incidents.open))):
+            yield server_sent_event(msgspec.json.encode(incidents_document(status, INCIDENTS_SHOWN)), "incidents")
+    yield server_sent_event(b"{}", "reload")
 
-    async def _document(self) -> Cells:
-        """As things are at one moment: names are made of copies, in portions, for there may be very many."""
-        cells = self._sight.cells
-        version, conditions, games, hosts = cells.version, bytes(cells.conditions), [*cells.games], [*cells.hosts]
-        names = sorted(cells.on_host)
-        numbers = {name: number for number, name in enumerate(names)}
-        return Cells(
-            version=version,
-            state_names=[condition.value for condition in CONDITIONS],
-            states=conditions.translate(_DIGITS).decode("ascii"),
-            ids=[None if game is None else game.game_id async for game in cooperative_iter(games, _PORTION)],
-            host_names=names,
-            hosts=[numbers.get(host, -1) async for host in cooperative_iter(hosts, _PORTION)],
-        )
+
+async def _document(cells: status_cells.Cells) -> Cells:
+    """Makes the document of one moment: everything is copied first, as building it takes several turns of the loop."""
+    version, conditions, games, hosts = cells.version, bytes(cells.conditions), [*cells.games], [*cells.hosts]
+    host_names = sorted(cells.on_host)
+    numbers = {name: number for number, name in enumerate(host_names)}
+    return Cells(
+        version=version,
+        state_names=[condition.value for condition in status_cells.CONDITIONS],
+        states=conditions.translate(_DIGITS).decode("ascii"),
+        ids=[None if game is None else game.game_id async for game in cooperative_iter(games, _PORTION)],
+        host_names=host_names,
+        hosts=[numbers.get(host, -1) async for host in cooperative_iter(hosts, _PORTION)],
+    )
 
 
 def _compressed(document: Cells) -> bytes:
-    packer = zlib.compressobj(_QUICK, wbits=_GZIP)
-    return packer.compress(msgspec.json.encode(document)) + packer.flush()
-
-
-def _delta(delta: Delta) -> CellsDelta:
-    return CellsDelta(delta.version, delta.came, delta.left, list(delta.turned.items()))
+    compressor = zlib.compressobj(_FASTEST, wbits=_GZIP)
+    return compressor.compress(msgspec.json.encode(document)) + compressor.flush()

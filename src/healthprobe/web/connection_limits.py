@@ -1,4 +1,4 @@
-"""The door: how many may be connected at once, and for how long without asking anything."""
+"""Limits how many clients may be connected at once, and for how long without a request."""
 
 from __future__ import annotations
 
@@ -7,45 +7,46 @@ import resource
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-MOST = 512
-ASKS_WITHIN = 10.0
-"""How long a connection may be open, in seconds, without a whole request: since it began, or since its last answer."""
+MAX_CONNECTIONS = 512
+REQUEST_TIMEOUT = 10.0
+"""Seconds within which a connection must send a whole request, from its start or from its last response."""
 
 
-def most_connections() -> int:
-    """How many may be connected at once: a quarter of the descriptors at the most, for the others are the probes'."""
+def max_connections() -> int:
+    """Returns how many clients may be connected: at most a quarter of the descriptors, the rest is for probes."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST if soft == resource.RLIM_INFINITY else max(1, min(MOST, soft // 4))
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(MAX_CONNECTIONS, soft // 4))
 
 
-class Door(H11Protocol):
-    """One connection of a reader. Above the limit of its server it is closed at once; so is one that keeps silent, or
-    sends its request a byte at a time: whoever reaches the port could hold all descriptors else, and needs no token.
+class LimitedH11Protocol(H11Protocol):
+    """A client's connection. It is closed at once above the server's limit, and later if it sends no whole request.
+
+    Without these limits a client could hold all descriptors, for which it needs no token.
     """
 
-    _waiting: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency:
             transport.abort()
             return
-        self._wait()
+        self._restart_timer()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._wait()
+        self._restart_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         super().connection_lost(exc)
 
-    def _wait(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-        self._waiting = self.loop.call_later(ASKS_WITHIN, self._cut_off_unless_it_asked)
+    def _restart_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(REQUEST_TIMEOUT, self._close_if_idle)
 
-    def _cut_off_unless_it_asked(self) -> None:
-        if getattr(self.cycle, "response_complete", True):  # before the first request there is no cycle
+    def _close_if_idle(self) -> None:
+        if getattr(self.cycle, "response_complete", True):  # there is no cycle before the first request
             self.transport.abort()

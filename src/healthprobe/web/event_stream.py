@@ -1,4 +1,4 @@
-"""The stream: server-sent events, as https://html.spec.whatwg.org/multipage/server-sent-events.html has them."""
+"""Server-sent events, as in https://html.spec.whatwg.org/multipage/server-sent-events.html."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import AsyncIterator
 
 from starlette.responses import StreamingResponse
 
-SECONDS_BETWEEN_SIGNS = 15.0
-"""How long a stream is silent at most: what is between may close what it takes for dead."""
+KEEP_ALIVE_INTERVAL = 15.0
+"""After so many seconds of silence a comment is sent: a proxy closes a connection that it takes for dead."""
 
-KEEP_ALIVE = b": still here\n\n"
-
-
-def sent(data: bytes, event: str, number: int | None = None) -> bytes:
-    """One event; `number` is where a browser goes on after it has lost us. `data` is one line."""
-    identity = b"" if number is None else b"id: %d\n" % number
-    return b"%sevent: %s\ndata: %s\n\n" % (identity, event.encode(), data)
+KEEP_ALIVE = b": keep-alive\n\n"
 
 
-def streaming(events: AsyncIterator[bytes]) -> StreamingResponse:
+def server_sent_event(data: bytes, event: str, event_id: int | None = None) -> bytes:
+    """Returns one event. `data` is one line; a browser that reconnects sends `event_id` back as Last-Event-ID."""
+    id_line = b"" if event_id is None else b"id: %d\n" % event_id
+    return b"%sevent: %s\ndata: %s\n\n" % (id_line, event.encode(), data)
+
+
+def event_stream_response(events: AsyncIterator[bytes]) -> StreamingResponse:
     return StreamingResponse(
         events,
         media_type="text/event-stream",

@@ -1,4 +1,4 @@
-"""The fleet: in a sentence and in numbers, and how the prober itself does."""
+"""`GET /healthz` and `GET /api/fleet`: the fleet in a sentence and in numbers, and the health of the prober itself."""
 
 from __future__ import annotations
 
@@ -10,78 +10,75 @@ from starlette.responses import Response
 from healthprobe._util.duration import milliseconds
 from healthprobe.domain.fleet_status import Condition
 from healthprobe.status.run_status import RunStatus
-from healthprobe.web.responses import answer
+from healthprobe.web.responses import json_response, status_of
 from healthprobe.web.schemas import Fleet, Health, Outage, Prober, Publisher
 
 _VERSION = version("healthprobe")
 
 
-class FleetAnswers:
-    """`GET /healthz` and `GET /api/fleet`."""
-
-    def __init__(self, sight: RunStatus) -> None:
-        self._sight = sight
-
-    async def healthz(self, _: Request) -> Response:
-        """200 while the prober is well, 503 with the reason while it is stuck: something must watch the watcher."""
-        trouble = self._sight.trouble
-        return answer(Health(trouble is None, trouble), 200 if trouble is None else 503)
-
-    async def fleet(self, _: Request) -> Response:
-        await self._sight.refresh()
-        return answer(fleet_document(self._sight))
+async def get_healthz(request: Request) -> Response:
+    """Returns 200 while the prober works, and 503 with the reason while it is stuck."""
+    trouble = status_of(request).trouble
+    return json_response(Health(trouble is None, trouble), 200 if trouble is None else 503)
 
 
-def fleet_document(sight: RunStatus) -> Fleet:
-    """The fleet as it was at the last refresh."""
-    outages = sight.outages
-    told = sight.diagnosis(outages)
+async def get_fleet(request: Request) -> Response:
+    status = status_of(request)
+    await status.refresh()
+    return json_response(fleet_document(status))
+
+
+def fleet_document(status: RunStatus) -> Fleet:
+    """Returns the fleet as of the last refresh."""
+    outages = status.outages
+    diagnosis = status.diagnosis(outages)
+    counters = status.counters
     return Fleet(
-        at=sight.clock(),
-        told=told.summary,
-        scope=told.scope.value,
-        games=len(sight.cells),
-        down=sight.count_of(Condition.DOWN),
-        failing=sight.count_of(Condition.FAILING),
-        unknown=sight.count_of(Condition.UNKNOWN),
-        healthy=sight.count_of(Condition.HEALTHY),
+        at=status.clock(),
+        summary=diagnosis.summary,
+        scope=diagnosis.scope.value,
+        games=len(status.cells),
+        down=status.count_of(Condition.DOWN),
+        failing=status.count_of(Condition.FAILING),
+        unknown=status.count_of(Condition.UNKNOWN),
+        healthy=status.count_of(Condition.HEALTHY),
         longest=None if not outages else Outage(outages[0].game_id, outages[0].host, outages[0].seconds),
-        prober=_prober(sight),
+        prober=_prober(status),
         publishers=[
-            Publisher(name, sight.tally.lag.get(name, 0), sight.tally.parked.get(name, 0))
-            for name in sorted({*sight.tally.lag, *sight.tally.parked})
+            Publisher(name, counters.lag.get(name, 0), counters.parked.get(name, 0))
+            for name in sorted({*counters.lag, *counters.parked})
         ],
     )
 
 
-def _prober(sight: RunStatus) -> Prober:
-    config, view, tally = sight.config, sight.view, sight.tally
+def _prober(status: RunStatus) -> Prober:
+    config, worker, counters = status.config, status.worker, status.counters
     return Prober(
         version=_VERSION,
-        started_at=sight.started_at,
-        trouble=sight.trouble,
+        started_at=status.started_at,
+        trouble=status.trouble,
         interval_s=config.interval,
         timeout_s=config.probe_timeout,
         failures=config.failures_threshold,
-        tick_overdue_s=round(view.tick_overdue_for, 3),
-        log_away_s=round(view.log_away_for, 3),
-        transitions_waiting=len(view.waiting),
-        blind_s=round(view.blind_for, 3),
-        decisions_held=view.held_decisions,
-        games_flapping=view.flapping_games,
-        games_silenced=sight.silenced,
-        lanes_in_use=view.lanes_in_use,
-        lane_limit=view.lane_limit,
-        connections=sight.connections.open_connections,
-        connection_limit=sight.connections.capacity,
-        probes=tally.probes,
-        ticks_dropped=tally.dropped_ticks,
-        listing_errors=tally.listing_errors,
-        inconclusive=dict(tally.inconclusive),
-        lateness_ms_p50=milliseconds(tally.lateness.quantile(0.5)),
-        lateness_ms_p99=milliseconds(tally.lateness.quantile(0.99)),
-        latency_ms_p50=milliseconds(tally.durations.quantile(0.5)),
-        latency_ms_p99=milliseconds(tally.durations.quantile(0.99)),
-        shards=None if view.target_set.shards is None else len(view.target_set.shards),
-        instances=None if sight.cluster is None else len(sight.cluster.instances),
+        tick_overdue_s=round(worker.tick_overdue_for, 3),
+        log_away_s=round(worker.log_away_for, 3),
+        transitions_waiting=len(worker.waiting),
+        blind_s=round(worker.blind_for, 3),
+        decisions_held=worker.held_decisions,
+        games_flapping=worker.flapping_games,
+        games_silenced=status.silenced,
+        lanes_in_use=worker.lanes_in_use,
+        lane_limit=worker.lane_limit,
+        connections=status.connections.open_connections,
+        connection_limit=status.connections.capacity,
+        probes=counters.probes,
+        ticks_dropped=counters.dropped_ticks,
+        listing_errors=counters.listing_errors,
+        inconclusive=dict(counters.inconclusive),
+        lateness_ms_p50=milliseconds(counters.lateness.quantile(0.5)),
+        lateness_ms_p99=milliseconds(counters.lateness.quantile(0.99)),
+        latency_ms_p50=milliseconds(counters.durations.quantile(0.5)),
+        latency_ms_p99=milliseconds(counters.durations.quantile(0.99)),
+        shards=None if worker.target_set.shards is None else len(worker.target_set.shards),
+        instances=None if status.cluster is None else len(status.cluster.instances),
     )

@@ -1,4 +1,4 @@
-"""The incidents: those that are open, the longest first, and the last that ended."""
+"""`GET /api/incidents`: open incidents, the longest first, and the most recent ended ones."""
 
 from __future__ import annotations
 
@@ -11,24 +11,19 @@ from healthprobe.domain.event import ProbeFailedDetails
 from healthprobe.domain.incident import Incident, incidents
 from healthprobe.status.run_status import RunStatus
 from healthprobe.web import schemas
-from healthprobe.web.responses import MOST_PER_PAGE, PER_PAGE, answer, number_in
+from healthprobe.web.responses import DEFAULT_LIMIT, MAX_LIMIT, int_parameter, json_response, status_of
 
 
-class IncidentAnswers:
-    """`GET /api/incidents`."""
-
-    def __init__(self, sight: RunStatus) -> None:
-        self._sight = sight
-
-    async def incidents(self, request: Request) -> Response:
-        limit = number_in(request, "limit", PER_PAGE, least=1, most=MOST_PER_PAGE)
-        await self._sight.refresh()
-        return answer(incidents_document(self._sight, limit))
+async def get_incidents(request: Request) -> Response:
+    status = status_of(request)
+    limit = int_parameter(request, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT)
+    await status.refresh()
+    return json_response(incidents_document(status, limit))
 
 
-def incidents_document(sight: RunStatus, limit: int) -> schemas.Incidents:
-    """At most `limit` of them, as they were at the last refresh."""
-    now, known = sight.clock(), sight.incidents
+def incidents_document(status: RunStatus, limit: int) -> schemas.Incidents:
+    """Returns at most `limit` incidents, as of the last refresh."""
+    now, known = status.clock(), status.incidents
     began = sorted(known.open.values(), key=lambda failed: failed.occurred_at)
     shown = [*incidents(began[:limit]), *list(reversed(known.ended))[: max(limit - len(began), 0)]]
     return schemas.Incidents(len(began), [incident_document(each, now) for each in shown])

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the documents that are answered with."""
+"""The OpenAPI document of the API, made from its schemas."""
 
 from __future__ import annotations
 
@@ -9,123 +9,123 @@ import msgspec
 
 from healthprobe.domain.fleet_status import Condition
 from healthprobe.web import schemas
-from healthprobe.web.responses import MOST_PER_PAGE, PER_PAGE
+from healthprobe.web.responses import DEFAULT_LIMIT, MAX_LIMIT
 
-_LARGEST = 2**63 - 1
+_MAX_CURSOR = 2**63 - 1
 
 
 def openapi_document() -> dict[str, Any]:
-    """OpenAPI 3.1 for everything that answers with JSON, and for both streams."""
+    """Returns the OpenAPI 3.1 document of all JSON endpoints and both streams."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "healthprobe",
             "version": version("healthprobe"),
-            "description": "What a prober of game engines sees. Read-only.",
+            "description": "The live status of game engines, as healthprobe sees them. Read-only.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
             "/healthz": _get(
-                "Whether the prober itself is well", schemas.Health, others={"503": ("It is stuck", schemas.Health)}
+                "Health of the prober itself", schemas.Health, others={"503": ("The prober is stuck", schemas.Health)}
             ),
-            "/api/fleet": _get("The fleet in a sentence and in numbers", schemas.Fleet),
+            "/api/fleet": _get("The fleet in one sentence and in numbers", schemas.Fleet),
             "/api/cluster": _get(
                 "The instances that share the fleet",
                 schemas.Cluster,
-                others={"404": ("It is in no cluster", schemas.Trouble)},
+                others={"404": ("The run is not in a cluster", schemas.Error)},
             ),
-            "/api/games": _get("Games that match, the worst first", schemas.Games, _GAMES, misasked=True),
+            "/api/games": _get("Games that match, the worst state first", schemas.Games, _GAMES, has_bad_request=True),
             "/api/games/{game_id}": _get(
-                "All that is known of one game",
+                "One game in detail",
                 schemas.GameDetails,
                 [_GAME_ID],
-                others={"404": ("It is not watched here", schemas.Trouble)},
+                others={"404": ("The game is not watched here", schemas.Error)},
             ),
             "/api/incidents": _get(
-                "Open incidents and the last that ended", schemas.Incidents, [_LIMIT], misasked=True
+                "Open incidents and the most recent ended ones", schemas.Incidents, [_LIMIT], has_bad_request=True
             ),
             "/api/events": _get(
                 "A page of the log",
                 schemas.Events,
                 [_AFTER, _LIMIT],
-                misasked=True,
-                others={"503": ("The log does not answer", schemas.Trouble)},
+                has_bad_request=True,
+                others={"503": ("The log is unavailable", schemas.Error)},
             ),
             "/api/cells": _get("All games at once, for a grid", schemas.Cells),
-            "/api/events/stream": _stream("The log as it grows: an event of its type each, its cursor as id", [_AFTER]),
-            "/api/cells/stream": _stream("What changes in the cells: cells, fleet, incidents, reload", [_VERSION]),
+            "/api/events/stream": _stream("Health events as they enter the log; each has its cursor as id", [_AFTER]),
+            "/api/cells/stream": _stream("Changes of the cells: events cells, fleet, incidents, reload", [_VERSION]),
         },
         "components": {"schemas": _schemas()},
     }
 
 
-def _parameter(name: str, told: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "description": told, "schema": schema}
+def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 
-def _whole(least: int, most: int, default: int | None = None) -> dict[str, Any]:
-    schema = {"type": "integer", "minimum": least, "maximum": most}
+def _integer(minimum: int, maximum: int, default: int | None = None) -> dict[str, Any]:
+    schema = {"type": "integer", "minimum": minimum, "maximum": maximum}
     return schema if default is None else {**schema, "default": default}
 
 
-_LIMIT = _parameter("limit", "How many at most", _whole(1, MOST_PER_PAGE, PER_PAGE))
-_AFTER = _parameter("after", "Only what is behind this cursor", _whole(0, _LARGEST))
-_VERSION = _parameter("after", "Only what changed after this version", _whole(0, 2**53))
+_LIMIT = _parameter("limit", "Maximum number of results", _integer(1, MAX_LIMIT, DEFAULT_LIMIT))
+_AFTER = _parameter("after", "Only events after this cursor", _integer(0, _MAX_CURSOR))
+_VERSION = _parameter("after", "Only changes after this version", _integer(0, 2**53))
 _GAMES = [
     _parameter("state", "Only games in this state", {"type": "string", "enum": ["", *map(str, Condition)]}),
-    _parameter("q", "Only games whose id has this in it, in any case", {"type": "string", "maxLength": 300}),
+    _parameter("q", "Only games whose id contains this text, ignoring case", {"type": "string", "maxLength": 300}),
     _parameter("host", "Only games on this host", {"type": "string", "maxLength": 300}),
-    _parameter("page", "Which page", _whole(1, 1_000_000, 1)),
-    _parameter("per_page", "How many on a page", _whole(1, MOST_PER_PAGE, PER_PAGE)),
+    _parameter("page", "Page number", _integer(1, 1_000_000, 1)),
+    _parameter("per_page", "Games on a page", _integer(1, MAX_LIMIT, DEFAULT_LIMIT)),
 ]
 _GAME_ID = {"name": "game_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
 def _get(
-    told: str,
+    summary: str,
     document: type[schemas.Document],
     parameters: list[dict[str, Any]] | None = None,
     *,
-    misasked: bool = False,
+    has_bad_request: bool = False,
     others: dict[str, tuple[str, type[schemas.Document]]] | None = None,
 ) -> dict[str, Any]:
-    answers: dict[str, tuple[str, type[schemas.Document]]] = {
-        "200": ("As it is now", document),
+    responses: dict[str, tuple[str, type[schemas.Document]]] = {
+        "200": ("The current state", document),
         **(others or {}),
-        "401": ("No token", schemas.Trouble),
+        "401": ("The token is missing or wrong", schemas.Error),
     }
-    if misasked:
-        answers["400"] = ("A parameter cannot be obeyed", schemas.Trouble)
+    if has_bad_request:
+        responses["400"] = ("A parameter is invalid", schemas.Error)
     return {
         "get": {
-            "summary": told,
+            "summary": summary,
             "parameters": parameters or [],
-            "responses": {status: _response(*each) for status, each in sorted(answers.items())},
+            "responses": {status: _response(*each) for status, each in sorted(responses.items())},
         }
     }
 
 
-def _response(told: str, document: type[schemas.Document]) -> dict[str, Any]:
+def _response(description: str, document: type[schemas.Document]) -> dict[str, Any]:
     reference = {"$ref": f"#/components/schemas/{document.__name__}"}
-    return {"description": told, "content": {"application/json": {"schema": reference}}}
+    return {"description": description, "content": {"application/json": {"schema": reference}}}
 
 
-def _stream(told: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+def _stream(summary: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "get": {
-            "summary": told,
+            "summary": summary,
             "parameters": parameters,
             "responses": {
                 "200": {"description": "Server-sent events", "content": {"text/event-stream": {}}},
-                "400": _response("A parameter cannot be obeyed", schemas.Trouble),
-                "401": _response("No token", schemas.Trouble),
+                "400": _response("A parameter is invalid", schemas.Error),
+                "401": _response("The token is missing or wrong", schemas.Error),
             },
         }
     }
 
 
 def _schemas() -> dict[str, Any]:
-    answered = [
+    documents = [
         schemas.Health,
         schemas.Fleet,
         schemas.Cluster,
@@ -135,7 +135,7 @@ def _schemas() -> dict[str, Any]:
         schemas.Events,
         schemas.Cells,
         schemas.CellsDelta,
-        schemas.Trouble,
+        schemas.Error,
     ]
-    _, components = msgspec.json.schema_components(answered, ref_template="#/components/schemas/{name}")
+    _, components = msgspec.json.schema_components(documents, ref_template="#/components/schemas/{name}")
     return components

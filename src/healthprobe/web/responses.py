@@ -1,4 +1,4 @@
-"""The answers: documents as JSON, and refusals in one line that says what to change."""
+"""JSON responses, errors in one line, and the query parameters of requests."""
 
 from __future__ import annotations
 
@@ -7,45 +7,52 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from healthprobe.web.schemas import Trouble
+from healthprobe.status.run_status import RunStatus
+from healthprobe.web.schemas import Error
 
 _encoder = msgspec.json.Encoder()
 
-PER_PAGE = 100
-MOST_PER_PAGE = 1_000
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1_000
 
 
-class Misasked(HTTPException):
-    """A parameter cannot be obeyed."""
+class BadRequest(HTTPException):
+    """A parameter is invalid."""
 
-    def __init__(self, told: str) -> None:
-        super().__init__(400, told)
+    def __init__(self, detail: str) -> None:
+        super().__init__(400, detail)
 
 
-def answer(document: object, status: int = 200) -> Response:
-    """`document` as JSON, never to be kept."""
+def json_response(document: object, status: int = 200) -> Response:
+    """Returns `document` as JSON that no cache keeps."""
     return Response(
         _encoder.encode(document), status, media_type="application/json", headers={"Cache-Control": "no-store"}
     )
 
 
-def refusal(status: int, told: str) -> Response:
-    return answer(Trouble(told), status)
+def error_response(status: int, error: str) -> Response:
+    return json_response(Error(error), status)
 
 
-def number_in(request: Request, name: str, default: int, *, least: int = 0, most: int) -> int:
-    """The query parameter `name`. Raises Misasked unless it is a whole number between `least` and `most`."""
+def status_of(request: Request) -> RunStatus:
+    """Returns the status of the run that the application serves."""
+    run_status: RunStatus = request.app.state.run_status
+    return run_status
+
+
+def int_parameter(request: Request, name: str, default: int, *, minimum: int = 0, maximum: int) -> int:
+    """Returns the query parameter `name`. Raises BadRequest if it is not a whole number in the range."""
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdecimal()) or len(text) > 20 or not least <= int(text) <= most:
-        raise Misasked(f"{name} is a whole number from {least} to {most}")
+    if not (text.isascii() and text.isdecimal()) or len(text) > 20 or not minimum <= int(text) <= maximum:
+        raise BadRequest(f"{name} must be a whole number from {minimum} to {maximum}")
     return int(text)
 
 
-def word_in(request: Request, name: str, *, longest: int = 300) -> str:
-    """The query parameter `name`, or nothing. Raises Misasked where it is longer."""
+def text_parameter(request: Request, name: str, *, max_length: int = 300) -> str:
+    """Returns the query parameter `name`, or an empty string. Raises BadRequest if it is too long."""
     text = request.query_params.get(name, "")
-    if len(text) > longest:
-        raise Misasked(f"{name} is longer than {longest} characters")
+    if len(text) > max_length:
+        raise BadRequest(f"{name} must not be longer than {max_length} characters")
     return text

@@ -1,4 +1,4 @@
-"""The documents that the API answers with. What is here is what the OpenAPI document says."""
+"""The documents of the API. The OpenAPI document is made from these classes and their docstrings."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import msgspec
 
 
 class Document(msgspec.Struct):
-    """Times are RFC 3339 in UTC, fields that end in `_s` are seconds, those in `_ms` milliseconds."""
+    """Times are RFC 3339 in UTC. Fields that end in `_s` are seconds, fields with `_ms` milliseconds."""
 
 
-class Trouble(Document):
-    """Why there is no other answer."""
+class Error(Document):
+    """Why the request failed, in one line."""
 
     error: str
 
 
 class Health(Document):
-    """The prober's own: `trouble` says what is the matter with it, or nothing."""
+    """The health of the prober itself. `trouble` says what is wrong with it; null if nothing is."""
 
     well: bool
     trouble: str | None
@@ -32,7 +32,7 @@ class Outage(Document):
 
 
 class Publisher(Document):
-    """`lag` is how many events of the log have not reached it, `parked` how many it has refused for good."""
+    """`lag` counts the events that are not delivered to it yet, `parked` those that it refused for good."""
 
     name: str
     lag: int
@@ -40,9 +40,9 @@ class Publisher(Document):
 
 
 class Prober(Document):
-    """How the prober itself does. `blind_s` is for how long no canary answers, `decisions_held` how many probe_failed
-    of a mass failure wait to be proven. `shards` is null where it shares the fleet with nobody, `instances` where it is
-    in no cluster.
+    """Settings and figures of the prober itself. `blind_s` is how long no canary has answered, `log_away_s` how long
+    the log has been unavailable, `decisions_held` the number of probe_failed held in a mass failure. `shards` is null
+    if the prober does not share the fleet, `instances` if it is not in a cluster.
     """
 
     version: str
@@ -74,8 +74,8 @@ class Prober(Document):
     instances: int | None
 
 
-class TakenOver(Document):
-    """So many shards were taken over together; `cause` is `start`, `handed over` or `expired`."""
+class Takeover(Document):
+    """Shards that were taken over together. `cause` is `start`, `handed over` or `expired`."""
 
     at: datetime
     shards: int
@@ -83,8 +83,8 @@ class TakenOver(Document):
 
 
 class Instance(Document):
-    """What an instance of a cluster tells of itself. Renewals are the ages of the oldest and the newest renewal of its
-    leases. One with the duty `relay` delivers to the publishers; a `blind` one hears no canary.
+    """An instance of a cluster, as it describes itself. Renewals are the ages of the oldest and the newest renewal of
+    its leases. The instance with the duty `relay` delivers to the publishers; for a `blind` one no canary answers.
     """
 
     instance: str
@@ -97,13 +97,13 @@ class Instance(Document):
     blind: bool
     oldest_renewal_s: float | None
     newest_renewal_s: float | None
-    last_takeover: TakenOver | None
+    last_takeover: Takeover | None
 
 
 class Cluster(Document):
-    """The instances that share the fleet, as this one knows them: it has heard nothing of the others for `silent_s`.
+    """The instances that share the fleet, as this instance knows them; it last heard of the others `silent_s` ago.
 
-    Of all `shards`, `unwatched` are held by none.
+    `unwatched` is the number of `shards` that no instance holds.
     """
 
     shards: int
@@ -113,10 +113,10 @@ class Cluster(Document):
 
 
 class Fleet(Document):
-    """The fleet in a sentence, and in numbers. `scope` is what an outage seems to be: the whole word is in `told`."""
+    """The fleet in one sentence, `summary`, and in numbers. `scope` is what an outage seems to affect."""
 
     at: datetime
-    told: str
+    summary: str
     scope: str
     games: int
     down: int
@@ -129,8 +129,8 @@ class Fleet(Document):
 
 
 class Game(Document):
-    """`down_s` is for how long it is down, null where it is not, or where the log does not tell. Until `silenced_until`
-    nothing of it is told; null where it is not silenced. A `flapping` one is kept in its incident until it is steady.
+    """`down_s` is null if the game is not down, or if its incident began before what the log still has. Its alarms are
+    silenced until `silenced_until`, null if they are not. A `flapping` game stays in its incident until it is steady.
     """
 
     game_id: str
@@ -153,7 +153,7 @@ class Games(Document):
 
 
 class Outcome(Document):
-    """`healthy`, `inconclusive`, or the kind of the failure. A failure has no duration."""
+    """`outcome` is `healthy`, `inconclusive`, or the kind of the failure. A failure has no duration."""
 
     outcome: str
     duration_ms: float | None
@@ -171,7 +171,7 @@ class Incident(Document):
 
 
 class GameDetails(Document):
-    """One game with what its last probes gave, the oldest first, and its incidents, the newest first."""
+    """One game with its last outcomes, the oldest first, and its incidents, the newest first."""
 
     game: Game
     explanation: str
@@ -182,30 +182,30 @@ class GameDetails(Document):
 
 
 class Incidents(Document):
-    """Open ones the longest first, then those that ended, the newest first."""
+    """Open incidents, the longest first, then ended ones, the newest first. `open` counts all open ones."""
 
     open: int
     incidents: list[Incident]
 
 
 class Event(Document):
-    """A health event as docs/asyncapi.yaml has it, with its cursor in the log."""
+    """A health event as in docs/asyncapi.yaml, with its cursor in the log."""
 
     cursor: int
     event: dict[str, Any]
 
 
 class Events(Document):
-    """`next` is the `after` of the next page."""
+    """`next` is the value of `after` for the next page."""
 
     next: int
     events: list[Event]
 
 
 class Cells(Document):
-    """All games by their places: ids and hosts (as places in `host_names`), and a digit of state each.
+    """All games by slot: their ids, their hosts as indexes into `host_names`, and their states as one digit each.
 
-    An empty place has the id null. The digit is the place of the state in `state_names`.
+    The digit is an index into `state_names`. A free slot has the id null.
     """
 
     version: int
@@ -217,9 +217,9 @@ class Cells(Document):
 
 
 class CellsDelta(Document):
-    """What changed in the cells with `version`: [place, id, host] of who came, empty places, [place, state]."""
+    """What changed in the cells with `version`: [slot, id, host] added, slots removed, [slot, state] changed."""
 
     version: int
-    came: list[tuple[int, str, str]]
-    left: list[int]
-    turned: list[tuple[int, int]]
+    added: list[tuple[int, str, str]]
+    removed: list[int]
+    changed: list[tuple[int, int]]

@@ -1,4 +1,4 @@
-"""The server: uvicorn on the loop of the run, at one address, from its start to its end."""
+"""The HTTP server: uvicorn on the loop of the run, at one address, from its start to its end."""
 
 from __future__ import annotations
 
@@ -12,53 +12,53 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from healthprobe.ports import ConfigurationError
-from healthprobe.web.connection_limits import Door, most_connections
-from healthprobe.web.listen_address import Listen
+from healthprobe.web.connection_limits import LimitedH11Protocol, max_connections
+from healthprobe.web.listen_address import ListenAddress
 
-_LET_GO_WITHIN = 0.3
+_SHUTDOWN_TIMEOUT = 0.3
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, at: Listen) -> AsyncIterator[str]:
-    """Serve `app` as long as somebody is inside; gives the address as a URL.
+async def serving(app: ASGIApp, address: ListenAddress) -> AsyncIterator[str]:
+    """Serves `app` inside the context, which gives the URL. Open streams are closed at the end.
 
-    Raises ConfigurationError where nobody can listen there. Streams are cut off in the end.
+    Raises ConfigurationError if the address cannot be listened at.
     """
-    listener = _bound(at)
+    listener = _listener(address)
     port = listener.getsockname()[1]
     config = uvicorn.Config(
         app,
-        http=Door,
+        http=LimitedH11Protocol,
         ws="none",
         lifespan="off",
         loop="none",
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=most_connections(),
+        limit_concurrency=max_connections(),
         timeout_graceful_shutdown=0,
     )
     server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        yield f"http://{Listen(at.host, port)}/"
+        yield f"http://{ListenAddress(address.host, port)}/"
     finally:
         server.should_exit = True
         server.force_exit = True
-        await asyncio.wait({serving}, timeout=_LET_GO_WITHIN)
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
-        server.let_go()
+        await asyncio.wait({task}, timeout=_SHUTDOWN_TIMEOUT)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        server.abort_connections()
         listener.close()
 
 
 class _Server(uvicorn.Server):
-    """Signals are the run's own business."""
+    """A server that leaves signals to the run."""
 
-    def let_go(self) -> None:
-        """Cut off who is still there: a busy machine may not come to it in time, and readers would wait for nothing."""
-        for each in getattr(self, "servers", ()):
-            each.close()
+    def abort_connections(self) -> None:
+        """Closes what uvicorn has not closed in time, so that no client waits for a response that never comes."""
+        for server in getattr(self, "servers", ()):
+            server.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
@@ -67,14 +67,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _bound(at: Listen) -> socket.socket:
+def _listener(at: ListenAddress) -> socket.socket:
     try:
         found = socket.getaddrinfo(at.host, at.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen()  # whoever is told the address may come before uvicorn looks
+        listener.listen()  # before the URL is printed: a client may connect before uvicorn is ready
     except OSError as error:
         raise ConfigurationError(f"--listen {at}: {(error.strerror or str(error)).lower()}; choose another") from error
     listener.setblocking(False)

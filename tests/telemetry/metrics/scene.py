@@ -46,30 +46,30 @@ class Scene:
         self.stage = Stage(**engines)
         self.histories = Histories() if histories is None else histories
         self.worker = Worker(**self.stage.arguments(**{"telemetry": self.histories, **others}))
-        self.sight = RunStatus(
+        self.status = RunStatus(
             config=WorkerConfig(),
-            view=self.worker.status,
+            worker=self.worker.status,
             log=self.stage.log,
-            histories=self.histories,
+            counters=self.histories,
             connections=FewConnections(),
             cluster=cluster,
             clock=self.stage.clock.now,
             monotonic=self.stage.clock.monotonic,
         )
-        self.collector = RunCollector(self.sight)
+        self.collector = RunCollector(self.status)
 
     async def exposed(self) -> str:
         """What Prometheus is given now."""
-        await self.sight.refresh()
+        await self.status.refresh()
         content, _ = exposition(registry_of(self.collector))
         return content.decode()
 
-    async def told(self) -> dict[tuple[str, Labels], float]:
+    async def series(self) -> dict[tuple[str, Labels], float]:
         """Every series that Prometheus is given now, by its name and labels."""
-        return series(await self.exposed())
+        return parse_series(await self.exposed())
 
 
-def series(text: str) -> dict[tuple[str, Labels], float]:
+def parse_series(text: str) -> dict[tuple[str, Labels], float]:
     """The series of an exposition; one that is there twice is an error."""
     found: dict[tuple[str, Labels], float] = {}
     for family in text_string_to_metric_families(text):

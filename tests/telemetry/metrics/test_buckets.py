@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from healthprobe.status.counters import BOUNDS, Histogram
-from healthprobe.telemetry.metric_families import TICKS, TIMES, histogram_family
+from healthprobe.telemetry.metric_families import PROBE_BOUNDS, TICK_BOUNDS, histogram_family
 
 SECONDS = st.lists(st.floats(-1.0, 1_000.0), max_size=60)
 
@@ -23,7 +23,7 @@ def test_every_bucket_counts_exactly_the_times_up_to_its_bound(times: list[float
     family = histogram_family("a_seconds", "A.", recorded(times))
     buckets = [sample for sample in family.samples if sample.name == "a_seconds_bucket"]
     told = [sample.value for sample in buckets]
-    assert told == [*(sum(time <= BOUNDS[place] for time in times) for place in TIMES), len(times)]
+    assert told == [*(sum(time <= BOUNDS[place] for time in times) for place in PROBE_BOUNDS), len(times)]
     assert [sample.labels["le"] for sample in buckets][-1] == "+Inf"
 
 
@@ -34,10 +34,10 @@ def test_the_sum_is_true_to_within_a_sixteenth(times: list[float]) -> None:
 
 
 def test_probes_are_told_of_from_half_a_millisecond_to_ten_seconds_and_ticks_to_a_minute() -> None:
-    assert BOUNDS[TIMES[0]] <= 0.0005
-    assert BOUNDS[TIMES[-1]] >= 10.0
-    assert BOUNDS[TICKS[-1]] >= 60.0
-    assert len(TIMES) <= 30
+    assert BOUNDS[PROBE_BOUNDS[0]] <= 0.0005
+    assert BOUNDS[PROBE_BOUNDS[-1]] >= 10.0
+    assert BOUNDS[TICK_BOUNDS[-1]] >= 60.0
+    assert len(PROBE_BOUNDS) <= 30
 
 
 def test_bounds_as_they_are_written_grow_and_are_never_the_same_twice() -> None:

@@ -8,7 +8,7 @@ from tests.support.virtual_time import in_virtual_time
 from tests.telemetry.metrics.scene import NONE, Labels, Scene, labels, names
 
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Inconclusive
-from healthprobe.telemetry.fleet_metrics import MOST_GAMES
+from healthprobe.telemetry.fleet_metrics import MAX_GAME_SERIES
 from healthprobe.testing.prober import UNAVAILABLE, Late
 from healthprobe.testing.stage import game, ticks
 from healthprobe.worker.static_shards import StaticShards
@@ -19,7 +19,7 @@ DURATION = "healthprobe_probe_duration_seconds"
 
 def test_a_run_without_games_tells_that_it_has_none() -> None:
     async def told() -> dict[tuple[str, Labels], float]:
-        return await Scene({}).told()
+        return await Scene({}).series()
 
     series = in_virtual_time(told())
     assert series["healthprobe_games", labels(state="healthy")] == 0
@@ -32,7 +32,7 @@ def test_failures_are_counted_by_kind_and_an_incident_begins_and_ends_in_the_met
     async def play() -> None:
         scene = Scene({"a": HEALTHY, "b": [UNAVAILABLE, REFUSED, REFUSED, HEALTHY]})
         await ticks(scene.worker, 3)
-        down = await scene.told()
+        down = await scene.series()
         assert down["healthprobe_probes_total", labels(outcome="healthy")] == 3
         assert down["healthprobe_probes_total", labels(outcome="failed")] == 3
         assert down["healthprobe_probe_failures_total", labels(kind="status")] == 1
@@ -45,7 +45,7 @@ def test_failures_are_counted_by_kind_and_an_incident_begins_and_ends_in_the_met
         assert down["healthprobe_log_append_duration_seconds_count", NONE] == 1
         await asyncio.sleep(30)
         await scene.worker.tick()
-        well = await scene.told()
+        well = await scene.series()
         assert well["healthprobe_games", labels(state="down")] == 0
         assert well["healthprobe_open_incidents", NONE] == 0
         assert well["healthprobe_health_events_total", labels(event_type="probe_recovered")] == 1
@@ -59,7 +59,7 @@ def test_a_game_in_an_incident_is_told_of_with_how_long_it_is_down() -> None:
         scene = Scene({"a": UNAVAILABLE})
         await ticks(scene.worker, 3)
         await asyncio.sleep(90)
-        told = await scene.told()
+        told = await scene.series()
         assert told["healthprobe_game_down_seconds", labels(game_id="a", host="127.0.0.1")] == 90
 
     in_virtual_time(play())
@@ -67,12 +67,12 @@ def test_a_game_in_an_incident_is_told_of_with_how_long_it_is_down() -> None:
 
 def test_of_a_whole_fleet_that_is_down_a_thousand_games_are_listed_and_the_rest_counted() -> None:
     async def play() -> None:
-        scene = Scene({f"game-{number}": UNAVAILABLE for number in range(MOST_GAMES + 234)})
+        scene = Scene({f"game-{number}": UNAVAILABLE for number in range(MAX_GAME_SERIES + 234)})
         await ticks(scene.worker, 3)
-        told = await scene.told()
-        assert sum(name == "healthprobe_game_down_seconds" for name, _ in told) == MOST_GAMES
+        told = await scene.series()
+        assert sum(name == "healthprobe_game_down_seconds" for name, _ in told) == MAX_GAME_SERIES
         assert told["healthprobe_games_down_unlisted", NONE] == 234
-        assert told["healthprobe_open_incidents", NONE] == MOST_GAMES + 234
+        assert told["healthprobe_open_incidents", NONE] == MAX_GAME_SERIES + 234
 
     in_virtual_time(play())
 
@@ -81,7 +81,7 @@ def test_an_id_that_no_utf_8_can_hold_does_not_cost_the_scrape() -> None:
     async def play() -> None:
         scene = Scene({"half-\ud800": UNAVAILABLE, 'quote"\n\\': UNAVAILABLE})
         await ticks(scene.worker, 3)
-        told = await scene.told()
+        told = await scene.series()
         listed = {dict(named)["game_id"] for name, named in told if name == "healthprobe_game_down_seconds"}
         assert listed == {"half-\\ud800", 'quote"\n\\'}
 
@@ -92,7 +92,7 @@ def test_what_could_not_be_told_is_counted_by_its_cause() -> None:
     async def play() -> None:
         scene = Scene({"a": Inconclusive("too many open files")})
         await ticks(scene.worker, 2)
-        told = await scene.told()
+        told = await scene.series()
         assert told["healthprobe_probes_total", labels(outcome="inconclusive")] == 2
         assert told["healthprobe_inconclusive_probes_total", labels(cause="too many open files")] == 2
 
@@ -106,7 +106,7 @@ def test_a_log_that_is_away_is_told_of_with_what_waits_for_it() -> None:
         scene.stage.log.unavailable = True
         await scene.worker.tick()
         await asyncio.sleep(20)
-        told = await scene.told()
+        told = await scene.series()
         assert told["healthprobe_transitions_waiting", NONE] == 1
         assert told["healthprobe_log_away_seconds", NONE] == 20
         assert told["healthprobe_games", labels(state="down")] == 1
@@ -120,12 +120,12 @@ def test_lanes_and_overdue_ticks_are_told_of_as_they_are() -> None:
         scene = Scene({"a": Late(1.5, HEALTHY), "b": Late(1.5, HEALTHY)}, max_concurrency=4)
         tick = asyncio.create_task(scene.worker.tick())
         await asyncio.sleep(1)
-        early = await scene.told()
+        early = await scene.series()
         assert early["healthprobe_lanes_in_use", NONE] == 2
         assert early["healthprobe_lanes_limit", NONE] == 4
         assert early["healthprobe_tick_overdue_seconds", NONE] == 0
         await asyncio.sleep(4.5)
-        late = await scene.told()
+        late = await scene.series()
         assert late["healthprobe_lanes_in_use", NONE] == 0
         assert late["healthprobe_tick_overdue_seconds", NONE] == 0.5
         assert late["healthprobe_tick_duration_seconds_count", NONE] == 1
@@ -138,7 +138,7 @@ def test_how_long_probes_take_is_told_in_buckets_with_a_sum() -> None:
     async def play() -> None:
         scene = Scene({"a": Late(1.5, HEALTHY), "b": Late(0.001, HEALTHY)})
         await scene.worker.tick()
-        told = await scene.told()
+        told = await scene.series()
         buckets = {dict(named)["le"]: value for (name, named), value in told.items() if name == DURATION + "_bucket"}
         assert sum(1 for value in buckets.values() if value == 1) > 5
         assert buckets["+Inf"] == told[DURATION + "_count", NONE] == 2
@@ -154,7 +154,7 @@ def test_relays_listing_errors_and_skipped_records_are_told_of() -> None:
         scene.histories.record_parked("nats://bus")
         scene.histories.record_listing_error()
         scene.histories.record_skipped_records(2)
-        told = await scene.told()
+        told = await scene.series()
         assert told["healthprobe_relay_lag_events", labels(publisher="nats://bus")] == 7
         assert told["healthprobe_relay_parked_events_total", labels(publisher="nats://bus")] == 1
         assert told["healthprobe_listing_errors_total", NONE] == 1
@@ -167,7 +167,7 @@ def test_a_publisher_that_never_parked_anything_is_told_of_so_that_the_first_tim
     async def play() -> None:
         scene = Scene({})
         scene.histories.record_lag("nats://bus", 0)
-        told = await scene.told()
+        told = await scene.series()
         assert told["healthprobe_relay_parked_events_total", labels(publisher="nats://bus")] == 0
 
     in_virtual_time(play())
@@ -177,7 +177,7 @@ def test_an_instance_that_shares_the_fleet_tells_how_many_shards_it_holds() -> N
     async def play() -> None:
         scene = Scene({"a": HEALTHY}, shards=StaticShards(frozenset(range(12))))
         await scene.worker.tick()
-        assert (await scene.told())["healthprobe_shards_held", NONE] == 12
+        assert (await scene.series())["healthprobe_shards_held", NONE] == 12
 
     in_virtual_time(play())
 
@@ -187,7 +187,7 @@ def test_reading_changes_nothing_but_what_time_changes() -> None:
         scene = Scene({"a": HEALTHY, "b": UNAVAILABLE})
         scene.stage.records.put(game("c"))
         await ticks(scene.worker, 4)
-        first, second = await scene.told(), await scene.told()
+        first, second = await scene.series(), await scene.series()
         ours = {key: value for key, value in first.items() if key[0].startswith("healthprobe_")}
         assert ours == {key: value for key, value in second.items() if key[0].startswith("healthprobe_")}
 

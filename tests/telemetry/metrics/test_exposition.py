@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.virtual_time import in_virtual_time
-from tests.telemetry.metrics.lively import families_of_a_lively_run, text_of_a_lively_run
+from tests.telemetry.metrics.busy_run import metric_families, metrics_text
 from tests.telemetry.metrics.scene import Scene
 
 from healthprobe.telemetry.collector import exposition, registry_of
@@ -24,7 +24,7 @@ ROW = re.compile(r"\| `(\w+)` \| (\w+) \|([^|]*)\|")
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed; it comes with Prometheus")
 def test_promtool_has_nothing_to_say_against_it() -> None:
-    text = in_virtual_time(text_of_a_lively_run())
+    text = in_virtual_time(metrics_text())
     checked = subprocess.run(
         [str(PROMTOOL), "check", "metrics"], input=text, capture_output=True, text=True, check=False, timeout=30
     )
@@ -39,7 +39,7 @@ def test_its_content_type_is_the_one_that_every_prometheus_reads() -> None:
 
 
 def test_the_process_is_told_of_as_well() -> None:
-    text = in_virtual_time(text_of_a_lively_run())
+    text = in_virtual_time(metrics_text())
     assert re.search(r"^process_resident_memory_bytes \d", text, re.MULTILINE)
     assert "python_gc" not in text
 
@@ -47,7 +47,7 @@ def test_the_process_is_told_of_as_well() -> None:
 def test_the_document_has_every_metric_with_its_type_and_its_labels_and_no_other() -> None:
     documented = {name: (kind, set(re.findall(r"`(\w+)`", named))) for name, kind, named in ROW.findall(_document())}
     told = {}
-    for family in in_virtual_time(families_of_a_lively_run()):
+    for family in in_virtual_time(metric_families()):
         named = {label for sample in family.samples for label in sample.labels} - {"le"}
         name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
         told[name] = ("gauge" if family.type == "info" else family.type, named)
@@ -58,7 +58,7 @@ def test_a_scrape_of_a_thousand_incidents_holds_the_loop_up_for_less_than_a_prob
     async def play() -> float:
         scene = Scene({f"game-{number}": UNAVAILABLE for number in range(1_000)})
         await ticks(scene.worker, 3)
-        await scene.sight.refresh()
+        await scene.status.refresh()
         registry = registry_of(scene.collector)
         took = []
         for _ in range(5):

@@ -11,13 +11,13 @@ import pytest
 from structlog.testing import capture_logs
 from tests.servers.ports import free_port
 from tests.telemetry.metrics.scene import Scene
-from tests.telemetry.otlp.receiver import Receiver, attributes
+from tests.telemetry.otlp.collector import Receiver, attributes
 
 from healthprobe.app.observability import otlp
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind
 from healthprobe.ports import ConfigurationError
 from healthprobe.status.histories import Histories
-from healthprobe.telemetry.otlp_exporter import Otlp
+from healthprobe.telemetry.otlp_exporter import OTLPExporter
 from healthprobe.testing.prober import UNAVAILABLE, Answer, Script
 from healthprobe.testing.stage import game, ticks
 
@@ -33,12 +33,12 @@ def receiver() -> Iterator[Receiver]:
 
 
 @asynccontextmanager
-async def exported(url: str, engines: Mapping[str, Script | Answer]) -> AsyncIterator[tuple[Scene, Otlp]]:
+async def exported(url: str, engines: Mapping[str, Script | Answer]) -> AsyncIterator[tuple[Scene, OTLPExporter]]:
     """A worker over `engines` whose run is exported to `url`; what is left is sent at the end."""
     histories = Histories()
     exporting = otlp(url, histories)
     scene = Scene(engines, histories=histories, telemetry=exporting.telemetry)
-    task = asyncio.create_task(exporting.run(scene.collector, scene.sight))
+    task = asyncio.create_task(exporting.run(scene.collector, scene.status))
     await asyncio.sleep(0.01)
     try:
         yield scene, exporting
@@ -51,7 +51,7 @@ async def exported(url: str, engines: Mapping[str, Script | Answer]) -> AsyncIte
 async def test_the_metrics_are_the_very_ones_that_prometheus_is_given(receiver: Receiver) -> None:
     async with exported(receiver.url, {"a": HEALTHY, "b": UNAVAILABLE}) as (scene, exporting):
         await ticks(scene.worker, 3)
-        await scene.sight.refresh()
+        await scene.status.refresh()
         told = {family.name: family for family in scene.collector.collect() if family.samples}
         await exporting.export()
     assert set(receiver.metrics) == set(told)
@@ -131,7 +131,7 @@ async def test_every_transition_is_a_span_that_tells_whose_it_is(receiver: Recei
 async def test_transitions_that_were_exported_are_not_exported_again(receiver: Receiver) -> None:
     async with exported(receiver.url, {"a": [UNAVAILABLE] * 3 + [HEALTHY]}) as (scene, exporting):
         await ticks(scene.worker, 3)
-        await exporting._note_transitions()
+        await exporting._record_transitions()
         await exporting.export()
         await ticks(scene.worker, 1)
     assert len(receiver.spans("probe_failed")) == len(receiver.spans("probe_recovered")) == 1

@@ -1,4 +1,4 @@
-"""The tracing telemetry notes what failed, passes everything on, and costs a healthy probe next to nothing."""
+"""The tracing telemetry spans what failed, passes everything on, and costs a healthy probe next to nothing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import pytest
 
 from healthprobe.domain.event import EventType
 from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive
-from healthprobe.telemetry.span_records import FailedProbe, Notes, PassedTick, TracingTelemetry
+from healthprobe.telemetry.span_records import FailedProbeRecord, SpanBuffer, TickRecord, TracingTelemetry
 from healthprobe.testing.telemetry import CountingTelemetry, Tick
 
 FAILED = Failed(503, "unexpected status 503")
 
 
 @pytest.fixture
-def notes() -> Notes:
-    return Notes(most=4)
+def spans() -> SpanBuffer:
+    return SpanBuffer(capacity=4)
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def counting() -> CountingTelemetry:
 
 
 @pytest.fixture
-def tracing(notes: Notes, counting: CountingTelemetry) -> TracingTelemetry:
-    return TracingTelemetry(counting, notes)
+def tracing(spans: SpanBuffer, counting: CountingTelemetry) -> TracingTelemetry:
+    return TracingTelemetry(counting, spans)
 
 
 def test_the_telemetry_behind_is_told_everything(tracing: TracingTelemetry, counting: CountingTelemetry) -> None:
@@ -48,48 +48,48 @@ def test_the_telemetry_behind_is_told_everything(tracing: TracingTelemetry, coun
     assert (counting.lag, counting.parked) == ({"bus": 4}, {"bus": 1})
 
 
-def test_only_failures_and_ticks_are_noted(tracing: TracingTelemetry, notes: Notes) -> None:
+def test_only_failures_and_ticks_are_noted(tracing: TracingTelemetry, spans: SpanBuffer) -> None:
     tracing.record_probe("a", HEALTHY, 0.002, 0.0)
     tracing.record_probe("a", Inconclusive("too many open files"), 0.002, 0.0)
     tracing.record_probe("a", FAILED, 0.002, 0.0)
     tracing.record_tick(1, 0.5, 0)
-    assert [type(note) for note in notes.taken()] == [FailedProbe, PassedTick]
-    assert len(notes) == 0
+    assert [type(note) for note in spans.drain()] == [FailedProbeRecord, TickRecord]
+    assert len(spans) == 0
 
 
 def test_the_span_of_a_failed_probe_is_the_one_that_its_request_has_named(
-    tracing: TracingTelemetry, notes: Notes
+    tracing: TracingTelemetry, spans: SpanBuffer
 ) -> None:
     named = tracing.traceparent("a")
     assert tracing.traceparent("a") == named, "a second connection asks for the same probe"
     assert tracing.traceparent("b") != named
     tracing.record_probe("a", FAILED, 0.002, 0.0)
-    (probe,) = notes.taken()
-    assert isinstance(probe, FailedProbe)
-    assert named == f"traceparent: 00-{probe.place.trace_id:032x}-{probe.place.span_id:016x}-01\r\n\r\n".encode()
-    assert probe.place.trace_id == probe.tick.trace_id
+    (probe,) = spans.drain()
+    assert isinstance(probe, FailedProbeRecord)
+    assert named == f"traceparent: 00-{probe.ids.trace_id:032x}-{probe.ids.span_id:016x}-01\r\n\r\n".encode()
+    assert probe.ids.trace_id == probe.tick.trace_id
     tracing.record_tick(2, 0.5, 0)
     assert tracing.traceparent("a") != named, "the next probe is another span: one of another tick's trace"
 
 
 def test_a_tick_that_was_dropped_before_it_began_does_not_end_the_one_under_way(
-    tracing: TracingTelemetry, notes: Notes
+    tracing: TracingTelemetry, spans: SpanBuffer
 ) -> None:
     tracing.record_probe("a", FAILED, 0.002, 0.0)
     tracing.record_tick(1, 0.0, 1)
     tracing.record_tick(1, 0.5, 0)
-    failed, tick = notes.taken()
-    assert isinstance(failed, FailedProbe)
-    assert isinstance(tick, PassedTick)
-    assert failed.tick == tick.place
+    failed, tick = spans.drain()
+    assert isinstance(failed, FailedProbeRecord)
+    assert isinstance(tick, TickRecord)
+    assert failed.tick == tick.ids
 
 
 def test_where_there_are_too_many_notes_the_oldest_give_way_and_are_counted(
-    tracing: TracingTelemetry, notes: Notes
+    tracing: TracingTelemetry, spans: SpanBuffer
 ) -> None:
     for number in range(6):
         tracing.record_probe(f"game-{number}", FAILED, 0.002, 0.0)
-    assert notes.lost == 2
-    assert [note.game_id for note in notes.taken() if isinstance(note, FailedProbe)] == [
+    assert spans.dropped == 2
+    assert [note.game_id for note in spans.drain() if isinstance(note, FailedProbeRecord)] == [
         f"game-{number}" for number in range(2, 6)
     ]

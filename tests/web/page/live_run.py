@@ -27,8 +27,8 @@ from healthprobe.testing.engines import Behaviour, ScriptedEngine
 from healthprobe.testing.memory import InMemoryLog, InMemoryPublisher, InMemoryRecords
 from healthprobe.testing.prober import ScriptedProber
 from healthprobe.testing.stage import game
-from healthprobe.web.app import application
-from healthprobe.web.listen_address import Listen
+from healthprobe.web.app import create_app
+from healthprobe.web.listen_address import ListenAddress
 from healthprobe.web.server import serving
 from healthprobe.worker.relay import Relay
 from healthprobe.worker.worker import Worker
@@ -80,7 +80,7 @@ class LiveRun:
         self._run = AsyncExitStack()
         self._served = AsyncExitStack()
         self._sight: RunStatus | None = None
-        self._listen = Listen("127.0.0.1", 0)
+        self._listen = ListenAddress("127.0.0.1", 0)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -119,9 +119,9 @@ class LiveRun:
     def serve(self) -> None:
         """Serve; always at the same port."""
         assert self._sight is not None
-        app = application(self._sight, lambda: (b"", "text/plain"), token=self._token)
+        app = create_app(self._sight, lambda: (b"", "text/plain"), token=self._token)
         self.url = self.do(self._served.enter_async_context(serving(app, self._listen)))
-        self._listen = Listen("127.0.0.1", int(self.url.rstrip("/").rpartition(":")[2]))
+        self._listen = ListenAddress("127.0.0.1", int(self.url.rstrip("/").rpartition(":")[2]))
 
     def stop_serving(self) -> None:
         """Nobody answers any more; the run itself goes on."""
@@ -153,9 +153,9 @@ class LiveRun:
         )
         sight = RunStatus(
             config=config,
-            view=worker.status,
+            worker=worker.status,
             log=self.log,
-            histories=histories,
+            counters=histories,
             connections=connections,
             cluster=self._cluster,
         )

@@ -21,11 +21,11 @@ def test_the_instances_of_a_cluster_are_shown_with_what_each_has_and_does(browse
         expect(rows.nth(0)).to_contain_text("node-a-17-c0ffee")
         expect(rows.nth(0)).to_contain_text("128 shards, 60,123 games")
         expect(rows.nth(0)).to_contain_text("delivers")
-        expect(rows.nth(0)).to_contain_text("took 43 shards whose lease had expired at")
+        expect(rows.nth(0)).to_contain_text("took over 43 shards after their leases expired")
         expect(rows.nth(2)).to_contain_text("blind")
         expect(page.locator("#cluster-trouble")).to_be_hidden()
         cluster.instances, cluster.silent_for = [FIRST], 75.0
-        told = "128 of 256 shards are watched by nobody; nothing was heard for 1m15s"
+        told = "128 of 256 shards are held by no instance; no news from the cluster for 1m15s"
         expect(page.locator("#cluster-trouble")).to_have_text(told)
         expect(rows).to_have_count(1)
         cluster.instances, cluster.silent_for = [FIRST, SECOND], 0.2
@@ -41,7 +41,7 @@ def test_a_prober_of_its_own_shows_no_instances(browser: Browser) -> None:
         watch(page, complaints)
         page.goto(run.url)
         until_drawn(page)
-        expect(page.locator("#prober-facts")).to_contain_text("well")
+        expect(page.locator("#prober-facts")).to_contain_text("running")
         expect(page.locator("#cluster")).to_be_hidden()
         assert complaints == []
         page.close()

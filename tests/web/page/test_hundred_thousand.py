@@ -32,18 +32,18 @@ FIRST_PAINT = 6_000.0
 _FRAMES = """
 async ([each, seconds]) => {
   const { page: { fleet, grid } } = await import("/page.js");
-  const count = fleet.places.size;
+  const count = fleet.slots.size;
   const before = fleet.states.slice();
   const frame = () => new Promise(requestAnimationFrame);
   const began = performance.now();
   const painted = grid.frames;
   let at = 0;
   while (performance.now() - began < seconds * 1000) {
-    const turned = [];
+    const changed = [];
     for (let number = 0; number < each; number += 1, at = (at + 7919) % count) {
-      turned.push([at, (fleet.states[at] + 1) % 4]);
+      changed.push([at, (fleet.states[at] + 1) % 4]);
     }
-    grid.touch(fleet.apply({ version: fleet.version, came: [], left: [], turned }));
+    grid.touch(fleet.apply({ version: fleet.version, added: [], removed: [], changed }));
     await frame();
   }
   await frame();
@@ -90,19 +90,19 @@ def test_all_are_painted_soon_and_cost_little_to_fetch(vast_page: Page) -> None:
     tell(first_paint_ms=round(painted), fetched_bytes=fetched)
     assert painted < FIRST_PAINT
     assert 10_000 < fetched < 3_000_000
-    expect(vast_page.locator("#told")).to_contain_text("1 of 100,000 engines is down: game-050000")
+    expect(vast_page.locator("#summary")).to_contain_text("1 of 100,000 engines is down: game-050000")
 
 
 def test_one_of_them_is_found_by_key_and_by_pixel(vast_page: Page) -> None:
     vast_page.locator("#grid").focus()
     vast_page.keyboard.press("n")
-    expect(vast_page.locator("#spoken")).to_contain_text(f"{IN_THE_MIDDLE}, down")
+    expect(vast_page.locator("#announcer")).to_contain_text(f"{IN_THE_MIDDLE}, down")
     found = vast_page.evaluate(
         """async (id) => {
           const { page: { fleet, grid } } = await import("/page.js");
-          const { x, y } = grid.cornerOf(fleet.places.get(id));
+          const { x, y } = grid.cornerOf(fleet.slots.get(id));
           const corner = document.getElementById("cells").getBoundingClientRect();
-          return fleet.ids[grid.placeAt(corner.left + x + grid.side / 2, corner.top + y + grid.side / 2)];
+          return fleet.ids[grid.slotAt(corner.left + x + grid.side / 2, corner.top + y + grid.side / 2)];
         }""",
         IN_THE_MIDDLE,
     )
@@ -116,7 +116,7 @@ def test_one_of_them_is_found_by_key_and_by_pixel(vast_page: Page) -> None:
 def test_changes_are_painted_many_times_a_second(vast_page: Page, each: int, least: float) -> None:
     """Thirty are promised, and twice as many come; but a machine of tests may be busy with ten other things."""
     rate = vast_page.evaluate(_FRAMES, [each, 1.0])
-    tell(turned_a_frame=each, frames_a_second=round(rate, 1))
+    tell(changes_a_frame=each, frames_a_second=round(rate, 1))
     assert rate > least
 
 

@@ -131,7 +131,7 @@ def test_the_page_is_accessible_and_fits_its_window(
     page, complaints = context.new_page(), list[str]()
     watch(page, complaints)
     page.goto(troubled_run.url)
-    expect(page.locator("#told")).to_contain_text("are down")
+    expect(page.locator("#summary")).to_contain_text("are down")
     expect(page.locator("#transitions .row")).not_to_have_count(0)
     page.screenshot(path=pictures / f"{look}.png")
     if look == "light":
@@ -148,7 +148,7 @@ def test_the_page_is_accessible_and_fits_its_window(
     assert look == "wide" or violations(page) == ""
     page.keyboard.press("Escape")
     page.get_by_label("Game id").fill("ches")
-    expect(page.locator("#matches-told")).to_contain_text("300 of 1,200")
+    expect(page.locator("#matches-summary")).to_contain_text("300 of 1,200")
     page.screenshot(path=pictures / f"{look}-search.png")
     assert complaints == []
     context.close()

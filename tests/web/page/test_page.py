@@ -14,7 +14,7 @@ expect.set_options(timeout=60_000)
 _STATE_OF_PIXEL = """
 ([id]) => import("/page.js").then(({ page }) => {
   const { grid, fleet } = page;
-  const { x, y } = grid.cornerOf(fleet.places.get(id));
+  const { x, y } = grid.cornerOf(fleet.slots.get(id));
   const scale = window.devicePixelRatio;
   const pen = document.getElementById("cells").getContext("2d");
   const pixel = [...pen.getImageData((x + 1) * scale, (y + 1) * scale, 1, 1).data].slice(0, 3);
@@ -32,7 +32,7 @@ def test_a_failure_is_in_headline_grid_and_incidents_and_gone_when_the_engine_re
     visit: Visit, run: LiveRun
 ) -> None:
     page = visit.page
-    expect(page.locator("#told")).to_have_text("All 40 engines answer.")
+    expect(page.locator("#summary")).to_have_text("All 40 engines answer.")
     before = corner_of(page, "chess-07")
     run.become(503, "chess-07")
     while not run.log.events_of("chess-07"):
@@ -43,10 +43,10 @@ def test_a_failure_is_in_headline_grid_and_incidents_and_gone_when_the_engine_re
         time.sleep(0.02)
     seen_after = time.monotonic() - decided
     assert seen_after < 2.5, f"it took {seen_after:.1f} s from the decision to the pixel"
-    expect(page.locator("#told")).to_contain_text("1 of 40 engines is down: chess-07")
+    expect(page.locator("#summary")).to_contain_text("1 of 40 engines is down: chess-07")
     expect(page.locator("#fact-down dd")).to_have_text("1 of 40")
     expect(page.locator("#fact-scope dd")).to_have_text("one engine")
-    expect(page.locator("#fact-alarms dd")).to_have_text("all out, by webhook")
+    expect(page.locator("#fact-delivery dd")).to_have_text("all delivered to webhook")
     expect(page).to_have_title("1 down · healthprobe")
     incident = page.locator("#incidents-open .row")
     expect(incident).to_have_count(1)
@@ -64,10 +64,10 @@ def test_a_click_on_a_cell_opens_its_game_with_the_exact_error(visit: Visit, run
     page = visit.page
     run.become("crash", "chess-11")
     try:
-        expect(page.locator("#told")).to_contain_text("chess-11")
+        expect(page.locator("#summary")).to_contain_text("chess-11")
         box = page.locator("#cells").bounding_box()
         at = page.evaluate(
-            "import('/page.js').then(({ page: { grid, fleet } }) => grid.cornerOf(fleet.places.get('chess-11')))"
+            "import('/page.js').then(({ page: { grid, fleet } }) => grid.cornerOf(fleet.slots.get('chess-11')))"
         )
         assert box is not None
         page.mouse.click(box["x"] + at["x"] + 5, box["y"] + at["y"] + 5)
@@ -76,7 +76,7 @@ def test_a_click_on_a_cell_opens_its_game_with_the_exact_error(visit: Visit, run
         expect(drawer.locator(".state-now")).to_contain_text("down")
         expect(drawer).to_contain_text("One answer with 200 ends the incident")
         expect(drawer.get_by_role("img")).to_have_attribute("aria-label", re.compile("refused.*latency"))
-        expect(drawer.locator("li", has_text="is open")).to_have_count(1)
+        expect(drawer.locator("li", has_text="open")).to_have_count(1)
     finally:
         run.become(200, "chess-11")
     expect(drawer.locator(".state-now")).to_contain_text("healthy")
@@ -91,7 +91,7 @@ def test_the_address_holds_the_view_for_a_colleague(visit: Visit, run: LiveRun) 
     page.get_by_label("Host").fill("127.0.0.3")
     page.get_by_role("button", name=re.compile("healthy")).click()
     expect(page.locator("#matches-list li")).to_have_count(3)
-    expect(page.locator("#matches-told")).to_contain_text("3 of 40 engines match")
+    expect(page.locator("#matches-summary")).to_contain_text("3 of 40 engines match")
     page.locator("#matches-list button", has_text="chess-14").click()
     expect(page.get_by_role("dialog", name="chess-14")).to_be_visible()
     colleague = page.context.new_page()
@@ -109,32 +109,32 @@ def test_the_address_holds_the_view_for_a_colleague(visit: Visit, run: LiveRun) 
 
 def test_a_page_that_lost_the_prober_says_so_and_goes_on_when_it_is_back(visit: Visit, run: LiveRun) -> None:
     page = visit.page
-    expect(page.locator("#told")).to_have_text("All 40 engines answer.")
+    expect(page.locator("#summary")).to_have_text("All 40 engines answer.")
     run.stop_serving()
     expect(page.locator("#connection")).to_contain_text(re.compile(r"disconnected, last seen \d\d:\d\d:\d\d"))
     expect(page).to_have_title("disconnected · healthprobe")
     run.serve()
     expect(page.locator("#connection")).to_be_hidden()
     run.become(500, "chess-20")
-    expect(page.locator("#told")).to_contain_text("chess-20")
+    expect(page.locator("#summary")).to_contain_text("chess-20")
     run.become(200, "chess-20")
-    expect(page.locator("#told")).to_have_text("All 40 engines answer.")
+    expect(page.locator("#summary")).to_have_text("All 40 engines answer.")
 
 
 def test_all_can_be_done_by_keyboard(visit: Visit, run: LiveRun) -> None:
     page = visit.page
     run.become(503, "chess-25")
     try:
-        expect(page.locator("#told")).to_contain_text("chess-25")
+        expect(page.locator("#summary")).to_contain_text("chess-25")
         page.locator("#search-host").focus()
         page.keyboard.press("Tab")
         expect(page.locator("#grid")).to_be_focused()
-        expect(page.locator("#spoken")).to_contain_text("chess-00, healthy, on 127.0.0.1")
+        expect(page.locator("#announcer")).to_contain_text("chess-00, healthy, on 127.0.0.1")
         page.keyboard.press("ArrowRight")
-        expect(page.locator("#spoken")).to_contain_text("chess-01")
+        expect(page.locator("#announcer")).to_contain_text("chess-01")
         page.keyboard.press("ArrowDown")
         page.keyboard.press("n")
-        expect(page.locator("#spoken")).to_contain_text("chess-25, down")
+        expect(page.locator("#announcer")).to_contain_text("chess-25, down")
         page.keyboard.press("Enter")
         drawer = page.get_by_role("dialog", name="chess-25")
         expect(drawer.locator(".error")).to_have_text("unexpected status 503")

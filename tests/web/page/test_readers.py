@@ -24,9 +24,9 @@ def test_with_the_token_as_the_password_everything_on_the_page_works_and_without
         watch(page, complaints)
         page.goto(run.url)
         until_drawn(page)
-        expect(page.locator("#told")).to_have_text("All 4 engines answer.")
+        expect(page.locator("#summary")).to_have_text("All 4 engines answer.")
         run.become(503, "chess-02")
-        expect(page.locator("#told")).to_contain_text("1 of 4 engines is down: chess-02")
+        expect(page.locator("#summary")).to_contain_text("1 of 4 engines is down: chess-02")
         assert complaints == []
         known.close()
 
@@ -34,7 +34,7 @@ def test_with_the_token_as_the_password_everything_on_the_page_works_and_without
 def test_what_a_screen_reader_is_given_says_what_the_eye_sees(visit: Visit, run: LiveRun) -> None:
     page = visit.page
     run.become(503, "chess-05")
-    expect(page.locator("#told")).to_contain_text("chess-05")
+    expect(page.locator("#summary")).to_contain_text("chess-05")
     tree = page.locator("body").aria_snapshot()
     assert "1 of 40 engines is down: chess-05" in tree
     assert re.search(r"- heading .*[Ii]ncidents", tree)
@@ -47,4 +47,4 @@ def test_what_a_screen_reader_is_given_says_what_the_eye_sees(visit: Visit, run:
     live = page.locator("[aria-live], [role=status], [role=log]")
     assert live.count() >= 1, "what changes is told as it does"
     run.become(200, "chess-05")
-    expect(page.locator("#told")).to_have_text("All 40 engines answer.")
+    expect(page.locator("#summary")).to_have_text("All 40 engines answer.")

@@ -1,1 +1,1 @@
-"""The page: static files that a browser shows of a run, from what the API tells. No build step, no dependency."""
+"""The static files of the page. There is no build step and no dependency."""

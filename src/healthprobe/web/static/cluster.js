@@ -1,9 +1,9 @@
-// The cluster: which instances share the fleet, as this one knows them.
+// The instances of the cluster, as the prober of this page knows them.
 
-import { count, element, lasting, moment, say } from "./words.js";
+import { count, duration, element, setText, timeElement } from "./format.js";
 
-const READ_EVERY = 2000;
-const HOW = { start: "that nobody had", "handed over": "that were handed over", expired: "whose lease had expired" };
+const READ_INTERVAL = 2000;
+const CAUSES = { start: "at start", "handed over": "handed over", expired: "after their leases expired" };
 
 const at = (id) => document.getElementById(id);
 
@@ -11,11 +11,11 @@ export class Cluster {
   #readAt = 0;
   #key = "";
 
-  /** Reads who is there now and then, where the prober that tells of the fleet is in a cluster. */
-  tell(fleet) {
+  /** Reads the instances every two seconds if the prober is in a cluster. */
+  update(fleet) {
     const { instances } = fleet.prober;
     at("cluster").hidden = instances === null;
-    if (instances === null || Date.now() - this.#readAt < READ_EVERY) return;
+    if (instances === null || Date.now() - this.#readAt < READ_INTERVAL) return;
     this.#readAt = Date.now();
     void this.#read();
   }
@@ -25,38 +25,38 @@ export class Cluster {
       const answer = await fetch("/api/cluster", { cache: "no-store" });
       if (answer.ok) this.#show(await answer.json());
     } catch {
-      // The connection is dead, which the stream tells of.
+      // The stream shows that the connection is lost.
     }
   }
 
   #show({ shards, unwatched, silent_s: silent, instances }) {
-    const told = unwatched ? `${count(unwatched)} of ${count(shards)} shards are watched by nobody` : "";
-    const old = silent > 5 ? `nothing was heard for ${lasting(silent)}` : "";
-    const trouble = [told, old].filter(Boolean).join("; ");
+    const gap = unwatched ? `${count(unwatched)} of ${count(shards)} shards are held by no instance` : "";
+    const silence = silent > 5 ? `no news from the cluster for ${duration(silent)}` : "";
+    const trouble = [gap, silence].filter(Boolean).join("; ");
     at("cluster-trouble").hidden = trouble === "";
-    say(at("cluster-trouble"), trouble);
+    setText(at("cluster-trouble"), trouble);
     const rows = instances.map((each) => rowOf(each));
     const key = JSON.stringify(rows);
     if (key === this.#key) return;
     this.#key = key;
-    at("instances").replaceChildren(...rows.map(drawn));
+    at("instances").replaceChildren(...rows.map(itemOf));
   }
 }
 
-/** What is shown of an instance. Ages, which change all the time, are not. */
-function rowOf({ instance, host, pid, started_at, shards, games, duties, blind, last_takeover: taken }) {
+/** What is shown of an instance. Ages are left out, as they change all the time. */
+function rowOf({ instance, host, pid, started_at, shards, games, duties, blind, last_takeover: takeover }) {
   const marks = [duties.length ? "delivers" : "", blind ? "blind" : ""].filter(Boolean);
-  return { instance, place: `${host}, pid ${pid}`, started_at, shards: shards.length, games, marks, blind, taken };
+  return { instance, address: `${host}, pid ${pid}`, started_at, shards: shards.length, games, marks, blind, takeover };
 }
 
-function drawn({ instance, place, started_at, shards, games, marks, blind, taken }) {
+function itemOf({ instance, address, started_at, shards, games, marks, blind, takeover }) {
   const item = element("li", blind ? "instance bad" : "instance");
   const name = element("span", "name", instance);
-  name.title = place;
-  const has = element("span", "has", `${count(shards)} shards, ${count(games)} games`);
+  name.title = address;
+  const load = element("span", "load", `${count(shards)} shards, ${count(games)} games`);
   const more = element("span", "more");
-  more.append(...marks.map((each) => element("span", "mark", each)), "up since ", moment(started_at));
-  if (taken) more.append(`; took ${count(taken.shards)} shards ${HOW[taken.cause]} at `, moment(taken.at));
-  item.append(name, has, more);
+  more.append(...marks.map((each) => element("span", "mark", each)), "up since ", timeElement(started_at));
+  if (takeover) more.append(`; took over ${count(takeover.shards)} shards ${CAUSES[takeover.cause]}, `, timeElement(takeover.at));
+  item.append(name, load, more);
   return item;
 }

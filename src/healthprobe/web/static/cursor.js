@@ -1,59 +1,59 @@
-// The cursor: the cell that keys move, and what is said of the cell under the pointer.
+// The cursor of the grid, which keys move, and the tooltip of the cell under the pointer.
 
 import { EMPTY } from "./fleet.js";
 
-const LEAST_FRAME = 12;
+const MIN_FRAME = 12;
 
 export class Cursor {
-  #place = -1;
-  #tipAt = -1;
+  #slot = -1;
+  #tipSlot = -1;
 
-  /** `open` is called with the id of a game and the element that focus goes back to. */
-  constructor({ grid, fleet, frame, tip, spoken, open }) {
-    Object.assign(this, { grid, fleet, frame, tip, spoken, open });
+  /** `open` is called with a game id and the element that gets the focus back. */
+  constructor({ grid, fleet, frame, tip, announcer, open }) {
+    Object.assign(this, { grid, fleet, frame, tip, announcer, open });
     const { box } = grid;
-    box.addEventListener("keydown", (event) => this.#press(event));
-    box.addEventListener("focus", () => box.matches(":focus-visible") && this.#place < 0 && this.moveTo(this.#first()));
+    box.addEventListener("keydown", (event) => this.#onKey(event));
+    box.addEventListener("focus", () => box.matches(":focus-visible") && this.#slot < 0 && this.moveTo(this.#first()));
     box.addEventListener("blur", () => this.#hide());
-    box.addEventListener("pointermove", (event) => this.#point(event));
-    box.addEventListener("pointerleave", () => this.#untip());
+    box.addEventListener("pointermove", (event) => this.#onPointer(event));
+    box.addEventListener("pointerleave", () => this.#hideTip());
     box.addEventListener("click", (event) => {
-      const place = grid.placeAt(event.clientX, event.clientY);
-      if (place < 0) return;
-      this.moveTo(place, { aloud: false });
-      open(fleet.ids[place], box);
+      const slot = grid.slotAt(event.clientX, event.clientY);
+      if (slot < 0) return;
+      this.moveTo(slot, { announce: false });
+      open(fleet.ids[slot], box);
     });
   }
 
-  /** Puts the cursor on a place and says what is there. */
-  moveTo(place, { aloud = true } = {}) {
-    if (place < 0 || place >= this.fleet.length) return;
-    this.#place = place;
+  /** Moves the cursor to a slot and announces its game. */
+  moveTo(slot, { announce = true } = {}) {
+    if (slot < 0 || slot >= this.fleet.length) return;
+    this.#slot = slot;
     this.draw();
-    if (aloud) this.spoken.textContent = this.#told(place);
+    if (announce) this.announcer.textContent = this.#description(slot);
     this.frame.scrollIntoView({ block: "nearest" });
   }
 
-  /** Draws the cursor where its cell is now. */
+  /** Draws the cursor around its cell. */
   draw() {
-    if (this.#place < 0 || this.#place >= this.fleet.length) {
+    if (this.#slot < 0 || this.#slot >= this.fleet.length) {
       this.#hide();
       return;
     }
-    const { x, y } = this.grid.cornerOf(this.#place);
-    const side = Math.max(this.grid.side, LEAST_FRAME);
+    const { x, y } = this.grid.cornerOf(this.#slot);
+    const side = Math.max(this.grid.side, MIN_FRAME);
     const shift = (side - this.grid.side) / 2;
     this.frame.hidden = false;
     this.frame.style.width = this.frame.style.height = `${side}px`;
     this.frame.style.transform = `translate(${x - shift}px, ${y - shift}px)`;
   }
 
-  /** The cells may have moved: the cursor, where it is shown, goes with its own. */
+  /** Redraws a visible cursor, as its cell may have moved. */
   follow() {
     if (!this.frame.hidden) this.draw();
   }
 
-  #press(event) {
+  #onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const steps = {
       ArrowLeft: -1,
@@ -67,22 +67,22 @@ export class Cursor {
     else if (event.key === "Home") this.moveTo(this.#seek(0, 1));
     else if (event.key === "End") this.moveTo(this.#seek(this.fleet.length - 1, -1));
     else if (event.key.toLowerCase() === "n") this.moveTo(this.#nextDown());
-    else if ((event.key === "Enter" || event.key === " ") && this.#place >= 0) {
-      const id = this.fleet.ids[this.#place];
+    else if ((event.key === "Enter" || event.key === " ") && this.#slot >= 0) {
+      const id = this.fleet.ids[this.#slot];
       if (id !== null) this.open(id, this.grid.box);
     } else return;
     event.preventDefault();
   }
 
   #step(by) {
-    if (this.#place < 0) this.moveTo(this.#first());
-    else this.moveTo(this.#seek(this.#place + by, Math.sign(by)));
+    if (this.#slot < 0) this.moveTo(this.#first());
+    else this.moveTo(this.#seek(this.#slot + by, Math.sign(by)));
   }
 
-  /** The first place from `place` on, in that direction, that has an engine; -1 where there is none. */
-  #seek(place, direction) {
-    while (place >= 0 && place < this.fleet.length && this.fleet.states[place] === EMPTY) place += direction;
-    return place < this.fleet.length ? place : -1;
+  /** Returns the first slot with an engine, from `slot` on in a direction, or -1. */
+  #seek(slot, direction) {
+    while (slot >= 0 && slot < this.fleet.length && this.fleet.states[slot] === EMPTY) slot += direction;
+    return slot < this.fleet.length ? slot : -1;
   }
 
   #first() {
@@ -92,35 +92,35 @@ export class Cursor {
   #nextDown() {
     const { length, states } = this.fleet;
     for (let step = 1; step <= length; step += 1) {
-      const place = (Math.max(this.#place, -1) + step) % length;
-      if (states[place] === 0) return place;
+      const slot = (Math.max(this.#slot, -1) + step) % length;
+      if (states[slot] === 0) return slot;
     }
-    this.spoken.textContent = "No engine is down";
+    this.announcer.textContent = "No engine is down";
     return -1;
   }
 
-  #told(place) {
-    return `${this.fleet.ids[place]}, ${this.fleet.stateOf(place)}, on ${this.fleet.hosts[place] || "no host"}`;
+  #description(slot) {
+    return `${this.fleet.ids[slot]}, ${this.fleet.stateOf(slot)}, on ${this.fleet.hosts[slot] || "no host"}`;
   }
 
-  #point(event) {
-    const place = this.grid.placeAt(event.clientX, event.clientY);
-    this.grid.box.classList.toggle("pointing", place >= 0);
-    if (place < 0) {
-      this.#untip();
+  #onPointer(event) {
+    const slot = this.grid.slotAt(event.clientX, event.clientY);
+    this.grid.box.classList.toggle("pointing", slot >= 0);
+    if (slot < 0) {
+      this.#hideTip();
       return;
     }
     const bounds = this.grid.box.getBoundingClientRect();
-    if (place !== this.#tipAt) this.tip.textContent = this.#told(place).replaceAll(", ", " · ");
-    this.#tipAt = place;
+    if (slot !== this.#tipSlot) this.tip.textContent = this.#description(slot).replaceAll(", ", " · ");
+    this.#tipSlot = slot;
     this.tip.hidden = false;
     const x = Math.min(event.clientX - bounds.left + 14, bounds.width - this.tip.offsetWidth - 2);
     const y = event.clientY - bounds.top + 18;
     this.tip.style.transform = `translate(${Math.max(x, 0)}px, ${y}px)`;
   }
 
-  #untip() {
-    this.#tipAt = -1;
+  #hideTip() {
+    this.#tipSlot = -1;
     this.tip.hidden = true;
   }
 

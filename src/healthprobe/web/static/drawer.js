@@ -1,19 +1,19 @@
-// The drawer: one game with its state, its last outcomes, latency, incidents and the exact error.
+// The drawer: one game with its state, last error, outcomes, latency and incidents.
 
-import { outcomesDrawing } from "./outcomes.js";
-import { count, element, glyph, lasting, moment } from "./words.js";
+import { outcomesChart } from "./outcomes.js";
+import { count, duration, element, glyph, timeElement } from "./format.js";
 
-const READ_EVERY = 900;
+const READ_INTERVAL = 900;
 
 const at = (id) => document.getElementById(id);
 
 export class Drawer {
   #readAt = 0;
-  #back = null;
-  #asked = 0;
+  #returnFocusTo = null;
+  #request = 0;
   #shown = "";
 
-  /** `onChange` is called when another game, or none, is open. */
+  /** `onChange` is called when a game is opened or closed. */
   constructor({ onChange }) {
     this.onChange = onChange;
     this.gameId = "";
@@ -23,16 +23,16 @@ export class Drawer {
     });
   }
 
-  /** Opens a game; focus goes into the drawer, and `back` when it closes. */
-  open(gameId, back = null) {
-    this.#back = back ?? this.#back;
+  /** Opens a game. The focus moves into the drawer, and to `returnFocusTo` when it closes. */
+  open(gameId, returnFocusTo = null) {
+    this.#returnFocusTo = returnFocusTo ?? this.#returnFocusTo;
     const isOther = gameId !== this.gameId;
     this.gameId = gameId;
     this.#shown = "";
     document.body.classList.add("has-drawer");
     at("drawer").hidden = false;
     at("drawer-title").textContent = gameId;
-    at("drawer-body").replaceChildren(element("p", "none", "Asking …"));
+    at("drawer-body").replaceChildren(element("p", "none", "Loading …"));
     at("drawer-title").focus({ preventScroll: true });
     if (isOther) this.onChange();
     this.read();
@@ -42,19 +42,19 @@ export class Drawer {
     this.gameId = "";
     at("drawer").hidden = true;
     document.body.classList.remove("has-drawer");
-    if (this.#back?.isConnected) this.#back.focus({ preventScroll: true });
-    this.#back = null;
+    if (this.#returnFocusTo?.isConnected) this.#returnFocusTo.focus({ preventScroll: true });
+    this.#returnFocusTo = null;
     this.onChange();
   }
 
-  /** Reads the game again, if one is open and the last time is a while ago. */
+  /** Reads the open game again, about once a second. */
   refresh() {
-    if (this.gameId && Date.now() - this.#readAt > READ_EVERY) this.read();
+    if (this.gameId && Date.now() - this.#readAt > READ_INTERVAL) this.read();
   }
 
   async read() {
     const gameId = this.gameId;
-    const number = (this.#asked += 1);
+    const number = (this.#request += 1);
     this.#readAt = Date.now();
     let document_;
     try {
@@ -63,7 +63,7 @@ export class Drawer {
     } catch {
       document_ = { error: "the prober does not answer" };
     }
-    if (number !== this.#asked || gameId !== this.gameId) return;
+    if (number !== this.#request || gameId !== this.gameId) return;
     const key = JSON.stringify(document_);
     if (key === this.#shown) return;
     this.#shown = key;
@@ -76,32 +76,32 @@ export class Drawer {
 
 function parts({ game, explanation, last_error: error, last_status: status, outcomes, incidents }) {
   const state = element("p", `state-now ${game.state}`);
-  const since = game.down_s === null ? "" : ` for ${lasting(game.down_s)}`;
+  const since = game.down_s === null ? "" : ` for ${duration(game.down_s)}`;
   state.append(glyph(game.state), `${game.state}${since}`);
   const made = [state];
   if (error !== null) {
     const isPast = game.state !== "down" && game.state !== "failing";
-    made.push(element("h3", "", isPast ? "The last error, which is past" : "The error"));
+    made.push(element("h3", "", isPast ? "Last error (recovered)" : "Error"));
     made.push(element("p", `error${isPast ? " past" : ""}`, error));
   }
   made.push(element("p", "explanation", explanation));
-  made.push(element("h3", "", outcomes.length ? `Last ${outcomes.length} outcomes` : "Outcomes"), outcomesDrawing(outcomes));
-  made.push(element("h3", "", "Where it runs"), facts(game, status));
+  made.push(element("h3", "", outcomes.length ? `Last ${outcomes.length} outcomes` : "Outcomes"), outcomesChart(outcomes));
+  made.push(element("h3", "", "Engine"), facts(game, status));
   made.push(element("h3", "", "Incidents"));
-  made.push(incidents.length ? incidentList(incidents) : element("p", "none", "None that is remembered."));
+  made.push(incidents.length ? incidentList(incidents) : element("p", "none", "No recent incident."));
   return made;
 }
 
 function facts(game, status) {
   const list = element("dl", "readings");
-  const told = {
-    Engine: game.engine_endpoint,
-    Host: game.host || "none that can be asked",
+  const values = {
+    Endpoint: game.engine_endpoint,
+    Host: game.host || "none that can be probed",
     Container: game.container_id,
     "Failures in a row": count(game.consecutive_failures),
     "Last status": status ? String(status) : "–",
   };
-  for (const [name, value] of Object.entries(told)) {
+  for (const [name, value] of Object.entries(values)) {
     const box = element("div");
     box.append(element("dt", "", name), element("dd", "", value));
     list.append(box);
@@ -114,8 +114,8 @@ function incidentList(incidents) {
   for (const each of incidents) {
     const item = element("li", "row");
     const when = element("span", "game");
-    when.append(moment(each.failed_at));
-    const end = each.open ? "is open" : lasting(each.duration_s);
+    when.append(timeElement(each.failed_at));
+    const end = each.open ? "open" : duration(each.duration_s);
     item.append(glyph(each.open ? "down" : "healthy"), when, element("b", "lasting", end), element("span", "cause", each.last_error));
     list.append(item);
   }

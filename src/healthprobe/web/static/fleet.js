@@ -1,9 +1,9 @@
-// The fleet: every engine by its place, with its state. The grid draws it, the search goes through it.
+// The fleet: every engine with its state, by slot. The grid and the search read it.
 
-/** The state of a place that no engine has. */
+/** The state of a free slot. */
 export const EMPTY = 255;
 
-const ROOM = 1024;
+const SPARE = 1024;
 
 export class Fleet {
   constructor() {
@@ -12,77 +12,77 @@ export class Fleet {
     this.ids = [];
     this.hosts = [];
     this.states = new Uint8Array(0);
-    this.places = new Map();
+    this.slots = new Map();
   }
 
-  /** How many places there are, empty ones too. */
+  /** The number of slots, free ones included. */
   get length() {
     return this.ids.length;
   }
 
-  /** Takes in what GET /api/cells tells. */
+  /** Loads the answer of GET /api/cells. */
   load(cells) {
     this.version = cells.version;
     this.stateNames = cells.state_names;
     this.ids = cells.ids;
     this.hosts = cells.hosts.map((number) => cells.host_names[number] ?? "");
-    this.states = new Uint8Array(this.ids.length + ROOM);
-    this.places = new Map();
-    for (let place = 0; place < this.ids.length; place += 1) {
-      const id = this.ids[place];
-      this.states[place] = id === null ? EMPTY : cells.states.charCodeAt(place) - 48;
-      if (id !== null) this.places.set(id, place);
+    this.states = new Uint8Array(this.ids.length + SPARE);
+    this.slots = new Map();
+    for (let slot = 0; slot < this.ids.length; slot += 1) {
+      const id = this.ids[slot];
+      this.states[slot] = id === null ? EMPTY : cells.states.charCodeAt(slot) - 48;
+      if (id !== null) this.slots.set(id, slot);
     }
   }
 
-  /** Takes in a delta; the places that differ now, some of them twice. Those that left go first: a newcomer may have taken their place. */
+  /** Applies a delta and returns the changed slots, some of them twice. Removals come first, as their slots may be reused. */
   apply(delta) {
     this.version = delta.version;
-    const dirty = [...delta.left];
-    for (const place of delta.left) {
-      this.places.delete(this.ids[place]);
-      this.ids[place] = null;
-      this.hosts[place] = "";
-      this.states[place] = EMPTY;
+    const dirty = [...delta.removed];
+    for (const slot of delta.removed) {
+      this.slots.delete(this.ids[slot]);
+      this.ids[slot] = null;
+      this.hosts[slot] = "";
+      this.states[slot] = EMPTY;
     }
-    for (const [place, id, host] of delta.came) {
-      this.#makeRoom(place);
-      if (this.ids[place] !== id) {
-        if (this.places.get(this.ids[place]) === place) this.places.delete(this.ids[place]);
-        this.states[place] = this.stateNames.indexOf("unknown");
+    for (const [slot, id, host] of delta.added) {
+      this.#grow(slot);
+      if (this.ids[slot] !== id) {
+        if (this.slots.get(this.ids[slot]) === slot) this.slots.delete(this.ids[slot]);
+        this.states[slot] = this.stateNames.indexOf("unknown");
       }
-      this.ids[place] = id;
-      this.hosts[place] = host;
-      this.places.set(id, place);
-      dirty.push(place);
+      this.ids[slot] = id;
+      this.hosts[slot] = host;
+      this.slots.set(id, slot);
+      dirty.push(slot);
     }
-    for (const [place, state] of delta.turned) {
-      this.states[place] = state;
-      dirty.push(place);
+    for (const [slot, state] of delta.changed) {
+      this.states[slot] = state;
+      dirty.push(slot);
     }
     return dirty;
   }
 
-  /** The state of a place in a word, or nothing of an empty one. */
-  stateOf(place) {
-    return this.stateNames[this.states[place]] ?? "";
+  /** The name of the state of a slot, or an empty string if the slot is free. */
+  stateOf(slot) {
+    return this.stateNames[this.states[slot]] ?? "";
   }
 
-  /** The host that a game runs on, as far as the fleet knows. */
+  /** The host of a game, or an empty string if the game is not known. */
   hostOf(id) {
-    const place = this.places.get(id);
-    return place === undefined ? "" : this.hosts[place];
+    const slot = this.slots.get(id);
+    return slot === undefined ? "" : this.hosts[slot];
   }
 
-  /** The names of hosts, in order, `most` of them. */
-  hostNames(most) {
+  /** At most `limit` host names, sorted. */
+  hostNames(limit) {
     const names = new Set();
-    for (const host of this.hosts) if (host && names.add(host).size >= most) break;
+    for (const host of this.hosts) if (host && names.add(host).size >= limit) break;
     return [...names].sort();
   }
 
-  #makeRoom(place) {
-    while (this.ids.length <= place) {
+  #grow(slot) {
+    while (this.ids.length <= slot) {
       this.states[this.ids.length] = EMPTY;
       this.ids.push(null);
       this.hosts.push("");

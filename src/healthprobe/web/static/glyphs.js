@@ -1,10 +1,10 @@
-// Glyphs: the shapes of the states as pixels, made once for a size and copied from then on.
+// The icons of the states as pixels: drawn once for a cell size, then copied.
 
 const FAINT = 0.22;
 const QUIET = 0.5;
 const TINY = 4;
 
-/** Colours as the style sheet has them, for light or dark. */
+/** The colours of the style sheet, for the current colour scheme. */
 export function palette() {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
@@ -17,7 +17,7 @@ export function palette() {
   };
 }
 
-/** For each of `names` two pictures of `size` × `size` pixels, bright and faint, and one of nothing, as 32-bit pixels. */
+/** Returns 32-bit pixels: a bright and a faint picture of each of `names`, and one of an empty cell. */
 export function sprites(names, size, colours) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = size;
@@ -37,7 +37,7 @@ export function sprites(names, size, colours) {
   };
 }
 
-/** One state in a square: down is full with a cross, failing half full, unknown hollow, healthy small. */
+/** Draws a state: down is full with a cross, failing half full, unknown hollow, healthy small. */
 function draw(pen, name, size, colours) {
   pen.fillStyle = pen.strokeStyle = colours[name];
   const gap = size >= 6 ? Math.max(1, Math.round(size / 12)) : size >= 4 ? 1 : 0;
@@ -58,7 +58,7 @@ function draw(pen, name, size, colours) {
       break;
     default: {
       if (size < TINY) {
-        // A mass of them is to be a quiet ground: what is not well stands out against it.
+        // Thousands of tiny healthy cells are drawn faint, so that the others stand out.
         pen.globalAlpha *= QUIET;
         pen.fillRect(0, 0, size, size);
         break;

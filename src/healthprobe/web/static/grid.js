@@ -1,15 +1,15 @@
-// The grid: one cell an engine, as pixels that are copied where something has changed and nowhere else.
+// The grid: one cell per engine. Only the pixels of changed cells are copied.
 
 import { EMPTY } from "./fleet.js";
 import { palette, sprites } from "./glyphs.js";
 
-const LARGEST = 28;
-const SMALLEST = 2;
-const LEAST_HEIGHT = 160;
-const SHARE_OF_HEIGHT = 0.42;
-const ONE_BY_ONE = 2000;
-const MOST_BEACONS = 300;
-const NEEDS_BEACON = 8;
+const MAX_SIZE = 28;
+const MIN_SIZE = 2;
+const MIN_HEIGHT = 160;
+const HEIGHT_SHARE = 0.42;
+const MAX_SINGLE_CELLS = 2000;
+const MAX_BEACONS = 300;
+const BEACON_BELOW = 8;
 
 export class Grid {
   #pen;
@@ -19,10 +19,10 @@ export class Grid {
   #dirty = [];
   #beaconsDue = false;
   #frame = 0;
-  #size = LARGEST;
+  #size = MAX_SIZE;
   #scale = 1;
 
-  /** `matches` tells of a place whether the search wants it. `onPaint` is called after something was painted. */
+  /** `matches` returns whether a slot matches the search. `onPaint` is called after painting. */
   constructor({ fleet, box, canvas, beacons, matches, onPaint }) {
     Object.assign(this, { fleet, box, canvas, beacons, matches, onPaint });
     this.columns = 1;
@@ -38,14 +38,14 @@ export class Grid {
     return this.#size / this.#scale;
   }
 
-  /** Chooses the largest cells with which all engines fit; draws all anew where that has changed something. */
+  /** Chooses the largest cell size with which all engines fit, and redraws if it has changed. */
   arrange() {
     const scale = window.devicePixelRatio || 1;
     const width = Math.floor(this.box.clientWidth * scale);
-    const height = Math.max(LEAST_HEIGHT, window.innerHeight * SHARE_OF_HEIGHT) * scale;
+    const height = Math.max(MIN_HEIGHT, window.innerHeight * HEIGHT_SHARE) * scale;
     if (!width) return;
-    const least = Math.max(2, Math.round(SMALLEST * scale));
-    let size = Math.round(LARGEST * scale);
+    const least = Math.max(2, Math.round(MIN_SIZE * scale));
+    let size = Math.round(MAX_SIZE * scale);
     while (size > least && Math.ceil(this.fleet.length / Math.floor(width / size)) * size > height) size -= 1;
     const columns = Math.max(1, Math.floor(width / size));
     const rows = Math.max(1, Math.ceil(this.fleet.length / columns));
@@ -64,12 +64,12 @@ export class Grid {
     this.redraw();
   }
 
-  /** Draws every cell anew, now: other colours, another search, another fleet. */
+  /** Redraws every cell at once, for new colours, a new search or a new fleet. */
   redraw() {
     if (this.#image === null) return;
     this.#pictures = sprites(this.fleet.stateNames, this.#size, palette());
     this.#pixels.fill(this.#pictures.empty[0]);
-    for (let place = 0; place < this.fleet.length; place += 1) this.#copy(place);
+    for (let slot = 0; slot < this.fleet.length; slot += 1) this.#copy(slot);
     this.#pen.putImageData(this.#image, 0, 0);
     this.#dirty = [];
     this.#paintBeacons();
@@ -77,28 +77,28 @@ export class Grid {
     this.onPaint?.();
   }
 
-  /** These places have changed: they are painted in the next frame. */
-  touch(places) {
-    // A page that nobody sees has no frames: what it has to paint then must not grow for ever.
+  /** Paints changed slots in the next frame. */
+  touch(slots) {
+    // A hidden page has no frames, and the list must not grow without end.
     if (this.#dirty.length > this.fleet.length) this.#dirty = [...new Set(this.#dirty)];
-    for (const place of places) this.#dirty.push(place);
+    for (const slot of slots) this.#dirty.push(slot);
     this.#beaconsDue = true;
     if (this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#paint());
   }
 
-  /** The place at a point of the window, or -1. */
-  placeAt(clientX, clientY) {
+  /** Returns the slot at a point of the window, or -1. */
+  slotAt(clientX, clientY) {
     const bounds = this.canvas.getBoundingClientRect();
     const column = Math.floor((clientX - bounds.left) / this.side);
     const row = Math.floor((clientY - bounds.top) / this.side);
-    const place = row * this.columns + column;
-    const isInside = column >= 0 && column < this.columns && row >= 0 && place < this.fleet.length;
-    return isInside && this.fleet.states[place] !== EMPTY ? place : -1;
+    const slot = row * this.columns + column;
+    const isInside = column >= 0 && column < this.columns && row >= 0 && slot < this.fleet.length;
+    return isInside && this.fleet.states[slot] !== EMPTY ? slot : -1;
   }
 
-  /** Where a place is, in CSS pixels from the corner of the canvas. */
-  cornerOf(place) {
-    return { x: (place % this.columns) * this.side, y: Math.floor(place / this.columns) * this.side };
+  /** Returns the corner of a slot in CSS pixels of the canvas. */
+  cornerOf(slot) {
+    return { x: (slot % this.columns) * this.side, y: Math.floor(slot / this.columns) * this.side };
   }
 
   #paint() {
@@ -106,11 +106,11 @@ export class Grid {
     if (this.#image === null) return;
     let top = Infinity;
     let bottom = -1;
-    const isFew = this.#dirty.length <= ONE_BY_ONE;
-    for (const place of this.#dirty) {
-      this.#copy(place);
-      const x = (place % this.columns) * this.#size;
-      const y = Math.floor(place / this.columns) * this.#size;
+    const isFew = this.#dirty.length <= MAX_SINGLE_CELLS;
+    for (const slot of this.#dirty) {
+      this.#copy(slot);
+      const x = (slot % this.columns) * this.#size;
+      const y = Math.floor(slot / this.columns) * this.#size;
       if (isFew) this.#pen.putImageData(this.#image, 0, 0, x, y, this.#size, this.#size);
       top = Math.min(top, y);
       bottom = Math.max(bottom, y + this.#size);
@@ -122,34 +122,34 @@ export class Grid {
     this.onPaint?.();
   }
 
-  #copy(place) {
-    const state = this.fleet.states[place];
-    const pictures = this.matches(place) ? this.#pictures.bright : this.#pictures.faint;
+  #copy(slot) {
+    const state = this.fleet.states[slot];
+    const pictures = this.matches(slot) ? this.#pictures.bright : this.#pictures.faint;
     const picture = state === EMPTY ? this.#pictures.empty : pictures[state];
     const size = this.#size;
     const width = this.#image.width;
-    let to = Math.floor(place / this.columns) * size * width + (place % this.columns) * size;
+    let to = Math.floor(slot / this.columns) * size * width + (slot % this.columns) * size;
     if (to + (size - 1) * width + size > this.#pixels.length) return;
     for (let from = 0; from < picture.length; to += width - size) {
       for (const end = from + size; from < end; from += 1, to += 1) this.#pixels[to] = picture[from];
     }
   }
 
-  /** Cells too small to meet the eye get a target each where they are down, unless so many are that they do anyway. */
+  /** Marks small cells that are down with a target, unless there are too many of them. */
   #paintBeacons() {
     this.#beaconsDue = false;
     const pen = this.beacons.getContext("2d");
     pen.clearRect(0, 0, this.beacons.width, this.beacons.height);
-    if (this.side >= NEEDS_BEACON) return;
+    if (this.side >= BEACON_BELOW) return;
     const down = [];
-    for (let place = 0; place < this.fleet.length && down.length <= MOST_BEACONS; place += 1) {
-      if (this.fleet.states[place] === 0 && this.matches(place)) down.push(place);
+    for (let slot = 0; slot < this.fleet.length && down.length <= MAX_BEACONS; slot += 1) {
+      if (this.fleet.states[slot] === 0 && this.matches(slot)) down.push(slot);
     }
-    if (down.length > MOST_BEACONS) return;
+    if (down.length > MAX_BEACONS) return;
     const { down: colour, ground } = palette();
-    for (const place of down) {
-      const x = ((place % this.columns) + 0.5) * this.#size;
-      const y = (Math.floor(place / this.columns) + 0.5) * this.#size;
+    for (const slot of down) {
+      const x = ((slot % this.columns) + 0.5) * this.#size;
+      const y = (Math.floor(slot / this.columns) + 0.5) * this.#size;
       this.#disc(pen, x, y, 9, ground);
       this.#disc(pen, x, y, 7.5, colour);
       this.#disc(pen, x, y, 5, ground);

@@ -1,6 +1,6 @@
-// The headline: the state of the fleet in one sentence, and the four answers that somebody woken at night wants.
+// The headline: the fleet in one sentence, and what an engineer on call asks first: how many, since when, where, delivered?
 
-import { clock, count, lasting, say } from "./words.js";
+import { clock, count, duration, setText } from "./format.js";
 
 const SCOPES = {
   none: "–",
@@ -10,45 +10,45 @@ const SCOPES = {
   fleet: "most of the fleet",
   prober: "the prober itself",
 };
-const LONG_AWAY = 1;
+const LOG_OUTAGE = 1;
 
 const at = (id) => document.getElementById(id);
 
-/** Shows what the prober says of the fleet. */
+/** Shows the document of GET /api/fleet. */
 export function showHeadline(fleet) {
   at("headline").dataset.scope = fleet.scope;
-  say(at("told"), fleet.told);
+  setText(at("summary"), fleet.summary);
   fact("down", fleet.down ? `${count(fleet.down)} of ${count(fleet.games)}` : `none of ${count(fleet.games)}`, fleet.down > 0);
   fact("since", since(fleet), false);
   fact("scope", SCOPES[fleet.scope] ?? fleet.scope, fleet.scope === "prober");
-  const alarms = alarmsOf(fleet);
-  fact("alarms", alarms.told, alarms.isBad);
+  const delivery = deliveryOf(fleet);
+  fact("delivery", delivery.text, delivery.isBad);
   document.title = `${titleOf(fleet)} · healthprobe`;
 }
 
-/** Whether the alarms got out, in a few words. */
-export function alarmsOf(fleet) {
+/** Whether all events are delivered, in a few words. */
+export function deliveryOf(fleet) {
   const { prober, publishers } = fleet;
-  if (prober.blind_s > 0) return { told: "none counts: no canary answers", isBad: true };
+  if (prober.blind_s > 0) return { text: "paused: no canary answers", isBad: true };
   if (prober.decisions_held > 0) {
-    return { told: `${count(prober.decisions_held)} held: most of the fleet failed at once`, isBad: true };
+    return { text: `${count(prober.decisions_held)} held: mass failure`, isBad: true };
   }
-  if (prober.log_away_s > LONG_AWAY) {
-    return { told: `held back: the log is away for ${lasting(prober.log_away_s)}`, isBad: true };
+  if (prober.log_away_s > LOG_OUTAGE) {
+    return { text: `waiting: the log has been unavailable for ${duration(prober.log_away_s)}`, isBad: true };
   }
-  if (publishers.length === 0) return { told: "no relay tells of any", isBad: false };
+  if (publishers.length === 0) return { text: "no publisher is configured", isBad: false };
   const parked = publishers.filter((each) => each.parked > 0);
-  if (parked.length) return { told: `refused: ${parked.map((each) => `${count(each.parked)} by ${each.name}`).join(", ")}`, isBad: true };
+  if (parked.length) return { text: `refused: ${parked.map((each) => `${count(each.parked)} by ${each.name}`).join(", ")}`, isBad: true };
   const behind = publishers.filter((each) => each.lag > 0);
-  if (behind.length) return { told: `on their way: ${behind.map((each) => `${count(each.lag)} to ${each.name}`).join(", ")}`, isBad: false };
-  return { told: `all out, by ${publishers.map((each) => each.name).join(", ")}`, isBad: false };
+  if (behind.length) return { text: `pending: ${behind.map((each) => `${count(each.lag)} to ${each.name}`).join(", ")}`, isBad: false };
+  return { text: `all delivered to ${publishers.map((each) => each.name).join(", ")}`, isBad: false };
 }
 
 function since(fleet) {
   if (fleet.longest === null) return "–";
-  if (fleet.longest.down_s === null) return "before the log begins";
+  if (fleet.longest.down_s === null) return "before the start of the log";
   const began = new Date(new Date(fleet.at).getTime() - fleet.longest.down_s * 1000);
-  return `${clock(began)}, for ${lasting(fleet.longest.down_s)}`;
+  return `${clock(began)}, for ${duration(fleet.longest.down_s)}`;
 }
 
 function titleOf(fleet) {
@@ -56,8 +56,8 @@ function titleOf(fleet) {
   return fleet.down ? `${count(fleet.down)} down` : "all up";
 }
 
-function fact(name, told, isBad) {
+function fact(name, text, isBad) {
   const box = at(`fact-${name}`);
   box.classList.toggle("bad", isBad);
-  say(box.querySelector("dd"), told);
+  setText(box.querySelector("dd"), text);
 }

@@ -1,10 +1,10 @@
-// The incidents: those that are open, the longest first and with their cause, and the last that ended.
+// Open incidents with their causes, the longest first, and the most recent ended ones.
 
-import { count, element, glyph, lasting, moment, opener, say } from "./words.js";
+import { count, duration, element, gameButton, glyph, setText, timeElement } from "./format.js";
 
 const ENDED_SHOWN = 12;
 const CAUSES_SHOWN = 3;
-const LEAST_FOR_CAUSES = 4;
+const MIN_FOR_CAUSES = 4;
 
 const at = (id) => document.getElementById(id);
 
@@ -16,35 +16,35 @@ export class Incidents {
     Object.assign(this, { fleet, open });
   }
 
-  /** The prober's clock tells `instant` now: durations go by it, whatever this machine's says. */
+  /** Sets the prober's clock, by which durations are measured, whatever the clock of this machine says. */
   setClock(instant) {
     this.#offset = new Date(instant).getTime() - Date.now();
   }
 
-  /** Shows what GET /api/incidents tells; rows that stay are the same elements, so that focus stays too. */
+  /** Shows the answer of GET /api/incidents. Rows that stay keep their elements, so that they keep the focus. */
   show({ open, incidents }) {
-    const [still, ended] = [incidents.filter((each) => each.open), incidents.filter((each) => !each.open)];
+    const [ongoing, ended] = [incidents.filter((each) => each.open), incidents.filter((each) => !each.open)];
     const rows = new Map();
-    for (const each of still) {
+    for (const each of ongoing) {
       const key = `${each.game_id}\n${each.failed_at}`;
       rows.set(key, this.#rows.get(key) ?? this.#row(each));
     }
     this.#rows = rows;
     const elements = [...rows.values()].map((row) => row.element);
-    if (open > still.length) elements.push(element("li", "more", `and ${count(open - still.length)} more`));
-    put(at("incidents-open"), elements);
+    if (open > ongoing.length) elements.push(element("li", "more", `and ${count(open - ongoing.length)} more`));
+    setChildren(at("incidents-open"), elements);
     at("incidents-none").hidden = open > 0;
-    say(at("incidents-count"), open ? count(open) : "");
-    this.#showCauses(still);
+    setText(at("incidents-count"), open ? count(open) : "");
+    this.#showCauses(ongoing);
     at("incidents-ended-title").hidden = ended.length === 0;
     at("incidents-ended").replaceChildren(...ended.slice(0, ENDED_SHOWN).map((each) => this.#ended(each)));
     this.tick();
   }
 
-  /** Durations go on. */
+  /** Updates the durations. */
   tick() {
     const now = Date.now() + this.#offset;
-    for (const row of this.#rows.values()) say(row.lasting, lasting((now - row.began) / 1000));
+    for (const row of this.#rows.values()) setText(row.lasting, duration((now - row.began) / 1000));
   }
 
   #row(incident) {
@@ -53,10 +53,10 @@ export class Incidents {
     const host = this.fleet.hostOf(incident.game_id);
     item.append(
       glyph("down"),
-      opener(incident.game_id, this.open),
+      gameButton(incident.game_id, this.open),
       lastingFor,
       element("span", "cause", incident.last_error),
-      aside(host ? `${host}, since ` : "since ", moment(incident.failed_at)),
+      aside(host ? `${host}, since ` : "since ", timeElement(incident.failed_at)),
     );
     return { element: item, lasting: lastingFor, began: new Date(incident.failed_at).getTime() };
   }
@@ -65,10 +65,10 @@ export class Incidents {
     const item = element("li", "row");
     item.append(
       glyph("healthy"),
-      opener(incident.game_id, this.open),
-      element("b", "lasting", lasting(incident.duration_s)),
+      gameButton(incident.game_id, this.open),
+      element("b", "lasting", duration(incident.duration_s)),
       element("span", "cause", incident.last_error),
-      aside("until ", moment(incident.recovered_at)),
+      aside("until ", timeElement(incident.recovered_at)),
     );
     return item;
   }
@@ -77,10 +77,10 @@ export class Incidents {
     const causes = new Map();
     for (const { last_error: cause } of incidents) causes.set(cause, (causes.get(cause) ?? 0) + 1);
     const common = [...causes].sort((one, other) => other[1] - one[1]);
-    const told = common.slice(0, common.length > CAUSES_SHOWN + 1 ? CAUSES_SHOWN : CAUSES_SHOWN + 1).map(([cause, number]) => `${count(number)} × ${cause}`);
-    if (common.length > CAUSES_SHOWN + 1) told.push(`and ${count(common.length - CAUSES_SHOWN)} other causes`);
-    at("incidents-causes").hidden = incidents.length < LEAST_FOR_CAUSES || common[0][1] === 1;
-    say(at("incidents-causes"), told.join(" · "));
+    const texts = common.slice(0, common.length > CAUSES_SHOWN + 1 ? CAUSES_SHOWN : CAUSES_SHOWN + 1).map(([cause, number]) => `${count(number)} × ${cause}`);
+    if (common.length > CAUSES_SHOWN + 1) texts.push(`and ${count(common.length - CAUSES_SHOWN)} other causes`);
+    at("incidents-causes").hidden = incidents.length < MIN_FOR_CAUSES || common[0][1] === 1;
+    setText(at("incidents-causes"), texts.join(" · "));
   }
 }
 
@@ -90,8 +90,8 @@ function aside(text, time) {
   return made;
 }
 
-/** Puts `elements` into `list` in this order, moving none that is in its place. */
-function put(list, elements) {
+/** Makes `elements` the children of `list`, without moving those that are in place. */
+function setChildren(list, elements) {
   const wanted = new Set(elements);
   for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
   elements.forEach((each, number) => {

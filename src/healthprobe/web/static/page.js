@@ -1,4 +1,4 @@
-// The page: puts its parts together, and keeps what is shown in its address.
+// Puts the parts of the page together, and keeps the view in the URL.
 
 import { Cluster } from "./cluster.js";
 import { Cursor } from "./cursor.js";
@@ -11,14 +11,14 @@ import { showProber } from "./prober.js";
 import { Search } from "./search.js";
 import { Stream } from "./stream.js";
 import { Transitions } from "./transitions.js";
-import { clock, count, lasting, say } from "./words.js";
+import { clock, count, duration, setText } from "./format.js";
 
 const at = (id) => document.getElementById(id);
 
 const fleet = new Fleet();
 const open = (gameId, back) => drawer.open(gameId, back);
-const drawer = new Drawer({ onChange: () => keepAddress() });
-const search = new Search({ fleet, open, onChange: () => searched() });
+const drawer = new Drawer({ onChange: () => updateUrl() });
+const search = new Search({ fleet, open, onChange: () => searchChanged() });
 const grid = new Grid({
   fleet,
   box: at("grid"),
@@ -27,11 +27,11 @@ const grid = new Grid({
   matches: search.matches,
   onPaint: () => painted(),
 });
-const cursor = new Cursor({ grid, fleet, frame: at("cursor"), tip: at("tip"), spoken: at("spoken"), open });
+const cursor = new Cursor({ grid, fleet, frame: at("cursor"), tip: at("tip"), announcer: at("announcer"), open });
 const incidents = new Incidents({ fleet, open });
 const transitions = new Transitions({ open });
 const cluster = new Cluster();
-let told = null;
+let announced = null;
 
 const stream = new Stream({
   cells(cells) {
@@ -54,8 +54,8 @@ const stream = new Stream({
     incidents.tick();
     showHeadline(document_);
     showProber(document_);
-    cluster.tell(document_);
-    search.tell(document_);
+    cluster.update(document_);
+    search.showCounts(document_);
     describe(document_);
     drawer.refresh();
   },
@@ -66,29 +66,29 @@ const stream = new Stream({
   seen() {
     document.body.classList.remove("lost");
     at("connection").hidden = true;
-    say(at("connection-told"), "");
+    setText(at("connection-text"), "");
   },
   lost(lastSeen) {
     document.body.classList.add("lost");
     document.title = "disconnected · healthprobe";
     at("connection").hidden = false;
-    say(at("connection-told"), lastSeen ? `disconnected, last seen ${clock(lastSeen)}` : "disconnected, never seen");
-    // What changes every second is for eyes alone: nobody wants it read out.
-    const ago = lastSeen ? `, ${lasting((Date.now() - lastSeen.getTime()) / 1000)} ago` : "";
-    say(at("connection-ago"), `${ago}; connecting again …`);
+    setText(at("connection-text"), lastSeen ? `disconnected, last seen ${clock(lastSeen)}` : "cannot connect to the prober");
+    // This changes every second, so screen readers do not announce it.
+    const ago = lastSeen ? `, ${duration((Date.now() - lastSeen.getTime()) / 1000)} ago` : "";
+    setText(at("connection-ago"), `${ago}; reconnecting …`);
   },
 });
 
-/** The parts, for whoever looks at the page from its console. */
+/** The parts of the page, for the browser's console and for tests. */
 export const page = { fleet, grid, search, stream };
 
-/** What the canvas shows, for those who do not see it; said aloud only where it differs. */
-function describe({ games, down, failing, unknown, healthy, scope, told: sentence }) {
-  const text = `${count(games)} engines: ${count(down)} down, ${count(failing)} failing, ${count(unknown)} not asked yet, ${count(healthy)} healthy`;
+/** Describes the canvas for screen readers, and announces the summary when scope or count have changed. */
+function describe({ games, down, failing, unknown, healthy, scope, summary }) {
+  const text = `${count(games)} engines: ${count(down)} down, ${count(failing)} failing, ${count(unknown)} not probed yet, ${count(healthy)} healthy`;
   if (at("cells").getAttribute("aria-label") !== text) at("cells").setAttribute("aria-label", text);
   const now = `${scope} ${down}`;
-  if (told !== null && told !== now) at("spoken").textContent = sentence;
-  told = now;
+  if (announced !== null && announced !== now) at("announcer").textContent = summary;
+  announced = now;
 }
 
 function painted() {
@@ -96,24 +96,24 @@ function painted() {
   cursor.follow();
 }
 
-function searched() {
+function searchChanged() {
   grid.redraw();
   search.list();
-  keepAddress({ isNew: false });
+  updateUrl({ isNew: false });
 }
 
-/** Writes the view into the address; an opened game is a step that the browser's way back undoes. */
-function keepAddress({ isNew = true } = {}) {
+/** Writes the view into the URL. Opening a game adds a history entry, so that the Back button closes it. */
+function updateUrl({ isNew = true } = {}) {
   const parameters = new URLSearchParams();
   search.write(parameters);
   if (drawer.gameId) parameters.set("game", drawer.gameId);
-  const address = parameters.size ? `/?${parameters}` : "/";
-  if (address === location.pathname + location.search) return;
-  if (isNew) history.pushState(null, "", address);
-  else history.replaceState(null, "", address);
+  const url = parameters.size ? `/?${parameters}` : "/";
+  if (url === location.pathname + location.search) return;
+  if (isNew) history.pushState(null, "", url);
+  else history.replaceState(null, "", url);
 }
 
-function readAddress() {
+function readUrl() {
   const parameters = new URLSearchParams(location.search);
   search.read(parameters);
   grid.redraw();
@@ -123,6 +123,6 @@ function readAddress() {
   else if (!gameId && drawer.gameId) drawer.close();
 }
 
-window.addEventListener("popstate", readAddress);
-readAddress();
+window.addEventListener("popstate", readUrl);
+readUrl();
 stream.start();

@@ -1,11 +1,11 @@
-// The search: which engines are wanted, by state, host and id. The address of the page holds it, to be sent to others.
+// The search by state, host and id. It is kept in the URL, so that a link shows the same.
 
 import { EMPTY } from "./fleet.js";
-import { count, element, glyph, opener, say } from "./words.js";
+import { count, element, gameButton, glyph, setText } from "./format.js";
 
-const LISTED = 60;
-const HOSTS_OFFERED = 300;
-const AFTER_TYPING = 120;
+const MAX_LISTED = 60;
+const MAX_HOSTS = 300;
+const TYPING_DELAY = 120;
 
 const at = (id) => document.getElementById(id);
 
@@ -19,10 +19,10 @@ export class Search {
     this.text = "";
     this.host = "";
     this.matches = this.matches.bind(this);
-    this.#makeStates();
+    this.#addStateButtons();
     at("search").addEventListener("submit", (event) => event.preventDefault());
-    for (const id of ["search-text", "search-host"]) at(id).addEventListener("input", () => this.#typed());
-    at("search-host").addEventListener("focus", () => this.#offerHosts());
+    for (const id of ["search-text", "search-host"]) at(id).addEventListener("input", () => this.#onInput());
+    at("search-host").addEventListener("focus", () => this.#listHosts());
     at("search-clear").addEventListener("click", () => {
       this.#set([], "", "");
       this.onChange();
@@ -30,69 +30,69 @@ export class Search {
     });
   }
 
-  /** Whether anything is asked for. */
+  /** Whether there is a search. */
   get isOn() {
     return this.states.size > 0 || this.text !== "" || this.host !== "";
   }
 
-  /** Whether the engine at this place is wanted; every one is where nothing is asked for. */
-  matches(place) {
+  /** Whether the engine in a slot matches. Without a search every slot does. */
+  matches(slot) {
     if (!this.isOn) return true;
     const { fleet } = this;
-    if (fleet.states[place] === EMPTY) return false;
-    if (this.states.size && !this.states.has(fleet.stateOf(place))) return false;
-    if (this.text && !fleet.ids[place].toLowerCase().includes(this.text)) return false;
-    return !this.host || fleet.hosts[place].toLowerCase().includes(this.host);
+    if (fleet.states[slot] === EMPTY) return false;
+    if (this.states.size && !this.states.has(fleet.stateOf(slot))) return false;
+    if (this.text && !fleet.ids[slot].toLowerCase().includes(this.text)) return false;
+    return !this.host || fleet.hosts[slot].toLowerCase().includes(this.host);
   }
 
-  /** Reads what `parameters` of an address ask for. */
+  /** Reads the search from URL parameters. */
   read(parameters) {
     const states = (parameters.get("state") ?? "").split(",").filter((name) => this.#counts.has(name));
     this.#set(states, parameters.get("q") ?? "", parameters.get("host") ?? "");
   }
 
-  /** Writes into `parameters` what is asked for. */
+  /** Writes the search into URL parameters. */
   write(parameters) {
     if (this.states.size) parameters.set("state", [...this.states].join(","));
     if (this.text) parameters.set("q", this.text);
     if (this.host) parameters.set("host", this.host);
   }
 
-  /** Tells how many engines are in each state. */
-  tell(fleet) {
-    for (const [name, target] of this.#counts) say(target, count(fleet[name]));
+  /** Shows the number of engines in each state. */
+  showCounts(fleet) {
+    for (const [name, target] of this.#counts) setText(target, count(fleet[name]));
   }
 
-  /** Lists what matches, those in trouble first. */
+  /** Lists what matches, the worst state first. */
   list() {
     at("matches").hidden = !this.isOn;
     at("search-clear").hidden = !this.isOn;
     if (!this.isOn) return;
     const found = this.fleet.stateNames.map(() => []);
     let total = 0;
-    for (let place = 0; place < this.fleet.length; place += 1) {
-      if (!this.matches(place)) continue;
+    for (let slot = 0; slot < this.fleet.length; slot += 1) {
+      if (!this.matches(slot)) continue;
       total += 1;
-      const ofState = found[this.fleet.states[place]];
-      if (ofState && ofState.length < LISTED) ofState.push(place);
+      const ofState = found[this.fleet.states[slot]];
+      if (ofState && ofState.length < MAX_LISTED) ofState.push(slot);
     }
-    const shown = found.flat().slice(0, LISTED);
+    const shown = found.flat().slice(0, MAX_LISTED);
     const more = total > shown.length ? `, the first ${shown.length} of them:` : shown.length ? ":" : "";
-    say(at("matches-told"), `${count(total)} of ${count(this.fleet.places.size)} engines match${more}`);
-    const key = shown.map((place) => `${this.fleet.states[place]}${this.fleet.ids[place]}`).join("\n");
+    setText(at("matches-summary"), `${count(total)} of ${count(this.fleet.slots.size)} engines match${more}`);
+    const key = shown.map((slot) => `${this.fleet.states[slot]}${this.fleet.ids[slot]}`).join("\n");
     if (at("matches-list").dataset.key === key) return;
     at("matches-list").dataset.key = key;
-    at("matches-list").replaceChildren(...shown.map((place) => this.#item(place)));
+    at("matches-list").replaceChildren(...shown.map((slot) => this.#item(slot)));
   }
 
-  #item(place) {
+  #item(slot) {
     const item = element("li");
-    const state = this.fleet.stateOf(place);
-    item.append(glyph(state), opener(this.fleet.ids[place], this.open), element("span", "visually-hidden", state));
+    const state = this.fleet.stateOf(slot);
+    item.append(glyph(state), gameButton(this.fleet.ids[slot], this.open), element("span", "visually-hidden", state));
     return item;
   }
 
-  #makeStates() {
+  #addStateButtons() {
     for (const name of this.fleet.stateNames) {
       const button = element("button", `state ${name}`);
       button.type = "button";
@@ -104,18 +104,18 @@ export class Search {
       button.addEventListener("click", () => {
         if (!this.states.delete(name)) this.states.add(name);
         button.setAttribute("aria-pressed", String(this.states.has(name)));
-        this.#takeTyped();
+        this.#readInputs();
       });
       at("states").append(button);
     }
   }
 
-  #typed() {
+  #onInput() {
     clearTimeout(this.#typing);
-    this.#typing = setTimeout(() => this.#takeTyped(), AFTER_TYPING);
+    this.#typing = setTimeout(() => this.#readInputs(), TYPING_DELAY);
   }
 
-  #takeTyped() {
+  #readInputs() {
     clearTimeout(this.#typing);
     this.text = at("search-text").value.trim().toLowerCase();
     this.host = at("search-host").value.trim().toLowerCase();
@@ -134,8 +134,8 @@ export class Search {
     }
   }
 
-  #offerHosts() {
-    const options = this.fleet.hostNames(HOSTS_OFFERED).map((name) => {
+  #listHosts() {
+    const options = this.fleet.hostNames(MAX_HOSTS).map((name) => {
       const option = element("option");
       option.value = name;
       return option;

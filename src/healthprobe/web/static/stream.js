@@ -1,45 +1,45 @@
-// The stream: one connection to the prober, which is either alive or said to be dead.
+// The stream of changes from the prober, which is either connected or shown as lost.
 
-const SILENCE = 4_000;
-const AGAIN_AFTER = [500, 1_000, 2_000, 4_000];
-const LOOK_EVERY = 500;
+const MAX_SILENCE = 4_000;
+const RETRY_DELAYS = [500, 1_000, 2_000, 4_000];
+const CHECK_INTERVAL = 500;
 
 /**
- * Reads the cells and follows what changes in them. After any break it reads them again: the prober may be another one.
- * The prober speaks once a second, so that silence says that the connection is dead, whatever the browser thinks.
+ * Reads the cells and follows their changes. After a lost connection it reads them again, as the prober may have restarted.
+ * The prober sends something every second, so silence means a lost connection, even if the browser has not noticed.
  */
 export class Stream {
   #source = null;
   #attempts = 0;
-  #again = 0;
-  #isAsking = false;
+  #retryTimer = 0;
+  #isConnecting = false;
 
-  /** `hear` has a function for each of cells, delta, fleet, incidents, seen and lost. */
-  constructor(hear) {
-    this.hear = hear;
+  /** `handlers` has a function for each of cells, delta, fleet, incidents, seen and lost. */
+  constructor(handlers) {
+    this.handlers = handlers;
     this.lastSeen = null;
     this.isLost = false;
   }
 
   start() {
     this.#connect();
-    setInterval(() => this.#look(), LOOK_EVERY);
-    window.addEventListener("online", () => this.isLost && this.#tryAgain(0));
+    setInterval(() => this.#check(), CHECK_INTERVAL);
+    window.addEventListener("online", () => this.isLost && this.#retry(0));
   }
 
   async #connect() {
-    if (this.#isAsking) return;
-    this.#isAsking = true;
+    if (this.#isConnecting) return;
+    this.#isConnecting = true;
     try {
       const answer = await fetch("/api/cells", { cache: "no-store", signal: AbortSignal.timeout(20_000) });
       if (!answer.ok) throw new Error(`the prober answers ${answer.status}`);
       const cells = await answer.json();
-      this.hear.cells(cells);
+      this.handlers.cells(cells);
       this.#follow(cells.version);
     } catch {
       this.#lose();
     } finally {
-      this.#isAsking = false;
+      this.#isConnecting = false;
     }
   }
 
@@ -54,12 +54,12 @@ export class Stream {
         this.#seen();
         take(JSON.parse(event.data));
       });
-    on("cells", (delta) => this.hear.delta(delta));
-    on("fleet", (fleet) => this.hear.fleet(fleet));
-    on("incidents", (incidents) => this.hear.incidents(incidents));
+    on("cells", (delta) => this.handlers.delta(delta));
+    on("fleet", (fleet) => this.handlers.fleet(fleet));
+    on("incidents", (incidents) => this.handlers.incidents(incidents));
     on("reload", () => {
       source.close();
-      this.#tryAgain(AGAIN_AFTER[0]);
+      this.#retry(RETRY_DELAYS[0]);
     });
     source.addEventListener("error", () => source === this.#source && this.#lose());
   }
@@ -68,25 +68,25 @@ export class Stream {
     this.lastSeen = new Date();
     this.#attempts = 0;
     this.isLost = false;
-    this.hear.seen();
+    this.handlers.seen();
   }
 
   #lose() {
     this.#source?.close();
     this.#source = null;
     this.isLost = true;
-    this.hear.lost(this.lastSeen);
-    this.#tryAgain(AGAIN_AFTER[Math.min(this.#attempts, AGAIN_AFTER.length - 1)]);
+    this.handlers.lost(this.lastSeen);
+    this.#retry(RETRY_DELAYS[Math.min(this.#attempts, RETRY_DELAYS.length - 1)]);
     this.#attempts += 1;
   }
 
-  #tryAgain(after) {
-    clearTimeout(this.#again);
-    this.#again = setTimeout(() => this.#connect(), after);
+  #retry(after) {
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(() => this.#connect(), after);
   }
 
-  #look() {
-    if (this.isLost) this.hear.lost(this.lastSeen);
-    else if (this.#source !== null && Date.now() - this.lastSeen.getTime() > SILENCE) this.#lose();
+  #check() {
+    if (this.isLost) this.handlers.lost(this.lastSeen);
+    else if (this.#source !== null && Date.now() - this.lastSeen.getTime() > MAX_SILENCE) this.#lose();
   }
 }

@@ -1,6 +1,6 @@
-// The transitions: what the log has, the newest first, read on whenever the prober says that it has grown.
+// The transitions in the log, the newest first, read on whenever the log has grown.
 
-import { element, glyph, moment, opener } from "./words.js";
+import { element, gameButton, glyph, timeElement } from "./format.js";
 
 const SHOWN = 50;
 
@@ -16,13 +16,13 @@ export class Transitions {
     this.open = open;
   }
 
-  /** Another prober may have another log: begin with its last ones again. */
+  /** Starts again with the last events, as another prober may have another log. */
   restart() {
     this.#next = null;
     this.#log += 1;
   }
 
-  /** Reads what is new. While it reads, another call makes it read once more. */
+  /** Reads new events. A call during a read makes it read once more. */
   async read() {
     if (this.#reading) {
       this.#again = true;
@@ -43,7 +43,7 @@ export class Transitions {
         }
       }
     } catch {
-      // The connection is dead, which the stream tells of; the next change reads on from here.
+      // The stream shows that the connection is lost; the next change reads on from here.
     } finally {
       this.#reading = false;
     }
@@ -64,15 +64,15 @@ export class Transitions {
   #row(event) {
     const hasFailed = event.event_type === "probe_failed";
     const { details } = event;
-    const told = hasFailed
+    const text = hasFailed
       ? `failed: ${details.last_error}`
       : `recovered after ${details.prior_failure_count} failure${details.prior_failure_count === 1 ? "" : "s"}`;
     const item = element("li", "row");
     item.append(
       glyph(hasFailed ? "down" : "healthy"),
-      opener(event.game_id, this.open),
-      moment(event.occurred_at, "lasting"),
-      element("span", "cause", told),
+      gameButton(event.game_id, this.open),
+      timeElement(event.occurred_at, "lasting"),
+      element("span", "cause", text),
     );
     return item;
   }

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.telemetry.metrics.scene import Scene
-from tests.web.reader import app_of, got, told
+from tests.web.client import app_of, get, get_json
 
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind
 from healthprobe.testing.prober import UNAVAILABLE
@@ -24,8 +24,8 @@ async def scene() -> Scene:
 
 
 async def test_the_fleet_is_told_in_a_sentence_and_in_numbers(scene: Scene) -> None:
-    fleet = await told(scene, "/api/fleet")
-    assert fleet["told"].startswith("1 of 3 engines is down: chess-1, for ")
+    fleet = await get_json(scene, "/api/fleet")
+    assert fleet["summary"].startswith("1 of 3 engines is down: chess-1, for ")
     assert [fleet[each] for each in ("games", "down", "failing", "unknown", "healthy")] == [3, 1, 1, 0, 1]
     assert fleet["scope"] == "engine"
     assert fleet["longest"]["game_id"] == "chess-1"
@@ -35,7 +35,7 @@ async def test_the_fleet_is_told_in_a_sentence_and_in_numbers(scene: Scene) -> N
 
 async def test_games_come_the_worst_first_and_by_state_host_and_part_of_their_id(scene: Scene) -> None:
     async def ids(query: str) -> list[str]:
-        return [each["game_id"] for each in (await told(scene, f"/api/games{query}"))["games"]]
+        return [each["game_id"] for each in (await get_json(scene, f"/api/games{query}"))["games"]]
 
     assert await ids("") == ["chess-1", "go-1", "ludo-1"]
     assert await ids("?state=down") == ["chess-1"]
@@ -44,12 +44,12 @@ async def test_games_come_the_worst_first_and_by_state_host_and_part_of_their_id
     assert await ids("?host=10.0.0.7") == []
     assert await ids("?per_page=2&page=2") == ["ludo-1"]
     assert await ids("?page=9") == []
-    page = await told(scene, "/api/games?per_page=2")
+    page = await get_json(scene, "/api/games?per_page=2")
     assert (page["total"], page["pages"], page["page"]) == (3, 2, 1)
 
 
 async def test_one_game_is_told_with_its_exact_error_its_outcomes_and_its_incident(scene: Scene) -> None:
-    details = await told(scene, "/api/games/chess-1")
+    details = await get_json(scene, "/api/games/chess-1")
     assert (details["last_status"], details["last_error"]) == (0, "connection refused")
     assert [each["outcome"] for each in details["outcomes"]] == ["refused"] * 3
     (incident,) = details["incidents"]
@@ -64,7 +64,7 @@ async def test_a_game_of_any_name_can_be_asked_for(scene: Scene) -> None:
     odd = "team/é ?#%2F../7"
     scene.stage.records.put(game(odd, endpoint="http://user:secret@10.0.0.7:80"))
     await ticks(scene.worker, 1)
-    details = await told(scene, "/api/games/team%2F%C3%A9%20%3F%23%252F..%2F7")
+    details = await get_json(scene, "/api/games/team%2F%C3%A9%20%3F%23%252F..%2F7")
     assert details["game"]["game_id"] == odd
     assert "secret" not in str(details)
 
@@ -74,7 +74,7 @@ async def test_open_incidents_come_first_and_then_those_that_ended(scene: Scene)
     await ticks(scene.worker, 3)
     scene.stage.prober.script("chess-1", HEALTHY)
     await ticks(scene.worker, 1)
-    incidents = await told(scene, "/api/incidents")
+    incidents = await get_json(scene, "/api/incidents")
     assert incidents["open"] == 2
     assert [(each["game_id"], each["open"]) for each in incidents["incidents"]] == [
         ("go-1", True),
@@ -86,54 +86,54 @@ async def test_open_incidents_come_first_and_then_those_that_ended(scene: Scene)
 async def test_events_come_a_page_at_a_time(scene: Scene) -> None:
     scene.stage.prober.script("chess-1", HEALTHY)
     await ticks(scene.worker, 1)
-    first = await told(scene, "/api/events?after=0&limit=1")
+    first = await get_json(scene, "/api/events?after=0&limit=1")
     assert [each["event"]["event_type"] for each in first["events"]] == ["probe_failed"]
-    second = await told(scene, f"/api/events?after={first['next']}")
+    second = await get_json(scene, f"/api/events?after={first['next']}")
     assert [each["event"]["event_type"] for each in second["events"]] == ["probe_recovered"]
-    assert await told(scene, f"/api/events?after={second['next']}") == {"next": second["next"], "events": []}
-    assert len((await told(scene, "/api/events"))["events"]) == 2
+    assert await get_json(scene, f"/api/events?after={second['next']}") == {"next": second["next"], "events": []}
+    assert len((await get_json(scene, "/api/events"))["events"]) == 2
 
 
 @pytest.mark.parametrize(
     ("path", "status", "error"),
     [
-        ("/api/games?page=x", 400, "page is a whole number from 1 to 1000000"),
-        ("/api/games?per_page=0", 400, "per_page is a whole number from 1 to 1000"),
-        ("/api/games?state=up", 400, "state is one of down, failing, unknown, healthy"),
-        ("/api/games?q=" + "x" * 301, 400, "q is longer than 300 characters"),
-        ("/api/events?after=-1", 400, "after is a whole number from 0 to 9223372036854775807"),
-        ("/api/incidents?limit=1001", 400, "limit is a whole number from 1 to 1000"),
-        ("/api/games/nobody", 404, "no game of this name is watched here: nobody"),
-        ("/nowhere", 404, "there is nothing at this path; /api/openapi.json tells what there is"),
+        ("/api/games?page=x", 400, "page must be a whole number from 1 to 1000000"),
+        ("/api/games?per_page=0", 400, "per_page must be a whole number from 1 to 1000"),
+        ("/api/games?state=up", 400, "state must be one of down, failing, unknown, healthy"),
+        ("/api/games?q=" + "x" * 301, 400, "q must not be longer than 300 characters"),
+        ("/api/events?after=-1", 400, "after must be a whole number from 0 to 9223372036854775807"),
+        ("/api/incidents?limit=1001", 400, "limit must be a whole number from 1 to 1000"),
+        ("/api/games/nobody", 404, "no such game is watched here: nobody"),
+        ("/nowhere", 404, "no such path; /api/openapi.json lists all paths"),
     ],
 )
 async def test_what_cannot_be_obeyed_is_refused_in_one_line(scene: Scene, path: str, status: int, error: str) -> None:
-    answer = await got(app_of(scene), path)
+    answer = await get(app_of(scene), path)
     assert (answer.status_code, answer.json()) == (status, {"error": error})
 
 
 async def test_a_log_that_is_away_costs_its_events_and_nothing_else(scene: Scene) -> None:
-    await told(scene, "/api/fleet")
+    await get_json(scene, "/api/fleet")
     scene.stage.log.unavailable = True
-    answer = await got(app_of(scene), "/api/events")
+    answer = await get(app_of(scene), "/api/events")
     assert answer.status_code == 503
-    assert answer.json()["error"].startswith("the log does not answer: ")
-    assert (await told(scene, "/api/fleet"))["down"] == 1
+    assert answer.json()["error"].startswith("the log is unavailable: ")
+    assert (await get_json(scene, "/api/fleet"))["down"] == 1
 
 
 async def test_a_prober_that_is_stuck_says_so_to_whoever_watches_it(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (await got(app_of(scene), "/healthz")).json() == {"well": True, "trouble": None}
+    assert (await get(app_of(scene), "/healthz")).json() == {"well": True, "trouble": None}
     late = scene.stage.clock.monotonic() + 21.0
     monkeypatch.setattr(scene.worker.status, "_monotonic", lambda: late)
-    answer = await got(app_of(scene), "/healthz")
+    answer = await get(app_of(scene), "/healthz")
     assert answer.status_code == 503
     assert answer.json()["trouble"].startswith("its tick is late by ")
 
 
 async def test_metrics_are_told_as_prometheus_wants_them(scene: Scene) -> None:
-    answer = await got(app_of(scene), "/metrics")
+    answer = await get(app_of(scene), "/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert 'healthprobe_games{state="down"} 1.0' in answer.text.splitlines()
 
@@ -146,6 +146,6 @@ async def test_a_fault_of_our_own_is_told_as_one_and_nothing_of_it_leaks(
         raise RuntimeError("secret")
 
     monkeypatch.setattr("healthprobe.web.fleet.fleet_document", broken)
-    answer = await got(app_of(scene), "/api/fleet")
+    answer = await get(app_of(scene), "/api/fleet")
     assert answer.status_code == 500
-    assert answer.json() == {"error": "a fault of the prober's own, which its log tells of"}
+    assert answer.json() == {"error": "internal error of the prober; its log has the details"}

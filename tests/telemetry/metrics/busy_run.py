@@ -13,7 +13,7 @@ from healthprobe.testing.stage import ticks
 from healthprobe.worker.static_shards import StaticShards
 
 
-async def lively() -> Scene:
+async def busy_run() -> Scene:
     """A run of which everything can be told."""
     engines: dict[str, Script | Answer] = {"a": HEALTHY, "b": UNAVAILABLE, "c": Inconclusive("too many open files")}
     scene = Scene(engines, shards=StaticShards(frozenset(range(SHARDS))), cluster=FewInstances())
@@ -23,11 +23,11 @@ async def lively() -> Scene:
     return scene
 
 
-async def text_of_a_lively_run() -> str:
-    return await (await lively()).exposed()
+async def metrics_text() -> str:
+    return await (await busy_run()).exposed()
 
 
-async def families_of_a_lively_run() -> list[Metric]:
-    scene = await lively()
-    await scene.sight.refresh()
+async def metric_families() -> list[Metric]:
+    scene = await busy_run()
+    await scene.status.refresh()
     return list(scene.collector.collect())

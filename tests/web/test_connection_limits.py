@@ -10,11 +10,11 @@ from contextlib import AsyncExitStack, suppress
 import httpx
 import pytest
 from tests.telemetry.metrics.scene import Scene
-from tests.web.reader import app_of
+from tests.web.client import app_of
 
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.web import connection_limits
-from healthprobe.web.listen_address import Listen
+from healthprobe.web.listen_address import ListenAddress
 from healthprobe.web.server import serving
 
 FEW = 5
@@ -25,9 +25,9 @@ Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 @pytest.fixture
 async def address(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     """A run that a token guards, whose door lets five in and waits for half a second."""
-    monkeypatch.setattr(connection_limits, "MOST", FEW)
-    monkeypatch.setattr(connection_limits, "ASKS_WITHIN", 0.5)
-    async with serving(app_of(Scene({"a": HEALTHY}), token=TOKEN), Listen("127.0.0.1", 0)) as address:
+    monkeypatch.setattr(connection_limits, "MAX_CONNECTIONS", FEW)
+    monkeypatch.setattr(connection_limits, "REQUEST_TIMEOUT", 0.5)
+    async with serving(app_of(Scene({"a": HEALTHY}), token=TOKEN), ListenAddress("127.0.0.1", 0)) as address:
         yield address
 
 
@@ -123,4 +123,4 @@ def test_readers_get_a_quarter_of_the_descriptors_at_the_most(
     soft: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, resource.RLIM_INFINITY))
-    assert connection_limits.most_connections() == most
+    assert connection_limits.max_connections() == most

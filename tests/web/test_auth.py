@@ -8,12 +8,12 @@ from base64 import b64encode
 import httpx
 import pytest
 from tests.telemetry.metrics.scene import Scene
-from tests.web.reader import app_of, got
+from tests.web.client import app_of, get
 
 from healthprobe.app.settings import Settings
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.ports import ConfigurationError
-from healthprobe.web.listen_address import Listen, parse_listen
+from healthprobe.web.listen_address import ListenAddress, parse_listen_address
 from healthprobe.web.server import serving
 
 PATHS = ("/", "/metrics", "/api/fleet", "/api/games", "/api/games/a", "/api/incidents", "/api/events", "/api/cells",
@@ -34,14 +34,14 @@ async def test_with_a_token_nobody_reads_without_it(path: str) -> None:
         {"Authorization": "Bearer"},
         {"Authorization": "long and random"},
     ):
-        answer = await got(app, path, **headers)
+        answer = await get(app, path, **headers)
         assert answer.status_code == 401
         assert "HEALTHPROBE_TOKEN" in answer.json()["error"]
         assert answer.headers["www-authenticate"].startswith("Basic ")
 
 
 async def test_whoever_watches_the_watcher_needs_no_token() -> None:
-    answer = await got(app_of(await scene_of_one(), token="long and random"), "/healthz", Host="prober.example")
+    answer = await get(app_of(await scene_of_one(), token="long and random"), "/healthz", Host="prober.example")
     assert answer.status_code == 200
 
 
@@ -51,19 +51,19 @@ async def test_whoever_watches_the_watcher_needs_no_token() -> None:
 )
 async def test_with_the_token_one_reads_under_any_name_of_the_machine(authorization: str) -> None:
     app = app_of(await scene_of_one(), token="long and random")
-    answer = await got(app, "/api/fleet", Authorization=authorization, Host="prober.example:8600")
+    answer = await get(app, "/api/fleet", Authorization=authorization, Host="prober.example:8600")
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("credentials", ["", "!!!", b64encode(b"long and random").decode()])
 async def test_credentials_that_cannot_be_read_are_wrong_ones(credentials: str) -> None:
     app = app_of(await scene_of_one(), token="long and random")
-    assert (await got(app, "/api/fleet", Authorization=f"Basic {credentials}")).status_code == 401
+    assert (await get(app, "/api/fleet", Authorization=f"Basic {credentials}")).status_code == 401
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8600", "localhost", "LOCALHOST:1", "[::1]:8600", "127.9.9.9"])
 async def test_on_loopback_a_request_that_means_loopback_is_answered(host: str) -> None:
-    assert (await got(app_of(await scene_of_one()), "/api/fleet", Host=host)).status_code == 200
+    assert (await get(app_of(await scene_of_one()), "/api/fleet", Host=host)).status_code == 200
 
 
 @pytest.mark.proves("dns-rebinding")
@@ -71,14 +71,14 @@ async def test_on_loopback_a_request_that_means_loopback_is_answered(host: str) 
     "host", ["evil.example", "evil.example:8600", "127.0.0.1.evil.example", "10.0.0.1", "", "[::2]"]
 )
 async def test_a_page_that_points_its_own_name_at_us_is_turned_away(host: str) -> None:
-    answer = await got(app_of(await scene_of_one()), "/api/fleet", Host=host)
+    answer = await get(app_of(await scene_of_one()), "/api/fleet", Host=host)
     assert answer.status_code == 421
 
 
 @pytest.mark.proves("page-policy")
 @pytest.mark.parametrize("path", ["/", "/api/fleet", "/nowhere"])
 async def test_a_browser_loads_nothing_from_elsewhere_and_lets_nobody_frame_us(path: str) -> None:
-    headers = (await got(app_of(await scene_of_one()), path)).headers
+    headers = (await get(app_of(await scene_of_one()), path)).headers
     policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
     assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
     assert policy["script-src"] == policy["connect-src"] == "'self'"
@@ -91,7 +91,7 @@ async def test_a_browser_loads_nothing_from_elsewhere_and_lets_nobody_frame_us(p
     "/..%2fguard.py", "/page.js%00.html", "/api/../../etc/passwd", "/etc/passwd", "http://localhost/etc/passwd",
 ])  # fmt: skip
 async def test_no_path_leads_to_a_file_that_is_not_of_the_page(path: str) -> None:
-    async with serving(app_of(await scene_of_one()), Listen("127.0.0.1", 0)) as address:
+    async with serving(app_of(await scene_of_one()), ListenAddress("127.0.0.1", 0)) as address:
         reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(address).port)
         writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = await reader.read()
@@ -114,22 +114,22 @@ async def test_nothing_can_be_changed_by_asking(path: str, method: str) -> None:
 def test_whoever_listens_to_others_needs_a_token() -> None:
     for host in ("0.0.0.0", "10.0.0.1", "::", "prober.example"):
         with pytest.raises(ConfigurationError, match="set HEALTHPROBE_TOKEN to a long random word"):
-            Settings(listen=Listen(host, 8600))
-        assert Settings(listen=Listen(host, 8600), token="long and random").listen is not None
+            Settings(listen=ListenAddress(host, 8600))
+        assert Settings(listen=ListenAddress(host, 8600), token="long and random").listen is not None
     for host in ("127.0.0.1", "localhost", "::1"):
-        assert Settings(listen=Listen(host, 8600)).listen is not None
+        assert Settings(listen=ListenAddress(host, 8600)).listen is not None
 
 
 @pytest.mark.parametrize("text", ["", "8600", ":8600", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"write one such as 127\.0\.0\.1:8600"):
-        parse_listen(text)
+        parse_listen_address(text)
 
 
 def test_an_address_is_read_as_it_is_written() -> None:
-    assert parse_listen("off") is None
+    assert parse_listen_address("off") is None
     for text in ("127.0.0.1:8600", "[::1]:0", "prober.example:80"):
-        assert str(parse_listen(text)) == text
+        assert str(parse_listen_address(text)) == text
 
 
 @pytest.mark.parametrize("path", ["/api/fleet/", "/api/events/stream//", "/healthz/"])

@@ -14,8 +14,8 @@ from tests.support.waiting import PATIENCE
 from tests.telemetry.metrics.scene import Scene
 
 from healthprobe.telemetry.collector import exposition, registry_of
-from healthprobe.web.app import application
-from healthprobe.web.listen_address import Listen
+from healthprobe.web.app import create_app
+from healthprobe.web.listen_address import ListenAddress
 from healthprobe.web.server import serving
 
 BASE = "http://127.0.0.1:8600"
@@ -23,20 +23,20 @@ BASE = "http://127.0.0.1:8600"
 
 def app_of(scene: Scene, *, token: str | None = None) -> ASGIApp:
     registry = registry_of(scene.collector)
-    return application(scene.sight, lambda: exposition(registry), token=token)
+    return create_app(scene.status, lambda: exposition(registry), token=token)
 
 
-async def got(app: ASGIApp, path: str, **headers: str) -> httpx.Response:
+async def get(app: ASGIApp, path: str, **headers: str) -> httpx.Response:
     """The answer to a GET."""
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
         return await client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
-async def told(scene: Scene, path: str) -> Any:
+async def get_json(scene: Scene, path: str) -> Any:
     """The document at `path`, as things are now."""
-    scene.sight._refreshed_at = float("-inf")
-    answer = await got(app_of(scene), path)
+    scene.status._refreshed_at = float("-inf")
+    answer = await get(app_of(scene), path)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -44,7 +44,10 @@ async def told(scene: Scene, path: str) -> Any:
 @asynccontextmanager
 async def stream_of(scene: Scene, path: str, **headers: str) -> AsyncIterator[AsyncIterator[tuple[str, str, Any]]]:
     """The server-sent events at `path`: id, name, and data, as they come over a real connection."""
-    async with serving(app_of(scene), Listen("127.0.0.1", 0)) as address, httpx.AsyncClient(base_url=address) as client:
+    async with (
+        serving(app_of(scene), ListenAddress("127.0.0.1", 0)) as address,
+        httpx.AsyncClient(base_url=address) as client,
+    ):
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         async with client.stream("GET", path, headers=named, timeout=PATIENCE) as answer:
             assert answer.status_code == 200

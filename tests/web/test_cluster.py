@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tests.support.few_instances import BLIND, FIRST, SECOND, FewInstances
 from tests.telemetry.metrics.scene import NONE, Scene
-from tests.web.reader import app_of, got, told
+from tests.web.client import app_of, get, get_json
 
 
 async def test_every_instance_is_told_of_with_its_shards_the_age_of_its_leases_and_its_last_takeover() -> None:
-    cluster = await told(Scene({}, cluster=FewInstances()), "/api/cluster")
+    cluster = await get_json(Scene({}, cluster=FewInstances()), "/api/cluster")
     assert (cluster["shards"], cluster["unwatched"], cluster["silent_s"]) == (256, 0, 0.25)
     first, second, blind = cluster["instances"]
     assert first == {
@@ -29,28 +29,26 @@ async def test_every_instance_is_told_of_with_its_shards_the_age_of_its_leases_a
 
 
 async def test_shards_that_nobody_holds_are_counted() -> None:
-    alone = await told(Scene({}, cluster=FewInstances(instances=[SECOND])), "/api/cluster")
+    alone = await get_json(Scene({}, cluster=FewInstances(instances=[SECOND])), "/api/cluster")
     assert alone["unwatched"] == 128
 
 
 async def test_the_fleet_tells_how_many_share_it_and_a_run_of_its_own_tells_that_it_is_in_no_cluster() -> None:
-    assert (await told(Scene({}, cluster=FewInstances()), "/api/fleet"))["prober"]["instances"] == 3
+    assert (await get_json(Scene({}, cluster=FewInstances()), "/api/fleet"))["prober"]["instances"] == 3
     alone = Scene({})
-    assert (await told(alone, "/api/fleet"))["prober"]["instances"] is None
-    answer = await got(app_of(alone), "/api/cluster")
+    assert (await get_json(alone, "/api/fleet"))["prober"]["instances"] is None
+    answer = await get(app_of(alone), "/api/cluster")
     assert answer.status_code == 404
-    assert answer.json() == {
-        "error": "this run is in no cluster: start it with --cluster to share the fleet with others"
-    }
+    assert answer.json() == {"error": "this run is not in a cluster: start it with --cluster to share the fleet"}
 
 
 async def test_prometheus_is_told_of_instances_of_shards_that_nobody_holds_and_of_silence() -> None:
-    series = await Scene({}, cluster=FewInstances(instances=[FIRST, BLIND], silent_for=12.5)).told()
+    series = await Scene({}, cluster=FewInstances(instances=[FIRST, BLIND], silent_for=12.5)).series()
     assert series["healthprobe_cluster_instances", NONE] == 2
     assert series["healthprobe_cluster_shards_unwatched", NONE] == 128
     assert series["healthprobe_cluster_silent_seconds", NONE] == 12.5
 
 
 async def test_prometheus_is_told_nothing_of_a_cluster_where_there_is_none() -> None:
-    series = await Scene({}).told()
+    series = await Scene({}).series()
     assert not any(name.startswith("healthprobe_cluster") for name, _ in series)
