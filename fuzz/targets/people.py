@@ -6,7 +6,7 @@ import json
 
 from fuzz.target import Target, texts
 from healthprobe._util.duration import parse_duration, parse_retention
-from healthprobe.app import settings
+from healthprobe.cli import options
 from healthprobe.domain.json_path import InvalidJsonPath, ValueNotFound, parse_json_path, value_at
 from healthprobe.domain.networks import InvalidNetwork, Networks, parse_network
 
@@ -22,7 +22,7 @@ def _duration(text: str) -> None:
 def _rules(text: str) -> None:
     """Each of the rules is asked; the text is refused where none of them takes it."""
     taken = 0
-    for parse in (settings.parse_count, settings.parse_share, settings.parse_header_name, settings.parse_flap):
+    for parse in (options.parse_count, options.parse_share, options.parse_header_name, options.parse_flap):
         try:
             parse(text)
         except ValueError:

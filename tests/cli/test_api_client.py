@@ -12,7 +12,7 @@ import pytest
 from tests.support.program import CommandLine, documents
 from tests.support.watched_run import WatchedRun
 
-from healthprobe.cli.api_client import Instance, NobodyListens
+from healthprobe.cli.api_client import NoAnswer, RunClient
 from healthprobe.domain.outcome import HEALTHY
 
 COMMANDS = (("status",), ("explain", "game-1"))
@@ -48,7 +48,7 @@ def assert_refused(told: CommandLine, words: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_where_nobody_listens_it_says_how_to_start_one(command_line: CommandLine, command: tuple[str, ...]) -> None:
     told = command_line(*command, "--at", "http://127.0.0.1:1")
-    assert_refused(told, "start one with: healthprobe run --listen HOST:PORT, or read a log with --log")
+    assert_refused(told, "start a run with: healthprobe run --listen HOST:PORT, or read a log with --log")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -68,7 +68,7 @@ def test_what_is_no_healthprobe_is_called_that(
     command_line: CommandLine, command: tuple[str, ...], status: int, content: bytes
 ) -> None:
     with stranger(status, content) as at:
-        assert_refused(command_line(*command, "--at", at), "what answers there is not a healthprobe")
+        assert_refused(command_line(*command, "--at", at), "the server is not a healthprobe run")
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_what_is_no_healthprobe_is_called_that(
         ("http://", "write one such as"),
         ("http://host:port", "write one such as"),
         ("http://user:secret@[", "write one such as"),
-        ("http://user:secret@127.0.0.1:1", "http://***@127.0.0.1:1: nobody answers"),
-        ("http://no-such-name.invalid", "nobody answers there"),
+        ("http://user:secret@127.0.0.1:1", "http://***@127.0.0.1:1: no answer"),
+        ("http://no-such-name.invalid", "no answer"),
         ("http://127.0.0.1:1/\x1b[2J", "write one such as"),
     ],
 )
@@ -98,10 +98,10 @@ def test_a_token_is_read_from_the_environment_and_missed_or_wrong_it_is_said_whe
 ) -> None:
     with WatchedRun({"game-1": HEALTHY}, token="right") as run:
         run.wait_for_probes(1)
-        assert_refused(command_line("status", "--at", run.at), "it wants a token: set HEALTHPROBE_TOKEN")
+        assert_refused(command_line("status", "--at", run.at), "it requires a token: set HEALTHPROBE_TOKEN")
         monkeypatch.setenv("HEALTHPROBE_TOKEN", "wrong")
         told = command_line("status", "--at", run.at)
-        assert_refused(told, "the token in HEALTHPROBE_TOKEN is another one")
+        assert_refused(told, "it refuses the token in HEALTHPROBE_TOKEN: set it to the token of that run")
         assert "wrong" not in told.err[0]
         monkeypatch.setenv("HEALTHPROBE_TOKEN", "right")
         assert documents(command_line("status", "--at", run.at).out)[0]["games"] == 1
@@ -118,8 +118,8 @@ def test_what_a_run_minds_is_told_in_its_words_without_what_a_terminal_obeys(
 
 
 def test_a_run_that_hangs_is_given_up() -> None:
-    with socket_that_hangs() as at, pytest.raises(NobodyListens, match="no answer in time"):
-        Instance(at, timeout=0.1).fleet()
+    with socket_that_hangs() as at, pytest.raises(NoAnswer, match="no answer in time"):
+        RunClient(at, timeout=0.1).fleet()
 
 
 def test_a_run_and_a_log_are_not_asked_at_once(command_line: CommandLine) -> None:

@@ -126,7 +126,7 @@ def test_what_nobody_watches_is_told_in_one_line_and_by_the_exit_code(
 ) -> None:
     command_line("cluster", "--cluster", nats_url)
     assert (command_line.code, command_line.out) == (1, [])
-    assert command_line.err == ["healthprobe: 256 of 256 shards are watched by nobody; nobody is there"]
+    assert command_line.err == ["healthprobe: 256 of 256 shards have no owner; no instance is running"]
     start()
     wait_for_shares(instances, 256)
     assert (command_line.code, command_line.err) == (0, [])
@@ -145,7 +145,7 @@ def test_a_cluster_has_as_many_shards_as_it_was_made_with(
     first.terminate()
     assert first.wait(timeout=PATIENCE) == 0
     command_line("cluster", "--cluster", nats_url)
-    assert command_line.err == ["healthprobe: 4 of 4 shards are watched by nobody; nobody is there"]
+    assert command_line.err == ["healthprobe: 4 of 4 shards have no owner; no instance is running"]
     command_line(*STEADY, "--cluster", f"{nats_url}&shards=5", "--records", records)
     assert command_line.code == 2
     assert "its log was made with 4 shards, and keeps them for ever" in command_line.err[-1]

@@ -51,16 +51,16 @@ def test_a_part_that_is_missing_is_watched_by_nobody(
         (["--cluster", ""], "--cluster names no NATS cluster: write one such as nats://USER:PASSWORD@HOST,"),
         (
             ["--cluster", "nats://h", "--log", "sqlite:x.db"],
-            "--log: the log of a cluster is in its JetStream; leave --log out, or --cluster",
+            "--log: the log of a cluster is in its JetStream; leave out --log or --cluster",
         ),
         (
             ["--cluster", "nats://h", "--shard", "1/2"],
-            "--shard: the instances of a cluster share out all shards; leave one of them out",
+            "--shard: a cluster shares its shards by itself; leave out --shard or --cluster",
         ),
-        (["--lease", "5s"], "--lease: leases are what a cluster is shared by; leave it out, or add --cluster"),
+        (["--lease", "5s"], "--lease is for a cluster: leave it out, or add --cluster"),
         (
             ["--cluster", "nats://h", "--lease", "500ms"],
-            "--lease 500ms is shorter than 1s: a hiccup of the network would cost it",
+            "--lease 500ms is shorter than 1s: a short network delay would lose it",
         ),
     ],
 )

@@ -144,9 +144,9 @@ def test_people_are_told_in_a_sentence_what_becomes_of_them(
     told = command_line("events", "--replay-dead")
     assert (told.code, " ".join(told.out)) == (
         0,
-        "0 of 3 dead letters delivered; 3 waiting: healthprobe run sends them, as soon as their publisher takes them.",
+        "0 of 3 dead letters delivered; 3 waiting: healthprobe run delivers them when the publisher accepts them.",
     )
-    assert "game-7:1  asked for again" in " ".join(command_line("events", "--dead").out)
+    assert "game-7:1  to be replayed" in " ".join(command_line("events", "--dead").out)
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def test_a_game_that_is_not_watched_is_unknown(command_line: CommandLine, run: W
 @pytest.mark.parametrize(
     ("game", "state", "words"),
     [
-        ("game-1", None, "game-1 is not down: its last incident was 13m00s long, with “connection refused”"),
+        ("game-1", None, "game-1 is not down. Its last incident lasted 13m00s, with “connection refused”"),
         ("game-2", "down", "game-2 is down for "),
     ],
 )

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.app.settings import Settings, parse_count, parse_flap, parse_share
+from healthprobe.app.settings import Settings
+from healthprobe.cli.options import parse_count, parse_flap, parse_share
 from healthprobe.domain.policy import FlapRule, Policy
 
 
@@ -47,7 +48,7 @@ def test_so_many_in_a_time_are_a_rule_for_flapping() -> None:
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", "", "\u0662"])
 def test_a_count_is_a_whole_number_above_zero(text: str) -> None:
-    with pytest.raises(ValueError, match="such as 2"):
+    with pytest.raises(ValueError, match="such as 3"):
         parse_count(text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.cli.output import bar, marks, marks_told, sentence
+from healthprobe.cli.output import bar, marks, marks_summary, sentence
 from healthprobe.web.schemas import Outcome
 
 FEW_OR_MANY = st.one_of(st.just(0), st.just(1), st.integers(0, 100_000))
@@ -26,7 +26,7 @@ def test_marks_are_higher_the_longer_an_answer_took_and_others_stand_out() -> No
     outcomes += [Outcome("timeout", None), Outcome("inconclusive", None), Outcome("healthy", 1.0)]
     assert marks(outcomes, 80).plain == "▁▃▆█✗?▁"
     assert marks(outcomes, 3).plain == "✗?▁"
-    told = marks_told(outcomes).plain
+    told = marks_summary(outcomes).plain
     assert told.startswith("7 probes; answered in 2 ms at the median, 8 ms at most; ✗ timeout 1; ? inconclusive 1.")
 
 
@@ -37,7 +37,7 @@ def test_answers_that_hardly_differ_look_alike() -> None:
 def test_marks_of_failures_alone_and_of_answers_without_a_time_are_drawn() -> None:
     assert marks([Outcome("status", None)] * 3, 80).plain == "✗✗✗"
     assert marks([Outcome("healthy", None), Outcome("healthy", 0.0)], 80).plain == "▁▁"
-    assert marks_told([Outcome("status", None)]).plain == "1 probe; ✗ status 1. The newest is at the right."
+    assert marks_summary([Outcome("status", None)]).plain == "1 probe; ✗ status 1. The newest is at the right."
 
 
 def test_a_sentence_with_a_name_that_never_ends_is_cut() -> None:

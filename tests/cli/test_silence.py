@@ -18,7 +18,7 @@ def test_a_game_is_silenced_for_a_time_and_nothing_else_of_it_changes(command_li
     before, now = record_of(command_line, "game-7"), datetime.now(UTC)
     told = command_line("silence", "game-7", "--for", "10m", "--why", "new version")
     assert told.code == 0
-    assert told.err[0].startswith("healthprobe: game-7: nothing is told until ")
+    assert told.err[0].startswith("healthprobe: game-7: silenced until ")
     after = record_of(command_line, "game-7")
     until = datetime.fromisoformat(after.pop("silenced_until"))
     assert abs(until - now - timedelta(minutes=10)) < timedelta(seconds=30)
@@ -30,7 +30,7 @@ def test_its_silence_can_be_ended(command_line: CommandLine) -> None:
     command_line("runtimes", "add", "game-7", "http://10.0.0.7:8080")
     before = record_of(command_line, "game-7")
     command_line("silence", "game-7", "--for", "10m")
-    assert command_line("silence", "game-7", "--end").err == ["healthprobe: game-7: what is wrong is told again"]
+    assert command_line("silence", "game-7", "--end").err == ["healthprobe: game-7: no longer silenced"]
     assert record_of(command_line, "game-7") == before
 
 
@@ -45,10 +45,10 @@ def test_who_is_not_there_is_told_and_the_others_are_silenced(command_line: Comm
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        ((), "say how long, as in --for 10m, or --end"),
-        (("--for", "10m", "--end"), "say how long, as in --for 10m, or --end"),
+        ((), "write how long, as in --for 10m, or --end"),
+        (("--for", "10m", "--end"), "write how long, as in --for 10m, or --end"),
         (("--for", "10"), "'10' has no unit"),
-        (("--for", "10m", "--records", "file:games.yaml"), "put silenced_until: 2026-11-25T14:00:00Z there"),
+        (("--for", "10m", "--records", "file:games.yaml"), "write silenced_until: 2026-11-25T14:00:00Z there"),
         (("--for", "10m", "--why", "two\nlines"), "--why: write one line"),
     ],
 )

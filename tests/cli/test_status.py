@@ -120,7 +120,7 @@ def test_a_log_that_is_named_is_read_and_it_is_said_that_it_is_a_log(command_lin
     [status] = documents(told.out)
     assert told.code == 1
     assert (status["source"], status["down"], status["games"], status["prober"]) == ("log", 1, None, None)
-    assert status["told"].startswith("1 game is down, as the log tells: game-3, for ")
+    assert status["told"].startswith("1 game is down, according to the log: game-3, for ")
 
 
 @pytest.mark.usefixtures("log", "nobody_listens")
@@ -145,7 +145,7 @@ def test_a_run_that_is_named_is_asked_and_no_log_is_read_instead(
     monkeypatch.setenv("HEALTHPROBE_AT", NOWHERE)
     told = command_line("status")
     assert (told.code, told.out) == (2, [])
-    assert "nobody answers there (connection refused)" in told.err[0]
+    assert "no answer (connection refused)" in told.err[0]
 
 
 @pytest.mark.usefixtures("log")

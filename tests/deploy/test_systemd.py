@@ -13,7 +13,7 @@ from tests.deploy.shipped import CONFIGURATION
 
 from healthprobe._util.duration import parse_duration
 from healthprobe.app.settings import DEFAULT_TIMEOUT
-from healthprobe.cli.main import app
+from healthprobe.cli.main import application
 
 FOLDER = CONFIGURATION.parents[1] / "systemd"
 UNITS = ("healthprobe.service", "healthprobe@.service", "nats-server.service")
@@ -38,7 +38,7 @@ def assignments(environment: str) -> dict[str, str]:
 
 
 def variables_of_run() -> set[str]:
-    command = typer.main.get_command(app).get_command(None, "run")  # type: ignore[attr-defined]
+    command = typer.main.get_command(application()).get_command(None, "run")  # type: ignore[attr-defined]
     variables: set[str] = set()
     for option in command.params:
         named = option.envvar or ()
@@ -77,7 +77,7 @@ def test_the_unit_of_a_fixed_part_is_hardened_like_that_of_an_instance() -> None
 def test_the_started_command_line_is_accepted(unit: str) -> None:
     [started] = directives(unit)["ExecStart"]
     _, command, *options = shlex.split(started.replace("%i", "2").replace("${HEALTHPROBE_SHARDS}", "5"))
-    found = typer.main.get_command(app).get_command(None, command)  # type: ignore[attr-defined]
+    found = typer.main.get_command(application()).get_command(None, command)  # type: ignore[attr-defined]
     found.make_context(command, options)
 
 

@@ -10,12 +10,12 @@ from tests.deploy.shipped import CONFIGURATION
 from typer.main import get_command
 
 from healthprobe.app.settings import DEFAULT_LEASE
-from healthprobe.cli.main import app
+from healthprobe.cli.main import application
 from healthprobe.domain.shard import SHARDS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "cluster.md").read_text()
-COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]  # a group's, which Typer does not say
+COMMANDS: dict[str, Any] = get_command(application()).commands  # type: ignore[attr-defined]  # a group's, which Typer does not say
 
 
 def parameters() -> list[Any]:

@@ -11,13 +11,13 @@ import pytest
 from typer.main import get_command
 
 from healthprobe.adapters.file import parse_records
-from healthprobe.cli.main import app
+from healthprobe.cli.main import application
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 INTEGRATIONS = (ROOT / "docs" / "integrations.md").read_text()
 OPTIONS = (ROOT / "docs" / "options.md").read_text()
-COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]  # a group's, which Typer does not say
+COMMANDS: dict[str, Any] = get_command(application()).commands  # type: ignore[attr-defined]  # a group's, which Typer does not say
 
 
 def options_of(command: Any) -> dict[str, Any]:

@@ -1,81 +1,32 @@
-"""Settings: what a run was asked to do, validated once, before anything is opened."""
+"""The settings of a run, validated before anything is opened."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from healthprobe._util.duration import Duration, parse_duration
+from healthprobe._util.duration import Duration
 from healthprobe.app.url_names import notification_name, publisher_name, records_name
-from healthprobe.domain.policy import REFERENCE, FlapRule, Policy
+from healthprobe.domain.policy import REFERENCE, Policy
 from healthprobe.domain.schedule import AutoLanes
 from healthprobe.domain.shard import Slice
 from healthprobe.ports import ConfigurationError
 from healthprobe.web.listen_address import ListenAddress
-from healthprobe.worker.config import WorkerConfig
 
-_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
-_FEWEST_TO_FLAP = 3
-
-
-def parse_count(text: str | int) -> int:
-    """A number of times. Raises ValueError."""
-    if isinstance(text, str) and not (text.isascii() and text.isdecimal()):
-        raise ValueError(f"{text!r} is not a whole number: write one such as 2")
-    if int(text) < 1:
-        raise ValueError(f"{text!r} is below 1: write how many in a row, such as 2")
-    return int(text)
-
-
-def parse_share(text: str | float) -> float:
-    """A share of a fleet, as `50%`. Raises ValueError.
-
-    >>> parse_share("50%")
-    0.5
-    """
-    if isinstance(text, float):
-        return text
-    share = _SHARE.fullmatch(text)
-    if share is None or not 0 < float(share[1]) < 100:
-        raise ValueError(f"{text!r} is no share of a fleet: write one above 0% and below 100%, such as 50%")
-    return float(share[1]) / 100
-
-
-def parse_header_name(text: str) -> str:
-    """The name of a header. Raises ValueError."""
-    if not _HEADER_NAME.fullmatch(text):
-        raise ValueError(f"{text!r} is no name of a header: write one such as X-Game-ID")
-    return text
-
-
-def parse_flap(text: str | FlapRule) -> FlapRule:
-    """So many transitions in a time, as `6/1h`. Raises ValueError.
-
-    >>> parse_flap("6/1h")
-    FlapRule(transitions=6, within=3600.0)
-    """
-    if isinstance(text, FlapRule):
-        return text
-    transitions, slash, within = text.partition("/")
-    if not slash or not (transitions.isascii() and transitions.isdecimal()):
-        raise ValueError(f"{text!r} is no rule for flapping: write so many transitions in a time, such as 6/1h")
-    if int(transitions) < _FEWEST_TO_FLAP:
-        raise ValueError(f"{text!r}: two transitions are one incident; write {_FEWEST_TO_FLAP} or more, such as 6/1h")
-    return FlapRule(int(transitions), float(parse_duration(within)))
-
+if TYPE_CHECKING:
+    from healthprobe.worker.config import WorkerConfig
 
 DEFAULT_DATABASE = "sqlite:healthprobe.db"
 """The embedded store and log: one file in the working directory."""
 
 TOKEN = "HEALTHPROBE_TOKEN"  # noqa: S105 - the variable's name
-"""The environment variable of what a reader of the API must know."""
+"""The environment variable with the token that a reader of the API must send."""
 
 DEFAULT_AT = "http://127.0.0.1:8600"
-"""Where a run is asked unless told otherwise."""
+"""The address of the API that commands ask by default."""
 
 WEBHOOK_SECRET = "HEALTHPROBE_WEBHOOK_SECRET"  # noqa: S105 - the variable's name
-"""The environment variable with the secret that webhooks are signed with: command lines are seen by everybody."""
+"""The environment variable with the secret that signs webhooks. A command line is visible to other users."""
 
 DEFAULT_INTERVAL = Duration(5)
 DEFAULT_TIMEOUT = Duration(2)
@@ -86,15 +37,11 @@ _SHORTEST_LEASE = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of `run` and `demo`. Raises ConfigurationError where they cannot work together.
+    """The settings of `run` and `demo`. Raises ConfigurationError for settings that contradict each other.
 
-    `interval`, `timeout` and `retain` are in seconds. `max_concurrency` None means automatic: as many probes in flight
-    as a tick needs when every engine hangs. `retain` None keeps events for ever. With `cluster`, the URL of a NATS
-    cluster whose JetStream has the log, this run shares the fleet with others, each shard by a `lease` of so many
-    seconds; with `shard` it watches a part of the fleet that never changes. With `listen` it can be seen over HTTP, by
-    whoever knows `token` where there is one; `otlp` is where metrics and spans go. `policy` is what is asked of
-    outcomes besides `failures`; `canaries` are the URLs of what always answers. Nothing is sent to addresses outside
-    `allow_networks`, where there are any, or within `deny_networks`.
+    `max_concurrency` None is automatic: as many probes in flight as a tick needs if every engine hangs. `retain` None
+    keeps events for ever. `cluster` is the URL of a NATS cluster whose JetStream holds the log and the leases; `shard`
+    is a fixed slice of the fleet instead. `records`, `log`, `publish`, `notify`, `canaries` and `otlp` are URLs.
     """
 
     records: str = DEFAULT_DATABASE
@@ -125,30 +72,32 @@ class Settings:
         if self.timeout >= self.interval:
             raise ConfigurationError(
                 f"--timeout {self.timeout} is not shorter than --interval {self.interval}: "
-                "a tick could not end before the next begins; shorten the one or lengthen the other"
+                "a tick could not end before the next begins; shorten the timeout or lengthen the interval"
             )
         if self.failures < 1:
-            raise ConfigurationError(f"--failures {self.failures} is below 1: say after how many an engine has failed")
+            raise ConfigurationError(f"--failures {self.failures} is below 1: write how many in a row, such as 3")
         confirm = self.policy.confirm
         if confirm is not None and confirm >= self.interval:
             raise ConfigurationError(
                 f"--confirm {Duration(confirm)} is not shorter than --interval {self.interval}: "
-                "the next tick would come first; write one such as 250ms"
+                "the next tick would come first; write a shorter one, such as 250ms"
             )
         if self.max_concurrency is not None and self.max_concurrency < 1:
             raise ConfigurationError(f"--max-concurrency {self.max_concurrency} is below 1: write a number or auto")
         if self.listen is not None and not self.listen.is_loopback and not self.token:
             raise ConfigurationError(
-                f"--listen {self.listen} can be reached by others: set {TOKEN} to a long random word, "
-                "which readers must know, or listen on 127.0.0.1"
+                f"--listen {self.listen} can be reached from other machines: set {TOKEN} to a long random word, "
+                "which readers must send, or listen on 127.0.0.1"
             )
         if self.cluster is not None:
             self._check_cluster(self.cluster)
         elif self.lease is not None:
-            raise ConfigurationError("--lease: leases are what a cluster is shared by; leave it out, or add --cluster")
+            raise ConfigurationError("--lease is for a cluster: leave it out, or add --cluster")
 
     def worker_config(self, max_concurrency: int | AutoLanes) -> WorkerConfig:
-        """The rules of the worker, with this many probes in flight at most."""
+        """Returns the configuration of the worker."""
+        from healthprobe.worker.config import WorkerConfig
+
         return WorkerConfig(
             interval=float(self.interval),
             probe_timeout=float(self.timeout),
@@ -159,10 +108,9 @@ class Settings:
 
     @property
     def rule(self) -> str:
-        """What it watches, by what it judges and whom it tells: the same for all instances of a cluster.
+        """The settings that all instances of a cluster must have in common, as options, without secrets.
 
-        It is written as options without secrets. Where instances differ, a game may be in nobody's list, a verdict
-        depends on who watches, and its way on who delivers.
+        If they differ, a game may be in no instance's list, and its verdict depends on the instance that probes it.
 
         >>> Settings().rule
         '--records sqlite:healthprobe.db --interval 5s --timeout 2s --failures 3 --publish stdout:'
@@ -190,8 +138,8 @@ class Settings:
                 "--cluster names no NATS cluster: write one such as nats://USER:PASSWORD@HOST,HOST,HOST"
             )
         if self.log != cluster:
-            raise ConfigurationError("--log: the log of a cluster is in its JetStream; leave --log out, or --cluster")
+            raise ConfigurationError("--log: the log of a cluster is in its JetStream; leave out --log or --cluster")
         if self.shard is not None:
-            raise ConfigurationError("--shard: the instances of a cluster share out all shards; leave one of them out")
+            raise ConfigurationError("--shard: a cluster shares its shards by itself; leave out --shard or --cluster")
         if self.lease is not None and self.lease < _SHORTEST_LEASE:
-            raise ConfigurationError(f"--lease {self.lease} is shorter than 1s: a hiccup of the network would cost it")
+            raise ConfigurationError(f"--lease {self.lease} is shorter than 1s: a short network delay would lose it")

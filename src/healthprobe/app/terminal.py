@@ -1,7 +1,4 @@
-"""The terminal: how people see transitions, verdicts, incidents and records. In 80 columns, on dark and on light.
-
-Colours are the terminal's own sixteen, by name, so that every theme decides how red its red is.
-"""
+"""Output for people in a terminal of 80 columns, in its own sixteen colours, and JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -24,40 +21,40 @@ UNCERTAIN = "bold yellow"
 ASIDE = "dim"
 
 DATED = "%m-%d %H:%M:%S"
-"""How a day and a time are shown: the JSON has the year."""
+"""The format of a day and a time. The year is in the JSON."""
 
 _VERDICT_WIDTH = len("recovered")
 _GAME_WIDTH = 18
 
 
 def people_watch(*, json_wanted: bool) -> bool:
-    """Whether standard output is for people: a terminal, and nobody asked for JSON."""
+    """Returns whether standard output is a terminal and JSON is not requested."""
     return not json_wanted and sys.stdout.isatty()
 
 
 def write_json(document: dict[str, Any]) -> None:
-    """One JSON line on standard output, in UTF-8 whatever the locale, flushed so that a reader has it at once."""
+    """Writes one JSON line to standard output, in UTF-8 whatever the locale, and flushes it."""
     sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")
     sys.stdout.flush()
 
 
-def tell(message: str) -> None:
-    """One line to whoever ran the command, on standard error: standard output is for data."""
+def report(message: str) -> None:
+    """Writes one line to standard error. Standard output is for data."""
     sys.stderr.write(f"healthprobe: {printable(message)}\n")
 
 
 def console_for(*, stderr: bool = False) -> Console:
-    """A console on standard output, or on standard error. Its width follows the window; NO_COLOR is honoured."""
+    """Returns a console on standard output or standard error. Its width follows the window; NO_COLOR is honoured."""
     return Console(stderr=stderr, highlight=False, emoji=False, markup=False)
 
 
 def print_line(console: Console, line: Text) -> None:
-    """Print `line` on one line of the terminal, cut with an ellipsis where it is too long."""
+    """Prints one line, cut with an ellipsis if it is too long."""
     console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
 
 
 def transition_text(event: HealthEvent, *, dated: bool = False) -> Text:
-    """One transition in one line, its time local: when, what, which game, why."""
+    """Returns a transition as one line, in local time."""
     instant = event.occurred_at.astimezone()
     details = event.details
     if isinstance(details, ProbeFailedDetails):
@@ -75,14 +72,14 @@ def transition_text(event: HealthEvent, *, dated: bool = False) -> Text:
 
 
 def verdict_text(event_type: EventType) -> Text:
-    """What happened, in one coloured word and the room after it."""
+    """Returns the type of a transition as one coloured word, padded to the width of its column."""
     word = event_type.value.removeprefix("probe_")
     style = FAILED if event_type is EventType.PROBE_FAILED else RECOVERED
     return Text.assemble((word, style), " " * (_VERDICT_WIDTH - len(word) + 2))
 
 
 class TransitionLines:
-    """Transitions as finished lines, with their ends, for a publisher that writes text to a terminal."""
+    """Formats events as lines of text for a publisher that writes to a terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -94,10 +91,10 @@ class TransitionLines:
 
 
 def table(columns: Mapping[str, Mapping[str, Any]]) -> Table:
-    """A table without outer lines, from headings and Rich's options for their columns.
+    """Returns a table without outer lines, from headings and Rich's options for their columns.
 
-    Columns keep to one line and to their full width; where the window is narrow those give way that may fold, and cells
-    made by `cut_to_fit` in a column that says so.
+    A column is as wide as its widest cell. In a narrow window columns with FOLDS wrap, and columns with GIVES_WAY cut
+    their cells.
     """
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", border_style=ASIDE)
     for heading, options in columns.items():
@@ -106,12 +103,12 @@ def table(columns: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 FOLDS: Mapping[str, Any] = {"no_wrap": False, "overflow": "fold"}
-"""Options of a column whose cells may go on in the next line."""
+"""Options of a column whose cells may wrap."""
 
 GIVES_WAY: Mapping[str, Any] = {"no_wrap": False}
 """Options of a column of cells made by `cut_to_fit`."""
 
 
 def cut_to_fit(text: str) -> Text:
-    """A cell that is cut with an ellipsis where its column is narrow."""
+    """Returns a cell that is cut with an ellipsis if its column is too narrow."""
     return Text(printable(text), no_wrap=True, overflow="ellipsis")

@@ -21,55 +21,34 @@ from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import ConfigurationError
 from healthprobe.web.schemas import Document, Error, Events, Fleet, GameDetails, Incidents
 
-Told = TypeVar("Told")
-
-
-@dataclass(frozen=True, slots=True)
-class Whom:
-    """The run `at` a URL, or where runs listen; the `log` and no run; or `instead` a log where nobody listens."""
-
-    at: str | None
-    log: str | None = None
-    instead: str | None = None
-
-    def ask(self, of_run: Callable[[Instance], Told], of_log: Callable[[str], Told]) -> Told:
-        """What `of_run` gives of the run, or `of_log` of the URL of the log. Raises what they raise."""
-        if self.log is not None:
-            return of_log(self.log)
-        try:
-            return of_run(instance_at(self.at))
-        except NobodyListens:
-            if self.instead is None:
-                raise
-        return of_log(self.instead)
-
+Answer = TypeVar("Answer")
+Kind = TypeVar("Kind", bound=Document)
 
 _TIMEOUT = 5.0
 _LARGEST = 16 * 1024 * 1024
 
-Asked = TypeVar("Asked", bound=Document)
+
+class NoAnswer(ConfigurationError):
+    """No connection, or no answer: no run listens there."""
 
 
-class NobodyListens(ConfigurationError):
-    """No connection, or one that gave no answer: the run is away, or was never there."""
+class ServerError(ConfigurationError):
+    """The run answers that it cannot answer this now (5xx)."""
 
 
-class Unwell(ConfigurationError):
-    """The run answers that it cannot tell this now."""
+class NotFound(ConfigurationError):
+    """The run does not know the name (404)."""
 
 
-class UnknownThere(ConfigurationError):
-    """The run knows nothing of that name."""
+class RunClient:
+    """A client of the API of the run at a URL.
 
-
-class Instance:
-    """A run that listens `at` a URL. Every question raises NobodyListens, or ConfigurationError where what answers is
-    no healthprobe or wants another token; it takes `timeout` seconds for each wait at most.
+    Every method raises NoAnswer, and ConfigurationError for a wrong token or a server that is not a healthprobe run.
     """
 
     def __init__(self, at: str, *, token: str | None = None, timeout: float = _TIMEOUT) -> None:
         self.at = printable(masked(at))
-        """The URL as it may be shown."""
+        """The URL without credentials."""
         self._url = _checked(at, self.at)
         self._token = token or (unquote(self._url.password) if self._url.password else None)
         self._timeout = timeout
@@ -78,35 +57,35 @@ class Instance:
         return self._ask("/api/fleet", Fleet)
 
     def incidents(self, limit: int) -> Incidents:
-        """At most `limit` of them, open ones first, the longest first."""
+        """Returns at most `limit` incidents, open ones first, the longest first."""
         return self._ask(f"/api/incidents?limit={limit}", Incidents)
 
     def events(self, limit: int) -> list[HealthEvent]:
-        """The last `limit` events of its log, the oldest first."""
+        """Returns the last `limit` events of its log, oldest first. Raises ServerError if the log is away."""
         try:
             return [
                 HealthEvent.from_document(each.event) for each in self._ask(f"/api/events?limit={limit}", Events).events
             ]
         except ValueError:
-            raise self._stranger() from None
+            raise self._not_healthprobe() from None
 
     def game(self, game_id: str) -> GameDetails:
-        """Raises UnknownThere."""
+        """Returns the details of a game. Raises NotFound."""
         return self._ask(f"/api/games/{quote(game_id, safe='')}", GameDetails)
 
-    def _ask(self, path: str, kind: type[Asked]) -> Asked:
+    def _ask(self, path: str, kind: type[Kind]) -> Kind:
         try:
             status, content = self._get(self._url.path.rstrip("/") + path)
         except (OSError, HTTPException) as error:
-            raise NobodyListens(
-                f"--at {self.at}: nobody answers there ({_cause(error)}); "
-                "start one with: healthprobe run --listen HOST:PORT, or read a log with --log"
+            raise NoAnswer(
+                f"--at {self.at}: no answer ({_cause(error)}); "
+                "start a run with: healthprobe run --listen HOST:PORT, or read a log with --log"
             ) from error
         if status == 200:
             try:
                 return msgspec.json.decode(content, type=kind)
             except (msgspec.DecodeError, UnicodeDecodeError):
-                raise self._stranger() from None
+                raise self._not_healthprobe() from None
         raise self._refusal(status, content)
 
     def _get(self, path: str) -> tuple[int, bytes]:
@@ -124,24 +103,23 @@ class Instance:
             connection.close()
 
     def _refusal(self, status: int, content: bytes) -> Exception:
-        """What an answer other than 200 comes to. One that is not in our words is not from one of us."""
         try:
-            told = printable(msgspec.json.decode(content, type=Error).error)
+            reason = printable(msgspec.json.decode(content, type=Error).error)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return self._stranger()
+            return self._not_healthprobe()
         if status == 401:
-            how = f"the token in {TOKEN} is another one" if self._token else f"it wants a token: set {TOKEN}"
-            return ConfigurationError(f"--at {self.at}: {how}, to what that run was started with")
-        kind = UnknownThere if status == 404 else Unwell if status >= 500 else ConfigurationError
-        return kind(f"--at {self.at}: it answers {status}: {told}")
+            cause = f"it refuses the token in {TOKEN}: set it" if self._token else f"it requires a token: set {TOKEN}"
+            return ConfigurationError(f"--at {self.at}: {cause} to the token of that run")
+        kind = NotFound if status == 404 else ServerError if status >= 500 else ConfigurationError
+        return kind(f"--at {self.at}: it answers {status}: {reason}")
 
-    def _stranger(self) -> ConfigurationError:
-        return ConfigurationError(f"--at {self.at}: what answers there is not a healthprobe of this version")
+    def _not_healthprobe(self) -> ConfigurationError:
+        return ConfigurationError(f"--at {self.at}: the server is not a healthprobe run of this version")
 
 
-def instance_at(at: str | None) -> Instance:
-    """The run at `at`, or where a run listens by default, with the token of the environment."""
-    return Instance(at or DEFAULT_AT, token=os.environ.get(TOKEN) or None)
+def run_client(at: str | None) -> RunClient:
+    """Returns a client of the run at a URL, or at the default one, with the token of the environment."""
+    return RunClient(at or DEFAULT_AT, token=os.environ.get(TOKEN) or None)
 
 
 def _checked(at: str, shown: str) -> SplitResult:
@@ -151,7 +129,7 @@ def _checked(at: str, shown: str) -> SplitResult:
             return url
     except ValueError:
         pass
-    raise ConfigurationError(f"--at {shown}: it is no address of a run; write one such as {DEFAULT_AT}")
+    raise ConfigurationError(f"--at {shown}: not the address of a run; write one such as {DEFAULT_AT}")
 
 
 def _cause(error: Exception) -> str:
@@ -162,6 +140,26 @@ def _cause(error: Exception) -> str:
     return printable(str(error)) or type(error).__name__
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a command gets its answer: the `log`, or else the run `at` a URL, or else the log `fallback`."""
+
+    at: str | None
+    log: str | None = None
+    fallback: str | None = None
+
+    def ask(self, from_run: Callable[[RunClient], Answer], from_log: Callable[[str], Answer]) -> Answer:
+        """Returns what `from_run` or `from_log` returns."""
+        if self.log is not None:
+            return from_log(self.log)
+        try:
+            return from_run(run_client(self.at))
+        except NoAnswer:
+            if self.fallback is None:
+                raise
+        return from_log(self.fallback)
+
+
 At = Annotated[
     str | None,
     typer.Option(
@@ -169,8 +167,7 @@ At = Annotated[
         metavar="URL",
         envvar="HEALTHPROBE_AT",
         show_default=DEFAULT_AT,
-        help="The run to ask, by the address that it listens at. Its token, where it wants one, is read from "
-        "$HEALTHPROBE_TOKEN.",
+        help="The address at which the run listens. Its token, if it requires one, is read from $HEALTHPROBE_TOKEN.",
     ),
 ]
 InsteadLog = Annotated[
@@ -179,27 +176,26 @@ InsteadLog = Annotated[
         "--log",
         metavar="URL",
         envvar=["HEALTHPROBE_LOG", options.CLUSTER],
-        show_default=f"{DEFAULT_DATABASE}, where nobody listens and --at names nobody",
-        help=f"Ask no run but read this log: {options.LOG_URLS}. In a variable: only where no run answers.",
+        show_default=f"{DEFAULT_DATABASE}, if no run listens and --at is not given",
+        help=f"Read this log instead of asking a run: {options.LOG_URLS}. From the variable: only if no run answers.",
     ),
 ]
 
 
-def whom(context: typer.Context, at: str | None, log: str | None) -> Whom:
-    """Whom to ask. Raises ConfigurationError where the command line names both a run and a log.
+def source_of(context: typer.Context, at: str | None, log: str | None) -> Source:
+    """Returns the source that the command line names, or else the environment, or else the default run or log.
 
-    What the command line names counts before what the environment does. Where nobody is named, the run that listens
-    where runs do, and if there is none, the log of this folder.
+    Raises ConfigurationError if the command line names both a run and a log.
     """
     named = {name for name in ("at", "log") if _is_on_command_line(context, name)}
     if named == {"at", "log"}:
         raise ConfigurationError("--at asks a run and --log reads a log: leave one of them out")
     if "log" in named:
-        return Whom(at=None, log=log)
+        return Source(at=None, log=log)
     if at is not None:
-        return Whom(at=at)
-    return Whom(
-        at=None, instead=log or (DEFAULT_DATABASE if Path(DEFAULT_DATABASE.partition(":")[2]).exists() else None)
+        return Source(at=at)
+    return Source(
+        at=None, fallback=log or (DEFAULT_DATABASE if Path(DEFAULT_DATABASE.partition(":")[2]).exists() else None)
     )
 
 

@@ -1,4 +1,4 @@
-"""`healthprobe check`: one probe each, now."""
+"""`healthprobe check`: one probe per endpoint, now."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _VERDICTS: Mapping[bool | None, Text] = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one probe gave. `healthy` is None where the prober could not tell; `endpoint` is without credentials."""
+    """The outcome of one probe. `healthy` is None if it is inconclusive; `endpoint` has no credentials."""
 
     endpoint: str
     healthy: bool | None
@@ -47,13 +47,13 @@ class Check:
 
 
 def check_all(endpoints: Sequence[str], timeout: float) -> list[Check]:
-    """Probe all of `endpoints` at once, each within `timeout` seconds; the checks are in their order."""
+    """Probes the endpoints concurrently and returns their checks in the same order."""
     raise_descriptor_limit()
     return uvloop.run(_check_all(endpoints, timeout))
 
 
 def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
-    """A table for people, JSON lines for everything else."""
+    """Writes a table to a terminal, JSON lines elsewhere."""
     if not terminal.people_watch(json_wanted=as_json):
         for each in checks:
             terminal.write_json(asdict(each))
@@ -88,13 +88,11 @@ async def _check(prober: Prober, lanes: asyncio.Semaphore, endpoint: str, timeou
 
 
 def check_of(endpoint: str, outcome: ProbeOutcome, seconds: float) -> Check:
-    """What a probe of `endpoint` that took so long comes to."""
     healthy, status, error = _judged(outcome)
     return Check(printable(masked(endpoint)), healthy, status, error, round(seconds * 1000, 3))
 
 
 def verdict_text(check: Check) -> Text:
-    """The verdict in a coloured word."""
     return _VERDICTS[check.healthy]
 
 
@@ -113,7 +111,7 @@ _TIME_WIDTH = len("2,000.0 ms")
 
 
 def trace_all(endpoints: Sequence[str], timeout: float) -> list[Check]:
-    """Probe `endpoints` one after the other, each within `timeout` seconds, and tell all that happens."""
+    """Probes the endpoints one after the other and writes each step to standard error."""
     return uvloop.run(_trace_all(endpoints, timeout))
 
 
@@ -122,20 +120,20 @@ async def _trace_all(endpoints: Sequence[str], timeout: float) -> list[Check]:
 
     checks = []
     for endpoint in endpoints:
-        teller = _Teller()
-        trace = Trace(teller.tell)
-        teller.begin(endpoint)
+        writer = _StepWriter()
+        trace = Trace(writer.write_step)
+        writer.begin(endpoint)
         try:
             outcome = await trace.probe(parse_target(RuntimeRecord(endpoint, "", endpoint), timeout))
         finally:
             await trace.aclose()
-        checks.append(check_of(endpoint, outcome, teller.elapsed))
-        teller.end(checks[-1], outcome)
+        checks.append(check_of(endpoint, outcome, writer.elapsed))
+        writer.end(checks[-1], outcome)
     return checks
 
 
-class _Teller:
-    """Writes the steps of one check, each with when it was over, and with how long it took."""
+class _StepWriter:
+    """Writes the steps of one check, each with its end and its duration."""
 
     def __init__(self) -> None:
         self._console = terminal.console_for(stderr=True)
@@ -148,17 +146,16 @@ class _Teller:
     def begin(self, endpoint: str) -> None:
         self._write(Text(printable(masked(endpoint)), "bold"))
 
-    def tell(self, step: Step) -> None:
+    def write_step(self, step: Step) -> None:
         first, *others = step.told
         lasted = "" if step.seconds is None else f"  in {_milliseconds(step.seconds)}"
         self._step(step.name, Text.assemble(printable(first), (lasted, terminal.ASIDE)), others)
 
     def end(self, check: Check, outcome: ProbeOutcome) -> None:
-        """The verdict, and by which rule."""
-        told = verdict_text(check).copy()
+        verdict = verdict_text(check).copy()
         if check.last_error:
-            told.append(f": {printable(check.last_error)}", "")
-        self._step("verdict", told, [_rule(check, outcome)])
+            verdict.append(f": {printable(check.last_error)}", "")
+        self._step("verdict", verdict, [_rule(check, outcome)])
 
     def _step(self, name: str, first: Text, others: Sequence[str]) -> None:
         at = f"{_milliseconds(self.elapsed):>{_TIME_WIDTH}}"
@@ -174,9 +171,9 @@ def _rule(check: Check, outcome: ProbeOutcome) -> str:
     if check.healthy:
         return "a status of 200 is healthy; the body is not waited for"
     if not isinstance(outcome, Failed):
-        return "this machine's own fault, so neither healthy nor failed: a run would count it for nothing"
+        return "a fault of this machine, so neither healthy nor failed: a run does not count it"
     return "anything but a final 200 within the timeout is a failure" + (
-        "" if check.last_status else "; without a response the status is told as 0"
+        "" if check.last_status else "; without a response the status is 0"
     )
 
 
@@ -207,19 +204,19 @@ def check(
             "--verbose",
             "-v",
             envvar="HEALTHPROBE_VERBOSE",
-            help="Tell on standard error what happens, step by step and one URL after the other: name, connection, "
-            "TLS, request, response head, verdict.",
+            help="Write each step to standard error, one URL after the other: name, connection, TLS, request, "
+            "response head, verdict.",
         ),
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Probe each endpoint once, all at once, and exit 1 if any of them is not healthy.
+    """Probe each endpoint once, concurrently; exit 1 if any of them is not healthy.
 
-    With --json, or where standard output is not a terminal: one object a URL,
-    in the order given, with endpoint, healthy, last_status (0 where there was
-    no response), last_error (empty where healthy) and duration_ms. Where this
-    machine is at fault, such as by too few open files, healthy is null; that
-    exits 1 too. Credentials show as ***.
+    With --json, or if standard output is not a terminal: one object per URL, in
+    the order given, with endpoint, healthy, last_status (0 without a response),
+    last_error (empty if healthy) and duration_ms. If this machine is at fault,
+    for example for lack of open files, healthy is null, and the exit code is 1
+    as well. Credentials are shown as ***.
 
     Example: [b]healthprobe check http://10.0.0.7:8080 --verbose[/b]
     """

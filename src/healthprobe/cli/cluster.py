@@ -1,4 +1,4 @@
-"""`healthprobe cluster`: which instances share the fleet, and whether all of it is watched."""
+"""`healthprobe cluster`: the instances that share a fleet, and whether every shard has an owner."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FIRST_TO_GO = ("up", "renewed", "last takeover")
 
 
 def show_cluster(url: str, *, as_json: bool) -> bool:
-    """Write who shares the fleet at `url`; whether every shard is somebody's."""
+    """Writes the instances of the cluster at a URL and returns whether every shard has an owner."""
     found, shards = uvloop.run(_instances(url))
     unwatched = unwatched_shards(found, shards)
     if not terminal.people_watch(json_wanted=as_json):
@@ -45,15 +45,15 @@ def show_cluster(url: str, *, as_json: bool) -> bool:
         console = terminal.console_for()
         console.print(cluster_table(found, datetime.now(UTC), console.width))
     for line in differing_options(found):
-        terminal.tell(line)
+        terminal.report(line)
     if unwatched:
-        who = "nobody is there" if not found else "the next beats may change that"
-        terminal.tell(f"{unwatched} of {shards} shards are watched by nobody; {who}")
+        why = "no instance is running" if not found else "the next renewals may change that"
+        terminal.report(f"{unwatched} of {shards} shards have no owner; {why}")
     return not unwatched
 
 
 async def _instances(url: str) -> tuple[list[Instance], int]:
-    """Those that are there, and how many shards there are to have."""
+    """Returns the instances and the number of shards."""
     with extra("nats", "--cluster"):
         from healthprobe.adapters.nats import instances, standing_shards
     adapters = Adapters(existing=True)
@@ -65,22 +65,22 @@ async def _instances(url: str) -> tuple[list[Instance], int]:
 
 
 def differing_options(found: Sequence[Instance]) -> list[str]:
-    """A line for each instance that was started with other options than most, and for none where all agree.
+    """Returns a line for each instance that was started with other options than most instances.
 
-    Those that tell none are of an older version.
+    Instances of an older version report no options.
     """
-    told = [each for each in found if each.rule]
-    [(most, _)] = Counter(each.rule for each in told).most_common(1) or [("", 0)]
+    reporting = [each for each in found if each.rule]
+    [(most, _)] = Counter(each.rule for each in reporting).most_common(1) or [("", 0)]
     return [
         f"{each.instance} was started with {_beyond(each.rule, most)}; others have {_beyond(most, each.rule)}: "
         "give all of them the same"
-        for each in told
+        for each in reporting
         if each.rule != most
     ]
 
 
 def _beyond(rule: str, other: str) -> str:
-    """The options of `rule` that are not in `other`."""
+    """Returns the options of `rule` that are not in `other`."""
     theirs = _options(other)
     return " ".join(f"--{option}" for option in _options(rule) if option not in theirs) or "none of these"
 
@@ -90,7 +90,7 @@ def _options(rule: str) -> list[str]:
 
 
 def cluster_table(found: Sequence[Instance], now: datetime, width: int = _WIDE) -> Table:
-    """The instances as people see them at `now`. Where the window is narrow, what can be missed gives way to names."""
+    """Returns the table of instances. A narrow window has fewer columns."""
     shown = [column for column in _COLUMNS if width >= _WIDE or column not in _FIRST_TO_GO]
     made = terminal.table({column: _COLUMNS[column] for column in shown})
     for each in found:
@@ -125,18 +125,18 @@ Cluster = Annotated[
         "--cluster",
         metavar="URL",
         envvar=options.CLUSTER,
-        help="The cluster to look at: [b]nats:[/b]//USER:PASSWORD@HOST,HOST,HOST.",
+        help="The cluster: [b]nats:[/b]//USER:PASSWORD@HOST,HOST,HOST.",
     ),
 ]
 
 
 def cluster(cluster: Cluster, as_json: options.Json = False) -> None:
-    """Show the instances that share a fleet; exit 1 if a shard is watched by nobody.
+    """Show the instances that share a fleet; exit 1 if a shard has no owner.
 
-    An instance that was started with other options than most is told of: it
-    may know other games, and judge and tell otherwise.
+    Warns of an instance that was started with other options than most: it may
+    watch other games and decide by other rules.
 
-    With --json, or where standard output is not a terminal: one object a line,
+    With --json, or if standard output is not a terminal: one object per line,
     with instance, host, pid, started_at, shards, games, duties, blind,
     oldest_renewal_s, newest_renewal_s and last_takeover. A run that listens
     answers the same at /api/cluster.

@@ -1,4 +1,4 @@
-"""`healthprobe demo`: the job on engines of our own."""
+"""`healthprobe demo`: a run on engines of its own."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ DemoRecords = Annotated[
         metavar="URL",
         envvar="HEALTHPROBE_DEMO_RECORDS",
         show_default="a temporary file",
-        help="Where the demo puts its engines: [b]sqlite:[/b]PATH.",
-        rich_help_panel=options.PROBING,
+        help="The store of the demo's engines: [b]sqlite:[/b]PATH.",
     ),
 ]
 DemoListening = Annotated[
@@ -46,8 +45,7 @@ DemoListening = Annotated[
         envvar="HEALTHPROBE_DEMO_LISTEN",
         parser=parse_listen_address,
         show_default="any free port of 127.0.0.1",
-        help="Where to show the page; its address is told as the demo begins.",
-        rich_help_panel=options.SEEING,
+        help="Where to serve the page; the demo prints its address.",
     ),
 ]
 DemoLog = Annotated[
@@ -57,8 +55,7 @@ DemoLog = Annotated[
         metavar="URL",
         envvar="HEALTHPROBE_DEMO_LOG",
         show_default="a temporary file",
-        help="The log of transitions, to be kept and read afterwards: [b]sqlite:[/b]PATH.",
-        rich_help_panel=options.PROBING,
+        help="The log of transitions, if it is to be kept: [b]sqlite:[/b]PATH.",
     ),
 ]
 
@@ -77,12 +74,13 @@ def demo(
     listen: DemoListening = ANY_PORT,
     otlp: options.OtlpUrl = None,
     log_level: options.LogLevel = None,
-    as_json: options.Json = False,
+    as_json: options.AdvancedJson = False,
 ) -> None:
     """Watch a dozen real engines crash, hang, answer 503, flap and recover.
 
     The engines run on this machine in a process of their own; prober, store,
-    log and publisher are those of healthprobe run. Nothing is left behind.
+    log and publisher are those of healthprobe run. All files are removed at the
+    end.
 
     Example: [b]healthprobe demo --for 30s[/b]
     """

@@ -1,4 +1,4 @@
-"""Errors as the command line tells them: one line on standard error that says what to change, and an exit code."""
+"""Errors of the command line: one line on standard error that says what to change, and an exit code."""
 
 from __future__ import annotations
 
@@ -11,46 +11,48 @@ import typer
 
 DONE = 0
 BAD = 1
+"""What was asked about is bad."""
+
 USAGE = 2
 INTERRUPTED = 130
-"""Ctrl-C, as shells number it, in a command that has more to do than to wait for one."""
+"""Ctrl-C, in the shells' numbering."""
 
 BUG = 70
-"""An error of our own, as sysexits.h numbers it: never to be mistaken for a verdict or for a wrong command line."""
+"""An error in healthprobe itself, in the numbering of sysexits.h."""
 
 TRACEBACK_VARIABLE = "HEALTHPROBE_TRACEBACK"
 
 
-def complain(message: str) -> None:
-    """Tell `message` on one line of standard error."""
+def report(message: str) -> None:
+    """Writes the message as one line on standard error."""
     sys.stderr.write(f"healthprobe: {' '.join(message.split())}\n")
     sys.stderr.flush()
 
 
-def complain_of_usage(error: typer.TyperException) -> None:
-    """Tell what is wrong with a command line, or with the environment variable that stands in for an option."""
+def report_usage_error(error: typer.TyperException) -> None:
+    """Reports what is wrong with a command line or with the environment variable of an option."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "healthprobe"
     parameter = getattr(error, "param", None)
     if parameter is not None and error.message:
         # Typer lets pydantic put its own words before those of a parser.
-        message = f"{_where_it_was_set(parameter, context)}: {error.message.removeprefix('Value error, ')}"
+        message = f"{_origin(parameter, context)}: {error.message.removeprefix('Value error, ')}"
     elif context is not None and error.message.startswith("Missing command"):
         message = f"no command given, choose from {', '.join(context.command.commands)}"
     else:
         message = error.format_message()
-    complain(f"{message.rstrip('.')} (see {command} --help)")
+    report(f"{message.rstrip('.')} (see {command} --help)")
 
 
-def complain_of_bug(error: BaseException) -> None:
-    """Tell of an error of ours; the traceback is there for whoever asks for it."""
+def report_bug(error: BaseException) -> None:
+    """Reports an error in healthprobe itself, with a traceback if HEALTHPROBE_TRACEBACK is set."""
     if os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exception(error)
-    complain(f"a bug of healthprobe itself: {error!r} (set {TRACEBACK_VARIABLE}=1 to see where; please report it)")
+    report(f"a bug in healthprobe: {error!r} (set {TRACEBACK_VARIABLE}=1 to see where; please report it)")
 
 
-def _where_it_was_set(parameter: Any, context: typer.Context | None) -> str:
-    """The option's name, or the variable's where the value came from the environment."""
+def _origin(parameter: Any, context: typer.Context | None) -> str:
+    """Returns the name of the option, or of the environment variable if the value came from there."""
     names: list[str] = list(parameter.opts)
     source = context.get_parameter_source(parameter.name) if context is not None else None
     if source is not None and source.name == "ENVIRONMENT":

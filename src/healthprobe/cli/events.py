@@ -23,15 +23,15 @@ from healthprobe.ports import ConfigurationError, DeadLetter, HealthEventLog
 
 _NO_DEAD_LETTER = "No dead letter in this log."
 ALL = 1_000_000
-"""More letters than anybody reads."""
+"""A limit above the number of dead letters in any log."""
 _POLL_INTERVAL = 0.25
 _PATIENCE = 5.0
-"""How long, in seconds, a running relay is given to send one more of what was asked for."""
+"""Seconds to wait for a relay to deliver one more of the dead letters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What became of the dead letters that were asked for again; `waiting` ones go out with the next run."""
+    """The result of a replay. `waiting` dead letters are delivered by the next run."""
 
     asked_for: int
     delivered: int
@@ -40,7 +40,7 @@ class Replay:
 
 
 def show_dead_letters(url: str, *, game: str | None, as_json: bool) -> None:
-    """Write the dead letters of the log at `url`, of one `game` alone if given, in the order of their parking."""
+    """Writes the dead letters of the log at a URL, or of one game, oldest first."""
     letters = [letter for letter in uvloop.run(_dead_letters(url)) if game in {None, letter.event.game_id}]
     if not terminal.people_watch(json_wanted=as_json):
         for letter in letters:
@@ -53,9 +53,9 @@ def show_dead_letters(url: str, *, game: str | None, as_json: bool) -> None:
 
 
 def replay_dead_letters(url: str, *, as_json: bool) -> bool:
-    """Ask for every dead letter again and tell what becomes of them; whether none was refused once more.
+    """Requests a replay of all dead letters and writes its result. Returns whether none was refused again.
 
-    It is the relays of a run that send them: they alone have the publishers' secrets. Without a run they wait for one.
+    The relays of a run deliver them, because only a run has the publishers' secrets. Without a run they wait for one.
     """
     replay = uvloop.run(_replay(url))
     if not terminal.people_watch(json_wanted=as_json):
@@ -106,7 +106,7 @@ def _summary(replay: Replay) -> str:
     if replay.refused:
         told.append(f"{replay.refused:,} refused again: see healthprobe events --dead")
     if replay.waiting:
-        told.append(f"{replay.waiting:,} waiting: healthprobe run sends them, as soon as their publisher takes them")
+        told.append(f"{replay.waiting:,} waiting: healthprobe run delivers them when the publisher accepts them")
     return "; ".join(told) + "."
 
 
@@ -121,7 +121,7 @@ def _document(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _print(letters: Sequence[DeadLetter]) -> None:
-    """Letters that one publisher refused for one reason stand together below both: it is mostly one cause for many."""
+    """Prints the dead letters, those with the same publisher and reason below one heading."""
     console = terminal.console_for()
     for (publisher, reason), refused in groupby(letters, key=lambda letter: (letter.publisher, letter.reason)):
         console.print(Text(printable(publisher), "bold"), overflow="fold")
@@ -138,7 +138,7 @@ def _line(letter: DeadLetter) -> Text:
         "  ",
         terminal.verdict_text(event_type),
         (printable(letter.event.id), "bold"),
-        ("  asked for again" if letter.due else "", terminal.ASIDE),
+        ("  to be replayed" if letter.due else "", terminal.ASIDE),
     )
 
 
@@ -153,19 +153,19 @@ def events(
             "--follow",
             "-f",
             envvar="HEALTHPROBE_FOLLOW",
-            help="Go on with new events as they come, until Ctrl-C. A log that is away is waited for.",
+            help="Continue with new events until Ctrl-C. Waits for a log that is away.",
         ),
     ] = False,
     game: Annotated[
         str | None,
-        typer.Option("--game", metavar="ID", envvar="HEALTHPROBE_GAME", help="The events of this game alone."),
+        typer.Option("--game", metavar="ID", envvar="HEALTHPROBE_GAME", help="Only the events of this game."),
     ] = None,
     dead: Annotated[
         bool,
         typer.Option(
             "--dead",
             envvar="HEALTHPROBE_DEAD",
-            help="The events that a publisher refused for good, and why, instead.",
+            help="Show the dead letters instead: events that a publisher refused, with the reason.",
             rich_help_panel=DEAD_LETTERS,
         ),
     ] = False,
@@ -173,16 +173,15 @@ def events(
         bool,
         typer.Option(
             "--replay-dead",
-            envvar="HEALTHPROBE_REPLAY_DEAD",
-            help="Let the run that uses this log send all of them again; exit 1 if one is refused once more.",
+            help="Let the run that uses this log deliver all of them again; exit 1 if one is refused again.",
             rich_help_panel=DEAD_LETTERS,
         ),
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Show the health events of the log, oldest first: each transition once, for ever.
+    """Show the events of the log, oldest first.
 
-    With --json, or where standard output is not a terminal: the event as it is
+    With --json, or if standard output is not a terminal: the event as it is
     published, one a line, with id, sequence, game_id, container_id, event_type,
     occurred_at and details. With --dead: publisher, parked_at, reason, due and
     the event; with --replay-dead: asked_for, delivered, refused and waiting.
@@ -190,9 +189,9 @@ def events(
     Example: [b]healthprobe events --follow --game game-7[/b]
     """
     if replay_dead and game is not None:
-        raise ConfigurationError("--replay-dead sends the dead letters of every game: leave --game out")
+        raise ConfigurationError("--replay-dead delivers the dead letters of every game: leave --game out")
     if follow and (dead or replay_dead):
-        raise ConfigurationError("--follow follows the log, and dead letters are no part of it: leave one of them out")
+        raise ConfigurationError("--follow follows the log, and dead letters are not in it: leave one of them out")
     if replay_dead:
         if not replay_dead_letters(log, as_json=as_json):
             raise typer.Exit(errors.BAD)

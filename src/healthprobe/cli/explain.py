@@ -1,4 +1,4 @@
-"""`healthprobe explain`: why a game is in its condition."""
+"""`healthprobe explain`: the state of one game, and the reason for it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from healthprobe._util.text import counted, printable
 from healthprobe.app import terminal
 from healthprobe.app.url_names import shown
 from healthprobe.cli import errors, options
-from healthprobe.cli.api_client import At, Instance, InsteadLog, UnknownThere, Whom, whom
+from healthprobe.cli.api_client import At, InsteadLog, NotFound, RunClient, Source, source_of
 from healthprobe.cli.incidents import read_events_of
-from healthprobe.cli.output import marks, marks_told
+from healthprobe.cli.output import marks, marks_summary
 from healthprobe.domain.incident import incidents
 from healthprobe.ports import ConfigurationError
 from healthprobe.web import schemas
@@ -27,9 +27,9 @@ _DOWN = "down"
 
 
 class Explained(msgspec.Struct):
-    """What is known of a game: `source` is `run` or `log`, `at` where that is, `incidents` the newest first.
+    """What is known of a game. `source` is `run` or `log`, `at` its address; `incidents` are the newest first.
 
-    Where `state` is null it is not down, and the log knows no more.
+    From a log `state` is `down` or null.
     """
 
     source: str
@@ -50,9 +50,9 @@ class Explained(msgspec.Struct):
         return self.state == _DOWN
 
 
-def show_explanation(whom: Whom, game: str, *, as_json: bool) -> bool:
-    """Write why `game` stands as it does; whether it is up. Raises ConfigurationError where nobody knows of it."""
-    explained = whom.ask(lambda run: _from_run(run, game), lambda url: _from_log(url, game))
+def show_explanation(source: Source, game: str, *, as_json: bool) -> bool:
+    """Writes the state of a game and returns whether it is up. Raises ConfigurationError for an unknown game."""
+    explained = source.ask(lambda run: _from_run(run, game), lambda url: _from_log(url, game))
     if terminal.people_watch(json_wanted=as_json):
         _show(terminal.console_for(), explained)
     else:
@@ -60,13 +60,13 @@ def show_explanation(whom: Whom, game: str, *, as_json: bool) -> bool:
     return not explained.is_down
 
 
-def _from_run(run: Instance, game_id: str) -> Explained:
+def _from_run(run: RunClient, game_id: str) -> Explained:
     try:
         details = run.game(game_id)
-    except UnknownThere:
+    except NotFound:
         raise ConfigurationError(
-            f"no game {printable(game_id)} is watched at {run.at}; look at its id, or ask another "
-            "instance, or read what was of it with: healthprobe explain GAME --log URL"
+            f"no game {printable(game_id)} is watched at {run.at}; check the id, ask another instance, or read its "
+            "events with: healthprobe explain GAME --log URL"
         ) from None
     return Explained(
         source="run",
@@ -85,13 +85,12 @@ def _from_run(run: Instance, game_id: str) -> Explained:
 
 
 def _from_log(url: str, game_id: str) -> Explained:
-    """What the log can tell: incidents, and no more."""
     now = datetime.now(UTC)
     events = read_events_of(url, game_id)
     if not events:
         raise ConfigurationError(
-            f"no event of {printable(game_id)} is in the log {shown(url)}: it never failed there, "
-            "or has another id; a run that listens knows every game, ask it with --at"
+            f"no event of {printable(game_id)} is in the log {shown(url)}: it never failed, "
+            "or has another id; a run that listens knows every game: use --at"
         )
     known = [msgspec.convert(each.as_document(now), schemas.Incident) for each in incidents(events)][::-1]
     last = known[0] if known else None
@@ -111,21 +110,19 @@ def _from_log(url: str, game_id: str) -> Explained:
 
 
 def _told(game_id: str, known: list[schemas.Incident]) -> str:
-    """A paragraph that says no more than the log does, and what that is not."""
-    unsaid = "This is from the log, which knows transitions alone: no single probes, and not whether it is still asked."
+    note = "This is from the log, which has transitions only: no single probes, and not whether the game still runs."
     if not known:
-        return f"{game_id} recovered, and has not failed since. {unsaid}"
+        return f"{game_id} recovered and has not failed since. {note}"
     last = known[0]
-    before = f"The log knows {counted(len(known), 'incident')} of it."
+    count = f"The log has {counted(len(known), 'incident')} of it."
     if last.open:
         return (
-            f"{game_id} is down for {two_units(last.duration_s)}: so many probes in a row failed as make a "
-            f"probe_failed, the last then with “{last.last_error}”. {before} "
-            f"One answer with 200 ends the incident: a probe_recovered. {unsaid}"
+            f"{game_id} is down for {two_units(last.duration_s)}. The last of the failures that made the "
+            f"probe_failed was “{last.last_error}”. {count} A success ends the incident with a probe_recovered. {note}"
         )
     return (
-        f"{game_id} is not down: its last incident was {two_units(last.duration_s)} long, with “{last.last_error}”, "
-        f"and a probe_recovered ended it. {before} {unsaid}"
+        f"{game_id} is not down. Its last incident lasted {two_units(last.duration_s)}, with “{last.last_error}”. "
+        f"{count} {note}"
     )
 
 
@@ -140,7 +137,7 @@ def _show(console: Console, explained: Explained) -> None:
     if explained.outcomes:
         console.print()
         terminal.print_line(console, marks(explained.outcomes, console.width))
-        console.print(marks_told(explained.outcomes))
+        console.print(marks_summary(explained.outcomes))
     if explained.incidents:
         console.print()
         for each in reversed(explained.incidents[:_MOST_INCIDENTS]):
@@ -152,7 +149,6 @@ def _show(console: Console, explained: Explained) -> None:
 
 
 def _events_of(incident: schemas.Incident) -> list[Text]:
-    """How it began, and how it ended."""
     began, ended = incident.failed_at, incident.recovered_at
     error = printable(incident.last_error)
     lines = [_event(began, "failed", terminal.FAILED, error)]
@@ -181,17 +177,17 @@ def explain(
     log: InsteadLog = None,
     as_json: options.Json = False,
 ) -> None:
-    """Tell why a game stands as it does and what would change it; exit 1 if it is down.
+    """Explain the state of a game and what would change it; exit 1 if it is down.
 
-    From a run that was started with --listen: the rule, the last probes as a
-    line of marks, as high as their answers took, and the last events. A log
-    tells the events alone.
+    A run that was started with --listen gives the rule, the last probes as a
+    line of marks whose height is the response time, and the last events. A log
+    gives only the events.
 
-    With --json, or where standard output is not a terminal: one object on a
+    With --json, or if standard output is not a terminal: one object on a
     line, with source (run or log), at, game_id, state, explanation, incidents,
     down_s, container_id, engine_endpoint, last_status, last_error, outcomes.
 
     Example: [b]healthprobe explain game-7[/b]
     """
-    if not show_explanation(whom(context, at, log), game, as_json=as_json):
+    if not show_explanation(source_of(context, at, log), game, as_json=as_json):
         raise typer.Exit(errors.BAD)

@@ -29,7 +29,7 @@ _RETRY_INTERVAL = 1.0
 
 
 def show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> None:
-    """Write the events of the log at `url`, of one `game` alone if given; with `follow` until SIGINT or SIGTERM."""
+    """Writes the events of the log at a URL, or of one game; with `follow` until SIGINT or SIGTERM."""
     if not follow:
         uvloop.run(_show_events(url, game=game, follow=False, as_json=as_json))
         return
@@ -38,7 +38,7 @@ def show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> N
 
 
 def show_incidents(url: str, *, as_json: bool) -> None:
-    """Write the incidents of the log at `url`, open ones first, the longest first."""
+    """Writes the incidents of the log at a URL, open ones first, the longest first."""
     now = datetime.now(UTC)
     found = read_incidents(url, now)
     if not terminal.people_watch(json_wanted=as_json):
@@ -49,14 +49,14 @@ def show_incidents(url: str, *, as_json: bool) -> None:
 
 
 def read_incidents(url: str, now: datetime) -> list[Incident]:
-    """The incidents of the log at `url`, open ones first, the longest first at `now`."""
+    """Returns the incidents of the log at a URL, open ones first, the longest at `now` first."""
     found = incidents_of(uvloop.run(_read_events(url)))
     found.sort(key=lambda incident: (not incident.is_open, -incident.lasted(now)))
     return found
 
 
 def read_events_of(url: str, game: str) -> list[HealthEvent]:
-    """The events of `game` in the log at `url`, oldest first."""
+    """Returns the events of a game in the log at a URL, oldest first."""
     return [event for event in uvloop.run(_read_events(url)) if event.game_id == game]
 
 
@@ -79,7 +79,7 @@ async def _show_events(url: str, *, game: str | None, follow: bool, as_json: boo
 
 
 async def _entries(log: HealthEventLog, *, follow: bool) -> AsyncGenerator[HealthEvent]:
-    """The events of `log` in order; with `follow` without end, waiting for more, and for a log that is away."""
+    """Yields the events in order. With `follow` it waits for more, and for a log that is away, without end."""
     cursor, is_away = 0, False
     while True:
         try:
@@ -88,13 +88,13 @@ async def _entries(log: HealthEventLog, *, follow: bool) -> AsyncGenerator[Healt
             if error.permanent or not follow:
                 raise
             if not is_away:
-                terminal.tell(f"{error}. Waiting for it")
+                terminal.report(f"{error}; waiting for it")
             is_away = True
             await asyncio.sleep(_RETRY_INTERVAL)
             continue
         if is_away:
             is_away = False
-            terminal.tell("the log answers again")
+            terminal.report("the log answers again")
         for entry in page:
             cursor = entry.cursor
             yield entry.event
@@ -139,7 +139,7 @@ def incidents(log: options.ReadLog = DEFAULT_DATABASE, as_json: options.Json = F
     """Show the incidents of the log, open ones first, the longest first.
 
     An incident lasts from a game's probe_failed to its probe_recovered. With
-    --json, or where standard output is not a terminal: one object a line, with
+    --json, or if standard output is not a terminal: one object per line, with
     game_id, container_id, open, failed_at, recovered_at (null while open),
     duration_s, last_status and last_error.
 

@@ -1,100 +1,118 @@
-"""The entry point: the commands put together, and what every one of them promises about errors and exit codes."""
+"""The entry point: the commands, and the exit code and the error line of each."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from collections.abc import Collection
+from importlib import import_module
+from typing import Annotated, NamedTuple
 
 import typer
 from typer.main import get_command
 
-from healthprobe._util.version import __version__
-from healthprobe.cli import (
-    check,
-    cluster,
-    demo,
-    errors,
-    events,
-    explain,
-    incidents,
-    relays,
-    run,
-    runtimes,
-    silence,
-    status,
-    top,
-)
+from healthprobe.cli import errors
 from healthprobe.ports import ConfigurationError, HealthprobeError
 
-app = typer.Typer(
-    name="healthprobe",
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    epilog="Try it: [b]healthprobe demo[/b] runs real engines that crash, hang and recover. "
-    "Every option of a command has an environment variable, which its --help names. "
-    "Exit codes: 0 done, 1 what was asked about is bad, 2 usage or configuration.",
+
+class Listing(NamedTuple):
+    """A command in the list of commands. It is in the module of its name, as a function or as a Typer `app`."""
+
+    panel: str
+    help: str
+
+
+COMMANDS = {
+    "run": Listing("Watch", "Probe every running game and record when one fails or recovers."),
+    "check": Listing("Watch", "Probe endpoints once, now."),
+    "demo": Listing("Watch", "Watch a dozen real engines crash, hang and recover."),
+    "status": Listing("Watch", "Show the fleet on one screen."),
+    "top": Listing("Watch", "Watch a run live, in a terminal."),
+    "explain": Listing("Watch", "Explain the state of one game."),
+    "cluster": Listing("Manage", "Show the instances that share a fleet."),
+    "silence": Listing("Manage", "Send no alarms for some games for a time."),
+    "events": Listing("Look back", "Show the events of the log, and the dead letters."),
+    "incidents": Listing("Look back", "Show open and ended incidents."),
+    "relays": Listing("Look back", "Show how far each publisher got."),
+    "runtimes": Listing("Manage", "Edit the store of runtime records."),
+}
+
+_COMPLETION = "_HEALTHPROBE_COMPLETE"
+"""Set by the shell's completion script."""
+
+_EPILOG = (
+    "Try it: [b]healthprobe demo[/b] runs real engines that crash, hang and recover. "
+    "The --help of a command names the environment variable of each option. "
+    "Exit codes: 0 done, 1 what was asked about is bad, 2 usage or configuration."
 )
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from healthprobe._util.version import __version__
+
         typer.echo(f"healthprobe {__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def _healthprobe(
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Tells which game engine has stopped answering, and when it is back: once each, for certain."""
+    """Probe game engines and record each failure and recovery exactly once."""
 
 
-app.command("run", rich_help_panel="Watch")(run.run)
-app.command("check", rich_help_panel="Watch")(check.check)
-app.command("demo", rich_help_panel="Watch")(demo.demo)
-app.command("status", rich_help_panel="Watch")(status.status)
-app.command("top", rich_help_panel="Watch")(top.top)
-app.command("explain", rich_help_panel="Watch")(explain.explain)
-app.command("cluster", rich_help_panel="Manage")(cluster.cluster)
-app.add_typer(runtimes.app, name="runtimes", rich_help_panel="Manage")
-app.command("silence", rich_help_panel="Manage")(silence.silence)
-app.command("events", rich_help_panel="Look back")(events.events)
-app.command("incidents", rich_help_panel="Look back")(incidents.incidents)
-app.command("relays", rich_help_panel="Look back")(relays.relays)
+def _not_imported() -> None:
+    raise NotImplementedError
+
+
+def application(names: Collection[str] = tuple(COMMANDS)) -> typer.Typer:
+    """Returns the command line. Only the commands in `names` are imported and can be run; the others are listed."""
+    app = typer.Typer(name="healthprobe", rich_markup_mode="rich", pretty_exceptions_enable=False, epilog=_EPILOG)
+    app.callback()(_healthprobe)
+    for name, (panel, text) in COMMANDS.items():
+        if name not in names:
+            app.command(name, rich_help_panel=panel, help=text)(_not_imported)
+            continue
+        module = import_module(f"healthprobe.cli.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name, rich_help_panel=panel, short_help=text)
+        else:
+            app.command(name, rich_help_panel=panel, short_help=text)(getattr(module, name))
+    return app
 
 
 def main() -> None:
-    """Run the command line in `sys.argv` and exit with its code."""
+    """Runs the command line in `sys.argv` and exits with its code."""
+    if _COMPLETION in os.environ:
+        application()(prog_name="healthprobe")
     sys.exit(exit_code_of(sys.argv[1:]))
 
 
 def exit_code_of(arguments: list[str]) -> int:
-    """Run one command line. Whatever goes wrong is told in one line on standard error; nothing is raised."""
+    """Runs one command line and returns its exit code. Writes an error as one line on standard error; never raises."""
     try:
         return _invoke(arguments)
     except typer.TyperException as error:
-        errors.complain_of_usage(error)
+        errors.report_usage_error(error)
         return errors.USAGE
     except HealthprobeError as error:
-        errors.complain(str(error))
+        errors.report(str(error))
         return errors.USAGE if isinstance(error, ConfigurationError) else errors.BAD
     except KeyboardInterrupt:
         return errors.INTERRUPTED
     except BrokenPipeError:
-        _stop_writing()
+        _discard_output()
         return errors.DONE
-    except Exception as error:  # noqa: BLE001 - a bug is told in one line, whatever it is
-        errors.complain_of_bug(error)
+    except Exception as error:  # noqa: BLE001  a bug, too, is reported in one line
+        errors.report_bug(error)
         return errors.BUG
 
 
 def _invoke(arguments: list[str]) -> int:
-    """Run the command without Typer's own handling of errors, which takes several lines for each."""
-    command = get_command(app)
+    """Runs the command without Typer's own error handling, which writes several lines for each error."""
+    command = get_command(application(arguments[:1]))
     try:
         with command.make_context("healthprobe", arguments) as context:
             command.invoke(context)
@@ -105,6 +123,6 @@ def _invoke(arguments: list[str]) -> int:
     return errors.DONE
 
 
-def _stop_writing() -> None:
-    """Whoever read standard output has seen enough (`| head -1`): let Python's flush at exit go nowhere, silently."""
+def _discard_output() -> None:
+    """Sends standard output to /dev/null. Its reader has ended (`| head -1`), and Python still flushes it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

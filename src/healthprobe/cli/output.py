@@ -1,4 +1,4 @@
-"""What `status`, `top` and `explain` show alike of a run. Every row of a table is one line."""
+"""Output that `status`, `top` and `explain` share. Every row of a table is one line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNCLEAR = "?"
 
 
 def marks(outcomes: Sequence[Outcome], width: int) -> Text:
-    """As many of the last as `width` columns hold, the newest at the right."""
+    """Returns a line of marks, one per outcome, the newest at the right. It shows the last `width` outcomes."""
     durations = _durations(outcomes)
     least, most = (min(durations), max(durations)) if durations else (0.0, 0.0)
     made = [_mark(each, least, most) for each in outcomes[-width:]]
@@ -36,7 +36,6 @@ def marks(outcomes: Sequence[Outcome], width: int) -> Text:
 
 
 def _mark(outcome: Outcome, least: float, most: float) -> tuple[str, str]:
-    """The mark and its style: they differ also where there is no colour."""
     match outcome.outcome:
         case "healthy":
             return _height(outcome.duration_ms or least, least, most), terminal.RECOVERED
@@ -46,17 +45,17 @@ def _mark(outcome: Outcome, least: float, most: float) -> tuple[str, str]:
             return _FAILED, terminal.FAILED
 
 
-def marks_told(outcomes: Sequence[Outcome]) -> Text:
-    """The same in words: how long healthy answers took, how often it failed and how."""
-    told = [counted(len(outcomes), "probe")]
+def marks_summary(outcomes: Sequence[Outcome]) -> Text:
+    """Returns the response times and the failures of the outcomes in words."""
+    parts = [counted(len(outcomes), "probe")]
     if durations := _durations(outcomes):
-        told.append(f"answered in {median(durations):.3g} ms at the median, {max(durations):.3g} ms at most")
+        parts.append(f"answered in {median(durations):.3g} ms at the median, {max(durations):.3g} ms at most")
     others = Counter(each.outcome for each in outcomes if each.outcome != "healthy")
-    told += [
+    parts += [
         f"{_UNCLEAR if kind == 'inconclusive' else _FAILED} {printable(kind)} {count}"
         for kind, count in others.most_common()
     ]
-    return Text("; ".join(told) + ". The newest is at the right.", terminal.ASIDE)
+    return Text("; ".join(parts) + ". The newest is at the right.", terminal.ASIDE)
 
 
 def _durations(outcomes: Sequence[Outcome]) -> list[float]:
@@ -64,7 +63,7 @@ def _durations(outcomes: Sequence[Outcome]) -> list[float]:
 
 
 def _height(duration: float, least: float, most: float) -> str:
-    """On a scale of ratios, and so that what hardly differs looks alike: the top is eight times the least, or more."""
+    """Returns a bar on a logarithmic scale whose top is the longest duration, or eight times the shortest."""
     if duration <= least or least <= 0:
         return _HEIGHTS[0]
     share = log(duration / least) / log(max(most / least, 8.0))
@@ -78,26 +77,26 @@ _STYLES = {
     "healthy": terminal.RECOVERED,
 }
 _BLOCKS = {"down": "█", "failing": "▓", "unknown": "░", "healthy": "━"}
-"""How the bar shows them: different also where there is no colour."""
+"""Characters that differ without colour too."""
 
 _LONGEST_SENTENCE = 300
 
 AROUND_OUTAGES = 5
-"""Lines of `outages` besides its rows, and one for how many more there are."""
+"""The lines of `outages` other than its rows, and one line for the number of rows left out."""
 
 
 def height_of(console: Console, *shown: RenderableType) -> int:
-    """How many lines these take on `console`."""
+    """Returns how many lines these take on a console."""
     return sum(len(console.render_lines(each, pad=False)) for each in shown)
 
 
-def sentence(told: str, *, is_bad: bool) -> Text:
-    """How the fleet stands, for whoever reads no further. A name in it that never ends is cut."""
-    return Text(shorten(printable(told), _LONGEST_SENTENCE), terminal.FAILED if is_bad else terminal.RECOVERED)
+def sentence(text: str, *, is_bad: bool) -> Text:
+    """Returns the state of the fleet in one coloured sentence."""
+    return Text(shorten(printable(text), _LONGEST_SENTENCE), terminal.FAILED if is_bad else terminal.RECOVERED)
 
 
 def counts(games: int, down: int | None, failing: int | None, unknown: int | None, healthy: int | None) -> Text:
-    """How many stand how; what nobody is stands back."""
+    """Returns the number of games in each state, zeros dimmed."""
     line = Text(counted(games, "game"))
     for name, count in _named(down, failing, unknown, healthy):
         line.append("   ")
@@ -106,7 +105,7 @@ def counts(games: int, down: int | None, failing: int | None, unknown: int | Non
 
 
 def bar(down: int, failing: int, unknown: int, healthy: int, width: int) -> Text:
-    """The same as a bar of `width` columns, in which whatever there is has one column at least."""
+    """Returns the same as a bar of `width` columns, with at least one column for each state that occurs."""
     standing = [(name, count) for name, count in _named(down, failing, unknown, healthy) if count]
     games, line = sum(count for _, count in standing), Text(no_wrap=True)
     left = width
@@ -119,7 +118,7 @@ def bar(down: int, failing: int, unknown: int, healthy: int, width: int) -> Text
 
 
 def outages(incidents: Sequence[Incident]) -> Table:
-    """Who is down, since when, for how long and why."""
+    """Returns the table of games that are down."""
     shown = terminal.table(
         {
             "down": {**terminal.GIVES_WAY, "style": "bold"},
@@ -139,7 +138,7 @@ def outages(incidents: Sequence[Incident]) -> Table:
 
 
 def prober(found: Prober, publishers: Sequence[Publisher], now: datetime) -> Table:
-    """How the prober itself does: whether it keeps pace, what it has in use, its log, and its publishers."""
+    """Returns a table of the state of the prober, its log and its publishers."""
     shown = Table.grid(padding=(0, 2))
     shown.add_column(style=terminal.ASIDE)
     shown.add_column(overflow="fold")

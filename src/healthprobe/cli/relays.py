@@ -20,7 +20,7 @@ from healthprobe.worker.relay import events_behind
 
 @dataclass(frozen=True, slots=True)
 class RelayState:
-    """One publisher: `lag` is how many events it has not had yet, `dead_letters` how many it refused for good."""
+    """One publisher: `lag` is the number of events that it has not received, `dead_letters` of those it refused."""
 
     publisher: str
     lag: int
@@ -28,7 +28,7 @@ class RelayState:
 
 
 def show_relays(url: str, *, as_json: bool) -> None:
-    """Write how far each publisher of the log at `url` got, those that are behind first."""
+    """Writes how far each publisher of the log at a URL got, those with the most lag first."""
     states = sorted(uvloop.run(_states(url)), key=lambda state: (-state.lag, state.publisher))
     if not terminal.people_watch(json_wanted=as_json):
         for state in states:
@@ -43,14 +43,14 @@ def show_relays(url: str, *, as_json: bool) -> None:
     )
     for state in states:
         table.add_row(printable(state.publisher), f"{state.lag:,}", f"{state.dead_letters:,}")
-    terminal.console_for().print(table if states else "No publisher has had anything of this log.")
+    terminal.console_for().print(table if states else "No publisher has received an event of this log.")
 
 
 def forget_relay(url: str, name: str) -> bool:
-    """Forget the publisher `name`: nothing is kept for it any longer. False, and a line, where none has the name."""
+    """Forgets a publisher and returns whether the log knew it. No events are kept for it any longer."""
     forgotten = uvloop.run(_forget(url, name))
     if not forgotten:
-        terminal.tell(f"no publisher of this log is called {name}: healthprobe relays lists them")
+        terminal.report(f"this log has no publisher {name}: healthprobe relays lists them")
     return forgotten
 
 
@@ -82,16 +82,15 @@ def relays(
         typer.Option(
             "--forget",
             metavar="NAME",
-            envvar="HEALTHPROBE_FORGET",
-            help="Forget this publisher, which is no more: --retain keeps nothing for it any longer. "
-            "If it comes back, it gets the whole log.",
+            help="Forget this publisher: --retain keeps no events for it any longer. If it comes back, it receives "
+            "the whole log.",
         ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show how far each publisher got: how many events it is behind, and its dead letters.
+    """Show how far each publisher got: its lag in events, and its dead letters.
 
-    With --json, or where standard output is not a terminal: one object a line,
+    With --json, or if standard output is not a terminal: one object per line,
     with publisher, lag and dead_letters.
 
     Example: [b]healthprobe relays --log postgresql://db/platform[/b]

@@ -1,4 +1,4 @@
-"""`healthprobe run`: the job itself."""
+"""`healthprobe run`: probes the fleet until it is stopped."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from healthprobe.domain.policy import Policy
 
 def run(
     records: options.Records = None,
-    records_query: options.RecordsQuery = None,
     log: options.Log = None,
-    retain: options.Retain = None,
     publish: options.Publish = None,
     notify: options.Notify = None,
     interval: options.Interval = DEFAULT_INTERVAL,
     timeout: options.Timeout = DEFAULT_TIMEOUT,
     failures: options.Failures = DEFAULT_FAILURES,
-    successes: options.Successes = 1,
     confirm: options.Confirm = None,
+    listen: options.Listening = None,
+    cluster: options.Cluster = None,
+    records_query: options.RecordsQuery = None,
+    retain: options.Retain = None,
+    successes: options.Successes = 1,
     grace: options.Grace = None,
     flap: options.Flap = None,
     hold: options.Hold = None,
@@ -38,24 +40,21 @@ def run(
     deny_network: options.DenyNetwork = None,
     max_concurrency: options.MaxConcurrency = None,
     connections: options.Connections = "reuse",
-    cluster: options.Cluster = None,
     lease: options.Lease = None,
     shard: options.Shard = None,
-    listen: options.Listening = None,
     otlp: options.OtlpUrl = None,
     log_level: options.LogLevel = None,
-    as_json: options.Json = False,
+    as_json: options.AdvancedJson = False,
 ) -> None:
-    """Probe every running game, every interval, and tell each transition once.
+    """Probe every running game and record when one fails or recovers.
 
-    An engine is asked GET {endpoint}/healthz; anything but a 200 within the
-    timeout is a failure. As many failures in a row as --failures says are a
-    probe_failed, the next success a probe_recovered. Each transition is in the
-    log before it is published; if this process is killed in between, the next
-    run publishes it.
+    A probe is GET {endpoint}/healthz. Anything but a 200 within the timeout is
+    a failure. --failures in a row make a probe_failed, the next success makes a
+    probe_recovered. Each transition is written to the log before it is
+    published: after a kill, the next run publishes what is left.
 
-    Ctrl-C or SIGTERM: no new probes, what is decided is committed and
-    delivered, exit 0 within the timeout and 2s more. A second one ends at once.
+    Ctrl-C or SIGTERM stops the probes, writes and delivers what is decided, and
+    exits with 0 within the timeout plus 2s. A second signal exits at once.
 
     Example: [b]healthprobe run --records file:engines.yaml --interval 10s[/b]
     """

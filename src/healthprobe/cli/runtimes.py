@@ -1,4 +1,4 @@
-"""`healthprobe runtimes`: edit the runtime records of an embedded store or a server's."""
+"""`healthprobe runtimes`: edits the runtime records of a store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 import uvloop
@@ -26,42 +26,38 @@ from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.ports import ConfigurationError
 
-if TYPE_CHECKING:
-    pass
-
-
 _SECRET = re.compile("auth|cookie|token|secret|password|key", re.IGNORECASE)
 _ALWAYS = ("game_id", "current_container_id", "engine_endpoint", "status")
 
 
 def add_record(url: str, game_id: str, endpoint: str, *, container: str, status: str, probe: str = "") -> None:
-    """Put one record into the store at `url`. Raises ConfigurationError for one that could never be probed."""
+    """Adds a record to the store at a URL. Raises ConfigurationError for one that cannot be probed."""
     record = RuntimeRecord(game_id, container, endpoint, status, probe.strip())
     _refuse_unprobeable([record])
     put_records(url, [record])
 
 
 def import_records(url: str, file: Path) -> None:
-    """Put all records of a JSON or YAML file into the store at `url`, or none where one of them could not be probed."""
+    """Adds all records of a JSON or YAML file to the store at a URL, or none if one of them cannot be probed."""
     from healthprobe.adapters.file import read_records
 
     records = read_records(file)
     _refuse_unprobeable(records)
     put_records(url, records)
-    terminal.tell(f"imported {counted(len(records), 'game')} into {shown(url)}")
+    terminal.report(f"imported {counted(len(records), 'game')} into {shown(url)}")
 
 
 def remove_records(url: str, game_ids: Sequence[str]) -> bool:
-    """Remove the records of these games; says which were not there, and returns whether all were."""
+    """Removes the records of games and returns whether the store had all of them."""
     known = drop_records(url, game_ids)
     unknown = [game_id for game_id in dict.fromkeys(game_ids) if game_id not in known]
     if unknown:
-        terminal.tell(f"not in {shown(url)}: {', '.join(unknown)}")
+        terminal.report(f"not in {shown(url)}: {', '.join(unknown)}")
     return not unknown
 
 
 def show_records(url: str, *, as_json: bool) -> None:
-    """Write every record of the store at `url`, without credentials."""
+    """Writes every record of the store at a URL, without credentials."""
     records = [replace(each, engine_endpoint=masked(each.engine_endpoint)) for each in uvloop.run(_list(url))]
     if not terminal.people_watch(json_wanted=as_json):
         for record in records:
@@ -99,7 +95,7 @@ def _refuse_unprobeable(records: Sequence[RuntimeRecord]) -> None:
 
 
 def _as_document(record: RuntimeRecord) -> dict[str, Any]:
-    """The record as files have it; of settings and silence only what there is."""
+    """Returns the record as in a file, without empty fields."""
     document = {name: value for name, value in asdict(record).items() if value not in {"", None} or name in _ALWAYS}
     if record.silenced_until is not None:
         document["silenced_until"] = format_instant(record.silenced_until)
@@ -117,7 +113,7 @@ def _without_secrets(probe: Any) -> Any:
 
 
 def _probe_of(record: RuntimeRecord) -> str:
-    """Settings and silence in a few words, for a table."""
+    """Returns the settings and the silence in a few words, for the table."""
     now = datetime.now(UTC)
     silenced = record.silenced_until is not None and now < record.silenced_until
     words = [f"silenced until {record.silenced_until:%H:%M:%S} UTC"] if silenced else []
@@ -134,8 +130,8 @@ async def _list(url: str) -> list[RuntimeRecord]:
 
 
 app = typer.Typer(
-    help="Edit the embedded store of runtime records, or one on a server. A run that uses it takes the change over at "
-    "its next tick, and from [b]nats:[/b]//… at once.",
+    help="Edit the store of runtime records. A run that uses it sees the change at its next tick, and from "
+    "[b]nats:[/b]//… immediately.",
     rich_markup_mode="rich",
     epilog="Example: [b]healthprobe runtimes add game-7 http://10.0.0.7:8080 --container c0ffee[/b]",
 )
@@ -147,7 +143,8 @@ Games = Annotated[list[str], typer.Argument(metavar="GAME...", help="Ids of game
 def add(
     game: Annotated[str, typer.Argument(metavar="GAME", help="The game's id.")],
     endpoint: Annotated[
-        str, typer.Argument(metavar="ENDPOINT", help="Its engine, as http://HOST:PORT; asked at ENDPOINT/healthz.")
+        str,
+        typer.Argument(metavar="ENDPOINT", help="Its engine: http://HOST:PORT. Probes ask ENDPOINT/healthz."),
     ],
     container: Annotated[
         str,
@@ -165,29 +162,29 @@ def add(
             "--probe",
             metavar="JSON",
             envvar="HEALTHPROBE_PROBE",
-            help='How this game is asked, as in {"path": "/ready", "timeout": "500ms"}; see docs/records.md.',
+            help='How this game is probed, as in {"path": "/ready", "timeout": "500ms"}; see docs/records.md.',
         ),
     ] = "",
     records: options.EditableRecords = DEFAULT_DATABASE,
 ) -> None:
-    """Add a game, or replace what is known of it. An endpoint that cannot be probed is refused with the reason."""
+    """Add a game, or replace its record."""
     add_record(records, game, endpoint, container=container, status=status, probe=probe)
 
 
 @app.command("remove")
 def remove(games: Games, records: options.EditableRecords = DEFAULT_DATABASE) -> None:
-    """Remove games; exit 1 if one of them was not there. Their events stay in the log."""
+    """Remove games; exit 1 if one of them is not in the store. Their events stay in the log."""
     if not remove_records(records, games):
         raise typer.Exit(errors.BAD)
 
 
 @app.command("list")
 def list_(records: options.EditableRecords = DEFAULT_DATABASE, as_json: options.Json = False) -> None:
-    """Show every record, of whatever status. Credentials in endpoints show as ***.
+    """Show every record, whatever its status. Credentials in endpoints are shown as ***.
 
-    With --json, or where standard output is not a terminal: one object a line,
-    with game_id, current_container_id, engine_endpoint and status, and where
-    there are any probe, silenced_until and silenced_why.
+    With --json, or if standard output is not a terminal: one object per line,
+    with game_id, current_container_id, engine_endpoint and status, and if set
+    probe, silenced_until and silenced_why.
     """
     show_records(records, as_json=as_json)
 
@@ -200,5 +197,5 @@ def import_(
     ],
     records: options.EditableRecords = DEFAULT_DATABASE,
 ) -> None:
-    """Add or replace all games of a file, or none of them where one endpoint cannot be probed."""
+    """Add or replace all games of a file, or none of them if one cannot be probed."""
     import_records(records, file)

@@ -1,4 +1,4 @@
-"""`healthprobe silence`: no alarms of a game for a time."""
+"""`healthprobe silence`: holds back the alarms of games for a time."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _LONGEST_WHY = 200
 
 
 def silence_games(url: str, game_ids: Sequence[str], lasting: Duration | None, why: str) -> bool:
-    """Silence these games in the store at `url`, or with None end their silence; whether all were there.
+    """Silences games in the store at a URL, or ends their silence. Returns whether the store has all of them.
 
-    Raises ConfigurationError for a store that is edited elsewhere, and for a reason that is no line of text.
+    Raises ConfigurationError for a store that cannot be edited here, and for a reason that is not one line of text.
     """
     if scheme_of(url) in {"file", "http", "https"}:
         raise ConfigurationError(
-            f"--records {shown(url)} is edited where it is written: put silenced_until: 2026-11-25T14:00:00Z there"
+            f"--records {shown(url)} cannot be edited here: write silenced_until: 2026-11-25T14:00:00Z there"
         )
     if not why.isprintable() or len(why) > _LONGEST_WHY:
         raise ConfigurationError(f"--why: write one line of at most {_LONGEST_WHY} characters")
     until = None if lasting is None else datetime.now(UTC) + timedelta(seconds=lasting)
     known = uvloop.run(_silence(url, game_ids, until, why))
     if known:
-        terminal.tell(_told(known, until))
+        terminal.report(_told(known, until))
     unknown = [game_id for game_id in dict.fromkeys(game_ids) if game_id not in known]
     if unknown:
-        terminal.tell(f"not in {shown(url)}: {', '.join(map(printable, unknown))}")
+        terminal.report(f"not in {shown(url)}: {', '.join(map(printable, unknown))}")
     return not unknown
 
 
@@ -50,8 +50,8 @@ async def _silence(url: str, game_ids: Sequence[str], until: datetime | None, wh
 def _told(known: set[str], until: datetime | None) -> str:
     names = printable(next(iter(known))) if len(known) == 1 else counted(len(known), "game")
     if until is None:
-        return f"{names}: what is wrong is told again"
-    return f"{names}: nothing is told until {until.astimezone():%H:%M:%S} ({until:%Y-%m-%d %H:%M:%S} UTC)"
+        return f"{names}: no longer silenced"
+    return f"{names}: silenced until {until.astimezone():%H:%M:%S} ({until:%Y-%m-%d %H:%M:%S} UTC)"
 
 
 def silence(
@@ -68,21 +68,20 @@ def silence(
         ),
     ] = None,
     why: Annotated[
-        str, typer.Option("--why", metavar="TEXT", envvar="HEALTHPROBE_SILENCE_WHY", help="Told to whoever asks.")
+        str,
+        typer.Option("--why", metavar="TEXT", envvar="HEALTHPROBE_SILENCE_WHY", help="Why; shown with the game."),
     ] = "",
-    end: Annotated[
-        bool, typer.Option("--end", envvar="HEALTHPROBE_SILENCE_END", help="End their silence now.")
-    ] = False,
+    end: Annotated[bool, typer.Option("--end", help="End the silence now.")] = False,
     records: options.EditableRecords = DEFAULT_DATABASE,
 ) -> None:
-    """Tell nothing of these games for a time; exit 1 if one of them was not there.
+    """Send no alarms of these games for a time; exit 1 if one of them is not in the store.
 
-    They are probed and shown all the while. What is wrong with one when its
-    silence ends is decided then; what was wrong in between is never told.
+    The games are still probed and shown. A failure that lasts beyond the end of
+    the silence is decided then; one that ends before it is never sent.
 
     Example: [b]healthprobe silence game-7 --for 10m --why "new version"[/b]
     """
     if (for_ is None) != end:
-        raise ConfigurationError("say how long, as in --for 10m, or --end")
+        raise ConfigurationError("write how long, as in --for 10m, or --end")
     if not silence_games(records, games, for_, why):
         raise typer.Exit(errors.BAD)

@@ -15,7 +15,7 @@ from healthprobe._util.text import printable
 from healthprobe.app import terminal
 from healthprobe.app.url_names import shown
 from healthprobe.cli import errors, options, output
-from healthprobe.cli.api_client import At, Instance, InsteadLog, Whom, whom
+from healthprobe.cli.api_client import At, InsteadLog, RunClient, Source, source_of
 from healthprobe.cli.incidents import read_incidents
 from healthprobe.web import schemas
 
@@ -25,8 +25,10 @@ _FEWEST_INCIDENTS = 5
 
 
 class Status(msgspec.Struct):
-    """How the fleet stands. `source` is `run` or `log`, `at` where that is; `incidents` are open ones, the longest
-    first, and at most 1,000 of the `down`. A log knows neither how many games there are nor how the prober does.
+    """The state of the fleet. `source` is `run` or `log`, and `at` its address.
+
+    `incidents` are open ones, the longest first, at most 1,000 of the `down`. From a log the number of games and the
+    state of the prober are not known.
     """
 
     source: str
@@ -43,13 +45,13 @@ class Status(msgspec.Struct):
 
     @property
     def is_bad(self) -> bool:
-        """Whether something is down, or the prober in trouble."""
+        """Whether a game is down, or the prober in trouble."""
         return bool(self.down) or (self.prober is not None and self.prober.trouble is not None)
 
 
-def show_status(whom: Whom, *, as_json: bool) -> bool:
-    """Write how the fleet stands; whether that is well."""
-    status = whom.ask(status_of_run, status_of_log)
+def show_status(source: Source, *, as_json: bool) -> bool:
+    """Writes the state of the fleet and returns whether it is good."""
+    status = source.ask(status_of_run, status_of_log)
     if terminal.people_watch(json_wanted=as_json):
         _show(terminal.console_for(), status)
     else:
@@ -57,7 +59,7 @@ def show_status(whom: Whom, *, as_json: bool) -> bool:
     return not status.is_bad
 
 
-def status_of_run(run: Instance) -> Status:
+def status_of_run(run: RunClient) -> Status:
     fleet, known = run.fleet(), run.incidents(_MOST)
     return Status(
         source="run",
@@ -84,15 +86,15 @@ def status_of_log(url: str) -> Status:
 
 def _told(found: Sequence[schemas.Incident]) -> str:
     if not found:
-        return "No game is down, as far as the log tells."
+        return "No game is down, according to the log."
     lasting = two_units(found[0].duration_s)
     if len(found) == 1:
-        return f"1 game is down, as the log tells: {found[0].game_id}, for {lasting}."
-    return f"{len(found):,} games are down, as the log tells, {found[0].game_id} the longest, for {lasting}."
+        return f"1 game is down, according to the log: {found[0].game_id}, for {lasting}."
+    return f"{len(found):,} games are down, according to the log, {found[0].game_id} the longest, for {lasting}."
 
 
 def _show(console: Console, status: Status) -> None:
-    """As many incidents as leave room on the screen for all else, and for the prompt behind it."""
+    """Prints the status. Shows as many incidents as fit on the screen with everything else and the prompt."""
     head = [output.sentence(status.told, is_bad=status.is_bad), _counts(status)]
     foot = [] if status.prober is None else [output.prober(status.prober, status.publishers, datetime.now(UTC))]
     console.print(*head, sep="\n")
@@ -111,22 +113,22 @@ def _show(console: Console, status: Status) -> None:
 def _counts(status: Status) -> Text:
     if status.games is not None:
         return output.counts(status.games, status.down, status.failing, status.unknown, status.healthy)
-    told = f"from the log {status.at}: a run that listens could tell how the other games and the prober do"
-    return Text(printable(told), terminal.ASIDE)
+    note = f"from the log {status.at}: only a run that listens knows the other games and the prober"
+    return Text(printable(note), terminal.ASIDE)
 
 
 def status(context: typer.Context, at: At = None, log: InsteadLog = None, as_json: options.Json = False) -> None:
-    """Show on one screen how the fleet stands; exit 1 if a game is down or the prober in trouble.
+    """Show the fleet on one screen; exit 1 if a game is down or the prober in trouble.
 
-    A run that was started with --listen is asked: the fleet in a sentence, how
-    many games stand how, who is down, and how the prober itself does. A log
-    tells only who is down.
+    A run that was started with --listen gives the state of the fleet, the
+    games that are down and the state of the prober. A log gives only the games
+    that are down.
 
-    With --json, or where standard output is not a terminal: one object on a
+    With --json, or if standard output is not a terminal: one object on a
     line, with source (run or log), at, told, down, incidents (open ones), and
     from a run games, failing, unknown, healthy, prober and publishers.
 
     Example: [b]healthprobe status --at http://prober:8600[/b]
     """
-    if not show_status(whom(context, at, log), as_json=as_json):
+    if not show_status(source_of(context, at, log), as_json=as_json):
         raise typer.Exit(errors.BAD)

@@ -16,7 +16,7 @@ from healthprobe._util.text import printable
 from healthprobe.app import terminal
 from healthprobe.app.run import exit_cleanly_at_once
 from healthprobe.cli import output
-from healthprobe.cli.api_client import At, Instance, Unwell, instance_at
+from healthprobe.cli.api_client import At, RunClient, ServerError, run_client
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import ConfigurationError
 from healthprobe.web.schemas import Fleet, Incident
@@ -24,16 +24,16 @@ from healthprobe.web.schemas import Fleet, Incident
 _PERIOD = 1.0
 _MOST_ROWS = 100
 _AROUND_EVENTS = 2
-"""Lines that the transitions take besides their own."""
+"""The heading and the empty line of the transitions."""
 
 _FEWEST_ROWS = 2
 _SHARE_OF_EVENTS = 3
-"""Who is down matters more than what turned: where there is too much of both, transitions have a third of the rows."""
+"""Where incidents and transitions do not fit on the screen, transitions get a third of the rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a run told last, all of it at about the same time."""
+    """One set of answers of a run."""
 
     fleet: Fleet
     incidents: list[Incident]
@@ -41,10 +41,10 @@ class Moment:
 
 
 def show_top(at: str | None) -> None:
-    """Draw the run at `at` until SIGINT or SIGTERM. Raises ConfigurationError where there is no terminal, or no run."""
+    """Draws the run at a URL until SIGINT or SIGTERM. Raises ConfigurationError without a terminal or a run."""
     if not terminal.people_watch(json_wanted=False):
-        raise ConfigurationError("top draws in a terminal, and standard output is none; use healthprobe status --json")
-    run = instance_at(at)
+        raise ConfigurationError("top needs a terminal, and standard output is none; use healthprobe status --json")
+    run = run_client(at)
     moment, trouble = _look(run), None
     console = terminal.console_for()
     exit_cleanly_at_once()
@@ -59,7 +59,7 @@ def show_top(at: str | None) -> None:
 
 
 def drawn(console: Console, at: str, moment: Moment, trouble: str | None) -> RenderableType:
-    """The screen: all lines of it, as many as `console` is high. With `trouble` it is how things were at `moment`."""
+    """Returns all lines of the screen. With `trouble` the run is away and `moment` is its last state."""
     fleet, newest = moment.fleet, moment.events[::-1]
     incidents = [each for each in moment.incidents if each.open]
     head, foot = _head(console, at, fleet, trouble), output.prober(fleet.prober, fleet.publishers, fleet.at)
@@ -79,7 +79,6 @@ def drawn(console: Console, at: str, moment: Moment, trouble: str | None) -> Ren
 
 
 def _head(console: Console, at: str, fleet: Fleet, trouble: str | None) -> list[Text]:
-    """How things stand at a glance."""
     return [
         _one_line(Text(f"healthprobe top   {at}   {fleet.at.astimezone():%H:%M:%S}   Ctrl-C ends it", terminal.ASIDE)),
         *_gone(trouble, fleet),
@@ -90,30 +89,30 @@ def _head(console: Console, at: str, fleet: Fleet, trouble: str | None) -> list[
 
 
 def _events(newest: Sequence[HealthEvent]) -> list[Text]:
-    """The last transitions, the newest first, between a heading and an empty line."""
+    """Returns the last transitions, the newest first, between a heading and an empty line."""
     if not newest:
         return []
     lines = [_one_line(terminal.transition_text(each, dated=True)) for each in newest]
     return [Text("last transitions", "bold"), *lines, Text()]
 
 
-def _look(run: Instance, before: Moment | None = None) -> Moment:
-    """Ask for everything. Where the log does not answer, its last transitions are still those of `before`."""
+def _look(run: RunClient, before: Moment | None = None) -> Moment:
+    """Asks the run for everything. Keeps the transitions of `before` if its log is away."""
     fleet, known = run.fleet(), run.incidents(_MOST_ROWS)
     try:
         events = run.events(_MOST_ROWS)
-    except Unwell:
+    except ServerError:
         events = before.events if before is not None else []
     return Moment(fleet, known.incidents, events)
 
 
 def _gone(trouble: str | None, fleet: Fleet) -> list[Text]:
-    """That nobody answers, since when, and what that means for all the rest of the screen."""
+    """Returns two lines if the run does not answer."""
     if trouble is None:
         return []
     ago = two_units((datetime.now(UTC) - fleet.at).total_seconds(), decimals=1)
     return [
-        Text(f"No answer for {ago}; below is how it was. Asking again every second.", terminal.UNCERTAIN),
+        Text(f"No answer for {ago}; the last state is shown below. Retrying every second.", terminal.UNCERTAIN),
         _one_line(Text(printable(trouble), terminal.ASIDE)),
     ]
 
@@ -124,10 +123,10 @@ def _one_line(text: Text) -> Text:
 
 
 def top(at: At = None) -> None:
-    """Watch a run live, in a terminal: who is down, what turned, and how the prober does.
+    """Watch a run live, in a terminal: games that are down, transitions, the prober.
 
-    The run was started with --listen. The screen is drawn once a second until
-    Ctrl-C; if the run goes away it says so, and goes on when it is back.
+    The run must have been started with --listen. The screen is updated once a
+    second until Ctrl-C, also after the run was away.
 
     Example: [b]healthprobe top --at http://prober:8600[/b]
     """
