@@ -1,5 +1,5 @@
-"""Proof by fault: the whole program among real servers, with faults done to all of them, against an oracle.
+"""Proof by fault: the whole program with real servers, under faults, checked against an oracle.
 
-`python -m chaos` shows for each fault that the log is what the engines did, and that every consumer has what the log
-has. The short form of it is a test.
+`python -m chaos` injects each fault and checks that the log is what the engines did, and that every consumer received
+what the log holds. Its short form is a test (`make test-slow`).
 """

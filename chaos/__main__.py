@@ -16,19 +16,19 @@ from benchmarks.machine import facts
 
 from chaos.faults import NAMES
 from chaos.form import LONG, SHORT
-from chaos.performance import performed
 from chaos.report import PAGE, page, report
+from chaos.runner import run_faults
 
 
 def main() -> None:
     arguments = _parser().parse_args()
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        # asyncio makes an orderly end of a Ctrl-C: every context is left.
+        # asyncio ends a Ctrl-C in order: every context exits.
         signal.signal(ending, lambda *_: signal.raise_signal(signal.SIGINT))
     form = SHORT if arguments.short else LONG
     about = facts()
     try:
-        rows = asyncio.run(performed(form, arguments.seed, arguments.only or NAMES, say))
+        rows = asyncio.run(run_faults(form, arguments.seed, arguments.only or NAMES, say))
     except KeyboardInterrupt:
         say("interrupted: nothing is left running, nothing was written")
         sys.exit(130)
@@ -42,15 +42,15 @@ def main() -> None:
 
 
 def say(sentence: str) -> None:
-    """Tell how far it is, on standard error."""
+    """Prints progress to standard error."""
     print(sentence, file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m chaos", description="Nothing lost, nothing twice: proof by fault.")
-    parser.add_argument("--short", action="store_true", help="fewer engines, each fault once or twice: half a minute")
+    parser = argparse.ArgumentParser(prog="python -m chaos", description="Proof by fault: no event is lost or doubled.")
+    parser.add_argument("--short", action="store_true", help="few engines, each fault once or twice: half a minute")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="repeat the choices of a run")
-    parser.add_argument("--only", choices=NAMES, action="append", help="this fault; may be given several times")
+    parser.add_argument("--only", choices=NAMES, action="append", help="inject this fault only; repeatable")
     parser.add_argument("--write", action="store_true", help=f"write the result to {PAGE} as well")
     return parser
 

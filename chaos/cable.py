@@ -1,10 +1,10 @@
-"""The cable: a fleet behind a link that is pulled and put back, in network namespaces of its own.
+"""The cable: a fleet behind a network link that goes down and comes back, in network namespaces of its own.
 
     python -m chaos.cable [--engines 2000] [--seconds 180] [--end far|near] [--without-canary] [--interval MS]
 
-The engines answer all the time. The prober is in a namespace of its own, behind a pair of virtual interfaces, one end
-of which is set down. With a canary that is behind the same link there must not be one event; then an engine fails for
-good, and must be told of. Prints a line of JSON; exits 1 where it was otherwise, 77 where this machine forbids
+The engines answer all the time. The prober runs in a namespace of its own, behind a pair of virtual interfaces; one end
+is set down for a while. With a canary behind the same link there must be no event. Then one engine fails for good, and
+there must be one. Prints a line of JSON. Exits with 1 if there were other events, with 77 if this machine forbids
 namespaces. Needs `unshare`, `nsenter` (util-linux) and `ip` (iproute2).
 """
 
@@ -34,7 +34,7 @@ _PATIENCE = 60.0
 
 
 class Rack:
-    """The engines, all in this process: each address is one, and one of them may fail."""
+    """The engines, one for each address, all in this process. `failing` is the address of the one that fails."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -42,7 +42,7 @@ class Rack:
 
 
 class _Conversation(asyncio.Protocol):
-    """One connection to an engine of the rack. A probe fits one segment and is never pipelined."""
+    """One connection to an engine. A probe fits one segment and is never pipelined."""
 
     def __init__(self, rack: Rack) -> None:
         self._rack = rack
@@ -51,7 +51,7 @@ class _Conversation(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._address = transport.get_extra_info("sockname")[0]
 
-    def data_received(self, data: bytes) -> None:  # noqa: ARG002  whatever is asked
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002  every request gets the same answer
         self._rack.requests += self._address != _CANARY
         status = b"503 Unwell" if self._address == self._rack.failing else b"200 OK"
         self._transport.write(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % status)
@@ -64,7 +64,7 @@ def address_of(number: int) -> str:
 async def pulled(
     engines: int, seconds: float, end: str, *, interval: int, canary: bool, folder: Path
 ) -> dict[str, Any]:
-    """What came of it."""
+    """Returns what happened, as one document."""
     rack = Rack()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Conversation(rack), "0.0.0.0", _PORT, backlog=4096)
@@ -77,43 +77,43 @@ async def pulled(
             ]
         )
     )
-    printed, told = folder / "printed.jsonl", folder / "told.jsonl"
+    printed, logged = folder / "printed.jsonl", folder / "logged.jsonl"
     options = [f"--interval={interval}ms", f"--timeout={interval * 0.4:g}ms", "--failures=3", "--log-level=info"]
     options += [f"--canary=http://{_CANARY}:{_PORT}/"] if canary else []
     command = [*PROGRAM, "run", f"--records=file:{records}", f"--log=sqlite:{folder}/log.db", *options]
-    with printed.open("w") as out, told.open("w") as err:
+    with printed.open("w") as out, logged.open("w") as err:
         try:
             process = await _behind_the_link(command, out, err)
         except subprocess.CalledProcessError as refused:
             print(f"this machine has no such links: {refused}", file=sys.stderr)
             sys.exit(CANNOT)
     try:
-        await _until(lambda: rack.requests > 3 * engines, "every engine was asked")
+        await _until(lambda: rack.requests > 3 * engines, "every engine was probed")
         down = time.monotonic()
         _set_link(process.pid, end, "down")
         await asyncio.sleep(seconds)
         before = rack.requests
         _set_link(process.pid, end, "up")
-        await _until(lambda: rack.requests > before + 3 * engines, "every engine was asked again")
+        await _until(lambda: rack.requests > before + 3 * engines, "every engine was probed again")
         lasted = time.monotonic() - down
         events = len(_lines(printed))
         rack.failing = address_of(0)
-        await _until(lambda: len(_lines(printed)) > events, "the engine that fails is told of")
+        await _until(lambda: len(_lines(printed)) > events, "the log has the engine that fails")
     finally:
         process.terminate()
         await process.wait()
         server.close()
-    closing = next(line for line in _lines(told) if line["msg"] == "stopped")
-    said = [line["msg"].partition(":")[0] for line in _lines(told) if "prober" in line["msg"]]
+    closing = next(line for line in _lines(logged) if line["msg"] == "stopped")
+    messages = [line["msg"].partition(":")[0] for line in _lines(logged) if "prober" in line["msg"]]
     return {
         "engines": engines, "pulled_s": seconds, "lasted_s": round(lasted, 1), "end": end, "canary": canary,
-        "events": events, "inconclusive": closing["inconclusive"], "failed": closing["failed"], "said": said,
-        "then": _lines(printed)[events]["game_id"],
+        "events": events, "inconclusive": closing["inconclusive"], "failed": closing["failed"], "messages": messages,
+        "failed_then": _lines(printed)[events]["game_id"],
     }  # fmt: skip
 
 
 async def _behind_the_link(command: list[str], out: Any, err: Any) -> asyncio.subprocess.Process:
-    """The prober in a namespace of its own, from which one link leads to us; it begins once that is there."""
+    """Starts the prober in a namespace of its own, linked to ours. It begins once the link is up."""
     for words in ("link set lo up", "route add local 10.77.0.0/16 dev lo", "route add local 10.78.0.0/24 dev lo"):
         _ip(words)
     waiting = ["unshare", "--net", "sh", "-c", 'read _ && exec "$@"', "sh", *command]
@@ -153,7 +153,7 @@ def _ip(words: str, inside: int | None = None) -> None:
 
 
 def _network_of(pid: int) -> str:
-    return os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115  what it says, and not where that leads
+    return os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115  the text of the link, not its target
 
 
 def _lines(file: Path) -> list[Any]:
@@ -194,7 +194,7 @@ def main() -> None:
 
 
 def _within_namespaces() -> int:
-    """Run ourselves once more, in namespaces that end with us."""
+    """Runs this program again, in namespaces that end with it."""
     if any(shutil.which(tool) is None for tool in ("unshare", "nsenter", "ip")):
         return CANNOT
     if subprocess.run(["unshare", "-rn", "true"], check=False, capture_output=True).returncode:

@@ -1,4 +1,4 @@
-"""The canary: an engine unknown to the program, asked by us. Where it answers late, so do all engines."""
+"""The canary: an engine that only the harness probes. When it answers late, all engines do."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _REQUEST = b"GET /healthz HTTP/1.1\r\nHost: canary\r\n\r\n"
 
 
 class Canary:
-    """Asks the healthy engine at `endpoint` on a fresh connection each time, as a program does that has just begun.
+    """Probes the healthy engine at `endpoint`, each time on a fresh connection, as a new program does.
 
-    `slowest` is the longest that it took since this was last set to 0, in seconds.
+    `slowest` is the longest answer since it was last set to 0, in seconds.
     """
 
     def __init__(self, endpoint: str) -> None:

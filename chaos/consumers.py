@@ -1,4 +1,4 @@
-"""The consumers: what each publisher's audience has received, in the order in which it came."""
+"""The consumers: what each publisher has delivered, in the order in which it came."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LONGEST_LOOK = 2.0
 
 
 class Consumer:
-    """Everything that was delivered to somebody, repeated deliveries too."""
+    """All deliveries to one consumer, repeated ones too."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.deliveries: list[Document] = []
         self.arrived: dict[str, Document] = {}
-        """Each event by its id, as it was delivered first: what a consumer that remembers ids has."""
+        """Each event by its id, as it was first delivered: what a consumer that drops repeated ids has."""
 
     def receive(self, event: Document) -> None:
         self.deliveries.append(event)
@@ -36,14 +36,14 @@ class Consumer:
         return len(self.deliveries) - len(self.arrived)
 
     async def look(self) -> None:
-        """Receive what has come since the last look."""
+        """Receives what has come since the last call."""
 
     async def aclose(self) -> None:
-        """Let go of what looking takes."""
+        """Closes what `look` has opened."""
 
 
 class StreamConsumer(Consumer):
-    """Reads a Redis stream from where it stopped reading; while the server is away nothing comes."""
+    """Reads a Redis stream from where it last stopped. Nothing comes while the server is down."""
 
     def __init__(self, port: int, stream: str, name: str = "redis") -> None:
         super().__init__(name)
@@ -67,7 +67,7 @@ class StreamConsumer(Consumer):
 
 
 class WebhookConsumer(Consumer):
-    """What a web server has acknowledged: `take` is its script."""
+    """Receives what a web server acknowledges; `take` is the server's script."""
 
     def __init__(self) -> None:
         super().__init__("webhook")
@@ -78,7 +78,7 @@ class WebhookConsumer(Consumer):
 
 
 class FileConsumer(Consumer):
-    """Reads the whole lines that a file has grown by, as `tail -f` does."""
+    """Reads the complete lines that are appended to a file, as `tail -f` does."""
 
     def __init__(self, file: Path) -> None:
         super().__init__("file")

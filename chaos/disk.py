@@ -1,4 +1,4 @@
-"""The disk: a small file system of our own, which can be full."""
+"""The disk: a small file system that can be filled."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _BLOCK = bytes(4096)
 
 
 class CannotMount(Exception):
-    """This machine does not let us mount a file system."""
+    """This machine does not allow mounting a file system."""
 
 
 class SmallDisk:
-    """`folder` is on a disk of so many MiB."""
+    """A small file system, mounted at `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @asynccontextmanager
     async def full(self) -> AsyncIterator[None]:
-        """Not one block of it is free, and what others free is taken at once."""
+        """Keeps the disk full inside the context: what others free is taken again at once."""
         ballast = self.folder / "ballast"
         filling = asyncio.create_task(_keep_filling(ballast))
         try:
@@ -36,7 +36,7 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(folder: Path, mebibytes: int) -> Iterator[SmallDisk]:
-    """A disk at `folder`, which is made for it. Raises CannotMount."""
+    """Mounts a disk of `mebibytes` at a new `folder`. Raises CannotMount."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "healthprobe-chaos", str(folder)]
     try:

@@ -1,4 +1,4 @@
-"""The event log as a stranger reads it: plain SQL on a connection of our own, with nothing of healthprobe between."""
+"""The event log, read by plain SQL on a connection of its own, without healthprobe's code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psycopg
 
 from chaos.oracle import Document
 
-_AWAY = (psycopg.Error, sqlite3.Error)
+_DOWN = (psycopg.Error, sqlite3.Error)
 _CONNECT_SECONDS = 2
 
 _COUNT = "SELECT count(*) FROM health_events"
@@ -22,21 +22,21 @@ _EVENTS = f"SELECT {', '.join(_KEYS)} FROM health_events ORDER BY position"
 
 
 class ReadableLog(Protocol):
-    """A log of events, read beside those who write it; it may be away at any time."""
+    """A log of events, read while others write it. It may be down at any time."""
 
     async def count(self) -> int:
-        """How many events it holds; -1 while it is away."""
+        """Returns how many events it holds; -1 while it is down."""
         ...
 
     async def events(self) -> list[Document]:
-        """All of them, in the order of the log."""
+        """Returns all events, in the order of the log."""
         ...
 
     async def aclose(self) -> None: ...
 
 
 class EventLog:
-    """The table of health events in a database that `connect` reaches; it may be away at any time."""
+    """The table of health events in a database. `connect` opens a connection; the database may be down at any time."""
 
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect
@@ -53,27 +53,27 @@ class EventLog:
         )
 
     async def count(self) -> int:
-        """How many events it holds; -1 while it is away or there is no table yet."""
+        """Returns how many events it holds; -1 while it is down or has no table yet."""
         try:
-            return int((await self._ask(_COUNT))[0][0])
-        except _AWAY:
+            return int((await self._query(_COUNT))[0][0])
+        except _DOWN:
             return -1
 
     async def events(self) -> list[Document]:
-        """All of them, in the order of the log."""
-        return [_document(row) for row in await self._ask(_EVENTS)]
+        """Returns all events, in the order of the log."""
+        return [_document(row) for row in await self._query(_EVENTS)]
 
     async def aclose(self) -> None:
         if self._connection is not None:
             await asyncio.to_thread(self._connection.close)
             self._connection = None
 
-    async def _ask(self, question: str) -> list[Any]:
+    async def _query(self, statement: str) -> list[Any]:
         try:
             if self._connection is None:
                 self._connection = await asyncio.to_thread(self._connect)
-            return await asyncio.to_thread(lambda: self._connection.execute(question).fetchall())
-        except _AWAY:
+            return await asyncio.to_thread(lambda: self._connection.execute(statement).fetchall())
+        except _DOWN:
             await self.aclose()
             raise
 

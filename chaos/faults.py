@@ -1,4 +1,4 @@
-"""The faults: each a story of a few lines, done to a cast whose engines act meanwhile."""
+"""The faults: each a function of a few lines, applied to a deployment while its engines change."""
 
 from __future__ import annotations
 
@@ -9,171 +9,172 @@ from typing import Generic, TypeVar
 
 from tests.servers.web import Answer, silent
 
-from chaos.cast import Cast
-from chaos.casts import Line, PostgresCast, ProxiedCast, SqliteCast
-from chaos.patience import to_its_end, until
+from chaos.deployment import Deployment
+from chaos.deployments import Line, PostgresDeployment, ProxiedDeployment, SqliteDeployment
+from chaos.waiting import finish, until
 
 HOUR = 3600.0
 
 CUTS = 4
 MOST_SENT = 4000
-"""How often a connection is cut in one stroke, and how many bytes a server is sent before at the most."""
+"""How often a connection is cut each time, and how many bytes at most the server is sent before."""
 
 SOON = 10.0
-"""The longest that it may take until a bus that was away for five minutes has everything, in seconds."""
+"""How long it may take until a bus that was down for five minutes has everything, in seconds."""
 
-AnyCast = TypeVar("AnyCast", bound=Cast)
+AnyDeployment = TypeVar("AnyDeployment", bound=Deployment)
 
 
 @dataclass(frozen=True, slots=True)
-class Fault(Generic[AnyCast]):
-    """`name` is for the command line, `told` for the report.
+class Fault(Generic[AnyDeployment]):
+    """`name` is for the command line, `title` for the report.
 
-    `perform` returns when the fault is over. Raises Impatient where what must come does not come.
+    `inject` returns when the fault is over. Raises WaitedTooLong if what must happen does not.
     """
 
     name: str
-    told: str
-    perform: Callable[[AnyCast], Awaitable[None]]
+    title: str
+    inject: Callable[[AnyDeployment], Awaitable[None]]
 
 
-async def kill_healthprobe(cast: Cast) -> None:
-    async with cast.acting():
-        for _ in range(cast.form.strokes):
+async def kill_healthprobe(deployment: Deployment) -> None:
+    async with deployment.changing_engines():
+        for _ in range(deployment.form.strokes):
             for _ in range(2):
-                await cast.some_time(cast.form.life)
-                cast.program.kill()
-            await cast.over()
+                await deployment.wait_at_most(deployment.form.life)
+                deployment.program.kill()
+            await deployment.settles()
 
 
-async def kill_postgres(cast: PostgresCast) -> None:
-    async with cast.acting():
-        for _ in range(cast.form.strokes):
-            await cast.some_time(cast.form.rest)
-            cast.postgres.kill()
-            await cast.some_time(cast.chance.choice((0.0, cast.form.life)))
-            await to_its_end(cast.postgres.start)
-            await cast.over()
+async def kill_postgres(deployment: PostgresDeployment) -> None:
+    async with deployment.changing_engines():
+        for _ in range(deployment.form.strokes):
+            await deployment.wait_at_most(deployment.form.rest)
+            deployment.postgres.kill()
+            await deployment.wait_at_most(deployment.chance.choice((0.0, deployment.form.life)))
+            await finish(deployment.postgres.start)
+            await deployment.settles()
 
 
-async def kill_redis(cast: PostgresCast) -> None:
-    async with cast.acting():
-        for _ in range(cast.form.strokes):
-            await cast.some_time(cast.form.rest)
-            cast.redis.kill()
-            await cast.some_time(cast.chance.choice((0.0, cast.form.life)))
-            await to_its_end(cast.redis.start)
-            await cast.over()
+async def kill_redis(deployment: PostgresDeployment) -> None:
+    async with deployment.changing_engines():
+        for _ in range(deployment.form.strokes):
+            await deployment.wait_at_most(deployment.form.rest)
+            deployment.redis.kill()
+            await deployment.wait_at_most(deployment.chance.choice((0.0, deployment.form.life)))
+            await finish(deployment.redis.start)
+            await deployment.settles()
 
 
-async def redis_away(cast: PostgresCast) -> None:
-    async with cast.acting():
-        cast.redis.kill()
-        await cast.log_grows(cast.form.transitions, at_least=cast.form.away)
-        await to_its_end(cast.redis.start)
-        await cast.over(at_most=SOON)
+async def redis_away(deployment: PostgresDeployment) -> None:
+    async with deployment.changing_engines():
+        deployment.redis.kill()
+        await deployment.wait_for_log_to_grow(deployment.form.transitions, at_least=deployment.form.away)
+        await finish(deployment.redis.start)
+        await deployment.settles(at_most=SOON)
 
 
-async def webhook_away(cast: PostgresCast) -> None:
-    """Away in three ways: it refuses connections, it answers 503, it takes requests and is silent."""
-    third = cast.form.transitions // 3
-    at_work = cast.web.script
-    async with cast.acting():
-        await cast.web.go_away()
-        await cast.log_grows(third)
-        cast.web.script = Answer(503)
-        await cast.web.come_back()
-        await cast.log_grows(third)
-        cast.web.script = silent
-        await cast.log_grows(third)
-        await cast.web.go_away()
-        cast.web.script = at_work
-        await cast.web.come_back()
-        await cast.over()
+async def webhook_away(deployment: PostgresDeployment) -> None:
+    """Down in three ways: it refuses connections, it answers 503, it accepts requests and never answers."""
+    third = deployment.form.transitions // 3
+    at_work = deployment.web.script
+    async with deployment.changing_engines():
+        await deployment.web.go_away()
+        await deployment.wait_for_log_to_grow(third)
+        deployment.web.script = Answer(503)
+        await deployment.web.come_back()
+        await deployment.wait_for_log_to_grow(third)
+        deployment.web.script = silent
+        await deployment.wait_for_log_to_grow(third)
+        await deployment.web.go_away()
+        deployment.web.script = at_work
+        await deployment.web.come_back()
+        await deployment.settles()
 
 
-async def postgres_away_as_all_fail(cast: PostgresCast) -> None:
-    for _ in range(max(cast.form.strokes // 4, 1)):
-        cast.postgres.kill()
-        await cast.play.all_fail()
-        await asyncio.sleep(cast.form.away)
-        await to_its_end(cast.postgres.start)
-        await cast.over()
-        await cast.play.all_recover()
-        await cast.over()
+async def postgres_away_as_all_fail(deployment: PostgresDeployment) -> None:
+    for _ in range(max(deployment.form.strokes // 4, 1)):
+        deployment.postgres.kill()
+        await deployment.engines.all_fail()
+        await asyncio.sleep(deployment.form.away)
+        await finish(deployment.postgres.start)
+        await deployment.settles()
+        await deployment.engines.all_recover()
+        await deployment.settles()
 
 
-async def pause_healthprobe(cast: Cast) -> None:
-    async with cast.acting():
-        for _ in range(cast.form.strokes):
-            await cast.some_time(cast.form.rest)
-            cast.program.pause()
-            await asyncio.sleep(3 * cast.form.interval)
-            cast.program.resume()
-            await cast.over()
+async def pause_healthprobe(deployment: Deployment) -> None:
+    async with deployment.changing_engines():
+        for _ in range(deployment.form.strokes):
+            await deployment.wait_at_most(deployment.form.rest)
+            deployment.program.pause()
+            await asyncio.sleep(3 * deployment.form.interval)
+            deployment.program.resume()
+            await deployment.settles()
 
 
-async def step_the_clock(cast: PostgresCast) -> None:
-    async with cast.stepped_clock() as step, cast.acting():
+async def step_the_clock(deployment: PostgresDeployment) -> None:
+    async with deployment.stepped_clock() as step, deployment.changing_engines():
         for offset in (HOUR, -HOUR):
             step(offset)
-            await cast.log_grows(cast.form.transitions // 6)
-            await cast.over()
+            await deployment.wait_for_log_to_grow(deployment.form.transitions // 6)
+            await deployment.settles()
 
 
-async def cut_postgres(cast: ProxiedCast) -> None:
-    await _cut(cast, cast.to_postgres, most_answered=2000)
+async def cut_postgres(deployment: ProxiedDeployment) -> None:
+    await _cut(deployment, deployment.to_postgres, most_answered=2000)
 
 
-async def cut_redis(cast: ProxiedCast) -> None:
-    await _cut(cast, cast.to_redis, most_answered=20)
+async def cut_redis(deployment: ProxiedDeployment) -> None:
+    await _cut(deployment, deployment.to_redis, most_answered=20)
 
 
-async def _cut(cast: ProxiedCast, line: Line, most_answered: int) -> None:
-    """After a number of bytes of chance, in turn: of answers, so that what was asked is done and its acknowledgement
-    is lost or torn, and of what the server is sent, so that it gets half a statement.
+async def _cut(deployment: ProxiedDeployment, line: Line, most_answered: int) -> None:
+    """Cuts connections after a random number of bytes: in turn of an answer, so that a statement is done and its
+    acknowledgement lost, and of a request, so that the server gets half a statement.
     """
 
     async def comes_back() -> bool:
         return line.answers.connections > before
 
-    async with cast.acting():
-        for _ in range(cast.form.strokes):
+    async with deployment.changing_engines():
+        await deployment.wait_for_log_to_grow(1)  # the state of all games has been read: from now on only writes fail
+        for _ in range(deployment.form.strokes):
             for number in range(CUTS):
-                await cast.some_time(cast.form.rest)
+                await deployment.wait_at_most(deployment.form.rest)
                 before = line.answers.connections
                 if number % 2 == 0:
-                    line.answers.cut_after(cast.chance.randint(0, most_answered))
+                    line.answers.cut_after(deployment.chance.randint(0, most_answered))
                 else:
-                    line.sent.after(cast.chance.randint(0, MOST_SENT))
-                await until(comes_back, "healthprobe connects again", within=cast.form.patience)
-            await cast.over()
+                    line.sent.after(deployment.chance.randint(0, MOST_SENT))
+                await until(comes_back, "healthprobe connects again", within=deployment.form.patience)
+            await deployment.settles()
 
 
-async def fill_the_disk(cast: SqliteCast) -> None:
-    async with cast.acting():
-        for _ in range(max(cast.form.strokes // 3, 1)):
-            async with cast.disk.full():
-                await cast.program.says("publish health event", within=cast.form.patience)
-                await cast.some_time(cast.form.rest)
-            await cast.over()
+async def fill_the_disk(deployment: SqliteDeployment) -> None:
+    async with deployment.changing_engines():
+        for _ in range(max(deployment.form.strokes // 3, 1)):
+            async with deployment.disk.full():
+                await deployment.program.logs("publish health event", within=deployment.form.patience)
+                await deployment.wait_at_most(deployment.form.rest)
+            await deployment.settles()
 
 
-ON_POSTGRES: tuple[Fault[PostgresCast], ...] = (
+ON_POSTGRES: tuple[Fault[PostgresDeployment], ...] = (
     Fault("kill-healthprobe", "kill -9 of healthprobe at random moments", kill_healthprobe),
     Fault("kill-postgres", "kill -9 of PostgreSQL", kill_postgres),
     Fault("kill-redis", "kill -9 of Redis", kill_redis),
-    Fault("redis-away", "Redis away", redis_away),
-    Fault("webhook-away", "webhook away: refusing, 503, silent", webhook_away),
-    Fault("mass-failure", "PostgreSQL away as all engines fail at once", postgres_away_as_all_fail),
+    Fault("redis-away", "Redis down", redis_away),
+    Fault("webhook-away", "webhook down: refusing, 503, silent", webhook_away),
+    Fault("mass-failure", "PostgreSQL down while all engines fail at once", postgres_away_as_all_fail),
     Fault("pause", "SIGSTOP of healthprobe for three intervals", pause_healthprobe),
     Fault("clock", "wall clock stepped by an hour each way", step_the_clock),
 )
-THROUGH_PROXIES: tuple[Fault[ProxiedCast], ...] = (
+THROUGH_PROXIES: tuple[Fault[ProxiedDeployment], ...] = (
     Fault("cut-postgres", "connections to PostgreSQL cut in mid-append", cut_postgres),
     Fault("cut-redis", "connections to Redis cut, acknowledgements lost", cut_redis),
 )
-ON_SQLITE: tuple[Fault[SqliteCast], ...] = (
+ON_SQLITE: tuple[Fault[SqliteDeployment], ...] = (
     Fault("kill-on-sqlite", "kill -9 of healthprobe, log in SQLite", kill_healthprobe),
     Fault("full-disk", "disk full under SQLite", fill_the_disk),
 )
@@ -183,4 +184,4 @@ NAMES = [
     *(fault.name for fault in THROUGH_PROXIES),
     *(fault.name for fault in ON_SQLITE),
 ]
-"""What `--only` knows."""
+"""The values of `--only`."""

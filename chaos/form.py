@@ -1,24 +1,24 @@
-"""The form of a run: how many engines, at which pace, and how much of each fault."""
+"""The form of a run: how many engines, how fast, and how much of each fault."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 THRESHOLD = 2
-"""Failures in a row that are an event."""
+"""Consecutive failures that make an event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Times are seconds. `actors` fail and recover, a `share` of them in an act; `faltering` engines answer badly once
-    in a while.
+    """Times are in seconds. `games` fail and recover, a `share` of them at a time. `faltering` engines fail every
+    fourth probe.
 
-    `strokes` is how often a fault strikes in its row, after a `rest` at the most; a `life` is the longest of a program
-    that is killed at random. A bus that is away stays so for `transitions` events, and for `away` seconds at least.
-    `patience` is how long to wait for what must come: so long that only a hang runs into it.
+    `strokes` is how often a fault is injected, after at most `rest` seconds each time. A program that is killed at
+    random lives for at most `life` seconds. A bus that goes down stays down for `transitions` events and for `away`
+    seconds at least. `patience` is how long to wait for a condition; only a hang exceeds it.
     """
 
-    actors: int
+    games: int
     faltering: int
     interval: float
     timeout: float
@@ -32,12 +32,12 @@ class Form:
 
     @property
     def options(self) -> list[str]:
-        """The pace, as `healthprobe run` is told it."""
+        """The same as options of `healthprobe run`."""
         return ["--interval", f"{self.interval:g}s", "--timeout", f"{self.timeout:g}s", "--failures", str(THRESHOLD)]
 
 
 SHORT = Form(
-    actors=52,
+    games=52,
     faltering=8,
     interval=0.3,
     timeout=0.2,
@@ -46,10 +46,10 @@ SHORT = Form(
     life=1.0,
     transitions=30,
     away=1.0,
-    patience=30.0,
+    patience=60.0,
 )
 LONG = Form(
-    actors=460,
+    games=460,
     faltering=40,
     interval=0.3,
     timeout=0.2,

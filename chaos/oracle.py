@@ -1,4 +1,4 @@
-"""The oracle: what the log must hold, computed from what the engines were told to do and from nothing else."""
+"""The oracle: what the log must hold, computed from the engines' script alone."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from chaos.form import THRESHOLD
 from healthprobe.testing.engines import OK, Behaviour
 
 Document = Mapping[str, Any]
-"""A health event as the world reads it."""
+"""A health event as a document."""
 
 _ALWAYS, _FOR_EVER = float("-inf"), float("inf")
 
 _STEP_TAKES = 1.0
-"""For so long after a step, in seconds, the program may still have looked at the clock before it."""
+"""For how long after a step an event may still carry the time of before it, in seconds."""
 
 _THE_PROGRAMS = "the program's"
 
 
 def container_of(game_id: str) -> str:
-    """The container that a game's record names."""
+    """Returns the container id in a game's record."""
     return f"container-of-{game_id}"
 
 
 _RESOLUTION = 1e-6
-"""Events have whole microseconds, in seconds; the instants that are noted here have more digits."""
+"""The resolution of an event's time, in seconds; the times recorded here are finer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedEvent:
     """One event of a game. `windows` are the spans of wall time, in seconds, in which the program may have seen it.
 
-    A failure is told with as many in a row as make an event, and with no more than `most_failures`.
+    A probe_failed counts at least the threshold of failures, and at most `most_failures`.
     """
 
     game_id: str
@@ -50,7 +50,7 @@ class ExpectedEvent:
         return "probe_recovered" if self.last_status is None else "probe_failed"
 
     def difference(self, event: Document) -> str | None:
-        """In which point `event` is not this one, or None."""
+        """Returns how `event` differs from this one, or None."""
         if event["event_type"] != self.event_type:
             return f"is a {event['event_type']}, not a {self.event_type}"
         if event["container_id"] != container_of(self.game_id):
@@ -67,15 +67,15 @@ class ExpectedEvent:
         failures, status = details["consecutive_failures"], details["last_status"]
         if THRESHOLD <= failures <= self.most_failures and status == self.last_status:
             return None
-        return f"tells of {failures} failures, the last {status}"
+        return f"has {failures} failures, the last {status}"
 
 
 class Oracle:
-    """Whoever changes an engine, or the wall clock of the program, tells it here first.
+    """Every change of an engine, or of the program's wall clock, is recorded here before it is made.
 
-    An engine changes only between well and one fault, and stays so until the log has told of it: then each change is
-    one event. `clocks` are those by which it may be told. Where the log may be away for those who begin, more than the
-    threshold of failures can come before it has told them of a game: `most_failures` allows for it.
+    An engine changes only between healthy and one fault, and stays so until the log has the event. So each change is
+    one event. `clocks` names the wall clocks that events may carry. `most_failures` is above the threshold where a
+    program may start while the log is down: failures go on until it has read the game's state.
     """
 
     def __init__(self, clocks: Iterable[str] = (_THE_PROGRAMS,), *, most_failures: float = THRESHOLD) -> None:
@@ -87,16 +87,16 @@ class Oracle:
         self._changes[game_id].append((time.time(), behaviour))
 
     def clock_steps(self, offset: float, clock: str = _THE_PROGRAMS) -> None:
-        """This wall clock is `offset` seconds ahead of ours from now on."""
+        """Records that this wall clock is `offset` seconds ahead of ours from now on."""
         self._clocks[clock].append((time.time(), offset))
 
     @property
     def total(self) -> int:
-        """How many events all changes up to now make."""
+        """How many events the changes so far make."""
         return sum(len(changes) for changes in self._changes.values())
 
     def expected(self) -> dict[str, list[ExpectedEvent]]:
-        """The exact sequence of events of each game up to now; games without any are left out."""
+        """Returns each game's exact sequence of events so far; games without events are left out."""
         return {game_id: self._of_game(game_id, changes) for game_id, changes in self._changes.items()}
 
     def _of_game(self, game_id: str, changes: list[tuple[float, Behaviour]]) -> list[ExpectedEvent]:
@@ -106,7 +106,7 @@ class Oracle:
         ]
 
     def _windows(self, earliest: float, latest: float) -> list[tuple[float, float]]:
-        """The span between two moments, as each of the clocks tells it that were in force meanwhile."""
+        """Returns the span between two instants on each clock that was in force meanwhile."""
         return [
             (max(earliest, began) + offset, min(latest, stepped + _STEP_TAKES) + offset)
             for steps in self._clocks.values()
@@ -116,7 +116,7 @@ class Oracle:
 
 
 def _status_of(behaviour: Behaviour) -> int | None:
-    """The last status that a failure tells of, or None where the engine is well."""
+    """Returns the `last_status` of a failure, or None if the engine is healthy."""
     if behaviour == OK:
         return None
     return behaviour if isinstance(behaviour, int) else 0

@@ -1,4 +1,4 @@
-"""The program: `healthprobe run` in a process of its own, started again whenever it ended, as an init system does."""
+"""The program: `healthprobe run` in a process of its own, restarted whenever it ends, as an init system does."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from typing import Self
 from tests.servers.redis import end_with_parent
 from tests.support.program import PROGRAM, clean_environment, documents
 
-from chaos.patience import Impatient, until
+from chaos.waiting import WaitedTooLong, until
 
 _RESTART_PAUSE = 0.1
 _LONGEST_STOP = 10.0
 
-_TOLD_TO_END = {0, -signal.SIGKILL, -signal.SIGTERM}
+_EXPECTED_CODES = {0, -signal.SIGKILL, -signal.SIGTERM}
 
 _ENDS_WITH_US = end_with_parent if sys.platform == "linux" else None
 
 
 class Program:
-    """One life after the other, all with the same arguments, until the context ends.
+    """Runs one process after the other, all with the same arguments, until the context ends.
 
-    `command` is what runs it. What each life says is kept in `folder`, so that it never waits for us.
+    `command` is what runs them. Their output goes to files in `folder`, so that they never wait for a reader.
     """
 
     def __init__(self, folder: Path, arguments: Sequence[str], command: Sequence[str] = PROGRAM) -> None:
         self.lives = 0
-        self.unasked_ends: list[str] = []
-        """The codes and last words of lives that ended though nobody had killed them."""
+        self.unexpected_ends: list[str] = []
+        """The exit codes and last log lines of processes that ended without being killed."""
         self._folder = folder
         self._command = command
         self._arguments = arguments
@@ -62,30 +62,30 @@ class Program:
             await self._process.wait()
 
     def kill(self) -> None:
-        """kill -9. Nothing happens to one that is gone already: the next life begins in a moment."""
+        """Sends SIGKILL. The next process starts in a moment; so it does where this one has ended already."""
         self._send(signal.SIGKILL)
         self._is_alive = False
 
     def stay_away(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """End the present life by this signal; there is no other until `come_back`."""
+        """Ends the process with this signal; no other starts until `come_back`."""
         self._wanted.clear()
         self._is_alive = False
         self._last_end = number
         self._send(number)
 
     def come_back(self) -> None:
-        """The next life may begin."""
+        """Lets the next process start."""
         self._wanted.set()
 
     @property
     def pid(self) -> int:
-        """The present life's, or that of the last one."""
+        """The process id of the present or the last process."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def is_present(self) -> bool:
-        """Whether it is there, or will be in a moment."""
+        """Whether a process runs, or will in a moment."""
         return self._wanted.is_set()
 
     def pause(self) -> None:
@@ -95,27 +95,27 @@ class Program:
         self._send(signal.SIGCONT)
 
     async def is_up(self, within: float) -> None:
-        """Wait until the present life probes, or the next where this one was killed."""
+        """Waits until the present process probes, or the next one if this one was killed."""
 
         async def probes() -> bool:
-            return self._is_alive and self._times_said("health probe worker started") > 0
+            return self._is_alive and self._times_logged("health probe worker started") > 0
 
         try:
             await until(probes, "healthprobe probes", within=within)
-        except Impatient as impatient:
-            raise Impatient("; ".join([str(impatient), *self.unasked_ends[-1:]])) from None
+        except WaitedTooLong as waited:
+            raise WaitedTooLong("; ".join([str(waited), *self.unexpected_ends[-1:]])) from None
 
-    async def says(self, message: str, within: float) -> None:
-        """Wait until the present life says so once more than it has by now."""
-        already = self._times_said(message)
+    async def logs(self, message: str, within: float) -> None:
+        """Waits until the process logs this message once more."""
+        already = self._times_logged(message)
 
-        async def said_again() -> bool:
-            return self._times_said(message) > already
+        async def logged_again() -> bool:
+            return self._times_logged(message) > already
 
-        await until(said_again, f"healthprobe says {message!r}", within=within)
+        await until(logged_again, f"healthprobe logs {message!r}", within=within)
 
-    def runs_by(self, command: Sequence[str]) -> None:
-        """From now on `command` runs it: the present life is killed, and the next is another kind of life."""
+    def run_with(self, command: Sequence[str]) -> None:
+        """Kills the process; `command` runs the following ones."""
         self._command = command
         self.kill()
 
@@ -123,7 +123,7 @@ class Program:
         while True:
             await self._wanted.wait()
             self.lives += 1
-            with self._printed.open("w") as printed, self._told.open("w") as told:
+            with self._printed.open("w") as printed, self._logged.open("w") as logged:
                 self._process = await asyncio.create_subprocess_exec(
                     *self._command,
                     "run",
@@ -132,8 +132,8 @@ class Program:
                     env=clean_environment({}),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=printed,
-                    stderr=told,
-                    # A Ctrl-C in the terminal is ours to answer.
+                    stderr=logged,
+                    # A Ctrl-C in the terminal ends the harness, which then ends this.
                     process_group=0,
                     preexec_fn=_ENDS_WITH_US,
                 )
@@ -145,23 +145,23 @@ class Program:
             await asyncio.sleep(_RESTART_PAUSE)
 
     def _note_the_end(self, code: int) -> None:
-        if code not in _TOLD_TO_END:
-            self.unasked_ends.append(f"healthprobe ended with {code}: {self._last_words()}")
+        if code not in _EXPECTED_CODES:
+            self.unexpected_ends.append(f"healthprobe ended with {code}: {self._last_words()}")
 
     def _last_words(self) -> str:
-        return "".join(self._told.read_text().splitlines()[-1:])[:300]
+        return "".join(self._logged.read_text().splitlines()[-1:])[:300]
 
     def _send(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
-    def _times_said(self, message: str) -> int:
-        """How often the present life has said so."""
-        if not self._told.exists():
+    def _times_logged(self, message: str) -> int:
+        """Returns how often the present process has logged this message."""
+        if not self._logged.exists():
             return 0
-        told = self._told.read_text().split("\n")[:-1]
-        lines = [line for line in told if message in line and line.startswith("{")]
+        logged = self._logged.read_text().split("\n")[:-1]
+        lines = [line for line in logged if message in line and line.startswith("{")]
         return [line["msg"] for line in documents(lines)].count(message)
 
     @property
@@ -169,5 +169,5 @@ class Program:
         return self._folder / f"printed-{self.lives}.jsonl"
 
     @property
-    def _told(self) -> Path:
-        return self._folder / f"told-{self.lives}.jsonl"
+    def _logged(self) -> Path:
+        return self._folder / f"logged-{self.lives}.jsonl"

@@ -14,16 +14,15 @@ from chaos.row import Row
 PAGE = Path("docs/chaos.md")
 
 SHOWN = 5
-"""Differences of a row that are told; one bug makes many."""
+"""How many differences of a row are printed; one bug makes many."""
 
 _TITLE = """\
 # Proof by fault
 
-Written by the command that it shows. While scripted engines fail and recover, each fault is done to the whole program
-among real servers; an oracle computes from the engines' script what the log must hold, game by game. A row holds where
-the log is exactly that and each consumer, after dropping repeated ids, has exactly what the log has, each game's events
-in their order. *Worst delivery* is the longest time from the end of a fault until every consumer had all that the
-engines had done by then.
+Written by the command below. While scripted engines fail and recover, each fault is injected into the whole program
+with real servers. An oracle computes from the engines' script what the log must hold, game by game. A row holds if the
+log is exactly that, and each consumer, after dropping repeated ids, has exactly what the log has, each game's events in
+order. *Worst delivery* is the longest time from the end of a fault until every consumer had received everything.
 """
 
 _HEADINGS = (
@@ -33,19 +32,19 @@ _HEADINGS = (
 
 
 def report(rows: Sequence[Row], form: Form, *, seed: int) -> str:
-    """The table and its totals, and then all that is to be said of single rows."""
+    """Returns the table with its totals, and then the notes and differences of single rows."""
     parts = [table(_HEADINGS, [*map(_cells, rows), _totals(rows)]), _form(form, seed)]
-    parts += [told for row in rows if (told := told_of(row))]
+    parts += [notes for row in rows if (notes := notes_of(row))]
     return "\n\n".join(parts)
 
 
 def page(command: str, facts: dict[str, str], text: str) -> str:
-    """The whole page in the documentation."""
+    """Returns the whole page of the documentation."""
     return f"{_TITLE}\n{preamble(command, facts)}\n\n{text}\n"
 
 
 def differences(row: Row) -> str:
-    """The first of them, a line each."""
+    """Returns the first differences of a row, one a line."""
     lines = [f"- {difference}" for difference in row.differences[:SHOWN]]
     more = len(row.differences) - SHOWN
     return "\n".join([*lines, *([f"- and {more:,} more"] if more > 0 else [])])
@@ -53,7 +52,7 @@ def differences(row: Row) -> str:
 
 def _cells(row: Row) -> list[str]:
     if row.skipped:
-        return [row.fault, *["-"] * (len(_HEADINGS) - 2), "not done here"]
+        return [row.fault, *["-"] * (len(_HEADINGS) - 2), "not run here"]
     return [
         row.fault,
         f"{row.ticks:,}",
@@ -85,7 +84,7 @@ def _totals(rows: Sequence[Row]) -> list[str]:
 
 
 def by_consumer(counts: Mapping[str, int]) -> str:
-    """One number where it is the same for everybody."""
+    """Returns one number if it is the same for every consumer, else each consumer's."""
     if len(set(counts.values())) <= 1:
         return f"{sum(set(counts.values())):,}"
     return ", ".join(f"{name} {number:,}" for name, number in counts.items())
@@ -93,14 +92,14 @@ def by_consumer(counts: Mapping[str, int]) -> str:
 
 def _form(form: Form, seed: int) -> str:
     return (
-        f"{form.actors} engines fail and recover, {form.faltering} more answer badly now and then and are never told "
-        f"of. Interval {form.interval * 1000:g} ms, timeout {form.timeout * 1000:g} ms: 30 minutes at the default "
-        f"interval of 5 s are 360 ticks. The choices of chance come again with seed {seed}."
+        f"{form.games} engines fail and recover, {form.faltering} more fail one probe in four, which is never an "
+        f"event. Interval {form.interval * 1000:g} ms, timeout {form.timeout * 1000:g} ms: 30 minutes at the default "
+        f"interval of 5 s are 360 ticks. Seed {seed} repeats the random choices."
     )
 
 
-def told_of(row: Row) -> str:
-    told = [f"{row.fault}: {note}" for note in row.notes]
+def notes_of(row: Row) -> str:
+    notes = [f"{row.fault}: {note}" for note in row.notes]
     if row.differences:
-        told.append(f"{row.fault} does not hold:\n\n{differences(row)}")
-    return "\n\n".join(told)
+        notes.append(f"{row.fault} does not hold:\n\n{differences(row)}")
+    return "\n\n".join(notes)

@@ -1,4 +1,4 @@
-"""The row: what one fault came to, as the report shows it."""
+"""The row: the result of one fault, as the report shows it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 class Row:
     """`delivered` (each event once) and `repeated` are by consumer; `worst_delivery` is in seconds after a fault ended.
 
-    `struck` is how often there was a fault, where that is counted, and `breaks` how many events do not continue their
-    game's: with the next sequence and the other type. `differences` are in words; without any the row holds. In a
+    `injected` is how often there was a fault, where that is counted, and `breaks` how many events do not continue their
+    game's: with the next sequence and the other type. `differences` are sentences; without any the row holds. In a
     `disturbed` one engines took so long to answer, on a busy machine, that the oracle may be wrong about them. A
-    `skipped` one could not be performed here.
+    `skipped` one could not be run on this machine.
     """
 
     fault: str
-    struck: int = 0
+    injected: int = 0
     ticks: int = 0
     expected: int = 0
     in_log: int = 0

@@ -2,7 +2,7 @@
 
     python -P stepped_clock.py OFFSET run --records …
 
-The clock of the machine is not ours to step. OFFSET names a file with a number of seconds, read at every look.
+The clock of the machine is left alone. OFFSET names a file with a number of seconds, read each time the clock is read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from healthprobe.worker.worker import Worker
 
 
 class SteppedClock:
-    """Steps the wall clock of programs that are run by `command`."""
+    """Steps the wall clock of programs that `command` runs."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -25,20 +25,20 @@ class SteppedClock:
         self.step(0.0)
 
     def step(self, offset: float) -> None:
-        """Be `offset` seconds ahead from now on."""
+        """Sets the clock `offset` seconds ahead of the machine's."""
         draft = self._file.with_suffix(".draft")
         draft.write_text(str(offset))
         draft.rename(self._file)
 
 
 def install(offset: Path) -> None:
-    """From now on workers of this process that are given no clock tell the time with the offset in this file.
+    """Gives workers of this process without a clock of their own one with the offset in this file.
 
-    Raises LookupError where a worker's clock is not what this file takes it for.
+    Raises LookupError if the worker's default clock is not `utc_now`.
     """
     defaults = Worker.__init__.__kwdefaults__
     if defaults is None or defaults.get("clock") is not utc_now:
-        raise LookupError("a worker's clock is not what it was: nothing would be stepped")
+        raise LookupError("the worker's default clock is not utc_now: nothing would be stepped")
 
     def stepped_now() -> datetime:
         return utc_now() + timedelta(seconds=float(offset.read_text()))

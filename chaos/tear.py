@@ -1,4 +1,4 @@
-"""The tear: a proxy that lets what is sent to a server break off in the middle, so that it gets half a statement."""
+"""A proxy that cuts off what is sent to a server in the middle, so that the server gets half a statement."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _CHUNK = 65_536
 
 
 class Tear:
-    """Passes bytes between its own port on loopback and `upstream_port`, until it is told to tear."""
+    """Passes bytes between its own port on loopback and `upstream_port`. `after` cuts all connections once."""
 
     def __init__(self, upstream_port: int) -> None:
         self.port = 0
@@ -33,7 +33,7 @@ class Tear:
         await asyncio.gather(*ending, return_exceptions=True)
 
     def after(self, sent_bytes: int) -> None:
-        """End all connections as soon as a byte beyond the next `sent_bytes` is due to the server. Once."""
+        """Cuts all connections, once, when more than `sent_bytes` bytes have been sent to the server."""
         self._bytes_left = sent_bytes
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -47,7 +47,7 @@ class Tear:
             passing += [asyncio.create_task(self._send(reader, server)), asyncio.create_task(_answer(answers, writer))]
             await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
         except (OSError, asyncio.CancelledError):
-            pass  # the server is away, or we are: either way the client is left, and asyncio is not to report it
+            pass  # the server is down or this proxy ends; either way the client is closed below
         finally:
             for task in passing:
                 task.cancel()
@@ -68,7 +68,7 @@ class Tear:
                     return
 
     def _tear(self) -> None:
-        """The server may still read the half that it was sent; then every connection is gone."""
+        """Closes every connection. The server still reads the half that it was sent."""
         self._bytes_left = None
         for client, *server in self._conversations.values():
             client.transport.abort()

@@ -1,4 +1,4 @@
-"""The verdict: the log against the oracle, and every consumer against the log; what differs, in words."""
+"""The verdict: compares the log with the oracle, and every consumer with the log."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ Expected = Mapping[str, Sequence[ExpectedEvent]]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`lost` are events that the log, or a consumer, lacks; `duplicated` those that the log has beyond the oracle's.
+    """`lost` counts events that the log or a consumer lacks; `duplicated` those that the log has beyond the oracle's.
 
-    `breaks` are those that do not continue their game's: with the next sequence and the other type.
+    `breaks` counts events that do not continue their game's: the next sequence, the other type. `differences` are
+    sentences.
     """
 
     lost: int
@@ -29,7 +30,7 @@ class Verdict:
 def judged(
     expected: Expected, before: Mapping[str, int], log: Sequence[Document], consumers: Sequence[Consumer]
 ) -> Verdict:
-    """`expected` came after the first events of the log, of which each game had so many as `before` says."""
+    """Compares what came after the first events of the log; `before` has how many each game had by then."""
     by_game = _by_game(log)
     lost = duplicated = 0
     differences = [*_differences_of_ids(log)]
@@ -47,7 +48,7 @@ def judged(
 
 
 def breaks_of(log: Sequence[Document], before: Mapping[str, int] | None = None) -> int:
-    """How many events do not continue their game's, beyond the first ones of each game, which are so many `before`."""
+    """Counts events that do not continue their game's, after the first ones of each game, as many as `before` says."""
     breaks = 0
     for game_id, events in _by_game(log).items():
         chain = [(0, "probe_recovered"), *((event["sequence"], event["event_type"]) for event in events)]
@@ -58,7 +59,7 @@ def breaks_of(log: Sequence[Document], before: Mapping[str, int] | None = None) 
 
 
 def _differences_of_ids(log: Sequence[Document]) -> list[str]:
-    """An id is its game and its place among the game's events, from 1 without a gap: so none can be there twice."""
+    """Checks that each id is the game and the place among its events, from 1 without a gap. So no id comes twice."""
     numbers: Counter[str] = Counter()
     differences = []
     for event in log:
@@ -73,25 +74,25 @@ def _differences_of_game(game_id: str, due: Sequence[ExpectedEvent], events: Seq
     differences = []
     for each, event in zip_longest(due, events):
         if each is None:
-            differences.append(f"log: {_told(event)} though the engine of {game_id} did nothing of the kind")
+            differences.append(f"log: {_summary(event)} but the engine of {game_id} did not change")
         elif event is None:
             differences.append(f"log: a {each.event_type} of {game_id} is missing, last status {each.last_status}")
         elif (difference := each.difference(event)) is not None:
-            differences.append(f"log: {_told(event)} {difference}")
+            differences.append(f"log: {_summary(event)} {difference}")
     return differences
 
 
 def _differences_of_consumer(consumer: Consumer, by_game: Mapping[str, Sequence[Document]]) -> list[str]:
-    """After dropping repeated ids: the same events, complete, and those of a game in its order."""
+    """Checks that a consumer, after dropping repeated ids, has all events, each game's in order."""
     differences = []
     received = _by_game(consumer.arrived.values())
     for game_id in sorted(received.keys() | by_game.keys()):
         for event, stands in zip_longest(received.get(game_id, ()), by_game.get(game_id, ())):
             if event is None:
-                differences.append(f"{consumer.name}: {_told(stands)} was not delivered")
+                differences.append(f"{consumer.name}: {_summary(stands)} was not delivered")
             elif event != stands:
-                place = "nothing" if stands is None else _told(stands)
-                differences.append(f"{consumer.name}: got {_told(event)} where the log has {place}")
+                place = "nothing" if stands is None else _summary(stands)
+                differences.append(f"{consumer.name}: got {_summary(event)} where the log has {place}")
     return differences
 
 
@@ -102,5 +103,5 @@ def _by_game(events: Iterable[Document]) -> dict[str, list[Document]]:
     return dict(by_game)
 
 
-def _told(event: Document) -> str:
+def _summary(event: Document) -> str:
     return f"{event['id']} ({event['event_type']} at {event['occurred_at']}, {event['details']})"

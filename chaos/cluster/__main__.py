@@ -20,7 +20,7 @@ from benchmarks.page import preamble, write_section
 from chaos.__main__ import say
 from chaos.cluster import form, takeover
 from chaos.cluster.faults import NAMES
-from chaos.cluster.performance import performed
+from chaos.cluster.performance import run_faults
 from chaos.cluster.report import report
 
 PAGE = Path("docs/chaos_cluster.md")
@@ -60,7 +60,7 @@ async def _shown(arguments: argparse.Namespace) -> tuple[str, bool]:
         measured = await takeover.measured(takeover.SHORT if arguments.short else takeover.LONG, say)
         return takeover.report(measured), measured.holds
     of_run = form.SHORT if arguments.short else form.LONG
-    proof = await performed(of_run, arguments.seed, arguments.only or NAMES, say)
+    proof = await run_faults(of_run, arguments.seed, arguments.only or NAMES, say)
     return report(proof, of_run, seed=arguments.seed), proof.holds
 
 

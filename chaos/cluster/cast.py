@@ -11,45 +11,45 @@ from dataclasses import replace
 
 from tests.servers.nats import NatsServer
 
-from chaos.cast import Cast
 from chaos.cluster.form import SPARE, ClusterForm
 from chaos.cluster.instance import Instance
 from chaos.cluster.line import Line
 from chaos.cluster.stage import ClusterStage
 from chaos.cluster.tail import Tail
 from chaos.consumers import StreamConsumer
-from chaos.patience import Impatient, until
+from chaos.deployment import Deployment
 from chaos.program import Program
 from chaos.row import Row
 from chaos.verdict import Verdict, breaks_of
+from chaos.waiting import WaitedTooLong, until
 
 _LONGER = 1.2
 """Leases after which one has lapsed for certain."""
 
 
-class ClusterCast(Cast):
+class ClusterCast(Deployment):
     """`instances` are there or will be in a moment, but for the spare one, which is away until it joins."""
 
     form: ClusterForm
-    stage: ClusterStage
+    environment: ClusterStage
     log: Tail
 
-    def __init__(self, stage: ClusterStage, name: str) -> None:
-        super().__init__(stage)
+    def __init__(self, environment: ClusterStage, name: str) -> None:
+        super().__init__(environment)
         self.name = name
         self.instances: list[Instance] = []
         self._judged = 0
 
     async def begin(self, stack: AsyncExitStack, *, fenced: bool = True) -> None:
         """Begin the instances, with a log of their own."""
-        nodes = self.stage.nats.nodes
+        nodes = self.environment.nats.nodes
         self.log = Tail([node.url() for node in nodes], self.name)
         stack.push_async_callback(self.log.aclose)
-        self.consumers = [StreamConsumer(self.stage.redis.port, self.name)]
+        self.consumers = [StreamConsumer(self.environment.redis.port, self.name)]
         for consumer in self.consumers:
             stack.push_async_callback(consumer.aclose)
         for name in self.form.names:
-            folder = self.stage.folder / self.name / name
+            folder = self.environment.folder / self.name / name
             folder.mkdir(parents=True)
             appends = f"PUB {self.name}.events.".encode()
             line = await stack.enter_async_context(Line([node.port for node in nodes], appends))
@@ -59,10 +59,10 @@ class ClusterCast(Cast):
             self.instances.append(await stack.enter_async_context(instance))
         stack.callback(self._end_all)
 
-    async def perform(self, name: str, fault: Callable[[], Awaitable[None]]) -> Row:
+    async def run(self, name: str, fault: Callable[[], Awaitable[None]]) -> Row:
         """One row, to which belongs what came after the one before it was judged."""
         late = await self.log.count() - self._judged
-        row = await super().perform(name, fault)
+        row = await super().run(name, fault)
         self._judged = await self.log.count()
         if not late:
             return row
@@ -70,16 +70,16 @@ class ClusterCast(Cast):
 
     async def observe(self, name: str, fault: Callable[[], Awaitable[None]]) -> Row:
         """One row, judged when `fault` is over, whatever has not arrived by then."""
-        marks = await self._mark()
+        baseline = await self._baseline()
         problems: list[str] = []
         try:
             await fault()
-        except Impatient as impatient:
-            problems.append(str(impatient))
-        return await self._row(name, marks, problems)
+        except WaitedTooLong as waited:
+            problems.append(str(waited))
+        return await self._row(name, baseline, problems)
 
-    async def calm(self) -> None:
-        await super().calm()
+    async def recover_and_settle(self) -> None:
+        await super().recover_and_settle()
         self._judged = await self.log.count()
 
     def may_be_slowness(self, verdict: Verdict, problems: Sequence[str]) -> bool:
@@ -98,15 +98,15 @@ class ClusterCast(Cast):
         """Some of those that are present, at least one, each a fault of its own."""
         most = min(self.form.most_victims, len(self.present))
         victims = self.chance.sample(self.present, self.chance.randint(min(1, most), most))
-        self.struck += len(victims)
+        self.injected += len(victims)
         return victims
 
-    async def log_has_all(self) -> None:
+    async def wait_for_log(self) -> None:
         """Wait until the log tells of every actor what it is now, whatever else it has."""
 
         async def tells_what_is() -> bool:
             await self.log.count()
-            return self.log.in_incident.intersection(self.play.actors) == self.play.fallen
+            return self.log.in_incident.intersection(self.engines.games) == self.engines.down
 
         await until(tells_what_is, "the log tells what the engines are", within=self.form.patience)
 
@@ -119,12 +119,12 @@ class ClusterCast(Cast):
         found: list[NatsServer] = []
 
         async def somebody_leads() -> bool:
-            leader = await asyncio.to_thread(self.stage.nats.leader_of, self.log.stream)
+            leader = await asyncio.to_thread(self.environment.nats.leader_of, self.log.stream)
             found.extend([leader] if leader else [])
             return bool(found)
 
         await until(somebody_leads, "a node leads the log", within=self.form.patience)
-        self.struck += 1
+        self.injected += 1
         return found[0]
 
     async def is_healthy(self, node: NatsServer) -> None:
@@ -139,9 +139,9 @@ class ClusterCast(Cast):
         """A fault lasts: for longer than a lease, and as long as the others need to tell what the engines do."""
         lasts = self.longer_than_a_lease()
         began = time.monotonic()
-        await self.over()
+        await self.settles()
         await asyncio.sleep(began + lasts - time.monotonic())
-        await self.over()
+        await self.settles()
 
     def longer_than_a_lease(self) -> float:
         """So many seconds that whoever is silent has lost all leases by their end."""
@@ -153,9 +153,9 @@ class ClusterCast(Cast):
 
     def _arguments(self, line: Line) -> list[str]:
         cluster = f"{line.url}?prefix={self.name}"
-        bus = self.stage.redis.url(f"/0?stream={self.name}")
+        bus = self.environment.redis.url(f"/0?stream={self.name}")
         lease = f"{self.form.lease:g}s"
-        records = f"file:{self.stage.records}"
+        records = f"file:{self.environment.records}"
         return [
             *("--cluster", cluster, "--lease", lease, "--records", records, "--publish", bus),
             *self.form.options,
@@ -170,8 +170,10 @@ class ClusterCast(Cast):
 
 
 @asynccontextmanager
-async def cluster_cast(stage: ClusterStage, name: str = "health", *, fenced: bool = True) -> AsyncIterator[ClusterCast]:
+async def cluster_cast(
+    environment: ClusterStage, name: str = "health", *, fenced: bool = True
+) -> AsyncIterator[ClusterCast]:
     async with AsyncExitStack() as stack:
-        cast = ClusterCast(stage, name)
+        cast = ClusterCast(environment, name)
         await cast.begin(stack, fenced=fenced)
         yield cast

@@ -80,7 +80,7 @@ async def instances_leave_and_join(cast: ClusterCast) -> AsyncIterator[None]:
     """Either one more joins, and leaves again, or some of those that are there leave, and join again."""
     (spare,) = [instance for instance in cast.instances if instance.name == SPARE]
     joins = not spare.is_present and cast.chance.random() < 0.5
-    cast.struck += joins
+    cast.injected += joins
     changing = [spare] if joins else cast.victims()
     for each in changing:
         each.come_back() if joins else each.stay_away(signal.SIGTERM)
@@ -93,7 +93,7 @@ async def instances_leave_and_join(cast: ClusterCast) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def all_restarted(cast: ClusterCast) -> AsyncIterator[None]:
-    cast.struck += 1
+    cast.injected += 1
     for instance in cast.present:
         instance.kill()
     yield
@@ -126,16 +126,16 @@ async def clocks_step(cast: ClusterCast) -> AsyncIterator[None]:
     """Each to an hour ahead, an hour behind, or right again: two may be two hours apart."""
     for victim in cast.victims():
         offset = cast.chance.choice((HOUR, -HOUR, 0.0))
-        cast.play.oracle.clock_steps(offset, victim.name)
+        cast.engines.oracle.clock_steps(offset, victim.name)
         victim.clock.step(offset)
     yield
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of fault, struck as often in its row as is this `part` of the form's strokes.
+    """A kind of fault, injected as often in its row as is this `part` of the form's strokes.
 
-    While one `lasts`, those who are not struck have to tell of everything.
+    While one `lasts`, the others have to write of everything.
     """
 
     name: str
@@ -161,42 +161,42 @@ OF_NODES = (
 
 
 async def one_by_one(cast: ClusterCast, kind: Kind) -> None:
-    async with cast.acting():
-        while cast.struck < _share(cast, kind.part):
-            await cast.some_time(cast.form.rest)
+    async with cast.changing_engines():
+        while cast.injected < _share(cast, kind.part):
+            await cast.wait_at_most(cast.form.rest)
             async with kind.strike(cast):
                 if kind.lasts:
                     await cast.others_tell_of_everything()
-            await cast.over()
+            await cast.settles()
     await cast.silence()
 
 
 async def two_at_once(cast: ClusterCast, part: float) -> None:
     """Any two of all kinds, one within the other, but never two nodes away: then there would be no cluster."""
-    async with cast.acting():
-        while cast.struck < _share(cast, part):
+    async with cast.changing_engines():
+        while cast.injected < _share(cast, part):
             outer = cast.chance.choice((*OF_INSTANCES, *OF_NODES))
             inner = cast.chance.choice(OF_INSTANCES)
-            await cast.some_time(cast.form.rest)
+            await cast.wait_at_most(cast.form.rest)
             async with outer.strike(cast):
-                await cast.some_time(cast.form.lease)
+                await cast.wait_at_most(cast.form.lease)
                 async with inner.strike(cast):
                     await asyncio.sleep(cast.longer_than_a_lease())
-                await cast.some_time(cast.form.lease)
-            await cast.over()
+                await cast.wait_at_most(cast.form.lease)
+            await cast.settles()
     await cast.silence()
 
 
 async def without_a_fence(cast: ClusterCast, part: float) -> None:
     """What a fence is for, in turn, until the log shows it; that is an end in the middle of an act."""
     with suppress(_Shown):
-        async with cast.acting():
-            while cast.struck < _LONGEST_PROOF:
+        async with cast.changing_engines():
+            while cast.injected < _LONGEST_PROOF:
                 for strike in (lines_stalled, instances_paused):
                     async with strike(cast):
                         await cast.others_tell_of_everything()
-                    await cast.some_time(cast.form.lease)
-                    if cast.struck >= _share(cast, part) and await cast.is_broken():
+                    await cast.wait_at_most(cast.form.lease)
+                    if cast.injected >= _share(cast, part) and await cast.is_broken():
                         raise _Shown
 
 

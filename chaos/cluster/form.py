@@ -29,7 +29,7 @@ class ClusterForm(Form):
 
 
 SHORT = ClusterForm(
-    actors=90,
+    games=90,
     faltering=10,
     interval=0.4,
     timeout=0.2,
@@ -45,7 +45,7 @@ SHORT = ClusterForm(
     most_victims=1,
 )
 LONG = ClusterForm(
-    actors=2900,
+    games=2900,
     faltering=100,
     interval=0.6,
     timeout=0.3,

@@ -10,8 +10,8 @@ from chaos.cluster.cast import cluster_cast
 from chaos.cluster.faults import FAULTS, WITHOUT_A_FENCE
 from chaos.cluster.form import ClusterForm
 from chaos.cluster.stage import ClusterStage, cluster_stage
-from chaos.performance import Say, rows_of
 from chaos.row import Row
+from chaos.runner import Say, run_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +27,21 @@ class Proof:
         return shows and all(row.holds for row in self.rows)
 
 
-async def performed(form: ClusterForm, seed: int, names: Collection[str], say: Say) -> Proof:
+async def run_faults(form: ClusterForm, seed: int, names: Collection[str], say: Say) -> Proof:
     """The rows of the faults with these names. However it ends, nothing is left running."""
     say(
-        f"seed {seed}: {form.actors + form.faltering:,} engines, {form.instances} instances, "
+        f"seed {seed}: {form.games + form.faltering:,} engines, {form.instances} instances, "
         f"a tick every {form.interval:g}s, leases of {form.lease:g}s; the servers start"
     )
-    async with cluster_stage(form, seed) as stage:
-        rows = await rows_of(cluster_cast, stage, FAULTS, names, say)
-        return Proof(rows, await _unfenced(stage, say) if WITHOUT_A_FENCE.name in names else None)
+    async with cluster_stage(form, seed) as environment:
+        rows = await run_on(cluster_cast, environment, FAULTS, names, say)
+        return Proof(rows, await _unfenced(environment, say) if WITHOUT_A_FENCE.name in names else None)
 
 
-async def _unfenced(stage: ClusterStage, say: Say) -> Row:
+async def _unfenced(environment: ClusterStage, say: Say) -> Row:
     fault = WITHOUT_A_FENCE
-    say(f"{fault.name}: {fault.told}")
-    async with cluster_cast(stage, fault.name, fenced=False) as cast:
-        row = await cast.observe(fault.told, partial(fault.perform, cast))
-    say(f"{fault.name}: {row.breaks} out of order after {row.struck} faults")
+    say(f"{fault.name}: {fault.title}")
+    async with cluster_cast(environment, fault.name, fenced=False) as cast:
+        row = await cast.observe(fault.title, partial(fault.inject, cast))
+    say(f"{fault.name}: {row.breaks} out of order after {row.injected} faults")
     return row

@@ -8,7 +8,7 @@ from benchmarks.table import table
 
 from chaos.cluster.form import ClusterForm
 from chaos.cluster.performance import Proof
-from chaos.report import by_consumer, told_of
+from chaos.report import by_consumer, notes_of
 from chaos.row import Row
 
 TITLE = """\
@@ -33,7 +33,7 @@ def report(proof: Proof, form: ClusterForm, *, seed: int) -> str:
     if proof.unfenced is not None:
         rows.append(_cells_of_unfenced(proof.unfenced))
     parts = [TITLE + "\n" + table(_HEADINGS, rows), _form(form, seed)]
-    parts += [told for row in proof.rows if (told := told_of(row))]
+    parts += [told for row in proof.rows if (told := notes_of(row))]
     if proof.unfenced is not None:
         parts.append(_told_of_unfenced(proof.unfenced))
     return "\n\n".join(parts)
@@ -42,7 +42,7 @@ def report(proof: Proof, form: ClusterForm, *, seed: int) -> str:
 def _cells(row: Row) -> list[str]:
     return [
         row.fault,
-        f"{row.struck:,}",
+        f"{row.injected:,}",
         f"{row.expected:,}",
         f"{row.in_log:,}",
         f"{row.lost:,}",
@@ -59,7 +59,7 @@ def _totals(rows: Sequence[Row]) -> list[str]:
     return _cells(
         Row(
             "all",
-            struck=sum(row.struck for row in rows),
+            injected=sum(row.injected for row in rows),
             expected=sum(row.expected for row in rows),
             in_log=sum(row.in_log for row in rows),
             delivered={"all": sum(sum(row.delivered.values()) for row in rows)},
@@ -76,14 +76,14 @@ def _totals(rows: Sequence[Row]) -> list[str]:
 def _cells_of_unfenced(row: Row) -> list[str]:
     """It ends in the middle of an act: what has not arrived by then is not lost."""
     return [
-        row.fault, f"{row.struck:,}", "-", f"{row.in_log:,}", "-", f"{row.duplicated:,}", f"{row.breaks:,}", "-", "-",
+        row.fault, f"{row.injected:,}", "-", f"{row.in_log:,}", "-", f"{row.duplicated:,}", f"{row.breaks:,}", "-", "-",
         "-", "no, as it must be" if row.breaks else "**yes: nothing is proven**",
     ]  # fmt: skip
 
 
 def _form(form: ClusterForm, seed: int) -> str:
     return (
-        f"{form.actors:,} engines fail and recover, {form.faltering} more answer badly now and then and are never told "
+        f"{form.games:,} engines fail and recover, {form.faltering} more answer badly now and then and are never told "
         f"of. {form.instances} instances, and one that comes and goes; three NATS nodes, three replicas. Interval "
         f"{form.interval * 1000:g} ms, timeout {form.timeout * 1000:g} ms, lease {form.lease:g} s. The choices of "
         f"chance come again with seed {seed}."

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from tests.servers.nats import NatsCluster
 
 from chaos.cluster.form import ClusterForm
+from chaos.environment import Environment, environment_for
 from chaos.oracle import Oracle
-from chaos.stage import Stage, set_up
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterStage(Stage):
+class ClusterStage(Environment):
     """Where the log, and the leases of those who write it, are on `nats`."""
 
     form: ClusterForm
@@ -27,5 +27,13 @@ async def cluster_stage(form: ClusterForm, seed: int) -> AsyncIterator[ClusterSt
     """Everything runs until the context ends, and then nothing of it is left."""
     oracle = Oracle(form.names, most_failures=math.inf)
     with NatsCluster() as nats:
-        async with set_up(form, seed, oracle) as stage:
-            yield ClusterStage(form, stage.chance, stage.folder, stage.play, stage.canary, stage.redis, nats=nats)
+        async with environment_for(form, seed, oracle) as environment:
+            yield ClusterStage(
+                form,
+                environment.chance,
+                environment.folder,
+                environment.engines,
+                environment.canary,
+                environment.redis,
+                nats=nats,
+            )

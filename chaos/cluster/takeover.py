@@ -15,7 +15,7 @@ from tests.servers.nats import NatsCluster
 
 from chaos.cluster.watch import Pace, Watch, watch
 from chaos.cluster.witness import Witnesses
-from chaos.performance import Say
+from chaos.runner import Say
 from healthprobe.domain.shard import SHARDS
 
 
@@ -92,7 +92,7 @@ class Measured:
 
 
 async def measured(form: TakeoverForm, say: Say) -> Measured:
-    """However it ends, nothing is left running. Raises Impatient where somebody never takes over."""
+    """However it ends, nothing is left running. Raises WaitedTooLong where somebody never takes over."""
     result = Measured()
     say(f"{form.engines} engines, three instances, three NATS nodes; the servers start")
     with (

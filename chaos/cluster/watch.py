@@ -13,8 +13,8 @@ import psutil
 from tests.servers.nats import NatsCluster
 
 from chaos.cluster.witness import Asked, Witnesses
-from chaos.patience import until
 from chaos.program import Program
+from chaos.waiting import until
 from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.connection import JetStream
 from healthprobe.adapters.nats.membership import instances

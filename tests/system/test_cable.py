@@ -36,8 +36,8 @@ def test_a_cable_that_is_pulled_is_nobody_s_failure_and_what_fails_then_is_told(
     found = pulled(*size, f"--end={end}")
     assert found["events"] == 0
     assert found["inconclusive"] > found["engines"]
-    assert found["said"] == [BLIND, SEES]
-    assert found["then"] == "game-0"
+    assert found["messages"] == [BLIND, SEES]
+    assert found["failed_then"] == "game-0"
 
 
 def test_without_a_canary_the_same_cable_is_everybody_s_failure(size: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Patience: waiting for what must come, and for no longer than it may take."""
+"""Waiting for a condition, with a limit."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from healthprobe.adapters.nats.connection import heeding_cancellation
 _LOOK_EVERY = 0.02
 
 
-class Impatient(Exception):
-    """What must come has not come."""
+class WaitedTooLong(Exception):
+    """A condition did not become true in time."""
 
 
 async def until(condition: Callable[[], Awaitable[bool]], hope: str, *, within: float) -> float:
-    """Wait for `condition`, asked again and again; the seconds that it took. Raises Impatient after `within`."""
+    """Waits for `condition` and returns how many seconds it took. Raises WaitedTooLong after `within` seconds."""
     began = time.monotonic()
     while True:
         with heeding_cancellation():  # clients of NATS and of Redis ask by asyncio.wait_for
             if await condition():
                 break
         if time.monotonic() - began > within:
-            raise Impatient(f"waited {within:g}s in vain until {hope}")
+            raise WaitedTooLong(f"not within {within:g}s: {hope}")
         await asyncio.sleep(_LOOK_EVERY)
     return time.monotonic() - began
 
 
-async def to_its_end(work: Callable[[], object]) -> None:
-    """`work` on a thread, awaited even where we are cancelled: a server half started would be left behind."""
+async def finish(work: Callable[[], object]) -> None:
+    """Runs `work` on a thread to its end, even when cancelled: a server half started would be left behind."""
     working = asyncio.create_task(asyncio.to_thread(work))
     try:
         await asyncio.shield(working)
