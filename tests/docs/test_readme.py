@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers.ports import free_port
+from tests.support.live_engine import LiveEngine
+from tests.support.program import Program, next_document
 from typer.main import get_command
 
-from healthprobe.adapters.file import parse_records
 from healthprobe.cli.main import application
 
 ROOT = Path(__file__).parents[2]
@@ -77,10 +79,25 @@ def test_the_readme_shows_how_to_check_and_run() -> None:
     assert [arguments[0] for arguments in command_lines(README)] == ["check", "run"]
 
 
-def test_the_engines_file_of_the_readme_can_be_watched() -> None:
+def test_the_commands_of_the_readme_watch_an_engine(program: Program) -> None:
     [text] = re.findall(r"cat > engines\.yaml <<'END'\n(.*?)\n +END", README, re.DOTALL)
-    [record] = parse_records(re.sub("^    ", "", text, flags=re.MULTILINE), "engines.yaml")
-    assert (record.game_id, record.engine_endpoint, record.status) == ("game-7", "http://127.0.0.1:8080", "running")
+    with LiveEngine() as engine:
+        places = {"http://127.0.0.1:8080": engine.endpoint, "127.0.0.1:8600": f"127.0.0.1:{free_port()}"}
+        check, run = ([replaced(word, places) for word in arguments] for arguments in command_lines(README))
+        file = replaced(re.sub("^    ", "", text, flags=re.MULTILINE), places)
+        (program.folder / "engines.yaml").write_text(file)
+        assert program(*check).returncode == 0
+        running = program.start(*run, HEALTHPROBE_INTERVAL="200ms", HEALTHPROBE_TIMEOUT="100ms")
+        engine.wait_for_probes(1)
+        engine.become(503)
+        event = next_document(running)
+    assert (event["id"], event["container_id"], event["event_type"]) == ("game-7:1", "c0ffee", "probe_failed")
+
+
+def replaced(text: str, replacements: dict[str, str]) -> str:
+    for old, new in replacements.items():
+        text = text.replace(old, new)
+    return text
 
 
 def test_the_readme_is_short_enough_to_be_read() -> None:
