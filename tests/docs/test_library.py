@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import sqlite3
@@ -123,3 +124,11 @@ def test_every_name_that_a_program_imports_from_the_package_is_public() -> None:
     imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     names = {alias.name for node in imports if node.module == "healthprobe" for alias in node.names}
     assert names <= set(healthprobe.__all__)
+
+
+def test_every_ready_part_is_where_the_page_says() -> None:
+    rows = re.findall(r"^\|[^|]*\| `(healthprobe[\w.]*)` \|(.*)\|$", PAGE, re.MULTILINE)
+    assert len(rows) >= 10
+    for module, made in rows:
+        for name in re.findall(r"\b([A-Z]\w+)[.(]", made):
+            assert hasattr(importlib.import_module(module), name) or hasattr(healthprobe, name)
