@@ -68,7 +68,7 @@ def _pieces(random: Random) -> Draw:
 def _read(reader: ResponseReader, pieces: Pieces) -> None:
     """As a connection reads: what has come, and then another response where the first is complete."""
     for piece in pieces:
-        if reader.complete:
+        if reader.is_complete:
             reader.expect_response()
         reader.feed(piece)
         if reader.status:

@@ -78,7 +78,7 @@ async def test_what_else_it_says_is_a_failure_in_plain_words(engine: Engine, pro
     engine.tells(STATUS.NOT_SERVING)
     assert_failed(await prober.probe(asked(engine.port)), "grpc: not serving")
     assert_failed(
-        await prober.probe(asked(engine.port, service="chess.Engine")), "grpc: the engine knows no such service"
+        await prober.probe(asked(engine.port, service="chess.Engine")), "grpc: the engine has no such service"
     )
     engine.tells(STATUS.SERVING, "chess.Engine")
     assert await prober.probe(asked(engine.port, service="chess.Engine")) == HEALTHY

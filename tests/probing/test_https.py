@@ -19,7 +19,7 @@ from tests.probing.resolvers import Told
 
 from healthprobe.domain.outcome import HEALTHY, Failed
 from healthprobe.probing.http import HTTPProber
-from healthprobe.probing.trace import Step, Trace
+from healthprobe.probing.observer import Step
 
 LONG_AGO = datetime(2001, 9, 9, tzinfo=UTC)
 FAR_AHEAD = datetime(2101, 9, 9, tzinfo=UTC)
@@ -223,34 +223,23 @@ async def test_a_redirect_never_leads_from_https_to_http(
     assert plain.connections == 0
 
 
-async def test_a_trace_tells_the_version_and_the_certificate_of_an_engine_that_is_trusted(
+async def test_the_observer_gets_the_tls_version_and_the_certificate(
     authority: trustme.CA, tls_engine: StartTls
 ) -> None:
     trust, steps = ssl.create_default_context(), list[Step]()
     authority.configure_trust(trust)
     engine = await tls_engine(authority.issue_cert("game-7.example", not_after=FAR_AHEAD), response(503))
-    trace = Trace(steps.append, tls=trust, resolver=Told({"game-7.example": ("127.0.0.1",)}))
-
-    assert_failed(await trace.probe(target_at(engine.url("game-7.example"))), "unexpected status 503", 503)
-    await trace.aclose()
+    resolver = Told({"game-7.example": ("127.0.0.1",)})
+    async with HTTPProber(keep_connections=False, observer=steps.append, tls=trust, resolver=resolver) as prober:
+        outcome = await prober.probe(target_at(engine.url("game-7.example")))
+    assert_failed(outcome, "unexpected status 503", 503)
     assert [step.name for step in steps] == ["resolved", "connected", "TLS", "sent", "received"]
-    assert steps[2].told == ("TLSv1.3", "certificate for game-7.example, until Sep  9 00:00:00 2101 GMT")
+    assert steps[2].lines == ("TLSv1.3", "certificate for game-7.example, until Sep  9 00:00:00 2101 GMT")
 
 
-async def test_a_trace_comes_to_the_verdict_of_a_probe_where_tls_fails(
-    authority: trustme.CA, tls_engine: StartTls, peer: StartPeer, prober: HTTPProber
-) -> None:
-    async def resetting(connection: Connection) -> None:
-        await connection.anything()
-        connection.reset()
-
-    trust = ssl.create_default_context()
-    authority.configure_trust(trust)
-    trace = Trace(lambda _: None, tls=trust)
-    stranger = await tls_engine(trustme.CA().issue_cert("127.0.0.1"))
-    plain = await peer(answering(response(400)))
-    cut_off = await peer(resetting)
-    for url in (stranger.url(), plain.url().replace("http:", "https:"), cut_off.url().replace("http:", "https:")):
-        target = target_at(url, IMPATIENT)
-        assert await trace.probe(target) == await prober.probe(target)
-    await trace.aclose()
+async def test_a_failed_handshake_is_not_reported_as_a_refused_connection(tls_engine: StartTls) -> None:
+    steps = list[Step]()
+    engine = await tls_engine(trustme.CA().issue_cert("127.0.0.1"))
+    async with HTTPProber(keep_connections=False, observer=steps.append) as prober:
+        assert_failed(await prober.probe(target_at(engine.url())), "certificate refused")
+    assert [step.name for step in steps] == ["connected"]

@@ -146,7 +146,7 @@ async def test_a_name_that_is_too_long_or_no_text_is_told_cleanly(peer: StartPee
     engine = await engine_that_answers(peer, response(200, "X-Game-ID: " + "x" * 5000))
     outcome = await suspicious.probe(asked(engine))
     assert isinstance(outcome, Failed)
-    assert outcome.last_error == "answered by " + "x" * 200
+    assert outcome.last_error == "answered by " + "x" * 199 + "…"
 
 
 async def test_a_canary_may_be_whoever_it_is(peer: StartPeer, suspicious: HTTPProber) -> None:

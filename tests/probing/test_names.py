@@ -114,7 +114,7 @@ async def test_a_name_that_does_not_exist_is_a_failure_and_asked_for_afresh_each
 async def test_name_servers_that_fail_leave_the_last_good_answer_in_force(
     names: NameServer, peer: StartPeer, prober: HTTPProber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("healthprobe.probing.resolver._SHORTEST_LIFE", 0.01)
+    monkeypatch.setattr("healthprobe.probing.resolver._MIN_TTL", 0.01)
     names.addresses["game-7.example"] = "127.0.0.1"
     engine = await peer(answering(OK))
     url = engine.url(host="game-7.example")
@@ -134,7 +134,7 @@ async def test_name_servers_that_fail_leave_the_last_good_answer_in_force(
 async def test_name_servers_that_fall_silent_cost_a_known_name_no_probe_however_short_its_timeout(
     names: NameServer, peer: StartPeer, prober: HTTPProber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("healthprobe.probing.resolver._SHORTEST_LIFE", 0.01)
+    monkeypatch.setattr("healthprobe.probing.resolver._MIN_TTL", 0.01)
     names.addresses["game-7.example"] = "127.0.0.1"
     engine = await peer(answering(OK))
     assert await prober.probe(target_at(engine.url(host="game-7.example"))) == HEALTHY

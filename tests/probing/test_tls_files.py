@@ -15,7 +15,7 @@ from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import ProbeTarget, parse_target
 from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.prober import ProberByKind
-from healthprobe.probing.tls import LARGEST, UnusableTls, content_of, readable
+from healthprobe.probing.tls import MAX_FILE_SIZE, InvalidTlsFile, read_file
 
 KINDS = ("http", "tcp", "grpc")
 NOBODY = "https://127.0.0.1:1"
@@ -81,18 +81,18 @@ async def test_an_error_shows_nothing_of_a_file_that_is_not_pem(
 @pytest.mark.proves("pem-kernel-file")
 def test_a_file_of_the_kernel_or_one_that_is_empty_or_too_large_is_refused(tmp_path: Path) -> None:
     large, largest = tmp_path / "large.pem", tmp_path / "largest.pem"
-    for file, size in ((large, LARGEST + 1), (largest, LARGEST)):
+    for file, size in ((large, MAX_FILE_SIZE + 1), (largest, MAX_FILE_SIZE)):
         with file.open("wb") as opened:
             opened.truncate(size)
     for path, why in (("/proc/self/environ", "it is empty"), (str(large), "it is larger than 1 MiB")):
-        with pytest.raises(UnusableTls, match=f"^TLS settings: {path} cannot be used: {why}$"):
-            readable(path)
-    assert len(content_of(str(largest))) == LARGEST
+        with pytest.raises(InvalidTlsFile, match=f"^TLS settings: {path} cannot be used: {why}$"):
+            read_file(path)
+    assert len(read_file(str(largest))) == MAX_FILE_SIZE
 
 
 @pytest.mark.parametrize(
     ("path", "why"), [("/nowhere/at/all.pem", "no such file"), ("/a\0b", "no path"), ("/", "no fi")]
 )
 def test_what_is_no_file_is_told_as_that(path: str, why: str) -> None:
-    with pytest.raises(UnusableTls, match=f"cannot be used: {why}"):
-        content_of(path)
+    with pytest.raises(InvalidTlsFile, match=f"cannot be used: {why}"):
+        read_file(path)

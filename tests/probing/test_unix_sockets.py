@@ -13,7 +13,7 @@ from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probe
 
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.probing.http import HTTPProber
-from healthprobe.probing.trace import Step, Trace
+from healthprobe.probing.observer import Step
 
 Serve = Callable[[bytes | None], Awaitable[list[bytes]]]
 
@@ -88,12 +88,11 @@ async def test_a_redirect_stays_within_the_socket(serve: Serve, prober: HTTPProb
     assert_failed(await prober.probe(target_at(f"unix:{path}")), "redirect to .* refused", 302)
 
 
-async def test_what_happens_at_a_socket_is_told_step_by_step(serve: Serve, path: Path) -> None:
+async def test_the_steps_at_a_socket_are_observed(serve: Serve, path: Path) -> None:
     steps: list[Step] = []
-    trace = Trace(steps.append)
-    assert_failed(await trace.probe(target_at(f"unix:{path}")), "there is no such socket")
-    await serve(OK)
-    assert await trace.probe(target_at(f"unix:{path}")) == HEALTHY
-    await trace.aclose()
+    async with HTTPProber(keep_connections=False, observer=steps.append) as prober:
+        assert_failed(await prober.probe(target_at(f"unix:{path}")), "there is no such socket")
+        await serve(OK)
+        assert await prober.probe(target_at(f"unix:{path}")) == HEALTHY
     assert [step.name for step in steps] == ["refused", "connected", "sent", "received"]
-    assert steps[1].told == (f"to the socket {path}",)
+    assert steps[1].lines == (f"to the socket {path}",)

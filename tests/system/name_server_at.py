@@ -22,8 +22,8 @@ def command_at(port: int) -> tuple[str, ...]:
 
 def install(port: int) -> None:
     """From now on resolvers of this process ask there."""
-    assert resolver._SHORTEST_LIFE > 0.5
-    resolver._SHORTEST_LIFE = 0.5
+    assert resolver._MIN_TTL > 0.5
+    resolver._MIN_TTL = 0.5
     aiodns.DNSResolver = functools.partial(  # type: ignore[misc, assignment]  # a class, and what makes one like it
         aiodns.DNSResolver, nameservers=["127.0.0.1"], udp_port=port, domains=[]
     )

@@ -25,7 +25,7 @@ from healthprobe.domain.target import parse_target
 from healthprobe.ports import Prober
 
 if TYPE_CHECKING:
-    from healthprobe.probing.trace import Step
+    from healthprobe.probing.observer import Step
 
 
 _VERDICTS: Mapping[bool | None, Text] = {
@@ -116,17 +116,14 @@ def trace_all(endpoints: Sequence[str], timeout: float) -> list[Check]:
 
 
 async def _trace_all(endpoints: Sequence[str], timeout: float) -> list[Check]:
-    from healthprobe.probing.trace import Trace
+    from healthprobe.probing.http import HTTPProber
 
     checks = []
     for endpoint in endpoints:
         writer = _StepWriter()
-        trace = Trace(writer.write_step)
         writer.begin(endpoint)
-        try:
-            outcome = await trace.probe(parse_target(RuntimeRecord(endpoint, "", endpoint), timeout))
-        finally:
-            await trace.aclose()
+        async with HTTPProber(keep_connections=False, observer=writer.write_step) as prober:
+            outcome = await prober.probe(parse_target(RuntimeRecord(endpoint, "", endpoint), timeout))
         checks.append(check_of(endpoint, outcome, writer.elapsed))
         writer.end(checks[-1], outcome)
     return checks
@@ -147,7 +144,7 @@ class _StepWriter:
         self._write(Text(printable(masked(endpoint)), "bold"))
 
     def write_step(self, step: Step) -> None:
-        first, *others = step.told
+        first, *others = step.lines
         lasted = "" if step.seconds is None else f"  in {_milliseconds(step.seconds)}"
         self._step(step.name, Text.assemble(printable(first), (lasted, terminal.ASIDE)), others)
 

@@ -1,1 +1,1 @@
-"""Probers: how one engine is asked for its health. Imports domain and ports; knows nothing of the worker."""
+"""Probers: how an engine is probed. Imports domain; knows nothing of the worker."""

@@ -1,64 +1,109 @@
-"""The connection: one engine's socket, and the answers that come back on it."""
+"""The connection to one engine, and the answers received on it."""
 
 from __future__ import annotations
 
 import asyncio
+from enum import Enum, auto
 from typing import Protocol, cast
 
-from healthprobe.domain.outcome import HEALTHY, OK, Failed, FailureKind, Inconclusive, judge_status
+from healthprobe.domain.outcome import HEALTHY, OK, Failed, FailureKind, Healthy, Inconclusive, judge_status
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.answer import Answer, Redirect, Silence, closing_cause
-from healthprobe.probing.expectation import Standard
-from healthprobe.probing.redirect import REDIRECT_STATUSES
+from healthprobe.probing.errors import classify_close
+from healthprobe.probing.expectation import ResponseCheck
+from healthprobe.probing.redirect import REDIRECT_STATUSES, Redirect
 from healthprobe.probing.response import BodyReader, MalformedResponse, ResponseReader
-from healthprobe.probing.timer_wheel import Sweep, Sweepable
+from healthprobe.probing.timer_wheel import Expiring, TimerWheel
 
 _DRAIN_SECONDS = 1.0
-"""How long the rest of a body may take before its connection is given up."""
+"""How long the rest of a body may take before its connection is closed."""
 
 _CLOSED_EARLY = Failed(0, "connection closed before the response head", FailureKind.CLOSED)
 
 PROBER_CLOSED = Inconclusive("the prober was closed")
-"""The outcome of a probe whose connection we gave up ourselves."""
+"""The outcome of a probe whose connection was aborted by the prober."""
+
+
+class NoAnswer(Enum):
+    """Why there is no answer."""
+
+    YET = auto()
+    """The head is not complete at the given time; it may still come."""
+
+    CLOSED = auto()
+    """The connection ended before the first byte of an answer."""
+
+
+Answer = Healthy | Failed | Inconclusive | Redirect | NoAnswer
 
 
 class ConnectionOwner(Protocol):
-    """Who is told when a connection can carry another request, and when it is gone."""
+    """Keeps connections between probes."""
 
     def keep(self, connection: EngineConnection) -> None:
-        """The answer was healthy, its body has ended, and the engine keeps the connection alive."""
+        """Called when the connection can carry another request: a healthy answer has ended and is kept alive."""
         ...
 
-    def closed(self, connection: EngineConnection) -> None:
-        """The connection has no socket any more."""
+    def closed(self, connection: PooledConnection) -> None:
+        """Called when the connection has no socket any more."""
         ...
 
 
-class EngineConnection(asyncio.Protocol):
-    """Carries one request at a time; an answer is known at the head of its response.
+class PooledConnection(asyncio.Protocol):
+    """A connection whose descriptor its owner counts."""
 
-    Only a healthy answer lets a connection live on: after any other it closes itself, so that an old process which
-    hangs or fails cannot hide a new one behind the same address.
+    __slots__ = ("_is_disowned", "_owner", "_transport")
+
+    def __init__(self, owner: ConnectionOwner) -> None:
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._is_disowned = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if self._is_disowned:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
+        self._transport = None
+        self._owner.closed(self)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def disown(self) -> None:
+        """Closes a connection that failed to open or is not needed any more.
+
+        The loop closes its socket with or without a call of `connection_lost`.
+        """
+        self._is_disowned = True
+        if self._transport is not None:
+            self._transport.abort()
+        self._owner.closed(self)
+
+
+class EngineConnection(PooledConnection):
+    """An HTTP connection. It carries one request at a time, and its answer is known at the head of the response.
+
+    It stays open after healthy answers only, so that an old process that hangs or fails cannot hide a new one behind
+    the same address.
     """
 
     __slots__ = (
-        "_asking",
         "_bucket",
-        "_disowned",
-        "_early",
+        "_cache",
+        "_check",
+        "_early_answer",
+        "_is_asking",
         "_loop",
-        "_owner",
-        "_precedent",
         "_reader",
-        "_standard",
-        "_sweep",
-        "_transport",
         "_waiter",
-        "closing_cause",
+        "_wheel",
+        "close_cause",
         "is_idle",
         "is_kept",
-        "opening",
         "request",
+        "request_start",
         "target",
     )
 
@@ -66,167 +111,148 @@ class EngineConnection(asyncio.Protocol):
         self,
         target: ProbeTarget,
         owner: ConnectionOwner,
-        sweep: Sweep,
-        standard: Standard,
+        wheel: TimerWheel,
+        check: ResponseCheck,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
+        super().__init__(owner)
         self.target = target
-        self.closing_cause: Failed | Inconclusive = _CLOSED_EARLY
+        self.close_cause: Failed | Inconclusive = _CLOSED_EARLY
         """Why the connection ended, once it has."""
         self.request = b""
-        """What each probe asks on this connection once it is kept."""
-        self.opening = b""
-        """The same without the empty line that ends it, for whoever has a header line to add."""
+        """The request of each probe on this connection once it is kept."""
+        self.request_start = b""
+        """The request without its final empty line, to add a header to."""
         self.is_kept = self.is_idle = False
-        """The owner's: whether it keeps this connection for its target, and whether no probe is using it."""
-        self._owner = owner
-        self._sweep = sweep
+        """Set by the owner: whether it keeps this connection for its target, and whether no probe uses it."""
+        self._wheel = wheel
         self._loop = loop
-        self._standard = standard
-        self._precedent = standard.precedent_of(target)
+        self._check = check
+        self._cache = check.cache_for(target)
         self._reader: ResponseReader | None = None
-        self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Answer] | None = None
-        self._early: Answer | None = None
-        self._bucket: set[Sweepable] | None = None
-        self._asking = self._disowned = False
-
-    @property
-    def is_open(self) -> bool:
-        return self._transport is not None
+        self._early_answer: Answer | None = None
+        self._bucket: set[Expiring] | None = None
+        self._is_asking = False
 
     def ask(self, request: bytes, until: float | None = None) -> asyncio.Future[Answer]:
-        """Send `request`. The future gives the answer, or Silence.SO_FAR when the loop's time is `until`.
+        """Sends `request`. The future gives the answer, or NoAnswer.YET at the loop's time `until`.
 
         It never raises.
         """
         if self._transport is None:
-            self._early = Silence.CLOSED
-            return self.go_on()
-        self._asking = True
-        self._early = None
+            self._early_answer = NoAnswer.CLOSED
+            return self.wait_longer()
+        self._is_asking = True
+        self._early_answer = None
         if self._reader is not None:
             self._reader.expect_response()
         if until is not None:
-            self._bucket = self._sweep.watch(self, until)
+            self._bucket = self._wheel.add(self, until)
         self._transport.write(request)
         self._waiter = waiter = self._loop.create_future()
         return waiter
 
-    def go_on(self) -> asyncio.Future[Answer]:
-        """After Silence.SO_FAR: the answer to the same request, without a bound of time."""
+    def wait_longer(self) -> asyncio.Future[Answer]:
+        """Returns the answer to the same request after NoAnswer.YET, without a time limit."""
         self._waiter = waiter = self._loop.create_future()
-        if self._early is not None:
-            self._settle(self._early)
+        if self._early_answer is not None:
+            self._answer(self._early_answer)
         return waiter
 
     def abort(self) -> None:
-        """Give the connection up; nothing that still comes on it has a meaning."""
+        """Closes the connection at once; what is still received on it is ignored."""
         if self._transport is not None:
-            if self._asking:
-                self._settle(PROBER_CLOSED)
-            self._asking = False
-            self._leave_sweep()
-            self._transport.abort()
-
-    def disown(self) -> None:
-        """Nobody waits for this connection to open any more.
-
-        The loop closes its socket, and may or may not say so with `connection_lost`.
-        """
-        self._disowned = True
-        if self._transport is not None:
-            self._transport.abort()
-        self._owner.closed(self)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        if self._disowned:
+            if self._is_asking:
+                self._answer(PROBER_CLOSED)
+            self._is_asking = False
+            self._leave_wheel()
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if not self._asking:
+        if not self._is_asking:
             self._drain(data)
             return
         reader = self._reader
-        if data == self._precedent.response and (reader is None or not (reader.began or reader.status)):
-            self._asking = False
-            self._leave_sweep()
+        if data == self._cache.response and (reader is None or not (reader.has_begun or reader.status)):
+            self._is_asking = False
+            self._leave_wheel()
             self._owner.keep(self)
-            self._settle(HEALTHY)
+            self._answer(HEALTHY)
             return
         if reader is None:
-            reader = self._reader = self._standard.reader()
-        self._judge(reader, data)
+            reader = self._reader = self._check.new_reader()
+        self._read(reader, data)
 
-    def _judge(self, reader: ResponseReader, data: bytes) -> None:
-        in_one_piece = not (reader.began or reader.status)
+    def _read(self, reader: ResponseReader, data: bytes) -> None:
+        is_first_data = not (reader.has_begun or reader.status)
         try:
             reader.feed(data)
         except MalformedResponse as malformed:
-            self._settle(Failed(0, str(malformed), FailureKind.MALFORMED))
+            self._answer(Failed(0, str(malformed), FailureKind.MALFORMED))
             self.abort()
             return
         if not reader.status:
             return
-        if self._standard.is_exacting:
-            answer = self._judge_exactly(reader)
-            if answer is None:
-                return
+        if self._check.is_plain:
+            answer = HEALTHY if reader.status == OK else _judge_status_or_redirect(reader)
         else:
-            answer = HEALTHY if reader.status == OK else self._answer_of(reader)
+            checked = self._check_response(reader)
+            if checked is None:
+                return
+            answer = checked
         if answer is HEALTHY and reader.keeps_alive:
-            self._asking = False
-            if reader.complete:
-                if in_one_piece:
-                    self._precedent.remember(data)
-                self._leave_sweep()
+            self._is_asking = False
+            if reader.is_complete:
+                if is_first_data:
+                    self._cache.store(data)
+                self._leave_wheel()
                 self._owner.keep(self)
             elif self._bucket is None:
-                self._bucket = self._sweep.watch(self, self._loop.time() + _DRAIN_SECONDS)
-            self._settle(HEALTHY)
+                self._bucket = self._wheel.add(self, self._loop.time() + _DRAIN_SECONDS)
+            self._answer(HEALTHY)
         else:
-            self._settle(answer)
+            self._answer(answer)
             self.abort()
 
-    def _judge_exactly(self, reader: ResponseReader, *, ended: bool = False) -> Answer | None:
-        """The answer of an engine of which more than a status is expected; None while more of it must come."""
-        standard = self._standard
-        verdict = standard.at_head(reader, self.target)
-        is_other = isinstance(verdict, Failed) and verdict.kind is FailureKind.IDENTITY
-        if reader.status in REDIRECT_STATUSES and not standard.expects(reader.status) and not is_other:
-            return self._answer_of(reader)
+    def _check_response(self, reader: ResponseReader, *, has_ended: bool = False) -> Answer | None:
+        """Returns the answer of an engine of which more than a status is expected, or None while more must come."""
+        check = self._check
+        verdict = check.check_head(reader, self.target)
+        is_other_game = isinstance(verdict, Failed) and verdict.kind is FailureKind.IDENTITY
+        if reader.status in REDIRECT_STATUSES and not check.expects_status(reader.status) and not is_other_game:
+            return _judge_status_or_redirect(reader)
         if verdict is not None or not isinstance(reader, BodyReader):
             return verdict
-        if reader.complete or reader.has_enough or ended:
-            return standard.by_body(reader.body, reader.status)
+        if reader.is_complete or reader.is_full or has_ended:
+            return check.check_body(reader.body, reader.status)
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._leave_sweep()
-        if self._asking:
-            self._asking = False
+        self._leave_wheel()
+        if self._is_asking:
+            self._is_asking = False
             reader = self._reader
-            if reader is not None and reader.status:  # a body that lasts until its connection ends, or was cut short
-                self._settle(self._judge_exactly(reader, ended=True) or PROBER_CLOSED)
+            if reader is not None and reader.status:  # the body ends with its connection, or was cut short
+                self._answer(self._check_response(reader, has_ended=True) or PROBER_CLOSED)
             else:
-                in_head = reader is not None and reader.began
-                self.closing_cause = closing_cause(exc, in_head=in_head)
-                self._settle(self.closing_cause if in_head else Silence.CLOSED)
+                in_head = reader is not None and reader.has_begun
+                self.close_cause = classify_close(exc, in_head=in_head)
+                self._answer(self.close_cause if in_head else NoAnswer.CLOSED)
         self._owner.closed(self)
 
-    def swept(self) -> None:
+    def on_deadline(self) -> None:
         self._bucket = None
-        if not self._asking:
+        if not self._is_asking:
             self.abort()
         elif self._waiter is not None:
-            self._settle(Silence.SO_FAR)
+            self._answer(NoAnswer.YET)
 
     def _drain(self, data: bytes) -> None:
-        """The rest of a body; anything else was not asked for, and would be taken for the next answer."""
+        """Reads the rest of a body. Anything else is unsolicited and would be taken for the next answer."""
         reader = self._reader
-        if reader is None or reader.complete or not reader.status:
+        if reader is None or reader.is_complete or not reader.status:
             self.abort()
             return
         try:
@@ -234,24 +260,24 @@ class EngineConnection(asyncio.Protocol):
         except MalformedResponse:
             self.abort()
             return
-        if reader.complete:
-            self._leave_sweep()
+        if reader.is_complete:
+            self._leave_wheel()
             self._owner.keep(self)
 
-    def _settle(self, answer: Answer) -> None:
+    def _answer(self, answer: Answer) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is None:
-            self._early = answer
+            self._early_answer = answer
         elif not waiter.done():
             waiter.set_result(answer)
 
-    def _leave_sweep(self) -> None:
+    def _leave_wheel(self) -> None:
         if self._bucket is not None:
             self._bucket.discard(self)
             self._bucket = None
 
-    @staticmethod
-    def _answer_of(reader: ResponseReader) -> Answer:
-        if reader.status in REDIRECT_STATUSES and (location := reader.location) is not None:
-            return Redirect(reader.status, location)
-        return judge_status(reader.status)
+
+def _judge_status_or_redirect(reader: ResponseReader) -> Answer:
+    if reader.status in REDIRECT_STATUSES and (location := reader.location) is not None:
+        return Redirect(reader.status, location)
+    return judge_status(reader.status)

@@ -1,30 +1,35 @@
-"""The dialer: from a target to an open connection, and how far a probe had come when its time was over."""
+"""The dialer: opens connections to targets, and records what a probe waits for."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from healthprobe._util.duration import Duration
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import Failed, FailureKind, Inconclusive
+from healthprobe.domain.probe_settings import ProbeKind
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.connection import EngineConnection
-from healthprobe.probing.errors import NamedFailure
-from healthprobe.probing.expectation import Standards
+from healthprobe.probing.connection import PooledConnection
+from healthprobe.probing.errors import ProbeError
+from healthprobe.probing.observer import StepReporter
 from healthprobe.probing.pool import ConnectionPool
 from healthprobe.probing.resolver import Resolver
-from healthprobe.probing.timer_wheel import Sweep
-from healthprobe.probing.tls import Trust
+from healthprobe.probing.tls import TlsContexts
+
+Connection = TypeVar("Connection", bound=PooledConnection)
 
 _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 @dataclass(slots=True)
 class Progress:
-    """What a probe on a fresh connection waits for, and whether it is the prober's own fault that it has to."""
+    """What a probe on a fresh connection waits for, and whether the wait is the prober's own fault."""
 
     stage: str = "resolving the name"
     own_fault: bool = False
@@ -34,117 +39,157 @@ class Progress:
         self.own_fault = own_fault
 
     def timed_out(self, timeout: float) -> Failed | Inconclusive:
+        """Returns the outcome of a probe that timed out in the current stage."""
         cause = f"timed out after {Duration(timeout)} {self.stage}"
         return Inconclusive(cause) if self.own_fault else Failed(0, cause, FailureKind.TIMEOUT)
 
 
-class ForbiddenAddress(NamedFailure):
-    """Nothing may be sent there. The message says by which option."""
+class ForbiddenAddress(ProbeError):
+    """An address that may not be probed. The message names the option that forbids it."""
 
     kind = FailureKind.ENDPOINT
 
 
 class Dialer:
-    """Opens connections within the pool's budget, to no address but those that `networks` allow.
+    """Opens connections within the pool's budget, to addresses that `networks` allow.
 
-    Raises OSError, ssl.SSLError, UnresolvableName, ForbiddenAddress or UnusableTls where it cannot.
+    Raises OSError, ssl.SSLError, UnresolvableName, ForbiddenAddress or InvalidTlsFile.
     """
 
     def __init__(
-        self, pool: ConnectionPool, resolver: Resolver, trust: Trust, networks: Networks, standards: Standards
+        self,
+        pool: ConnectionPool,
+        resolver: Resolver,
+        contexts: TlsContexts,
+        networks: Networks,
+        steps: StepReporter | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._pool = pool
         self._resolver = resolver
-        self._trust = trust
+        self._contexts = contexts
         self._networks = networks
-        self._standards = standards
-        self._sweep = Sweep(self._loop)
+        self._steps = steps
 
     async def connect(
-        self, target: ProbeTarget, endpoint: Endpoint, progress: Progress, deadline: float
-    ) -> EngineConnection:
-        """A connection to the first address of `endpoint` that takes one; the error is that of the first address.
+        self,
+        target: ProbeTarget,
+        endpoint: Endpoint,
+        progress: Progress,
+        deadline: float,
+        new_connection: Callable[[], Connection],
+    ) -> Connection:
+        """Returns a connection to the first address of `endpoint` that accepts one; raises the first address's error.
 
-        Each address has an equal share of the time left, so that one that never answers leaves some to the next.
+        Each address gets an equal share of the time left, so that one that never answers leaves some to the next.
         """
+        if self._steps is not None:
+            self._steps.begin()
         addresses = await self.addresses(endpoint)
-        if len(addresses) == 1:
-            return await self._open(target, endpoint, addresses[0], progress)
         first_error: OSError | None = None
-        for position, address in enumerate(addresses, start=1):
-            share = (deadline - self._loop.time()) / (len(addresses) - position + 1)
+        for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                async with asyncio.timeout(share if position < len(addresses) else None):
-                    return await self._open(target, endpoint, address, progress)
+                if left == 1:
+                    return await self._open(target, endpoint, address, progress, new_connection)
+                async with asyncio.timeout((deadline - self._loop.time()) / left):
+                    return await self._open(target, endpoint, address, progress, new_connection)
             except OSError as error:
-                first_error = first_error or with_number(error)
+                if isinstance(error, TimeoutError) and not error.errno:  # the share of this address
+                    error = OSError(errno.ETIMEDOUT, "timed out")
+                if self._steps is not None:
+                    self._steps.failed_to_open(endpoint, address, error)
+                first_error = first_error or error
         raise first_error or OSError(errno.EHOSTUNREACH, "no address")
 
     async def addresses(self, endpoint: Endpoint) -> tuple[str, ...]:
-        """Where `endpoint` may be connected to: addresses, or the path of its socket.
+        """Returns the addresses to connect to, or the path of the unix socket.
 
-        Raises UnresolvableName, and ForbiddenAddress where none is left.
+        Raises UnresolvableName, or ForbiddenAddress if no address is allowed.
         """
         if endpoint.socket is not None:
             if (refusal := self._networks.unix_socket_refusal) is not None:
                 raise ForbiddenAddress(refusal)
             return (endpoint.socket,)
-        known = (endpoint.host,) if is_address(endpoint.host) else await self._resolver.addresses(endpoint.host)
+        if _is_address(endpoint.host):
+            addresses: tuple[str, ...] = (endpoint.host,)
+        else:
+            addresses = await self._resolver.addresses(endpoint.host)
+            if self._steps is not None:
+                self._steps.resolved(endpoint.host, addresses)
         if self._networks.allow_all:
-            return known
-        refusals = {address: self._networks.refusal(address) for address in known}
+            return addresses
+        refusals = {address: self._networks.refusal(address) for address in addresses}
         allowed = tuple(address for address, refusal in refusals.items() if refusal is None)
         if not allowed:
             raise ForbiddenAddress(next(refusal for refusal in refusals.values() if refusal is not None))
         return allowed
 
     async def _open(
-        self, target: ProbeTarget, endpoint: Endpoint, address: str, progress: Progress
-    ) -> EngineConnection:
+        self,
+        target: ProbeTarget,
+        endpoint: Endpoint,
+        address: str,
+        progress: Progress,
+        new_connection: Callable[[], Connection],
+    ) -> Connection:
         try:
-            return await self._open_once(target, endpoint, address, progress)
+            connection = new_connection()
+            await self._open_once(target, endpoint, address, progress, connection)
         except OSError as error:
             if error.errno not in _OUT_OF_DESCRIPTORS or not self._pool.close_oldest():
                 raise
-        await asyncio.sleep(0)  # the closed descriptor is free once the loop has gone round
-        return await self._open_once(target, endpoint, address, progress)
+            await asyncio.sleep(0)  # the loop's next turn closes the descriptor
+            connection = new_connection()
+            await self._open_once(target, endpoint, address, progress, connection)
+        return connection
 
     async def _open_once(
-        self, target: ProbeTarget, endpoint: Endpoint, address: str, progress: Progress
-    ) -> EngineConnection:
-        connection = EngineConnection(target, self._pool, self._sweep, self._standards.of(target), self._loop)
+        self, target: ProbeTarget, endpoint: Endpoint, address: str, progress: Progress, connection: PooledConnection
+    ) -> None:
         progress.enter("waiting for a free file descriptor", own_fault=True)
         await self._pool.admit(connection)
         try:
-            if endpoint.scheme == "https":
-                progress.enter("connecting and shaking hands over TLS")
-                tls = target.settings.tls
-                await self._loop.create_connection(
-                    lambda: connection,
-                    address,
-                    endpoint.port,
-                    ssl=self._trust.context(tls),
-                    server_hostname=(tls and tls.server_name) or endpoint.host,
-                )
-            elif endpoint.socket is not None:
+            if endpoint.socket is not None:
                 progress.enter("connecting")
                 await self._loop.create_unix_connection(lambda: connection, address)
+                if self._steps is not None:
+                    self._steps.connected(endpoint, address)
+            elif endpoint.scheme == "https" or (target.settings.kind is ProbeKind.TCP and target.settings.tls):
+                progress.enter("connecting and shaking hands over TLS")
+                await self._open_tls(target, endpoint, address, connection)
             else:
                 progress.enter("connecting")
                 await self._loop.create_connection(lambda: connection, address, endpoint.port)
+                if self._steps is not None:
+                    self._steps.connected(endpoint, address)
         except BaseException:
             connection.disown()
             raise
-        progress.enter("waiting for the response head")
-        return connection
+
+    async def _open_tls(
+        self, target: ProbeTarget, endpoint: Endpoint, address: str, connection: PooledConnection
+    ) -> None:
+        tls = target.settings.tls
+        context = self._contexts.context(tls)
+        raw = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        try:
+            raw.setblocking(False)
+            await self._loop.sock_connect(raw, (address, endpoint.port))
+        except BaseException:
+            raw.close()
+            raise
+        if self._steps is not None:
+            self._steps.connected(endpoint, address)
+        transport, _ = await self._loop.create_connection(
+            lambda: connection,
+            sock=raw,
+            ssl=context,
+            server_hostname=(tls and tls.server_name) or endpoint.host,
+        )
+        if self._steps is not None:
+            self._steps.shook_hands(transport.get_extra_info("ssl_object"))
 
 
-def is_address(host: str) -> bool:
-    """Endpoints hold addresses in canonical form, so their characters tell."""
+def _is_address(host: str) -> bool:
+    """Returns whether the host of an endpoint, which is in canonical form, is an IP address."""
     return ":" in host or host.replace(".", "").isdigit()
-
-
-def with_number(error: OSError) -> OSError:
-    """The timeout of one address's share has no errno of its own."""
-    return error if error.errno or not isinstance(error, TimeoutError) else OSError(errno.ETIMEDOUT, "timed out")

@@ -1,4 +1,4 @@
-"""Causes: what an error of the network says about the engine, in plain words, or about the prober itself."""
+"""Classifies errors: a failure of the engine, or a fault of the prober itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OWN_FAULTS = {
     errno.EACCES: "the prober may not open the connection",
     errno.EAFNOSUPPORT: "the prober's machine has no such address family",
 }
-"""Errors that the prober's own machine raises before any engine was asked."""
+"""Errors of the prober's own machine, raised before a packet reached the engine."""
 
 _ENGINE_FAULTS = {
     errno.ENOENT: (FailureKind.REFUSED, "there is no such socket"),
@@ -36,25 +36,25 @@ _ENGINE_FAULTS = {
 }
 
 
-class NamedFailure(Exception):
-    """A failure that whoever raises it has put into words already, for the event."""
+class ProbeError(Exception):
+    """A failure of a probe whose message is the `last_error` of the event."""
 
     kind = FailureKind.OTHER
 
 
-def outcome_of_error(error: Exception) -> Failed | Inconclusive:
-    """Whose fault `error` is: the engine's (failed) or the prober's own (inconclusive), with its cause.
+def classify_error(error: Exception) -> Failed | Inconclusive:
+    """Returns the outcome for `error`: failed if it is the engine's fault, inconclusive if it is the prober's.
 
     An exception that no engine can cause is a bug of the prober, and so inconclusive.
     """
-    if isinstance(error, NamedFailure):
+    if isinstance(error, ProbeError):
         return Failed(0, str(error), error.kind)
     if isinstance(error, ssl.SSLError):
-        return Failed(0, _tls_fault(error), FailureKind.TLS)
+        return Failed(0, _describe_tls_error(error), FailureKind.TLS)
     if isinstance(error, MemoryError):
         return Inconclusive("out of memory")
     if isinstance(error, OSError):
-        number = error.errno or _errno_of_kind(error)
+        number = error.errno or _guess_errno(error)
         if number in _OWN_FAULTS:
             return Inconclusive(_OWN_FAULTS[number])
         if number:
@@ -63,20 +63,25 @@ def outcome_of_error(error: Exception) -> Failed | Inconclusive:
     return Inconclusive(f"a fault of the prober's own: {type(error).__name__}")
 
 
-def _tls_fault(error: ssl.SSLError) -> str:
+def classify_close(error: Exception | None, *, in_head: bool) -> Failed | Inconclusive:
+    """Returns the outcome of a probe whose connection ended without a whole response head."""
+    place = "in the middle of the response head" if in_head else "before the response head"
+    if error is None:
+        return Failed(0, f"connection closed {place}", FailureKind.CLOSED)
+    outcome = classify_error(error)
+    return Failed(0, f"{outcome.last_error} {place}", outcome.kind) if isinstance(outcome, Failed) else outcome
+
+
+def _describe_tls_error(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate refused: {error.verify_message.rstrip('.')}"
-    return f"TLS handshake failed: {_tls_reason(error)}"
-
-
-def _tls_reason(error: ssl.SSLError) -> str:
     if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}:
-        return "the engine does not speak TLS"
-    return (error.reason or "unknown cause").replace("_", " ").lower()
+        return "TLS handshake failed: the engine does not speak TLS"
+    return f"TLS handshake failed: {(error.reason or 'unknown cause').replace('_', ' ').lower()}"
 
 
-def _errno_of_kind(error: OSError) -> int:
-    """The number that belongs to an error which asyncio raised by kind alone."""
+def _guess_errno(error: OSError) -> int:
+    """Returns the errno of an error that asyncio raised without one, by its type."""
     kinds: tuple[tuple[type[OSError], int], ...] = (
         (ConnectionRefusedError, errno.ECONNREFUSED),
         (ConnectionAbortedError, errno.ECONNABORTED),

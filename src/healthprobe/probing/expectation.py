@@ -1,4 +1,4 @@
-"""The standard: by what an answer is judged, whether at its head or by its body, and from whom it must come."""
+"""Checks responses: the status, the body, and the game that an identity header names."""
 
 from __future__ import annotations
 
@@ -12,103 +12,99 @@ from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Healthy
 from healthprobe.domain.probe_settings import PLAIN, Expectation, JsonValue
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.response import BodyReader, HeadReader, ResponseReader
-from healthprobe.probing.response_cache import BLANKS, OwnPrecedent, Precedent, SharedPrecedent
+from healthprobe.probing.response_cache import WHITESPACE, GameResponseCache, ResponseCache, ResponseTemplate
 
-_MOST_STANDARDS = 10_000
+_MAX_CHECKS = 10_000
 
 
-class Standard:
-    """What engines of one expectation are held to. `waits_for_body` tells that the head alone does not decide.
+class ResponseCheck:
+    """Checks the responses of all engines with the same expectation, which share a response cache.
 
-    With an `identity` header, an answer that names another game than the one asked is a failure. Engines of one
-    standard share a precedent.
+    It `is_plain` if only a status of 200 is expected. With an `identity` header, an answer that names another game
+    than the target's is a failure.
     """
 
     def __init__(self, expect: Expectation = PLAIN.expect, identity: IdentityHeader | None = None) -> None:
         self._expect = expect
         self._identity = identity
-        self._precedent = SharedPrecedent() if identity is not None else Precedent()
-        self.is_exacting = expect != PLAIN.expect or identity is not None
-        self.waits_for_body = expect.reads_body
+        self._cache = ResponseTemplate() if identity is not None else ResponseCache()
+        self.is_plain = expect == PLAIN.expect and identity is None
 
-    def precedent_of(self, target: ProbeTarget) -> Precedent | OwnPrecedent:
-        """The responses that need not be read again, as this target's engine would send them."""
-        if isinstance(self._precedent, SharedPrecedent):
+    def cache_for(self, target: ProbeTarget) -> ResponseCache | GameResponseCache:
+        """Returns the cache of healthy responses of this target's engine."""
+        if isinstance(self._cache, ResponseTemplate):
             assert self._identity is not None
-            return OwnPrecedent(self._precedent, self._identity.values_in, target.game_id.encode("utf-8", "replace"))
-        return self._precedent
+            return GameResponseCache(self._cache, self._identity.values, target.game_id.encode("utf-8", "replace"))
+        return self._cache
 
-    def reader(self) -> ResponseReader:
-        """What reads a response as far as this needs it."""
-        if self.waits_for_body:
+    def new_reader(self) -> ResponseReader:
+        """Returns a reader that keeps what this check needs of a response."""
+        if self._expect.reads_body:
             return BodyReader()
         return HeadReader() if self._identity is not None else ResponseReader()
 
-    def expects(self, status: int) -> bool:
-        """Whether an answer with this status may be healthy."""
+    def expects_status(self, status: int) -> bool:
         return any(first <= status <= last for first, last in self._expect.statuses)
 
-    def at_head(self, reader: ResponseReader, target: ProbeTarget) -> Failed | Healthy | None:
-        """The verdict once the head has ended; None where it takes the body."""
-        if (
-            self._identity is not None
-            and (other := self._identity.stranger_in(reader.head, target.game_id)) is not None
-        ):
+    def check_head(self, reader: ResponseReader, target: ProbeTarget) -> Failed | Healthy | None:
+        """Returns the outcome at the end of the head, or None if it depends on the body."""
+        other = None if self._identity is None else self._identity.find_other_game(reader.head, target.game_id)
+        if other is not None:
             return Failed(reader.status, f"answered by {other}", FailureKind.IDENTITY)
-        if not self.expects(reader.status):
+        if not self.expects_status(reader.status):
             return Failed(reader.status, f"unexpected status {reader.status}")
-        return None if self.waits_for_body else HEALTHY
+        return None if self._expect.reads_body else HEALTHY
 
-    def by_body(self, body: bytes, status: int) -> Failed | Healthy:
-        """The verdict on what came after the head, or as much of it as counts."""
+    def check_body(self, body: bytes, status: int) -> Failed | Healthy:
+        """Returns the outcome for the body, or its first BODY_LIMIT bytes."""
         expect = self._expect
         if expect.body_contains is not None and expect.body_contains.encode() not in body:
-            return Failed(status, f"body does not contain {_shown(expect.body_contains)}", FailureKind.BODY)
+            return Failed(status, f"body does not contain {_to_json(expect.body_contains)}", FailureKind.BODY)
         if expect.json_path is None:
             return HEALTHY
-        fault = _fault_in(body, expect.json_path, expect.json_value)
-        return HEALTHY if fault is None else Failed(status, fault, FailureKind.BODY)
+        error = _check_json(body, expect.json_path, expect.json_value)
+        return HEALTHY if error is None else Failed(status, error, FailureKind.BODY)
 
 
 class IdentityHeader:
     """The header in which an engine names its game."""
 
     def __init__(self, name: str) -> None:
-        self.values_in = re.compile(
+        self.values = re.compile(
             rb"\r?\n" + re.escape(name.encode("ascii")) + rb"[ \t]*:([^\r\n]*)(?=\r?\n)", re.IGNORECASE
         )
-        """Takes the blanks around a value as well: to look for their end takes a time that grows with their square."""
+        """Matches values with the whitespace around them; finding its end would take quadratic time."""
 
-    def stranger_in(self, head: bytes, game_id: str) -> str | None:
-        """The first game in `head` that is not this one; None where it names this one alone, or nobody."""
-        for found in self.values_in.finditer(head):
-            if (name := found[1].strip(BLANKS)) not in _written(game_id):
+    def find_other_game(self, head: bytes, game_id: str) -> str | None:
+        """Returns the first game in `head` other than this one, or None."""
+        for found in self.values.finditer(head):
+            if (name := found[1].strip(WHITESPACE)) not in _encodings(game_id):
                 return shorten(name.decode("utf-8", "replace"), 200) or "a game without a name"
         return None
 
 
-class Standards:
-    """The standard of each expectation, made when it is first asked for. All share one identity header."""
+class ResponseChecks:
+    """The check of each expectation, made on first use. All have the same identity header."""
 
     def __init__(self, identity_header: str | None) -> None:
         self._identity = None if identity_header is None else IdentityHeader(identity_header)
-        self._known: dict[Expectation, Standard] = {}
-        self._of_strangers = Standard()
+        self._checks: dict[Expectation, ResponseCheck] = {}
+        self._canary_check = ResponseCheck()
 
-    def of(self, target: ProbeTarget) -> Standard:
+    def for_target(self, target: ProbeTarget) -> ResponseCheck:
         if not target.is_game:
-            return self._of_strangers
+            return self._canary_check
         expect = target.settings.expect
-        standard = self._known.get(expect)
-        if standard is None:
-            if len(self._known) >= _MOST_STANDARDS:
-                self._known.clear()
-            standard = self._known[expect] = Standard(expect, self._identity)
-        return standard
+        check = self._checks.get(expect)
+        if check is None:
+            if len(self._checks) >= _MAX_CHECKS:
+                self._checks.clear()
+            check = self._checks[expect] = ResponseCheck(expect, self._identity)
+        return check
 
 
-def _written(game_id: str) -> tuple[bytes, ...]:
-    """An id as engines may write it into a header: in UTF-8, in Latin-1, or percent-encoded."""
+def _encodings(game_id: str) -> tuple[bytes, ...]:
+    """Returns an id as engines may write it into a header: in UTF-8, in Latin-1, or percent-encoded."""
     return (
         game_id.encode("utf-8", "replace"),
         game_id.encode("latin-1", "replace"),
@@ -116,17 +112,17 @@ def _written(game_id: str) -> tuple[bytes, ...]:
     )
 
 
-def _fault_in(body: bytes, path: str, wanted: JsonValue) -> str | None:
-    """What is wrong with what stands at `path` in a body that should be JSON; None where it is what is wanted."""
+def _check_json(body: bytes, path: str, expected: JsonValue) -> str | None:
+    """Returns what is wrong with the value at `path` of a JSON body, or None if it is the expected one."""
     try:
         found = value_at(json.loads(body), path)
     except ValueNotFound:
         return f"{path} is not in the body"
     except (ValueError, RecursionError):
         return "body is not JSON"
-    are_alike = isinstance(found, bool) == isinstance(wanted, bool) and found == wanted
-    return None if are_alike else f"{path} is {_shown(found)}, not {_shown(wanted)}"
+    is_equal = isinstance(found, bool) == isinstance(expected, bool) and found == expected
+    return None if is_equal else f"{path} is {_to_json(found)}, not {_to_json(expected)}"
 
 
-def _shown(value: object) -> str:
+def _to_json(value: object) -> str:
     return shorten(json.dumps(value, ensure_ascii=False, default=str), 100)

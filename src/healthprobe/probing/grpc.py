@@ -1,4 +1,4 @@
-"""The gRPC prober: what the standard health service (grpc.health.v1) says, by grpcio's own client. An extra."""
+"""The gRPC prober: asks the standard health service (grpc.health.v1) with grpcio. Needs the extra `grpc`."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcom
 from healthprobe.domain.probe_settings import TlsSettings
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.dialer import Dialer
-from healthprobe.probing.errors import outcome_of_error
+from healthprobe.probing.errors import classify_error
 from healthprobe.probing.pool import ConnectionPool
-from healthprobe.probing.tls import UnusableTls, content_of
+from healthprobe.probing.tls import InvalidTlsFile, read_file
 
-_MOST_CHANNELS = 1_000
-"""How many channels are kept open; each has a connection, which the pool counts."""
+_MAX_CHANNELS = 1_000
+"""The most channels kept open. The pool counts each as a connection."""
 
 _GRACE = 0.02
-"""How much longer than gRPC's own deadline we wait for its word, in seconds."""
+"""How much longer than gRPC's own deadline to wait for its error, in seconds."""
 
-_LONGER = 200
-"""How much longer than a probe an attempt to connect may take, in milliseconds: the probe's own timeout is told."""
+_EXTRA_CONNECT_MS = 200
+"""How much longer than a probe a connection attempt may take, in milliseconds, so that the probe times out first."""
 
-_TOLD = {
+_ERRORS_BY_CODE = {
     grpc.StatusCode.UNIMPLEMENTED: "the engine has no grpc.health.v1 service",
-    grpc.StatusCode.UNAUTHENTICATED: "the engine wants credentials",
-    grpc.StatusCode.PERMISSION_DENIED: "the engine refuses to tell",
+    grpc.StatusCode.UNAUTHENTICATED: "the engine requires credentials",
+    grpc.StatusCode.PERMISSION_DENIED: "the engine denies permission",
 }
-_UNAVAILABLE = (
+_ERRORS_BY_DETAILS = (
     ("Connection refused", FailureKind.REFUSED, "connection refused"),
     ("Connection reset", FailureKind.CLOSED, "connection reset"),
     ("imeout", FailureKind.TIMEOUT, "connection timed out"),
@@ -44,8 +44,10 @@ _UNAVAILABLE = (
 
 
 class GrpcProber:
-    """A Prober for targets of the kind grpc; to be made inside the loop that it probes on. Each engine has a channel,
-    which is closed after any answer but SERVING, so that a process that is gone hides none that has come.
+    """A Prober for targets of the kind grpc, made inside the loop on which it probes.
+
+    Each engine has a channel, which is closed after any answer but SERVING, so that an old process cannot hide a new
+    one behind the same address.
     """
 
     def __init__(self, pool: ConnectionPool, dialer: Dialer) -> None:
@@ -54,7 +56,7 @@ class GrpcProber:
         self._channels: dict[ProbeTarget, _Channel] = {}
 
     async def probe(self, target: ProbeTarget) -> ProbeOutcome:
-        """One probe of `target`, which ends at most 50 ms after its timeout, whatever the engine does."""
+        """Probes `target` once and ends at most 50 ms after its timeout, whatever the engine does."""
         endpoint = target.endpoint
         if isinstance(endpoint, Failed):
             return endpoint
@@ -63,33 +65,33 @@ class GrpcProber:
             async with limit:
                 outcome = await self._ask(target, endpoint)
         except grpc.aio.AioRpcError as error:
-            outcome = _outcome_of(error, target.timeout)
-        except Exception as error:  # noqa: BLE001  whatever an engine or our own code raises, it is an outcome
+            outcome = _classify_rpc_error(error, target.timeout)
+        except Exception as error:  # noqa: BLE001  any error of an engine or a bug of ours is an outcome
             late = Failed(0, f"timed out after {Duration(target.timeout)}", FailureKind.TIMEOUT)
-            outcome = late if limit.expired() else outcome_of_error(error)
+            outcome = late if limit.expired() else classify_error(error)
         if outcome is not HEALTHY:
-            await self._let_go(target)
+            await self._close(target)
         return outcome
 
     def forget(self, target: ProbeTarget) -> None:
-        """Close the channel that is kept for `target`."""
+        """Closes the channel that is kept for `target`."""
         if target in self._channels:
-            task = asyncio.get_running_loop().create_task(self._let_go(target))
+            task = asyncio.get_running_loop().create_task(self._close(target))
             _closing.add(task)
             task.add_done_callback(_closing.discard)
 
     async def aclose(self) -> None:
-        """Close every channel."""
+        """Closes every channel."""
         for target in list(self._channels):
-            await self._let_go(target)
+            await self._close(target)
 
     async def _ask(self, target: ProbeTarget, endpoint: Endpoint) -> ProbeOutcome:
         channel = self._channels.get(target)
         if channel is None:
-            if len(self._channels) >= _MOST_CHANNELS:
-                await self._let_go(next(iter(self._channels)))
+            if len(self._channels) >= _MAX_CHANNELS:
+                await self._close(next(iter(self._channels)))
             addresses = await self._dialer.addresses(endpoint)
-            channel = _Channel(_opened(target, endpoint, addresses[0]))
+            channel = _Channel(_open_channel(target, endpoint, addresses[0]))
             await self._pool.admit(channel)
             self._channels[target] = channel
         request = health_pb2.HealthCheckRequest(service=target.settings.service)
@@ -99,7 +101,7 @@ class GrpcProber:
         name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
         return Failed(0, f"grpc: {name.replace('_', ' ').lower()}", FailureKind.BODY)
 
-    async def _let_go(self, target: ProbeTarget) -> None:
+    async def _close(self, target: ProbeTarget) -> None:
         channel = self._channels.pop(target, None)
         if channel is not None:
             self._pool.closed(channel)
@@ -110,56 +112,55 @@ _closing: set[asyncio.Task[None]] = set()
 
 
 class _Channel:
-    """A channel as a pool counts it."""
+    """A channel that the pool counts as a connection."""
 
     def __init__(self, channel: Any) -> None:
         self.channel = channel
         self.health: Any = health_pb2_grpc.HealthStub(channel)
 
     def abort(self) -> None:
-        """It is closed with its prober."""
+        """Does nothing: `aclose` of the prober closes it."""
 
 
-def _opened(target: ProbeTarget, endpoint: Endpoint, address: str) -> Any:
-    """A channel to this very address, whatever the name would be resolved to now. Proxies are not asked."""
+def _open_channel(target: ProbeTarget, endpoint: Endpoint, address: str) -> Any:
+    """Returns a channel to this address, without resolving the name again and without proxies."""
     tls = target.settings.tls
-    milliseconds = int(target.timeout * 1000) + _LONGER
+    milliseconds = int(target.timeout * 1000) + _EXTRA_CONNECT_MS
     options: list[tuple[str, Any]] = [
         ("grpc.enable_http_proxy", 0),
         ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.min_reconnect_backoff_ms", milliseconds),  # else a peer that hangs is held on to for 20 s
+        ("grpc.min_reconnect_backoff_ms", milliseconds),  # the default waits 20 s for a peer that hangs
         ("grpc.initial_reconnect_backoff_ms", milliseconds),
     ]
-    place = f"unix:{endpoint.socket}" if endpoint.socket is not None else _place(address, endpoint.port)
+    if endpoint.socket is not None:
+        uri = f"unix:{endpoint.socket}"
+    else:
+        uri = f"ipv6:[{address}]:{endpoint.port}" if ":" in address else f"ipv4:{address}:{endpoint.port}"
     if tls is None and endpoint.scheme != "https":
-        return grpc.aio.insecure_channel(place, options=options)
+        return grpc.aio.insecure_channel(uri, options=options)
     name = (tls and tls.server_name) or endpoint.host
     options += [("grpc.ssl_target_name_override", name), ("grpc.default_authority", name)]
-    return grpc.aio.secure_channel(place, _credentials(tls or TlsSettings()), options=options)
-
-
-def _place(address: str, port: int) -> str:
-    return f"ipv6:[{address}]:{port}" if ":" in address else f"ipv4:{address}:{port}"
+    return grpc.aio.secure_channel(uri, _credentials(tls or TlsSettings()), options=options)
 
 
 def _credentials(tls: TlsSettings) -> grpc.ChannelCredentials:
-    """Raises UnusableTls."""
+    """Raises InvalidTlsFile."""
     if not tls.verify:
-        raise UnusableTls('TLS settings: "verify": false is not for the kind grpc: name its certificate as "ca"')
-    contents = [None if path is None else content_of(path) for path in (tls.ca, tls.key, tls.certificate)]
+        raise InvalidTlsFile('TLS settings: "verify": false is not for the kind grpc: name its certificate as "ca"')
+    contents = [None if path is None else read_file(path) for path in (tls.ca, tls.key, tls.certificate)]
     return grpc.ssl_channel_credentials(*contents)
 
 
-def _outcome_of(error: grpc.aio.AioRpcError, timeout: float) -> Failed:
+def _classify_rpc_error(error: grpc.aio.AioRpcError, timeout: float) -> Failed:
     code, details = error.code(), error.details() or ""
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return Failed(0, f"timed out after {Duration(timeout)}", FailureKind.TIMEOUT)
     if code is grpc.StatusCode.NOT_FOUND:
-        return Failed(0, "grpc: the engine knows no such service", FailureKind.BODY)
-    if code in _TOLD:
-        return Failed(0, f"grpc: {_TOLD[code]}", FailureKind.BODY)
-    for word, kind, told in _UNAVAILABLE:
-        if word in details:
-            return Failed(0, told, kind)
+        return Failed(0, "grpc: the engine has no such service", FailureKind.BODY)
+    if code in _ERRORS_BY_CODE:
+        return Failed(0, f"grpc: {_ERRORS_BY_CODE[code]}", FailureKind.BODY)
+    for text, kind, cause in _ERRORS_BY_DETAILS:
+        if text in details:
+            return Failed(0, cause, kind)
     kind = FailureKind.CLOSED if code is grpc.StatusCode.UNAVAILABLE else FailureKind.OTHER
     return Failed(0, f"grpc: {code.name.replace('_', ' ').lower()}", kind)

@@ -1,4 +1,4 @@
-"""The HTTP prober: one GET of an engine's `/healthz`, judged at the response's head, as cheaply as Python can."""
+"""The HTTP prober: one GET of an engine's `/healthz`, judged at the head of the response."""
 
 from __future__ import annotations
 
@@ -8,37 +8,40 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from healthprobe.domain.endpoint import Endpoint
+from healthprobe._util.version import __version__
+from healthprobe.domain.endpoint import HEALTHZ_PATH, Endpoint
 from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive, ProbeOutcome
+from healthprobe.domain.probe_settings import ProbeSettings
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.answer import Answer, Redirect, Silence
-from healthprobe.probing.connection import PROBER_CLOSED, EngineConnection
+from healthprobe.probing.connection import PROBER_CLOSED, Answer, EngineConnection, NoAnswer
 from healthprobe.probing.dialer import Dialer, Progress
-from healthprobe.probing.errors import outcome_of_error
-from healthprobe.probing.expectation import Standards
-from healthprobe.probing.pool import ConnectionPool, descriptors_to_spend
-from healthprobe.probing.redirect import REDIRECT_LIMIT, RedirectRefused, redirected_path
-from healthprobe.probing.request import probe_path, request_bytes
+from healthprobe.probing.errors import classify_error
+from healthprobe.probing.expectation import ResponseChecks
+from healthprobe.probing.observer import ObservedConnection, Observer, StepReporter
+from healthprobe.probing.pool import ConnectionPool, default_budget
+from healthprobe.probing.redirect import REDIRECT_LIMIT, Redirect, RedirectRefused, redirected_path
 from healthprobe.probing.resolver import CachingResolver, Resolver
-from healthprobe.probing.tls import Trust
+from healthprobe.probing.timer_wheel import TimerWheel
+from healthprobe.probing.tls import TlsContexts
 
-EVERYWHERE = Networks()
-"""Any address will do."""
+ALL_NETWORKS = Networks()
 
 _HALF = 0.5
-"""The share of the timeout after which a silent kept connection gets a second chance on a fresh one."""
+"""The share of the timeout after which a probe on a silent kept connection tries a fresh one as well."""
+
+_USER_AGENT = f"healthprobe/{__version__}"
 
 
 class HTTPProber:
-    """A Prober for `http` and `https` endpoints; to be made inside the loop that it probes on.
+    """A Prober for `http` and `https` endpoints, made inside the loop on which it probes.
 
-    It keeps one connection an engine, or with `keep_connections=False` opens one a probe. `descriptor_budget` bounds
-    the open connections; by default it is what the process's limit leaves. `tls` is the trust that https is held to;
-    by default the system's roots. Nothing is sent to an address that is not among `networks`, and an answer whose
-    `identity_header` names another game is a failure. `traceparent` gives, by game, the last line of a head that tells
-    an engine a probe's trace, and the empty one after it. Proxies of the environment are ignored: a proxy's 200 is not
-    the engine's.
+    It keeps one connection per engine, or with `keep_connections=False` opens one per probe. `descriptor_budget` bounds
+    the open connections; the default is what the process's limit leaves. `tls` is the context for https; the default
+    trusts the system's roots. Nothing is sent to an address outside of `networks`. An answer whose `identity_header`
+    names another game is a failure. `traceparent` returns, for a game id, the traceparent header line of a request and
+    the empty line after it. `observer` is called with each step of a probe. Proxies in the environment are ignored,
+    because a proxy's 200 is not the engine's.
     """
 
     def __init__(
@@ -48,18 +51,21 @@ class HTTPProber:
         descriptor_budget: int | None = None,
         resolver: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
-        networks: Networks = EVERYWHERE,
+        networks: Networks = ALL_NETWORKS,
         identity_header: str | None = None,
         traceparent: Callable[[str], bytes] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._keeps = keep_connections
         self._requests: dict[ProbeTarget, bytes] = {}
-        self.pool = ConnectionPool(descriptor_budget or descriptors_to_spend(), self._requests)
+        self.pool = ConnectionPool(descriptor_budget or default_budget(), self._requests)
         self._take = self.pool.take
         self._resolver = resolver or CachingResolver()
-        self.trust = Trust(tls)
-        self.dialer = Dialer(self.pool, self._resolver, self.trust, networks, Standards(identity_header))
+        self._steps = None if observer is None else StepReporter(observer)
+        self.dialer = Dialer(self.pool, self._resolver, TlsContexts(tls), networks, self._steps)
+        self._checks = ResponseChecks(identity_header)
+        self._wheel = TimerWheel(self._loop)
         self._limits: set[asyncio.Timeout] = set()
         self._traceparent = traceparent
         self._closed = False
@@ -74,7 +80,7 @@ class HTTPProber:
 
     @property
     def capacity(self) -> int:
-        """The most probes that can be in flight at once."""
+        """The most probes in flight at once."""
         return self.pool.budget
 
     @property
@@ -82,7 +88,7 @@ class HTTPProber:
         return len(self.pool)
 
     async def probe(self, target: ProbeTarget) -> ProbeOutcome:
-        """One probe of `target`, which ends at most 50 ms after its timeout, whatever the engine does."""
+        """Probes `target` once and ends at most 50 ms after its timeout, whatever the engine does."""
         now, timeout = self._loop.time(), target.timeout
         deadline = now + timeout
         connection = self._take(target)
@@ -91,22 +97,22 @@ class HTTPProber:
         try:
             request = connection.request
             if self._traceparent is not None:
-                request = connection.opening + self._traceparent(target.game_id)
+                request = connection.request_start + self._traceparent(target.game_id)
             answer = await connection.ask(request, now + timeout * _HALF)
             if answer is HEALTHY:
                 return HEALTHY
-            return await self._unless_healthy(target, connection, answer, deadline)
+            return await self._conclude(target, connection, answer, deadline)
         except asyncio.CancelledError:
             connection.abort()
             raise
 
     def forget(self, target: ProbeTarget) -> None:
-        """Close the connection that is kept for `target`."""
+        """Closes the connection that is kept for `target`."""
         self._requests.pop(target, None)
         self.pool.forget(target)
 
     async def aclose(self) -> None:
-        """Close every connection and end every lookup; a probe that is still under way ends inconclusive."""
+        """Closes every connection and lookup. Probes in flight end inconclusive."""
         self._closed = True
         for limit in self._limits:
             limit.reschedule(self._loop.time())
@@ -114,14 +120,14 @@ class HTTPProber:
         await self._resolver.aclose()
         await self.pool.all_closed()
 
-    async def _unless_healthy(
+    async def _conclude(
         self, target: ProbeTarget, connection: EngineConnection, answer: Answer, deadline: float
     ) -> ProbeOutcome:
-        """What a kept connection's answer comes to. That the engine closed it meanwhile says nothing of its health."""
+        """Returns the outcome for the answer of a kept connection. One closed by the engine meanwhile means nothing."""
         match answer:
-            case Silence.CLOSED:
+            case NoAnswer.CLOSED:
                 return await self._probe_afresh(target, deadline)
-            case Silence.SO_FAR:
+            case NoAnswer.YET:
                 return await self._second_chance(target, connection, deadline)
             case Redirect() as redirect:
                 return await self._probe_afresh(target, deadline, redirect)
@@ -129,19 +135,19 @@ class HTTPProber:
                 return outcome
 
     async def _second_chance(self, target: ProbeTarget, connection: EngineConnection, deadline: float) -> ProbeOutcome:
-        """Ask on a fresh connection as well; the first response of the two counts.
+        """Probes on a fresh connection as well; the first response of the two counts.
 
         The kept one may belong to a process that is gone, or to one that is only slow.
         """
-        kept = connection.go_on()
+        kept = connection.wait_longer()
         fresh = self._loop.create_task(self._probe_afresh(target, deadline))
         either: set[asyncio.Future[Any]] = {kept, fresh}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not kept.done() and not _is_response(fresh.result()):
                 await asyncio.wait({kept}, timeout=deadline - self._loop.time())
-            if kept.done() and not isinstance(kept.result(), Silence):
-                return await self._unless_healthy(target, connection, kept.result(), deadline)
+            if kept.done() and not isinstance(kept.result(), NoAnswer):
+                return await self._conclude(target, connection, kept.result(), deadline)
             return await fresh
         finally:
             fresh.cancel()
@@ -151,7 +157,7 @@ class HTTPProber:
     async def _probe_afresh(
         self, target: ProbeTarget, deadline: float, redirect: Redirect | None = None
     ) -> ProbeOutcome:
-        """Probe on a connection of its own, or follow `redirect` on one; the outcome is there by `deadline`."""
+        """Probes on a fresh connection, or follows `redirect` on one, until `deadline`."""
         endpoint = target.endpoint
         if isinstance(endpoint, Failed):
             return endpoint
@@ -163,10 +169,10 @@ class HTTPProber:
                 if redirect is None:
                     return await self._exchange(target, endpoint, progress, deadline)
                 return await self._follow(target, endpoint, redirect, progress, deadline)
-        except Exception as error:  # noqa: BLE001  whatever an engine or our own code raises, it is an outcome
+        except Exception as error:  # noqa: BLE001  any error of an engine or a bug of ours is an outcome
             if self._closed:
                 return PROBER_CLOSED
-            return progress.timed_out(target.timeout) if limit.expired() else outcome_of_error(error)
+            return progress.timed_out(target.timeout) if limit.expired() else classify_error(error)
         finally:
             self._limits.discard(limit)
 
@@ -176,7 +182,7 @@ class HTTPProber:
         request = self._requests.get(target)
         if request is None:
             path = probe_path(target, endpoint)
-            request = request_bytes(endpoint, path, keep_alive=self._keeps_alive(target), settings=target.settings)
+            request = build_request(endpoint, path, target.settings, keep_alive=self._keeps_alive(target))
             self._requests[target] = request
         answer = await self._ask_afresh(target, endpoint, request, progress, deadline)
         if isinstance(answer, Redirect):
@@ -186,15 +192,14 @@ class HTTPProber:
     async def _follow(
         self, target: ProbeTarget, endpoint: Endpoint, redirect: Redirect, progress: Progress, deadline: float
     ) -> ProbeOutcome:
-        """Where `redirect` leads, as long as it stays with the same engine."""
+        """Follows `redirect`, and further redirects, as long as they stay on the same engine."""
         path = probe_path(target, endpoint)
         for _ in range(REDIRECT_LIMIT):
             try:
                 path = redirected_path(endpoint, path, redirect.location)
             except RedirectRefused as refused:
                 return Failed(redirect.status, str(refused))
-            keep_alive = self._keeps_alive(target)
-            request = request_bytes(endpoint, path, keep_alive=keep_alive, settings=target.settings)
+            request = build_request(endpoint, path, target.settings, keep_alive=self._keeps_alive(target))
             answer = await self._ask_afresh(target, endpoint, request, progress, deadline)
             if not isinstance(answer, Redirect):
                 return answer
@@ -204,10 +209,13 @@ class HTTPProber:
     async def _ask_afresh(
         self, target: ProbeTarget, endpoint: Endpoint, request: bytes, progress: Progress, deadline: float
     ) -> ProbeOutcome | Redirect:
-        connection = await self.dialer.connect(target, endpoint, progress, deadline)
+        connection = await self.dialer.connect(
+            target, endpoint, progress, deadline, lambda: self._new_connection(target, endpoint)
+        )
+        progress.enter("waiting for the response head")
         connection.request = self._requests.get(target, request)
         if self._traceparent is not None:
-            connection.opening = connection.request[:-2]
+            connection.request_start = connection.request[:-2]
             request = request[:-2] + self._traceparent(target.game_id)
         try:
             answer = await connection.ask(request)
@@ -216,17 +224,47 @@ class HTTPProber:
             raise
         if not self._keeps_alive(target):
             connection.abort()
-        return connection.closing_cause if isinstance(answer, Silence) else answer
+        return connection.close_cause if isinstance(answer, NoAnswer) else answer
+
+    def _new_connection(self, target: ProbeTarget, endpoint: Endpoint) -> EngineConnection:
+        check = self._checks.for_target(target)
+        if self._steps is None:
+            return EngineConnection(target, self.pool, self._wheel, check, self._loop)
+        observed = ObservedConnection(target, self.pool, self._wheel, check, self._loop)
+        observed.observe(self._steps, endpoint)
+        return observed
 
     def _keeps_alive(self, target: ProbeTarget) -> bool:
-        """After an answer to HEAD nobody can tell where the next one begins: the parser waits for a body."""
+        """Returns whether to keep the connection. Not after HEAD, where the parser waits for a body."""
         return self._keeps and target.settings.method != "HEAD"
 
 
 def _is_response(outcome: ProbeOutcome) -> bool:
-    """Whether an engine answered, well or badly; a failure without a response leaves room for one."""
+    """Returns whether the outcome stands. After a failure without a response the other connection may still answer."""
     return (
         outcome is HEALTHY
         or (isinstance(outcome, Failed) and outcome.last_status != 0)
         or isinstance(outcome, Inconclusive)
     )
+
+
+def probe_path(target: ProbeTarget, endpoint: Endpoint) -> str:
+    """Returns the path to request, below the endpoint's prefix."""
+    return endpoint.prefix + (target.settings.path or HEALTHZ_PATH)
+
+
+def build_request(endpoint: Endpoint, path: str, settings: ProbeSettings, *, keep_alive: bool) -> bytes:
+    """Returns the bytes of a request of `path` at `endpoint`."""
+    lines = [
+        f"{settings.method} {path} HTTP/1.1",
+        f"Host: {settings.host or endpoint.authority}",
+    ]
+    defaults = {"User-Agent": _USER_AGENT, "Accept": "*/*"}
+    if endpoint.authorization is not None:
+        defaults["Authorization"] = endpoint.authorization
+    own = {name.lower() for name, _ in settings.headers}
+    lines += [f"{name}: {value}" for name, value in defaults.items() if name.lower() not in own]
+    lines += [f"{name}: {value}" for name, value in settings.headers]
+    if not keep_alive:
+        lines.append("Connection: close")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")

@@ -1,4 +1,4 @@
-"""The pool: every open connection against the budget of file descriptors, and the idle ones by their target."""
+"""The connection pool: counts open connections against a budget of descriptors and keeps idle ones by target."""
 
 from __future__ import annotations
 
@@ -12,34 +12,33 @@ from typing import Protocol
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.connection import EngineConnection
 
-_HEADROOM = 64
-"""Descriptors left for databases, name servers, standard streams and connections that are just closing."""
-
+_RESERVED_DESCRIPTORS = 64
+"""Descriptors reserved for databases, name servers, standard streams and connections being closed."""
 
 _TIGHT_SHARE = 0.9
-"""The share of the budget above which connections are ordered by their use."""
+"""The share of the budget above which kept connections are ordered by their last use."""
 
 
-def descriptors_to_spend() -> int:
-    """How many connections this process may hold: its soft limit, less what it has open and some headroom."""
+def default_budget() -> int:
+    """Returns how many connections this process may have: its soft limit less the open descriptors and a reserve."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         limit = 1 << 20
-    in_use = len(os.listdir("/dev/fd"))  # noqa: PTH208  once a process, before the loop has anything to do
-    return max(limit - in_use - _HEADROOM, limit // 4, 1)
+    in_use = len(os.listdir("/dev/fd"))  # noqa: PTH208  once per process, before the loop has work
+    return max(limit - in_use - _RESERVED_DESCRIPTORS, limit // 4, 1)
 
 
 class Pooled(Protocol):
-    """What has a descriptor, and can be made to give it up."""
+    """Something with a descriptor that the pool counts."""
 
     def abort(self) -> None: ...
 
 
 class ConnectionPool:
-    """At most `budget` connections are open at once; above it the idle one that was used least recently is closed.
+    """At most `budget` open connections; to open one more, the least recently used idle one is closed.
 
-    A connection is only kept for a target that is `wanted`: one may be forgotten while its probe is under way.
-    Where none is idle, whoever wants one more waits for one to end: nothing fails for want of a descriptor.
+    If none is idle, `admit` waits until one is closed: no probe fails for lack of a descriptor. A connection is kept
+    only if its target is in `wanted`, because a target may be forgotten while its probe runs.
     """
 
     def __init__(self, budget: int, wanted: Container[ProbeTarget]) -> None:
@@ -48,13 +47,13 @@ class ConnectionPool:
         self._wanted = wanted
         self._open: set[Pooled] = set()
         self._kept: dict[ProbeTarget, EngineConnection] = {}
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiters: deque[asyncio.Future[None]] = deque()
 
     def __len__(self) -> int:
         return len(self._open)
 
     def take(self, target: ProbeTarget) -> EngineConnection | None:
-        """The idle connection of `target`, which is now in use, or None."""
+        """Returns the idle connection of `target` and marks it as used, or None."""
         connection = self._kept.get(target)
         if connection is None or not connection.is_idle:
             return None
@@ -62,64 +61,68 @@ class ConnectionPool:
         return connection
 
     async def admit(self, connection: Pooled) -> None:
-        """Count `connection` as open; returns when there is a descriptor for it."""
+        """Waits for a free descriptor and counts `connection` as open."""
         while len(self._open) >= self.budget:
-            place = asyncio.get_running_loop().create_future()
-            self._waiting.append(place)
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
             self.close_oldest()
             try:
-                await place
+                await waiter
             except asyncio.CancelledError:
-                self._pass_on(place)
+                if not waiter.cancelled():
+                    self._admit_next()
+                elif waiter in self._waiters:
+                    self._waiters.remove(waiter)
                 raise
         self._open.add(connection)
 
     def keep(self, connection: EngineConnection) -> None:
-        """`connection` is idle: its target's next probe may take it, unless somebody waits for its descriptor."""
-        if self._waiting or not (connection.is_kept or self._take_in(connection)):
+        """Keeps an idle `connection` for the next probe of its target, unless a probe waits for a descriptor."""
+        if self._waiters or not (connection.is_kept or self._add(connection)):
             connection.abort()
             return
         connection.is_idle = True
         if len(self._open) >= self._tight:
-            # Only then does anybody ask for the order of use, and keeping it costs every probe.
+            # The order of use matters only then, and each update costs the probe time.
             self._kept[connection.target] = self._kept.pop(connection.target)
 
     def closed(self, connection: Pooled) -> None:
-        """`connection` has no descriptor any more."""
+        """Frees the descriptor of `connection`."""
         self._open.discard(connection)
         if isinstance(connection, EngineConnection) and connection.is_kept:
-            self._let_go(connection)
+            self._remove(connection)
         self._admit_next()
 
     def close_oldest(self) -> bool:
-        """Close the idle connection that was used least recently; False where none is idle."""
+        """Closes the least recently used idle connection. Returns False if none is idle."""
         for connection in self._kept.values():
             if connection.is_idle:
-                self._let_go(connection)
+                self._remove(connection)
                 connection.abort()
                 return True
         return False
 
     def forget(self, target: ProbeTarget) -> None:
+        """Closes the idle connection of `target`, or does not keep the one in use."""
         connection = self._kept.get(target)
         if connection is not None:
             is_idle = connection.is_idle
-            self._let_go(connection)
+            self._remove(connection)
             if is_idle:
                 connection.abort()
 
     def close(self) -> None:
-        """Give every connection up."""
+        """Aborts every connection."""
         for connection in list(self._open):
             connection.abort()
 
     async def all_closed(self) -> None:
         """Returns when no connection is open."""
-        while self._open:  # noqa: ASYNC110  a socket is closed in the loop's next turn or the one after
+        while self._open:  # noqa: ASYNC110  sockets close within two turns of the loop
             await asyncio.sleep(0)
 
-    def _take_in(self, connection: EngineConnection) -> bool:
-        """Make `connection` the one that is kept for its target, if that is still wanted."""
+    def _add(self, connection: EngineConnection) -> bool:
+        """Keeps `connection` for its target if that is still wanted."""
         if connection.target not in self._wanted:
             return False
         self.forget(connection.target)
@@ -127,20 +130,13 @@ class ConnectionPool:
         connection.is_kept = True
         return True
 
-    def _let_go(self, connection: EngineConnection) -> None:
+    def _remove(self, connection: EngineConnection) -> None:
         del self._kept[connection.target]
         connection.is_kept = connection.is_idle = False
 
     def _admit_next(self) -> None:
-        while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
                 return
-
-    def _pass_on(self, place: asyncio.Future[None]) -> None:
-        """A place that was given to somebody who left is the next one's."""
-        if place.done() and not place.cancelled():
-            self._admit_next()
-        elif place in self._waiting:
-            self._waiting.remove(place)

@@ -1,4 +1,4 @@
-"""The kinds: each target asked in the way that its settings name, by one prober for all of them."""
+"""The prober of a run: probes each target with the kind that its settings name."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _NO_GRPC = Failed(0, "kind grpc is an extra: pip install 'healthprobe[grpc]'", F
 
 
 class ProberByKind:
-    """A Prober of every kind. All share the budget of descriptors, the networks and the names of `http`.
+    """A Prober for all kinds, which share the pool and the dialer of `http`.
 
-    What the kind grpc takes is loaded when the first such target is asked.
+    grpcio is imported when the first target of the kind grpc is probed.
     """
 
     def __init__(self, http: HTTPProber) -> None:
         self._http = http
-        self._ask_http = http.probe
-        self._tcp = TcpProber(http.pool, http.dialer, http.trust)
+        self._probe_http = http.probe
+        self._tcp = TcpProber(http.pool, http.dialer)
         self._grpc: GrpcProber | None = None
 
     @property
     def capacity(self) -> int:
-        """The most probes that can be in flight at once."""
+        """The most probes in flight at once."""
         return self._http.capacity
 
     @property
@@ -39,28 +39,28 @@ class ProberByKind:
         return self._http.open_connections
 
     def probe(self, target: ProbeTarget) -> Awaitable[ProbeOutcome]:
-        """One probe of `target`, which ends at most 50 ms after its timeout, whatever the engine does."""
+        """Probes `target` once and ends at most 50 ms after its timeout, whatever the engine does."""
         kind = target.settings.kind
         if kind is ProbeKind.HTTP:
-            return self._ask_http(target)
+            return self._probe_http(target)
         if kind is ProbeKind.TCP:
             return self._tcp.probe(target)
-        return self._ask_grpc(target)
+        return self._probe_grpc(target)
 
     def forget(self, target: ProbeTarget) -> None:
-        """Let go of what is kept for `target`."""
+        """Closes the connection that is kept for `target`."""
         if self._grpc is not None and target.settings.kind is ProbeKind.GRPC:
             self._grpc.forget(target)
         else:
             self._http.forget(target)
 
     async def aclose(self) -> None:
-        """Close every connection; a probe that is still under way ends inconclusive."""
+        """Closes every connection. Probes in flight end inconclusive."""
         if self._grpc is not None:
             await self._grpc.aclose()
         await self._http.aclose()
 
-    async def _ask_grpc(self, target: ProbeTarget) -> ProbeOutcome:
+    async def _probe_grpc(self, target: ProbeTarget) -> ProbeOutcome:
         if self._grpc is None:
             try:
                 from healthprobe.probing.grpc import GrpcProber  # noqa: PLC0415  an extra, and 20 MB of memory

@@ -1,7 +1,8 @@
-"""Redirects: followed within the engine that was asked, refused anywhere else."""
+"""Redirects: followed within the engine that was probed, refused anywhere else."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
 from healthprobe.domain.endpoint import DEFAULT_PORTS, Endpoint, InvalidEndpoint, masked, parse_endpoint
@@ -13,25 +14,33 @@ REDIRECT_LIMIT = 10
 _SAFE = "/%:@!$&'()*+,;=~-._?"
 
 
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """The status and the Location header of a redirect."""
+
+    status: int
+    location: str
+
+
 class RedirectRefused(Exception):
-    """The redirect leads away from the engine: following it would let an engine aim our requests at others."""
+    """The redirect leads away from the engine: following it would let an engine send our requests to others."""
 
 
 def redirected_path(endpoint: Endpoint, path: str, location: str) -> str:
-    """The path, with its query, to ask for next on the same engine.
+    """Returns the path, with its query, to request next on the same engine.
 
-    Raises RedirectRefused where scheme, host or port differ from those of `endpoint`, or `location` makes no sense.
+    Raises RedirectRefused if scheme, host or port differ from those of `endpoint`, or `location` is invalid.
     """
     shown = masked(location)
-    here = (endpoint.scheme, endpoint.host, endpoint.port)
+    origin = (endpoint.scheme, endpoint.host, endpoint.port)
     if endpoint.socket is not None:
-        here = ("http", endpoint.host, DEFAULT_PORTS["http"])
+        origin = ("http", endpoint.host, DEFAULT_PORTS["http"])
     try:
-        absolute = urlsplit(urljoin(f"{here[0]}://{endpoint.authority}{path}", location.strip()))
-        there = parse_endpoint(f"{absolute.scheme}://{absolute.netloc}")
+        absolute = urlsplit(urljoin(f"{origin[0]}://{endpoint.authority}{path}", location.strip()))
+        target = parse_endpoint(f"{absolute.scheme}://{absolute.netloc}")
     except (InvalidEndpoint, ValueError):
         raise RedirectRefused(f"redirect to {shown} refused: not a valid address") from None
-    if (there.scheme, there.host, there.port) != here:
+    if (target.scheme, target.host, target.port) != origin:
         raise RedirectRefused(f"redirect to {shown} refused")
     query = f"?{absolute.query}" if absolute.query else ""
     return quote((absolute.path or "/") + query, safe=_SAFE)

@@ -1,21 +1,22 @@
-"""The precedent: a response that was read and found healthy, so that its like need not be read again."""
+"""A cache of one response that was found healthy, so that the same bytes need not be parsed again."""
 
 from __future__ import annotations
 
 import re
 
-BLANKS = b" \t"
-"""What may stand around the value of a header."""
+WHITESPACE = b" \t"
+"""The whitespace around the value of a header."""
 
-LONGEST = 4096
-"""The longest response that is remembered, in bytes."""
+MAX_SIZE = 4096
+"""The longest response that is cached, in bytes."""
 
 
-class Precedent:
-    """The bytes of the last whole response that was healthy and left its connection usable, of whichever engine.
+class ResponseCache:
+    """The last whole response that was healthy and left its connection usable, of any engine.
 
-    What a response means depends on its bytes alone, and engines of one build answer alike, to the second of their Date
-    header. Comparing costs a twentieth of parsing, and a connection that only ever sees precedents needs no parser.
+    The meaning of a response depends on its bytes alone, and engines of one build answer alike within a second of their
+    Date header. Comparing costs a twentieth of parsing, and a connection that only sees cached responses needs no
+    parser.
     """
 
     __slots__ = ("response",)
@@ -23,44 +24,44 @@ class Precedent:
     def __init__(self) -> None:
         self.response = b""
 
-    def remember(self, response: bytes) -> None:
-        if len(response) <= LONGEST:
+    def store(self, response: bytes) -> None:
+        if len(response) <= MAX_SIZE:
             self.response = response
 
 
-class SharedPrecedent:
-    """A response with a blank where each engine names its own game: what was before it, and what came after."""
+class ResponseTemplate:
+    """A response split where each engine names its own game: the bytes `before` and `after` the name."""
 
-    __slots__ = ("after", "before", "has_blank")
+    __slots__ = ("after", "before", "has_name")
 
     def __init__(self) -> None:
         self.before = self.after = b""
-        self.has_blank = False
+        self.has_name = False
 
 
-class OwnPrecedent:
-    """A shared precedent as one engine would send it: with its own game in the blank."""
+class GameResponseCache:
+    """A template shared by all engines, filled in with the name of one game."""
 
-    __slots__ = ("_own", "_shared", "_values_in")
+    __slots__ = ("_header_values", "_name", "_template")
 
-    def __init__(self, shared: SharedPrecedent, values_in: re.Pattern[bytes], own: bytes) -> None:
-        self._shared = shared
-        self._values_in = values_in
-        self._own = own
+    def __init__(self, template: ResponseTemplate, header_values: re.Pattern[bytes], name: bytes) -> None:
+        self._template = template
+        self._header_values = header_values
+        self._name = name
 
     @property
     def response(self) -> bytes:
-        shared = self._shared
-        return shared.before + self._own + shared.after if shared.has_blank else shared.before
+        template = self._template
+        return template.before + self._name + template.after if template.has_name else template.before
 
-    def remember(self, response: bytes) -> None:
-        """Remember a response that names this game once, or nobody."""
-        if len(response) > LONGEST:
+    def store(self, response: bytes) -> None:
+        """Stores a response that names this game once, or no game."""
+        if len(response) > MAX_SIZE:
             return
-        shared, found = self._shared, list(self._values_in.finditer(response))
+        template, found = self._template, list(self._header_values.finditer(response))
         if not found:
-            shared.before, shared.after, shared.has_blank = response, b"", False
-        elif len(found) == 1 and found[0][1].strip(BLANKS) == self._own:
-            start = found[0].start(1) + found[0][1].index(self._own)
-            end = start + len(self._own)
-            shared.before, shared.after, shared.has_blank = response[:start], response[end:], True
+            template.before, template.after, template.has_name = response, b"", False
+        elif len(found) == 1 and found[0][1].strip(WHITESPACE) == self._name:
+            start = found[0].start(1) + found[0][1].index(self._name)
+            end = start + len(self._name)
+            template.before, template.after, template.has_name = response[:start], response[end:], True

@@ -1,4 +1,4 @@
-"""TLS contexts of probes, and the PEM files that records name."""
+"""TLS contexts for probes, made from the PEM files that records name."""
 
 from __future__ import annotations
 
@@ -10,98 +10,97 @@ from pathlib import Path
 
 from healthprobe.domain.outcome import FailureKind
 from healthprobe.domain.probe_settings import TlsSettings
-from healthprobe.probing.errors import NamedFailure
+from healthprobe.probing.errors import ProbeError
 
-LARGEST = 1 << 20
-"""The largest file that is read, in bytes: four times a bundle of all the roots there are."""
+MAX_FILE_SIZE = 1 << 20
+"""The largest file to read, in bytes: four times the bundle of all public roots."""
 
 
-class UnusableTls(NamedFailure):
-    """Settings that no handshake can be made by. The message names the file, and what is wrong with it."""
+class InvalidTlsFile(ProbeError):
+    """A file of TLS settings that cannot be used. The message names the file and says what is wrong with it."""
 
     kind = FailureKind.TLS
 
 
-def readable(path: str) -> str:
-    """`path`, of a file that can be read whole and at once. Raises UnusableTls.
+def _check_file(path: str) -> str:
+    """Returns `path` if it is a regular file of a reasonable size. Raises InvalidTlsFile.
 
-    Whoever writes a record chooses the path. A pipe would be waited for and a device be read without end, and all
-    other probes with it. Who can exchange the file after this look owns the machine, and needs no record for that.
+    The author of a record chooses the path. Reading a pipe or a device would block the loop and all other probes.
+    A file exchanged after this check needs write access to the machine, which is more than a record gives.
     """
     try:
         found = Path(path).stat()
     except OSError as error:
-        raise unusable(path, (error.strerror or "").lower()) from None
+        raise _invalid(path, (error.strerror or "").lower()) from None
     except ValueError:
-        raise unusable(path, "no path") from None
+        raise _invalid(path, "no path") from None
     if not stat.S_ISREG(found.st_mode):
-        raise unusable(path, "no file")
+        raise _invalid(path, "no file")
     if not found.st_size:
-        raise unusable(path, "it is empty")
-    if found.st_size > LARGEST:
-        raise unusable(path, f"it is larger than {LARGEST >> 20} MiB")
+        raise _invalid(path, "it is empty")
+    if found.st_size > MAX_FILE_SIZE:
+        raise _invalid(path, f"it is larger than {MAX_FILE_SIZE >> 20} MiB")
     return path
 
 
-def content_of(path: str) -> bytes:
-    """What the file at `path` holds. Raises UnusableTls."""
+def read_file(path: str) -> bytes:
+    """Returns the content of the file at `path`. Raises InvalidTlsFile."""
     try:
-        return Path(readable(path)).read_bytes()
+        return Path(_check_file(path)).read_bytes()
     except OSError as error:
-        raise unusable(path, (error.strerror or "").lower()) from None
+        raise _invalid(path, (error.strerror or "").lower()) from None
 
 
-def unusable(path: str | None, why: str) -> UnusableTls:
-    """What is said of a file that no handshake can be made by."""
-    return UnusableTls(f"TLS settings: {path} cannot be used: {why}")
+def _invalid(path: str | None, why: str) -> InvalidTlsFile:
+    return InvalidTlsFile(f"TLS settings: {path} cannot be used: {why}")
 
 
-_LIFE = 300.0
-"""Seconds after which a context is made anew: certificates are renewed, and no prober is restarted for that."""
+_MAX_AGE = 300.0
+"""The seconds after which a context is made again, so that renewed certificates need no restart."""
 
-_MOST = 1_000
+_MAX_CONTEXTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class _Context:
     context: ssl.SSLContext
-    at: float
+    made_at: float
 
 
-class Trust:
-    """The context for each of the settings there are; `common` is that of games without any."""
+class TlsContexts:
+    """A cache of the contexts for TLS settings; `default` is for games without settings."""
 
-    def __init__(self, common: ssl.SSLContext | None = None) -> None:
-        self._common = common
-        self._made: dict[TlsSettings, _Made] = {}
+    def __init__(self, default: ssl.SSLContext | None = None) -> None:
+        self._default = default
+        self._contexts: dict[TlsSettings, _Context] = {}
 
     def context(self, settings: TlsSettings | None) -> ssl.SSLContext:
-        """Raises UnusableTls."""
+        """Returns the context for these settings. Raises InvalidTlsFile."""
         if settings is None:
-            if self._common is None:
-                self._common = ssl.create_default_context()
-            return self._common
-        made, now = self._made.get(settings), time.monotonic()
-        if made is None or now - made.at > _LIFE:
-            if len(self._made) >= _MOST:
-                self._made.clear()
-            made = self._made[settings] = _Made(_context_of(settings), now)
-        return made.context
+            if self._default is None:
+                self._default = ssl.create_default_context()
+            return self._default
+        known, now = self._contexts.get(settings), time.monotonic()
+        if known is None or now - known.made_at > _MAX_AGE:
+            if len(self._contexts) >= _MAX_CONTEXTS:
+                self._contexts.clear()
+            known = self._contexts[settings] = _Context(_make_context(settings), now)
+        return known.context
 
 
-def _context_of(settings: TlsSettings) -> ssl.SSLContext:
+def _make_context(settings: TlsSettings) -> ssl.SSLContext:
     file = settings.ca
     try:
-        context = ssl.create_default_context(cafile=settings.ca and readable(settings.ca))
+        context = ssl.create_default_context(cafile=settings.ca and _check_file(settings.ca))
         file = settings.certificate
         if settings.certificate is not None:
-            key = settings.key and readable(settings.key)
-            context.load_cert_chain(readable(settings.certificate), key, password=_no_password)
+            key = settings.key and _check_file(settings.key)
+            context.load_cert_chain(_check_file(settings.certificate), key, password=_no_password)
     except (OSError, ValueError) as error:
         reason = (
             error.strerror if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else "no PEM of it"
         )
-        raise unusable(file, (reason or str(error)).lower()) from None
+        raise _invalid(file, (reason or str(error)).lower()) from None
     if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -109,5 +108,5 @@ def _context_of(settings: TlsSettings) -> ssl.SSLContext:
 
 
 def _no_password() -> str:
-    """A key with a password would be asked for at the terminal."""
+    """Prevents a prompt at the terminal for the password of a key."""
     return ""
