@@ -127,7 +127,7 @@ async def test_a_service_that_hangs_holds_up_neither_the_loop_nor_a_cancellation
 
 
 async def test_a_service_that_hangs_is_given_up(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publisher, "_LONGEST_SENDING", 0.2)
+    monkeypatch.setattr(publisher, "_TIMEOUT", 0.2)
     phone.gate.clear()
     async with asyncio.timeout(3.0):  # apprise itself waits four seconds for an answer
         with pytest.raises(PublishError, match="did not take a notification") as refused:

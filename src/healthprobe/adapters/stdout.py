@@ -1,17 +1,17 @@
-"""Standard output as a bus: one event a line, as JSON."""
+"""Publishes events to standard output: one JSON line an event."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import select
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from functools import partial
 
 import msgspec
 
+from healthprobe._util.threads import run_in_daemon_thread
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import PublisherClosed, PublishError
 
@@ -22,66 +22,54 @@ _READER_GONE = {errno.EPIPE, errno.EBADF, errno.EIO}
 class StdoutPublisher:
     """Writes events to standard output as JSON lines, each flushed, with exactly the event's fields.
 
-    `write` takes a line with its end, instead of standard output; `render` makes an event such a line, instead of JSON.
-    Both are called on a thread. A reader that is slow holds up `publish` and nothing else: neither the event loop nor
-    the end of the process waits for it.
+    `write` replaces standard output and gets one line, with its line break, at a time; `render` replaces JSON. Both are
+    called on a thread. A slow reader delays only `publish`: the event loop and the end of the process do not wait.
     """
 
     def __init__(
         self, write: Callable[[str], None] | None = None, render: Callable[[HealthEvent], str] | None = None
     ) -> None:
-        self._write = write or _write_past_buffers
+        self._write = write or _write_unbuffered
         self._render = render or line_of
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     async def publish(self, events: Sequence[HealthEvent]) -> None:
-        """Write `events` in order; returns when the last of them is out of our hands.
+        """Writes `events` in order. After a cancellation the line that is being written is still completed.
 
-        Raises PublishError; PublisherClosed where the reader is. A call that is cancelled ends with the line it is at.
+        Raises PublishError; PublisherClosed if the reader has closed standard output.
         """
-        given_up = threading.Event()
-        outcome: Future[None] = Future()
-        outcome.set_running_or_notify_cancel()
-        # not the loop's executor: a process waits for its threads as it ends, and one may be blocked on a full pipe
-        threading.Thread(target=self._deliver, args=(events, given_up, outcome), daemon=True).start()
-        try:
-            await asyncio.wrap_future(outcome)
-        finally:
-            given_up.set()
+        await run_in_daemon_thread(partial(self._write_all, events))
 
-    def _deliver(self, events: Sequence[HealthEvent], given_up: threading.Event, outcome: Future[None]) -> None:
+    def _write_all(self, events: Sequence[HealthEvent], cancelled: threading.Event) -> None:
         written = 0
         try:
-            with self._turn:
+            with self._lock:
                 for event in events:
-                    if given_up.is_set():
+                    if cancelled.is_set():
                         break
                     self._write(self._render(event))
                     written += 1
         except (OSError, ValueError) as error:
-            outcome.set_exception(_plain_error(error, written))
-        except Exception as error:  # noqa: BLE001 -- a fault of `write`, which is the caller's: handed over as it is
-            outcome.set_exception(error)
-        else:
-            outcome.set_result(None)
+            raise _publish_error(error, written) from error
 
 
 def line_of(event: HealthEvent) -> str:
-    """The event as one line of JSON, with its end."""
+    """Returns the event as one line of JSON, with its line break."""
     return msgspec.json.encode(event.as_document()).decode() + "\n"
 
 
-def _write_past_buffers(line: str) -> None:
-    """Write to the descriptor itself: a thread that blocks inside Python's buffer would hold its lock at exit."""
+def _write_unbuffered(line: str) -> None:
+    """Writes to the descriptor: a thread blocked inside Python's buffer would hold the buffer's lock at exit."""
     rest = memoryview(line.encode())
     while rest:
         try:
             rest = rest[os.write(_STANDARD_OUTPUT, rest) :]
-        except BlockingIOError:  # whoever gave us this pipe made it non-blocking
+        except BlockingIOError:  # the pipe may have been made non-blocking by the process that opened it
             select.select([], [_STANDARD_OUTPUT], [])
 
 
-def _plain_error(error: OSError | ValueError, written: int) -> PublishError:
+def _publish_error(error: OSError | ValueError, written: int) -> PublishError:
+    """A text that cannot be encoded is permanent; a closed reader ends the relay; all else is retried."""
     if isinstance(error, OSError) and error.errno not in _READER_GONE:
         return PublishError(f"standard output takes no more: {error.strerror or error}", delivered=written)
     if isinstance(error, UnicodeError):

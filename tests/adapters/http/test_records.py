@@ -15,7 +15,7 @@ from tests.support.waiting import PATIENCE
 
 from healthprobe import __version__
 from healthprobe.adapters.file import parse_records
-from healthprobe.adapters.http import HttpRecords, slices
+from healthprobe.adapters.http import HttpRecords, chunks
 from healthprobe.domain.record import RuntimeRecord
 
 LONG_AGO = "Mon, 23 Nov 2026 17:00:00 GMT"
@@ -150,7 +150,7 @@ async def test_a_long_list_is_parsed_in_slices_and_told_as_a_whole() -> None:
 
 
 async def test_a_list_that_is_too_long_is_the_parser_s_to_judge(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "_MANY", 300)
+    monkeypatch.setattr(chunks, "_MOST_RECORDS", 300)
     parser = CountingParser()
     answer = told(*range(1, 1001))
     async with store_of(answer, parser=parser):

@@ -14,7 +14,7 @@ from healthprobe.testing.contracts.samples import history
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine that stumbles, too, the body of an answer is there before it is judged."""
-    monkeypatch.setattr(room, "_BODY_WITHIN", PATIENT)
+    monkeypatch.setattr(room, "_BODY_TIMEOUT", PATIENT)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])

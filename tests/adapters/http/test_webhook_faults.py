@@ -66,7 +66,7 @@ async def test_a_webhook_that_is_away_gets_every_event_when_it_is_back() -> None
 async def test_an_acknowledgement_counts_whatever_becomes_of_its_body(
     script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "_BODY_WITHIN", 0.1)
+    monkeypatch.setattr(room, "_BODY_TIMEOUT", 0.1)
     async with webhook(script) as (server, publisher):
         await asyncio.wait_for(publisher.publish(history("game-7", 2)), PATIENCE)
     assert len(server.asked) == 2

@@ -1,4 +1,4 @@
-"""HTTP: health events to a webhook, runtime records from Prometheus http_sd. Imports domain and ports."""
+"""HTTP: publishes health events to a webhook, reads runtime records from a Prometheus http_sd endpoint."""
 
 from healthprobe.adapters.http.records import HttpRecords
 from healthprobe.adapters.http.webhook import WebhookPublisher

@@ -1,4 +1,4 @@
-"""The address: the one URL that a user gave, its credentials taken out."""
+"""The URL of a server, and its credentials apart from it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _QUERY_SAFE = "/?%:@!$&'()*+,;=~-._[]"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is asked: `url` without credentials, and the value of a Basic authorization header, or None.
+    """A URL without its credentials, and the value of the Basic authorization header for them, or None.
 
-    `name` and `origin` are how messages call it: neither holds the query, which may carry a token.
+    Messages use `name` and `origin`, which are without the query: it may hold a token.
     """
 
     url: URL = field(repr=False)
@@ -31,7 +31,7 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """The address that `text` names, its path and query kept as they are. Raises ConfigurationError."""
+    """Returns the address in `text`, with its path and query as they are. Raises ConfigurationError."""
     location, question_mark, query = text.partition("?")
     if "#" in query:
         raise ConfigurationError(f"{masked(location)} cannot be asked: it has a fragment (#)")
@@ -41,6 +41,6 @@ def parse_address(text: str) -> Address:
         raise ConfigurationError(f"{masked(location)} cannot be asked: {error}") from None
     closing = location[len(location.rstrip("/")) :]
     name = endpoint.url + closing
-    # as written: a query that is signed, as those of clouds are, may not be spelled in another way
+    # encoded=True: clouds sign their queries as they are written
     url = URL(name + question_mark + quote(query, safe=_QUERY_SAFE), encoded=True)
     return Address(url, name, endpoint.authorization)

@@ -1,4 +1,4 @@
-"""The client: one server, asked over one kept connection, never for longer than agreed."""
+"""A client for one server, with one kept connection and a timeout for every response."""
 
 from __future__ import annotations
 
@@ -12,24 +12,20 @@ from yarl import URL
 
 from healthprobe._util.version import __version__
 from healthprobe.adapters.http.address import Address
-from healthprobe.adapters.http.causes import cause_of
+from healthprobe.adapters.http.errors import NoResponse, network_error_text
 
-_CONNECT_WITHIN = 5.0
-_KEPT = 4.0
-"""Seconds that an idle connection is kept: less than the five after which common servers close theirs."""
+_CONNECT_TIMEOUT = 5.0
+_KEEPALIVE = 4.0
+"""Seconds that an idle connection is kept: fewer than the five after which common servers close it."""
 
 _NETWORK_ERRORS = (aiohttp.ClientError, OSError)
 
 
-class Unanswered(Exception):
-    """There was no answer. The message says why, in words that are the same for the same cause."""
-
-
 class Client:
-    """Asks the server at `address`, with `timeout` seconds for the head of an answer, at most 5 of them to connect.
+    """Sends requests to the server at `address`. The head of a response must come within `timeout` seconds.
 
-    Redirects are not followed, cookies not kept, and proxies that the environment names not used. Ended by `aclose`;
-    a question asked after that opens it again.
+    Connecting may take 5 of them. Redirects are not followed, cookies not kept, and proxies of the environment not
+    used. `aclose` closes the connection; a later request opens it again.
     """
 
     def __init__(self, address: Address, *, timeout: float) -> None:
@@ -39,43 +35,42 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
-    async def exchange(
+    async def request(
         self, method: str, url: URL, *, headers: Mapping[str, str], body: bytes | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Ask, and give the answer once its head is there; its body is whatever the caller reads of it.
+        """Sends a request and yields the response once its head has come. A body that is not read ends the connection.
 
-        Raises Unanswered, also for what breaks while the caller reads; what is left unread closes the connection.
+        Raises NoResponse, also if the connection breaks while the caller reads the body.
         """
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._opened().request(
+                response = await self._open_session().request(
                     method, url, headers=headers, data=body, allow_redirects=False, ssl=self._tls
                 )
             async with response:
                 yield response
         except _NETWORK_ERRORS as error:
-            raise Unanswered(self.silence if type(error) is TimeoutError else cause_of(error)) from error
+            raise NoResponse(self.timeout_text if type(error) is TimeoutError else network_error_text(error)) from error
 
     @property
-    def silence(self) -> str:
-        """What is said of a server that does not answer in time."""
+    def timeout_text(self) -> str:
         return f"no answer within {self._timeout:g}s"
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Closes the connection."""
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
 
-    def _opened(self) -> aiohttp.ClientSession:
-        """The session, made at the first question: one belongs to the loop that it was made in."""
+    def _open_session(self) -> aiohttp.ClientSession:
+        """Returns the session, made at the first request: a session belongs to the loop in which it was made."""
         if self._session is None:
             headers = {"User-Agent": f"healthprobe/{__version__}"}
             if self._address.authorization is not None:
                 headers["Authorization"] = self._address.authorization
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=1, keepalive_timeout=_KEPT),
-                timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_WITHIN),
+                connector=aiohttp.TCPConnector(limit=1, keepalive_timeout=_KEEPALIVE),
+                timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_TIMEOUT),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=headers,
                 auto_decompress=False,
@@ -85,12 +80,12 @@ class Client:
 
 
 async def first_bytes(response: aiohttp.ClientResponse, most: int, within: float) -> bytes:
-    """What comes of the body within so many seconds, at most `most` bytes; whatever breaks, what came before it."""
+    """Returns what comes of the body within so many seconds, at most `most` bytes. Raises nothing if it breaks off."""
     beginning = bytearray()
     try:
         async with asyncio.timeout(within):
             while len(beginning) < most and (chunk := await response.content.read(most - len(beginning))):
                 beginning += chunk
-    except _NETWORK_ERRORS:  # the time limit's own error is an OSError
+    except _NETWORK_ERRORS:  # TimeoutError is an OSError
         pass
     return bytes(beginning)

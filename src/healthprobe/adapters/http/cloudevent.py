@@ -1,4 +1,4 @@
-"""The CloudEvent: a health event in the envelope of CloudEvents 1.0, structured JSON."""
+"""Writes a health event as a CloudEvent 1.0 in structured JSON."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from healthprobe.domain.event import HealthEvent, format_instant
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 SOURCE = "/healthprobe"
-"""A URI reference. One log holds an id once, so that source and id name one event among all that come from it."""
+"""A URI reference. A log has each id once, so that source and id identify one event of that log."""
 
 
 def cloud_event(event: HealthEvent) -> bytes:
-    """The event in its envelope. Raises UnicodeEncodeError for an event that cannot be written as text."""
+    """Returns the event in its envelope. Raises UnicodeEncodeError for an event that cannot be written as text."""
     return msgspec.json.encode(
         {
             "specversion": "1.0",

@@ -1,4 +1,4 @@
-"""The document: what a server answers to GET, in full or not at all, and whether it has changed."""
+"""Fetches a JSON document by GET, whole or not at all, and only if it has changed."""
 
 from __future__ import annotations
 
@@ -14,32 +14,31 @@ from yarl import URL
 
 from healthprobe._util.text import shorten
 from healthprobe.adapters.http.address import Address
-from healthprobe.adapters.http.client import Client, Unanswered
+from healthprobe.adapters.http.client import Client
+from healthprobe.adapters.http.errors import REDIRECTS, NoResponse, is_permanent
 from healthprobe.ports import ConfigurationError, StoreError
 
 MAX_BYTES = 64 * 1024 * 1024
-"""The largest document that is read, compressed or not."""
+"""The size of the largest document that is read, compressed or not."""
 
 _MAX_REDIRECTS = 3
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_RETRIED = frozenset({408, 425, 429})
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip"}
-_EITHER_ZLIB_OR_GZIP = 47
+_ZLIB_OR_GZIP = 47
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A body as it came, and the request headers by which a change of it is asked for next time."""
+    """A body as it came, and the headers that make the next request conditional."""
 
     body: bytes
     is_compressed: bool
     validators: Mapping[str, str]
 
     def content(self) -> bytes:
-        """The body, decompressed. Raises ConfigurationError where it is damaged or too large. To be run on a thread."""
+        """Returns the body, decompressed. Raises ConfigurationError if it is damaged or too large. For a thread."""
         if not self.is_compressed:
             return self.body
-        decompressor = zlib.decompressobj(_EITHER_ZLIB_OR_GZIP)
+        decompressor = zlib.decompressobj(_ZLIB_OR_GZIP)
         try:
             content = decompressor.decompress(self.body, MAX_BYTES + 1)
         except zlib.error:
@@ -51,8 +50,8 @@ class Document:
         return content
 
 
-class Source:
-    """The server that has the document, asked with `timeout` seconds for everything."""
+class DocumentSource:
+    """The server of the document. A fetch takes at most `timeout` seconds."""
 
     def __init__(self, address: Address, *, timeout: float) -> None:
         self._address = address
@@ -60,17 +59,17 @@ class Source:
         self._client = Client(address, timeout=timeout)
 
     async def fetch(self, validators: Mapping[str, str]) -> Document | None:
-        """The document, or None where the server says that it has not changed since it gave `validators`.
+        """Returns the document, or None if it has not changed since the one that had `validators`.
 
-        Raises StoreError where the server is away or asks for patience, and ConfigurationError where asking again
-        cannot help unless something is changed. Neither message names the server.
+        Raises StoreError if a retry may help, ConfigurationError if something must be changed first. The messages do
+        not name the server.
         """
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._follow(validators)
         except TimeoutError:
-            raise StoreError(self._client.silence) from None
-        except Unanswered as error:
+            raise StoreError(self._client.timeout_text) from None
+        except NoResponse as error:
             raise StoreError(str(error)) from error
 
     async def aclose(self) -> None:
@@ -79,19 +78,18 @@ class Source:
     async def _follow(self, validators: Mapping[str, str]) -> Document | None:
         url = self._address.url
         for _ in range(_MAX_REDIRECTS + 1):
-            async with self._client.exchange("GET", url, headers={**_HEADERS, **validators}) as response:
-                if response.status not in _REDIRECTS:
-                    return await _answer(response, validators)
+            async with self._client.request("GET", url, headers={**_HEADERS, **validators}) as response:
+                if response.status not in REDIRECTS:
+                    return await _document_in(response, validators)
                 url = _next_url(url, response.headers.get("Location", ""))
         raise ConfigurationError(f"it redirects more than {_MAX_REDIRECTS} times")
 
 
-async def _answer(response: aiohttp.ClientResponse, validators: Mapping[str, str]) -> Document | None:
+async def _document_in(response: aiohttp.ClientResponse, validators: Mapping[str, str]) -> Document | None:
     if response.status == HTTPStatus.NOT_MODIFIED and validators:
         return None
     if response.status != HTTPStatus.OK:
-        is_final = 400 <= response.status < 500 and response.status not in _RETRIED
-        raise (ConfigurationError if is_final else StoreError)(f"it answered {response.status}")
+        raise (ConfigurationError if is_permanent(response.status) else StoreError)(f"it answered {response.status}")
     if not _is_json(response.content_type):
         raise ConfigurationError(f"it answered {shorten(response.content_type, 100)}, and http_sd is application/json")
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
@@ -110,7 +108,7 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _next_url(url: URL, location: str) -> URL:
-    """Where a redirect leads, within the same origin: what a server says must not make us ask another one."""
+    """Returns the target of a redirect. It must be of the same origin: a server may not send us to another one."""
     try:
         target = url.join(URL(location)).with_user(None).with_fragment(None)
         is_elsewhere = target.origin() != url.origin()
@@ -131,7 +129,7 @@ def _validators(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_settled(modified: str, date: str) -> bool:
-    """Whether no second change can hide behind this time: it counts whole seconds, and this one must be over."""
+    """Returns whether the second of `modified` is over: a second change within it would have the same time."""
     try:
         return parsedate_to_datetime(modified) < parsedate_to_datetime(date)
     except (TypeError, ValueError):

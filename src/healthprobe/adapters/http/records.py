@@ -1,4 +1,4 @@
-"""The store: runtime records that a server tells in Prometheus http_sd's form, asked for afresh at each listing."""
+"""Reads runtime records from an http_sd endpoint, at each listing."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from hashlib import sha256
 from typing import Self
 
 from healthprobe.adapters.http.address import Address, parse_address
-from healthprobe.adapters.http.document import Document, Source
-from healthprobe.adapters.http.slices import Parse, parse_in_slices
+from healthprobe.adapters.http.chunks import Parse, parse_in_chunks
+from healthprobe.adapters.http.document import Document, DocumentSource
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ConfigurationError, StoreError
 
-ANSWER_WITHIN = 10.0
-"""Seconds that a server has for its whole answer."""
+FETCH_TIMEOUT = 10.0
+"""Seconds that a whole response may take."""
 
 _AS_JSON = "answer.json"
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What the server told when it last told something new: records, or the fault that keeps them from being known."""
+    """The last response that was new: its records, or the fault in it."""
 
     validators: Mapping[str, str] = field(default_factory=dict)
     digest: bytes = b""
@@ -32,24 +32,23 @@ class _Reading:
 
 
 class HttpRecords:
-    """Runtime records from a server. Made by `open`, ended by `aclose`.
+    """Runtime records from a server that sends a JSON list of http_sd groups, of runtime records, or of both.
 
-    The server tells a JSON list of http_sd groups, of runtime records, or of both. Redirects are followed three times,
-    within the same origin.
+    Made by `open`, closed by `aclose`. Redirects are followed three times, within the same origin.
     """
 
     def __init__(self, address: Address, parse: Parse, *, timeout: float) -> None:
         self._name = address.name
         self._parse = parse
-        self._source = Source(address, timeout=timeout)
+        self._source = DocumentSource(address, timeout=timeout)
         self._reading = _Reading()
 
     @classmethod
-    async def open(cls, url: str, parse: Parse, *, timeout: float = ANSWER_WITHIN) -> Self:
-        """Ask the server at `url` for the first time; user and password there become a Basic authorization header.
+    async def open(cls, url: str, parse: Parse, *, timeout: float = FETCH_TIMEOUT) -> Self:
+        """Reads the records at `url` for the first time; user and password become a Basic authorization header.
 
-        `timeout` bounds, in seconds, each answer as a whole. Raises ConfigurationError where something must be changed:
-        the URL, or the answer, with its line and field; StoreError where the server is away.
+        `timeout`, in seconds, is for a whole response. Raises ConfigurationError if the URL or the response must be
+        changed, and names line and field; StoreError if a retry may help.
         """
         store = cls(parse_address(url), parse, timeout=timeout)
         try:
@@ -60,9 +59,9 @@ class HttpRecords:
         return store
 
     async def list_by_status(self, status: str) -> list[RuntimeRecord]:
-        """The records that have `status`, in the answer's order: the very same list again until the answer changes.
+        """Returns the records that have `status`, in the response's order: the same list until the response changes.
 
-        Raises StoreError, each time with the same message, as long as the server is away or its answer is broken.
+        Raises StoreError, each time with the same message, while the server is away or its response is invalid.
         """
         try:
             await self._refresh()
@@ -71,7 +70,7 @@ class HttpRecords:
         return self._reading.listings.setdefault(status, [])
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Closes the connection."""
         await self._source.aclose()
 
     async def _refresh(self) -> None:
@@ -80,27 +79,27 @@ class HttpRecords:
         except (ConfigurationError, StoreError) as error:
             raise type(error)(f"{self._name}: {error}") from error
         if document is not None:
-            self._reading = await asyncio.to_thread(self._read, document, self._reading)
+            self._reading = await asyncio.to_thread(self._parse_document, document, self._reading)
         if self._reading.fault is not None:
             raise ConfigurationError(self._reading.fault)
 
-    def _read(self, document: Document, known: _Reading) -> _Reading:
-        """What `document` tells; for what it repeats, the lists that are known. Run on a thread."""
+    def _parse_document(self, document: Document, known: _Reading) -> _Reading:
+        """Returns what is in `document`, with the known lists if that is the same. Runs on a thread."""
         digest = b""
         try:
             content = document.content()
             digest = sha256(content).digest()
             if digest == known.digest:
                 return known if known.fault else replace(known, validators=document.validators)
-            records = parse_in_slices(_text_of(content), _AS_JSON, self._parse)
+            records = parse_in_chunks(_text_of(content), _AS_JSON, self._parse)
         except ConfigurationError as error:
-            # without validators: had the answer been cut short, "not modified" would be said of the whole one
-            return replace(known, validators={}, digest=digest, fault=self._named(str(error)))
+            # without validators: if this response was cut short, the next must not be "not modified"
+            return replace(known, validators={}, digest=digest, fault=self._with_name(str(error)))
         known = replace(known, validators=document.validators, digest=digest, fault=None)
         return known if records == known.records else replace(known, records=records, listings=_by_status(records))
 
-    def _named(self, fault: str) -> str:
-        """The fault with the server's name for that of the text: `http://…/targets:7: targets: …`."""
+    def _with_name(self, fault: str) -> str:
+        """Returns the fault with the server's name before it: `http://…/targets:7: targets: …`."""
         after = fault.removeprefix(_AS_JSON)
         return self._name + (after if after != fault else f": {fault}")
 

@@ -1,4 +1,4 @@
-"""The signature: what proves to a webhook that a message is ours, as the Standard Webhooks specification has it."""
+"""Signs messages as the Standard Webhooks specification says."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST_ID = 256
 
 
 class Signer:
-    """Signs messages with a key that it never shows."""
+    """Signs messages with a key."""
 
     __slots__ = ("_key",)
 
@@ -23,7 +23,7 @@ class Signer:
         self._key = key
 
     def headers(self, event_id: str, seconds: int, body: bytes) -> dict[str, str]:
-        """The three headers of an attempt made `seconds` after the epoch: identifier, time, signature."""
+        """Returns the three headers of an attempt made `seconds` after the epoch: identifier, time, signature."""
         identifier = webhook_id(event_id)
         digest = hmac.digest(self._key, f"{identifier}.{seconds}.".encode() + body, "sha256")
         return {
@@ -34,9 +34,9 @@ class Signer:
 
 
 def signer_of(secret: str) -> Signer:
-    """The signer whose key is `secret`: base64 after `whsec_`, as the standard writes it, else the text's own bytes.
+    """Returns a signer with the key in `secret`: base64 after `whsec_`, otherwise the bytes of the text.
 
-    Raises ConfigurationError where that gives no key.
+    Raises ConfigurationError if there is no key in it.
     """
     try:
         key = b64decode(secret.removeprefix(_PREFIX), validate=True) if secret.startswith(_PREFIX) else secret.encode()
@@ -48,10 +48,10 @@ def signer_of(secret: str) -> Signer:
 
 
 def webhook_id(event_id: str) -> str:
-    """The event's id as a header can hold it, the same at every attempt: `game 7.b:3` becomes `game%207%2Eb:3`.
+    """Returns the event's id as a header may hold it, the same at every attempt: `game 7.b:3` is `game%207%2Eb:3`.
 
-    Percent-encoded but for the colon, and so are full stops: one could be taken for the end of the id in the signed
-    text. An id that would be longer than 256 characters is told by its SHA-256 instead: `sha256:…`, in hexadecimal.
+    All but the colon is percent-encoded, full stops too: in the signed text a full stop ends the id. An id longer than
+    256 characters becomes its SHA-256 in hexadecimal: `sha256:…`.
     """
     encoded = quote(event_id, safe=":").replace(".", "%2E")
     return encoded if len(encoded) <= _LONGEST_ID else f"sha256:{sha256(event_id.encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""Messages to people, by any service that apprise knows. Imports domain and ports."""
+"""Messages to people, through any service that apprise supports."""
 
 from healthprobe.adapters.notify.publisher import NotifyPublisher
 

@@ -1,43 +1,43 @@
-"""People as a bus: messages by apprise, of many events each, so that a mass failure is not a flood."""
+"""Publishes events to people through apprise: up to 50 events a message, so that a mass failure is not a flood."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from functools import partial
 from typing import Self
 
 from apprise import Apprise, AppriseAsset, NotifyBase, NotifyFormat, NotifyType, PersistentStoreMode
 
+from healthprobe._util.threads import run_in_daemon_thread
 from healthprobe.adapters.notify.sentence import sentence_of
 from healthprobe.domain.event import EventType, HealthEvent
 from healthprobe.ports import ConfigurationError, PublishError
 
 _MOST_SENTENCES = 50
 _MOST_CHARACTERS = 3_000
-_LONGEST_SENDING = 20.0
+_TIMEOUT = 20.0
 
 
 class NotifyPublisher:
-    """Sends events to people, one sentence an event and up to 50 of them a message. Made by `of_url`."""
+    """Sends one sentence an event, and up to 50 sentences a message. Made by `of_url`."""
 
     def __init__(self, service: NotifyBase, scheme: str) -> None:
         self._scheme = scheme
         self._apprise = Apprise(asset=service.asset)
         self._apprise.add(service)
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     @classmethod
     def of_url(cls, url: str) -> Self:
-        """A publisher for one of apprise's URLs. Raises ConfigurationError, without secrets, for any other."""
-        logging.getLogger("apprise").disabled = True  # it would write to standard error; what went wrong we say
+        """Returns a publisher for one of apprise's URLs. Raises ConfigurationError, without secrets, for any other."""
+        logging.getLogger("apprise").disabled = True  # it logs to standard error; our error says what failed
         asset = AppriseAsset(
             app_id="healthprobe", app_desc="healthprobe", async_mode=False, storage_mode=PersistentStoreMode.MEMORY
         )
-        with warnings.catch_warnings(action="ignore"):  # its plugins are loaded here, some with modules of old
+        with warnings.catch_warnings(action="ignore"):  # loads all plugins, some with deprecated modules
             service = Apprise.instantiate(url, asset=asset)
         scheme = url.partition("://")[0] if "://" in url else ""
         if service is None:
@@ -48,50 +48,42 @@ class NotifyPublisher:
         return cls(service, scheme)
 
     async def publish(self, events: Sequence[HealthEvent]) -> None:
-        """Send `events` in order, as few messages; returns when the service has taken all.
+        """Sends `events` in order, in as few messages as possible.
 
-        Raises PublishError, worth a retry, where it has not within 20 s. Neither the event loop nor the end of the
-        process waits for it; a call that is cancelled ends with the message it is at.
+        Raises PublishError, never permanent, for a message that the service has not accepted within 20 s. After a
+        cancellation the message that is being sent is still completed; the end of the process does not wait for it.
         """
-        given_up = threading.Event()
-        outcome: Future[None] = Future()
-        outcome.set_running_or_notify_cancel()
-        # not the loop's executor: a process waits for its threads as it ends
-        threading.Thread(target=self._deliver, args=(events, given_up, outcome), daemon=True).start()
-        try:
-            await asyncio.wrap_future(outcome)
-        finally:
-            given_up.set()
+        await run_in_daemon_thread(partial(self._send_all, events))
 
-    def _deliver(self, events: Sequence[HealthEvent], given_up: threading.Event, outcome: Future[None]) -> None:
+    def _send_all(self, events: Sequence[HealthEvent], cancelled: threading.Event) -> None:
         delivered = 0
-        try:
-            with self._turn:
-                for message in _messages(events):
-                    if given_up.is_set():
-                        break
-                    self._send(message)
-                    delivered += len(message)
-        except Exception as error:  # noqa: BLE001  apprise has a hundred plugins, and each its own faults
-            cause = "" if isinstance(error, PublishError) else f" ({type(error).__name__})"
-            outcome.set_exception(
-                PublishError(f"the {self._scheme} service did not take a notification{cause}", delivered=delivered)
-            )
-        else:
-            outcome.set_result(None)
+        with self._lock:
+            for message in _messages(events):
+                if cancelled.is_set():
+                    break
+                try:
+                    is_accepted = self._send(message)
+                except Exception as error:  # noqa: BLE001 -- apprise has a hundred plugins with errors of their own
+                    raise self._publish_error(delivered, f" ({type(error).__name__})") from None
+                if not is_accepted:
+                    raise self._publish_error(delivered)
+                delivered += len(message)
 
-    def _send(self, message: Sequence[tuple[HealthEvent, str]]) -> None:
+    def _send(self, message: Sequence[tuple[HealthEvent, str]]) -> bool:
         failed = sum(event.event_type is EventType.PROBE_FAILED for event, _ in message)
-        taken = self._apprise.notify(
+        is_accepted = self._apprise.notify(
             body="\n".join(sentence for _, sentence in message),
             title=_title(failed, len(message) - failed),
             notify_type=NotifyType.FAILURE if failed else NotifyType.SUCCESS,
             body_format=NotifyFormat.TEXT,
             interpret_escapes=False,
-            timeout=_LONGEST_SENDING,
+            timeout=_TIMEOUT,
         )
-        if not taken:
-            raise PublishError("not taken")
+        return bool(is_accepted)
+
+    def _publish_error(self, delivered: int, cause: str = "") -> PublishError:
+        """Never permanent: apprise does not say whether a service refused the message or was away."""
+        return PublishError(f"the {self._scheme} service did not take a notification{cause}", delivered=delivered)
 
 
 def _messages(events: Sequence[HealthEvent]) -> Iterator[list[tuple[HealthEvent, str]]]:

@@ -1,4 +1,4 @@
-"""The sentence: one health event as the person on call wants to read it."""
+"""A health event as one sentence for the person on call."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _LONGEST_CAUSE = 200
 _HARMLESS = str.maketrans(
     {"@": "@\u200b", "<": "‹", ">": "›", "&": "＆", "`": "'", "[": "(", "]": ")", "*": "∗", '"': "'"}  # noqa: RUF001
 )
-"""A game or an engine must not be able to call everybody, to link, or to format: these characters begin all of that."""
+"""Replacements of the characters that begin mentions, links and formatting: no game or engine may inject those."""
 
 
 def sentence_of(event: HealthEvent) -> str:
-    """The event in one line of plain text, whose ids and error can neither mention, link nor format.
+    """Returns the event as one line of plain text, without mentions, links or formatting in its ids and its error.
 
     >>> from datetime import UTC, datetime
     >>> from healthprobe.domain.event import ProbeRecoveredDetails

@@ -1,4 +1,4 @@
-"""Redis Streams as a bus, through redis-py. Imports domain and ports."""
+"""Publishes to a Redis Stream, through redis-py."""
 
 from healthprobe.adapters.redis.publisher import RedisPublisher
 
