@@ -286,7 +286,7 @@ async def test_after_kill_9_in_mid_batch_the_next_start_has_whole_lines_again(pa
 async def test_a_process_that_keeps_the_lock_is_told_of_and_not_waited_for(
     publisher: FilePublisher, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher_module, "_LOCK_PATIENCE", 0.05)
+    monkeypatch.setattr(publisher_module, "_LOCK_TIMEOUT", 0.05)
     with path.open() as other:
         flock(other, LOCK_EX)
         with pytest.raises(PublishError, match="another process has held its lock for too long") as refused:

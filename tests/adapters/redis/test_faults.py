@@ -30,7 +30,7 @@ open_publisher = redis_fixtures.open_publisher
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
     """How long a publisher waits in this test, in seconds."""
-    monkeypatch.setattr(publisher_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(publisher_module, "TIMEOUT", 0.5)
     return 0.5
 
 
@@ -178,7 +178,7 @@ async def test_a_replica_is_told_from_its_primary_and_written_to_after_a_failove
     publisher = open_publisher(own_redis.url())
     await publisher.publish([failed("game-8", 1)])
     own_redis.command("REPLICAOF", "127.0.0.1", "1")
-    assert "it is a replica, which takes nothing: name the primary" in await told(publisher)
+    assert "it is a replica, which takes no writes: name the primary" in await told(publisher)
     own_redis.command("REPLICAOF", "NO", "ONE")
     await publisher.publish(history("game-7", 3))
     assert own_redis.ids() == ["game-8:1", *THREE]

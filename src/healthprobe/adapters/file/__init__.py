@@ -1,4 +1,4 @@
-"""Files: runtime records in JSON or YAML that somebody else writes, events as lines. Imports domain and ports."""
+"""Files: reads runtime records in JSON or YAML, publishes events as lines."""
 
 from healthprobe.adapters.file.publisher import FilePublisher
 from healthprobe.adapters.file.records import FileRecords, read_records

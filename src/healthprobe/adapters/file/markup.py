@@ -1,4 +1,4 @@
-"""Markup: JSON and YAML to plain lists, mappings and texts, from files that nobody vouches for."""
+"""Parses untrusted JSON and YAML into lists, mappings and text."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from healthprobe.adapters.file.yaml_builder import Malformed, Path, YamlBuilder
 
 
 def parse_markup(text: str, *, is_json: bool) -> Any:
-    """The document that `text` holds; None where it is empty. Raises Malformed.
+    """Returns the document in `text`, or None if it is empty. Raises Malformed.
 
-    What is not told to be JSON is JSON all the same if it reads as such, and YAML otherwise.
+    Unless `is_json`, text that looks like JSON is parsed as JSON, and as YAML if that fails.
     """
     try:
         encoded = text.encode()
@@ -28,7 +28,7 @@ def parse_markup(text: str, *, is_json: bool) -> Any:
 
 
 def line_of(text: str, path: Path) -> int:
-    """The line of what stands at `path`, counted from 1, or of the nearest thing around it. For error messages."""
+    """Returns the line, counted from 1, of the value at `path`, or of the nearest value around it. For messages."""
     lines: dict[Path, int] = {}
     with suppress(Malformed):
         YamlBuilder(text.replace("\t", " ").encode(), lines).build()  # tabs are blanks to JSON and forbidden to YAML

@@ -1,9 +1,8 @@
-"""The file as a bus: one event a line, appended and on the disk before it counts as delivered."""
+"""Publishes events to a file: one line an event, on the disk before it counts as delivered."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import os
 import stat
@@ -15,62 +14,50 @@ from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
 from typing import Self
 
+from healthprobe.adapters.file.errors import write_advice
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import ConfigurationError, PublishError
 
-_OURS = b'{"id":'
-"""How every line of ours begins."""
+_LINE_START = b'{"id":'
+"""The beginning of every line that is written here."""
 
 _LONGEST_LINE = 1 << 20
-_LOCK_PATIENCE = 5.0
+_LOCK_TIMEOUT = 5.0
 _LOCK_POLL = 0.01
-
-_ADVICE = {
-    errno.ENOENT: "its folder does not exist: create it, or name another",
-    errno.ENOTDIR: "its folder is not a folder: name another",
-    errno.EISDIR: "it is a folder: name a file in it",
-    errno.EACCES: "it may not be written: give this user the permission, or name another file",
-    errno.EPERM: "it may not be written: give this user the permission, or name another file",
-    errno.EROFS: "its disk is mounted read-only: name a file elsewhere",
-    errno.ENOSPC: "its disk is full: free some space",
-    errno.EDQUOT: "the disk quota of this user is used up: free some space",
-    errno.EFBIG: "it may not grow any further: rotate it, or raise the limit on file sizes",
-    errno.EWOULDBLOCK: "another process has held its lock for too long: end that process",
-}
 
 
 class FilePublisher:
-    """Appends events to a file as lines, each batch in one write that is on the disk when `publish` returns.
+    """Appends events to a file as lines. Each batch is one write, on the disk when `publish` returns.
 
-    The file may be renamed, removed, replaced or cut short at any time, as logrotate does: the next batch goes into the
-    file that then has the name. Several processes may append to one file. Everything is done on a thread.
+    The file may be renamed, removed, replaced or truncated at any time, as logrotate does: the next batch goes into the
+    file that has the name then. Several processes may append to one file. All of the work is done on threads.
     """
 
     def __init__(self, path: Path, render: Callable[[HealthEvent], str]) -> None:
         self._path = path
         self._render = render
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._file = -1
 
     @classmethod
     async def open(cls, path: Path, render: Callable[[HealthEvent], str]) -> Self:
-        """A publisher for `path`, which is created where it is missing; `render` makes an event a line with its end.
+        """Opens the file at `path`, or creates it. `render` returns an event as a line, with its line break.
 
-        Raises ConfigurationError where it cannot be written, and where it holds anything but lines of events.
+        Raises ConfigurationError if the file cannot be written, or has anything but lines of events in it.
         """
         publisher = cls(path, render)
         try:
             await asyncio.to_thread(publisher._append, b"")
         except OSError as error:
             await publisher.aclose()
-            raise ConfigurationError(publisher._plainly(error)) from None
+            raise ConfigurationError(f"{path}: {write_advice(error)}") from None
         return publisher
 
     async def publish(self, events: Sequence[HealthEvent]) -> None:
-        """Append `events` in order; returns when they are on the disk.
+        """Appends `events` in order; returns when they are on the disk. A cancelled call still appends all of them.
 
-        Raises PublishError; then none of them stands in the file, or all before one that is no text, which is
-        permanently refused. A call that is cancelled still appends its whole batch.
+        Raises PublishError. Then none of them is in the file, or, if the error is permanent, all before the one that
+        cannot be written as text.
         """
         lines: list[bytes] = []
         refused: UnicodeError | None = None
@@ -84,24 +71,24 @@ class FilePublisher:
             try:
                 await asyncio.to_thread(self._append, b"".join(lines))
             except OSError as error:
-                raise PublishError(self._plainly(error)) from None
+                raise PublishError(f"{self._path}: {write_advice(error)}") from None
         if refused is not None:
             message = f"an event cannot be written as text: {refused}"
             raise PublishError(message, permanent=True, delivered=len(lines)) from None
 
     async def aclose(self) -> None:
-        """Close the file."""
-        await asyncio.to_thread(self._let_go)
+        """Closes the file."""
+        await asyncio.to_thread(self._close)
 
     def _append(self, data: bytes) -> None:
-        with self._turn, self._locked() as file:
-            _mend(file)
+        with self._lock, self._locked() as file:
+            _repair_last_line(file)
             if data:
                 _write(file, data)
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """The file that has the name now, for us alone."""
+        """Opens the file that has the name now, and locks it."""
         while True:
             if not self._is_current():
                 self._reopen()
@@ -123,7 +110,7 @@ class FilePublisher:
             return False
 
     def _reopen(self) -> None:
-        self._let_go_of_the_old()
+        self._close_file()
         flags = os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             file = os.open(self._path, flags)
@@ -131,40 +118,36 @@ class FilePublisher:
             file = os.open(self._path, flags | os.O_CREAT, 0o644)
             _sync_folder(self._path.parent)
         try:
-            _refuse_what_is_not_ours(file)
+            _check_is_ours(file)
         except OSError:
             os.close(file)
             raise
         self._file = file
 
-    def _let_go(self) -> None:
-        with self._turn:
-            self._let_go_of_the_old()
+    def _close(self) -> None:
+        with self._lock:
+            self._close_file()
 
-    def _let_go_of_the_old(self) -> None:
+    def _close_file(self) -> None:
         file, self._file = self._file, -1
         if file >= 0:
             os.close(file)
 
-    def _plainly(self, error: OSError) -> str:
-        advice = _ADVICE.get(error.errno or 0) or error.strerror or str(error)
-        return f"{self._path}: {advice}"
-
 
 def _lock(file: int) -> None:
-    """Keep other processes from the file; a lock that is not given for seconds is an error, not a wait for ever."""
-    give_up = time.monotonic() + _LOCK_PATIENCE
+    """Locks the file. Raises BlockingIOError after seconds in which another process had the lock."""
+    deadline = time.monotonic() + _LOCK_TIMEOUT
     while True:
         try:
             return flock(file, LOCK_EX | LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(_LOCK_POLL)
 
 
-def _refuse_what_is_not_ours(file: int) -> None:
-    """No file of the user's may be damaged through a mistaken name. Raises OSError."""
+def _check_is_ours(file: int) -> None:
+    """Raises OSError for a file of another kind: a mistaken path must not damage it."""
     status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode):
         raise OSError(None, "it is not a regular file: name one that is, or a new one")
@@ -180,19 +163,19 @@ def _is_an_event(line: bytes) -> bool:
 
 
 def _is_torn(tail: bytes) -> bool:
-    return (tail.startswith(_OURS) or _OURS.startswith(tail)) and _document(tail) is None
+    return (tail.startswith(_LINE_START) or _LINE_START.startswith(tail)) and _document(tail) is None
 
 
 def _document(line: bytes) -> object:
-    """What `line` says, or None where it is not JSON."""
+    """Returns the value of `line`, or None if it is not JSON."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
         return None
 
 
-def _mend(file: int) -> None:
-    """Remove a line that somebody was killed over; end any other that lacks its end."""
+def _repair_last_line(file: int) -> None:
+    """Removes a line that a killed process left unfinished; ends any other that has no line break."""
     size = os.fstat(file).st_size
     start = max(size - _LONGEST_LINE, 0)
     if size == 0 or os.pread(file, 1, size - 1) == b"\n":
@@ -206,7 +189,7 @@ def _mend(file: int) -> None:
 
 
 def _write(file: int, data: bytes) -> None:
-    """Append `data` and have it on the disk; where that fails, leave no part of it."""
+    """Appends `data` and syncs it to the disk. If that fails, removes what was written of it."""
     before = os.fstat(file).st_size
     rest = memoryview(data)
     try:

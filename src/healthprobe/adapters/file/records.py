@@ -1,4 +1,4 @@
-"""The store: runtime records in a file, read again when it changes."""
+"""Reads runtime records from a file, again whenever it changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from healthprobe.adapters.file.content import Signature, Unreadable, read_content, signature_of
+from healthprobe.adapters.file.content import Signature, UnreadableFile, read_content, signature_of
 from healthprobe.adapters.file.runtimes import parse_records
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ConfigurationError, StoreError
@@ -16,7 +16,7 @@ from healthprobe.ports import ConfigurationError, StoreError
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What the file said when it was last read: records, or the fault that keeps them from being known."""
+    """The file when it was last read: its records, or the fault in it."""
 
     signature: Signature | None = None
     records: list[RuntimeRecord] = field(default_factory=list)
@@ -25,9 +25,9 @@ class _Reading:
 
 
 class FileRecords:
-    """Runtime records in a JSON or YAML file (`parse_records` tells which forms). Made by `open`.
+    """Runtime records in a JSON or YAML file, in the forms of `parse_records`. Made by `open`.
 
-    Whoever writes the file should write another and rename it: a file that is half written may read as a shorter list.
+    A writer should write a new file and rename it: a half-written file may be a valid, shorter list.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -36,7 +36,7 @@ class FileRecords:
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str]) -> Self:
-        """Read the file for the first time. Raises ConfigurationError with file, line and field."""
+        """Reads the file for the first time. Raises ConfigurationError with file, line and field."""
         store = cls(path)
         await store._refresh()
         if store._reading.fault is not None:
@@ -44,9 +44,9 @@ class FileRecords:
         return store
 
     async def list_by_status(self, status: str) -> list[RuntimeRecord]:
-        """The records that have `status`, in the order of the file: the very same list again until the file changes.
+        """Returns the records that have `status`, in the order of the file: the same list until the file changes.
 
-        Raises StoreError, each time with the same message, as long as the file is missing or broken.
+        Raises StoreError, each time with the same message, while the file is missing or invalid.
         """
         await self._refresh()
         reading = self._reading
@@ -61,7 +61,7 @@ class FileRecords:
 
 
 def read_records(path: str | os.PathLike[str]) -> list[RuntimeRecord]:
-    """The records of a file that is read once, whatever their status. Raises ConfigurationError as `open` does."""
+    """Reads a file once and returns all its records. Raises ConfigurationError as `open` does."""
     reading = _read_if_changed(Path(path), _Reading())
     if reading.fault is not None:
         raise ConfigurationError(reading.fault)
@@ -73,7 +73,7 @@ def _read_if_changed(path: Path, known: _Reading) -> _Reading:
         if known.signature is not None and signature_of(path) == known.signature:
             return known
         signature, content = read_content(path)
-    except Unreadable as error:
+    except UnreadableFile as error:
         return replace(known, signature=None, fault=f"{path}: {error}")
     try:
         records = parse_records(_text_of(content, path), str(path))

@@ -1,7 +1,7 @@
-"""YAML, built from libyaml's events: plain lists, mappings and texts, from files that nobody vouches for.
+"""Builds lists, mappings and text from libyaml's events, from untrusted YAML.
 
-PyYAML's own loaders will not do: nesting that is deep enough ends the process, 10,000 engines hold up the event loop
-for a fifth of a second, and a key may stand twice.
+PyYAML's own loaders do not suffice: deep nesting ends the process, 10,000 engines block the event loop for a fifth of a
+second, and duplicate keys are accepted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_DEPTH = 16
 """How deep lists and mappings may nest; records and groups need 4."""
 
 Path = tuple[int | str, ...]
-"""Where in a document something stands: indexes in lists and keys of mappings."""
+"""The place of a value in a document: indexes in lists and keys of mappings."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
@@ -29,7 +29,7 @@ _constructor = SafeConstructor()
 
 
 class Malformed(ValueError):
-    """What stands in the document cannot be taken: at `line`, counted from 1, or else at `path`."""
+    """The document is not valid at `line`, counted from 1, or at `path`."""
 
     def __init__(self, message: str, *, line: int | None = None, path: Path = ()) -> None:
         super().__init__(message)
@@ -38,7 +38,7 @@ class Malformed(ValueError):
 
 
 class _Frame:
-    """A list or mapping that is being filled. `key` was named and its value comes next; `path` is where it stands."""
+    """A list or mapping that is being filled. `key` is the key whose value comes next; `path` is its place."""
 
     __slots__ = ("container", "key", "path")
 
@@ -49,7 +49,7 @@ class _Frame:
 
 
 class YamlBuilder:
-    """Builds one document. Where `lines` is given, the line of everything is noted there by its path."""
+    """Builds one document. If `lines` is given, the line of each value is stored there by its path."""
 
     def __init__(self, encoded: bytes, lines: dict[Path, int] | None = None) -> None:
         self._encoded = encoded
@@ -58,10 +58,10 @@ class YamlBuilder:
         self._frames: list[_Frame] = []
 
     def build(self) -> Any:
-        """The document, or None where it is empty. Raises Malformed."""
+        """Returns the document, or None if it is empty. Raises Malformed."""
         try:
             for event in yaml.parse(self._encoded, Loader=_LOADER):
-                self._take(event)
+                self._handle(event)
         except yaml.MarkedYAMLError as error:
             raise _not_yaml(error) from error
         except ReaderError as error:
@@ -69,17 +69,17 @@ class YamlBuilder:
             raise Malformed(f"not valid YAML: {error.reason}", line=line) from error
         return self._documents[0] if self._documents else None
 
-    def _take(self, event: yaml.Event) -> None:
+    def _handle(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.ScalarEvent):
-            self._put(event.value if self._awaits_key() else _value_of(event), event)
+            self._put(event.value if self._expects_key() else _value_of(event), event)
         elif isinstance(event, yaml.CollectionStartEvent):
             self._begin({} if isinstance(event, yaml.MappingStartEvent) else [], event)
         elif isinstance(event, yaml.CollectionEndEvent):
             self._frames.pop()
         elif isinstance(event, yaml.AliasEvent):
-            raise Malformed(f"aliases are not taken; write out what *{event.anchor} stands for", line=_line(event))
+            raise Malformed(f"aliases are not supported; write out what *{event.anchor} stands for", line=_line(event))
 
-    def _awaits_key(self) -> bool:
+    def _expects_key(self) -> bool:
         return bool(self._frames) and self._frames[-1].key is None and isinstance(self._frames[-1].container, dict)
 
     def _begin(self, container: list[Any] | dict[str, Any], event: yaml.Event) -> None:
@@ -88,7 +88,7 @@ class YamlBuilder:
         self._frames.append(_Frame(container, self._put(container, event)))
 
     def _put(self, value: Any, event: yaml.Event) -> Path:
-        """Put what `event` began where it belongs; returns its path, where lines are noted."""
+        """Adds `value` to the innermost list or mapping; returns its path."""
         if not self._frames:
             if self._documents:
                 raise Malformed("a second document begins; write one list", line=_line(event))
@@ -106,7 +106,7 @@ class YamlBuilder:
         if not isinstance(value, str):
             raise Malformed("a key is not text", line=_line(event))
         if value in frame.container:
-            raise Malformed(f"the key {value} stands twice", line=_line(event))
+            raise Malformed(f"the key {value} appears twice", line=_line(event))
         frame.key = value
         return self._note((*frame.path, value), event)
 
@@ -131,14 +131,14 @@ def _line(event: yaml.Event) -> int:
 
 def _value_of(event: yaml.ScalarEvent) -> Any:
     if event.tag not in _TEXT_TAGS:
-        raise Malformed(f"the tag {event.tag} is not taken", line=_line(event))
+        raise Malformed(f"the tag {event.tag} is not supported", line=_line(event))
     is_plain = event.tag is None and event.implicit[0]
     return _plain_value(event.value) if is_plain else event.value
 
 
 @lru_cache(maxsize=1024)
 def _plain_value(text: str) -> Any:
-    """What YAML takes an unquoted `text` for; only dates stay text, since a game id may well look like one."""
+    """Returns the value of unquoted `text` in YAML; dates stay text, since a game id may look like one."""
     tag = _resolver.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call] # the stubs leave it so
     if tag not in _NOT_TEXT:
         return text

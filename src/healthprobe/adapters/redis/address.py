@@ -1,4 +1,4 @@
-"""The address: a stream on a Redis server, as a URL names it."""
+"""The URL of a stream on a Redis server."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ DEFAULT_STREAM = "runtime:health_events"
 FORM = "redis://USER:PASSWORD@HOST:PORT/DB?stream=NAME&maxlen=N"
 
 _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-_OURS = ("stream", "maxlen")
-_PARAMETERS = {"redis": _OURS, "rediss": (*_OURS, *_TLS_FILES), "unix": (*_OURS, "db")}
-"""What may stand in the query, by scheme. What is not ours is redis-py's, under its own name."""
+_OWN_PARAMETERS = ("stream", "maxlen")
+_PARAMETERS = {"redis": _OWN_PARAMETERS, "rediss": (*_OWN_PARAMETERS, *_TLS_FILES), "unix": (*_OWN_PARAMETERS, "db")}
+"""The parameters in the query, by scheme. All but our own are redis-py's."""
 
 _DATABASE = re.compile(r"[0-9]{1,5}")
 _MAXLEN = re.compile(r"0*[1-9][0-9]{0,17}")
@@ -29,9 +29,9 @@ _MAXLEN = re.compile(r"0*[1-9][0-9]{0,17}")
 
 @dataclass(frozen=True, slots=True)
 class StreamAddress:
-    """The stream `stream` on a server that messages call `name`; about the newest `maxlen` entries are kept, or all.
+    """A stream on a server. About the newest `maxlen` entries are kept, or all.
 
-    `server` is the URL for redis-py, with credentials.
+    Messages use `name`; `server` is the URL for redis-py, with credentials.
     """
 
     name: str
@@ -41,13 +41,13 @@ class StreamAddress:
 
     @classmethod
     def of_url(cls, url: str) -> StreamAddress:
-        """The address that `url` gives, in the form `FORM`, `rediss://` for TLS, or `unix://PATH`.
+        """Returns the address in `url`: of the form `FORM`, `rediss://` for TLS, or `unix://PATH`.
 
-        Raises ConfigurationError for anything that would not be obeyed. Nothing is connected.
+        Raises ConfigurationError, also for parameters that are not known. Does not connect.
         """
         parts = _parts(url)
         given = _query(url, parts)
-        left_to_redis = {name: value for name, value in given.items() if name not in _OURS}
+        redis_parameters = {name: value for name, value in given.items() if name not in _OWN_PARAMETERS}
         for name in _TLS_FILES:
             if name in given:
                 _check_readable(url, name, given[name])
@@ -55,14 +55,14 @@ class StreamAddress:
             name=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
             stream=_stream(url, given),
             maxlen=_maxlen(url, given),
-            server=f"{parts.scheme}://{parts.netloc}{parts.path}?{urlencode(left_to_redis)}",
+            server=f"{parts.scheme}://{parts.netloc}{parts.path}?{urlencode(redis_parameters)}",
         )
 
-    def client(self, patience: float) -> Redis:
-        """A client that connects when it is used, and never tries again. Opening and closing a connection take at most
-        `patience` seconds each; how long it waits for an answer is left to its user.
+    def client(self, timeout: float) -> Redis:
+        """Returns a client that connects when it is used, and does not retry.
 
-        It speaks the second protocol, which every server knows, and nothing that an account might not be allowed.
+        `timeout` is for connecting and for closing; its user bounds the wait for an answer. It speaks protocol 2, which
+        every server knows, and sends no command of its own that an account might not be allowed.
         """
         keepalive = {} if self.server.startswith("unix:") else {"socket_keepalive": True}
         return Redis.from_url(
@@ -71,7 +71,7 @@ class StreamAddress:
             driver_info=None,
             retry=Retry(NoBackoff(), 0),
             socket_timeout=None,
-            socket_connect_timeout=patience,
+            socket_connect_timeout=timeout,
             **keepalive,
         )
 
@@ -80,7 +80,7 @@ def _parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:  # it quotes what it takes for the port: a part of the password, perhaps
+    except ValueError:  # its text quotes what it takes for the port, which may be a part of the password
         raise _refusal(url, f"it cannot be read; write {FORM}, with / ? # @ in a password percent-encoded") from None
     if parts.scheme not in _PARAMETERS:
         raise _refusal(url, f"it names no Redis server; write {FORM}")

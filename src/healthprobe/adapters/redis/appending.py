@@ -1,4 +1,4 @@
-"""Appending: the two ways in which entries enter a stream, once each where the server runs scripts, else error_text."""
+"""Appends entries to a stream: by a script that adds each event once, or by plain commands."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from healthprobe.adapters.redis.address import StreamAddress
 from healthprobe.adapters.redis.entry import Entry
 
 MARK_SECONDS = 86_400
-"""How long the server remembers that an event has entered, in seconds: a repeated delivery comes within minutes."""
+"""How long the server remembers that an event was added, in seconds: a repeated delivery comes within minutes."""
 
-# The mark is set after its entry stands: whatever stops the script in between leaves no mark without an entry.
+# The mark is set after the entry was added: a script that is stopped in between leaves no mark without an entry.
 _SCRIPT = """
 local stream, seconds, limit, width = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 local command = {'XADD', stream, '*'}
@@ -33,43 +33,40 @@ return #KEYS - 1
 """
 
 
-class OnceEach:
-    """Appends by a script that passes over events which have entered before, whoever delivered them."""
+class ScriptAppender:
+    """Appends by a script that skips events which were added before, by any process."""
 
-    def __init__(self, client: Redis, address: StreamAddress, patience: float) -> None:
-        self._patience = patience
+    def __init__(self, client: Redis, address: StreamAddress, timeout: float) -> None:
+        self._timeout = timeout
         self._script = client.register_script(_SCRIPT)
         self._stream = address.stream
         self._limit = "" if address.maxlen is None else str(address.maxlen)
-        self._mark = mark_prefix(address.stream)
+        self._mark_prefix = mark_prefix(address.stream)
 
     async def append(self, entries: Sequence[Entry]) -> None:
-        """Append `entries` in order, in one step of the server. Marked are those that entered.
-
-        Raises RedisError, or OSError after `patience` seconds.
-        """
-        keys = [self._stream, *(self._mark + entry.identity for entry in entries)]
+        """Appends `entries` in order, in one step of the server. Raises RedisError, or OSError after the timeout."""
+        keys = [self._stream, *(self._mark_prefix + entry.key for entry in entries)]
         names = entries[0].names
         arguments: list[str | int | bytes] = [MARK_SECONDS, self._limit, len(names), *names]
         for entry in entries:
             arguments += entry.values
-        async with asyncio.timeout(self._patience):
+        async with asyncio.timeout(self._timeout):
             await self._script(keys, arguments)
 
 
-class Plainly:
-    """Appends by one command an entry: an event that is delivered again stands in the stream again."""
+class CommandAppender:
+    """Appends by one command an entry: an event that is delivered twice is in the stream twice."""
 
-    def __init__(self, client: Redis, address: StreamAddress, patience: float) -> None:
-        self._patience = patience
+    def __init__(self, client: Redis, address: StreamAddress, timeout: float) -> None:
+        self._timeout = timeout
         self._client = client
         bound = [] if address.maxlen is None else ["MAXLEN", "~", address.maxlen]
         self._command = ("XADD", address.stream, *bound, "*")
 
     async def append(self, entries: Sequence[Entry]) -> tuple[int, RedisError | OSError | None]:
-        """Append `entries`: how many of them are known to have entered, and what the next one met.
+        """Appends `entries`. Returns how many were acknowledged, and the error of the next one.
 
-        Those behind a refused one may have entered, but none of its own game.
+        Entries after one that failed may have been added, but none of its game.
         """
         appended = 0
         for run in _runs(entries):
@@ -77,14 +74,14 @@ class Plainly:
                 answers = await self._append_run(run)
             except (RedisError, OSError) as error:
                 return appended, error
-            refused = next((number for number, answer in enumerate(answers) if isinstance(answer, RedisError)), None)
-            if refused is not None:
-                return appended + refused, answers[refused]
-            appended += len(run)
+            for answer in answers:
+                if isinstance(answer, RedisError):
+                    return appended, answer
+                appended += 1
         return appended, None
 
     async def _append_run(self, run: Sequence[Entry]) -> list[Any]:
-        async with asyncio.timeout(self._patience), self._client.pipeline(transaction=False) as pipeline:
+        async with asyncio.timeout(self._timeout), self._client.pipeline(transaction=False) as pipeline:
             for entry in run:
                 fields = chain.from_iterable(zip(entry.names, entry.values, strict=True))
                 pipeline.execute_command(*self._command, *fields)
@@ -92,7 +89,7 @@ class Plainly:
 
 
 def _runs(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
-    """`entries` in order, cut where a game comes again: within a run none can pass an earlier one of its game by."""
+    """Yields `entries` in order, cut before each second entry of a game: within a run none can overtake another."""
     first, games = 0, set[str]()
     for number, entry in enumerate(entries):
         if entry.game_id in games:
@@ -103,9 +100,10 @@ def _runs(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
 
 
 def mark_prefix(stream: str) -> str:
-    """What the keys of the marks of `stream` begin with; in a cluster they live where the stream does.
+    """Returns the prefix of the keys of the marks of `stream`. A cluster keeps them on the node of the stream.
 
-    A name that has a tag keeps it, any other becomes one. Where its braces allow neither, a cluster refuses the script.
+    A stream name with a hash tag keeps it, any other becomes one. If its braces allow neither, a cluster refuses the
+    script.
     """
     tag = stream.partition("{")[2].partition("}")
     return f"{stream}:published:" if tag[0] and tag[1] else f"{{{stream}}}:published:"

@@ -1,4 +1,4 @@
-"""The entry: a health event as it stands in a stream, one field for each of its keys."""
+"""A health event as an entry of a stream: one field for each key of its JSON form."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from healthprobe.domain.event import HealthEvent
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The document's keys and its values, in its order. All values are text, `details` is JSON.
+    """The fields of one entry, in order. All values are text; `details` is JSON.
 
-    `identity` is the same whenever this event is delivered, and another for any other event: a log that was begun anew
-    counts from 1 again, and gives the ids of the old one to what it sees.
+    `key` is the same at each delivery of the event, and different for any other event: a new log counts from 1 again,
+    and gives the ids of the old one to other events.
     """
 
-    identity: str
+    key: str
     game_id: str
     names: tuple[str, ...]
     values: tuple[bytes, ...]
 
     @classmethod
     def of(cls, event: HealthEvent) -> Entry:
-        """The entry of `event`. Raises UnicodeEncodeError where a text in it is none: it has a lone surrogate."""
+        """Returns the entry of `event`. Raises UnicodeEncodeError for a text with a lone surrogate."""
         document = event.as_document()
         document["details"] = msgspec.json.encode(document["details"]).decode()
         values = tuple(str(value).encode() for value in document.values())
-        identity = f"{event.id}@{document['occurred_at']}"
-        return cls(identity, event.game_id, tuple(document), values)
+        return cls(f"{event.id}@{document['occurred_at']}", event.game_id, tuple(document), values)

@@ -1,4 +1,8 @@
-"""Errors: what redis-py raises, told in one line that says what to change."""
+"""What redis-py's errors mean: one line that says what to change.
+
+No error of Redis is permanent: the server is at fault, not an event, and the event is delivered once that is repaired.
+Permanent is only an event that cannot be written as text.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +21,16 @@ _BY_CODE = {
     "NOPERM": "our user may not do this: ACL SETUSER it ~{stream} +xadd, and +select for a database",
     "WRONGTYPE": "its key {stream} is no stream: name another with ?stream=, or remove that key",
     "OOM": "its memory is full: raise its maxmemory, or bound the stream with ?maxlen=",
-    "READONLY": "it is a replica, which takes nothing: name the primary",
+    "READONLY": "it is a replica, which takes no writes: name the primary",
     "LOADING": "it is still loading its data: this ends by itself",
-    "MISCONF": "it cannot save to its disk and takes nothing until it can: look at its log",
+    "MISCONF": "it cannot save to its disk and takes no writes until it can: look at its log",
     "NOREPLICAS": "too few of its replicas follow: bring them back, or lower its min-replicas-to-write",
     "MASTERDOWN": "it is a replica cut off from its primary: name the primary",
     "CLUSTERDOWN": "its cluster is down: look at CLUSTER INFO",
     "MOVED": "another node of its cluster holds {stream}: name that one",
     "ASK": "its cluster is moving {stream} to another node: name that one once it has moved",
     "TRYAGAIN": "its cluster is moving {stream}: this ends by itself",
-    "BUSY": "it is busy with a script of somebody's: wait, or end that by SCRIPT KILL",
+    "BUSY": "it is busy with a script: wait, or end the script by SCRIPT KILL",
 }
 _BY_PHRASE = {
     "invalid password": _BY_CODE["WRONGPASS"],
@@ -37,49 +41,52 @@ _BY_PHRASE = {
 }
 _CODE = re.compile(rf"\b({'|'.join(_BY_CODE)})\b")
 
-_SILENT = "it did not answer in time: look whether it is overloaded, or can be reached at all"
-_STRANGE = "what answers there is no Redis server: correct host and port in the URL"
+_TIMEOUT = "it did not answer in time: look whether it is overloaded, or can be reached at all"
+_NOT_REDIS = "what answers there is no Redis server: correct host and port in the URL"
 _AWAY = "it is away: look whether the server runs and can be reached"
 _LONGEST_QUOTE = 160
 
 
-def plain_error(error: Exception, address: StreamAddress, delivered: int) -> PublishError:
-    """`error`, met after `delivered` events were acknowledged. The bus is at fault, not an event: never permanent."""
-    advice = _advice(error).format(stream=repr(address.stream))
-    return PublishError(f"{address.name}: {advice}", delivered=delivered)
+def publish_error(error: Exception, address: StreamAddress, delivered: int) -> PublishError:
+    """Returns the error to raise for `error`, which came after `delivered` events were acknowledged."""
+    if isinstance(error, UnicodeEncodeError):
+        message = f"{address.name}: an event cannot be written as text: {error}"
+        return PublishError(message, permanent=True, delivered=delivered)
+    return PublishError(f"{address.name}: {_advice(error, address.stream)}", delivered=delivered)
 
 
 def refuses_scripts(error: ResponseError) -> bool:
-    """Whether the server, which answered `error` to a script, may well take the same entries without one."""
+    """Returns whether the server, which answered `error` to a script, may take the same entries without one."""
     return _code(error) in {None, "NOPERM"}
 
 
-def _advice(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Returns the whole answer in one line, its code first."""
+    return " ".join(f"{getattr(error, 'status_code', None) or ''} {error}".split())
+
+
+def _advice(error: Exception, stream: str) -> str:
     if isinstance(error, Unanswered | TimeoutError):
-        return _SILENT
+        return _TIMEOUT
     if isinstance(error, InvalidResponse):
-        return _STRANGE
-    told = _told(error)
-    quote = shorten(told, _LONGEST_QUOTE).replace("{", "{{").replace("}", "}}")
+        return _NOT_REDIS
+    answer = one_line(error)
+    quote = shorten(answer, _LONGEST_QUOTE)
     for phrase, advice in _BY_PHRASE.items():
-        if phrase in told:
+        if phrase in answer:
             return advice
     code = _code(error)
     if code is None:
         return f"it refuses: {quote}" if _is_answer(error) else f"{_AWAY} ({quote})"
-    return f"{_BY_CODE[code]} ({quote})" if code == "NOPERM" else _BY_CODE[code]
+    advice = _BY_CODE[code].format(stream=repr(stream))
+    return f"{advice} ({quote})" if code == "NOPERM" else advice
 
 
 def _code(error: Exception) -> str | None:
-    """The code of an answer. A script's own errors have it somewhere inside."""
-    found = _CODE.search(_told(error)) if _is_answer(error) else None
+    """Returns the code of an answer. The errors of a script have it somewhere in their text."""
+    found = _CODE.search(one_line(error)) if _is_answer(error) else None
     return found and found[1]
 
 
 def _is_answer(error: Exception) -> bool:
     return isinstance(error, ResponseError) or getattr(error, "status_code", None) is not None
-
-
-def _told(error: Exception) -> str:
-    """All that was said, the code first, in one line."""
-    return " ".join(f"{getattr(error, 'status_code', None) or ''} {error}".split())

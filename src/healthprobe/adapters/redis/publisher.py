@@ -1,4 +1,4 @@
-"""Redis Streams as a bus: one entry an event, in order, and once where the server can tell."""
+"""Publishes events to a Redis Stream: one entry an event, in order, and once if the server runs scripts."""
 
 from __future__ import annotations
 
@@ -11,96 +11,91 @@ from redis.exceptions import RedisError, ResponseError
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.adapters.redis.address import StreamAddress
-from healthprobe.adapters.redis.appending import OnceEach, Plainly
+from healthprobe.adapters.redis.appending import CommandAppender, ScriptAppender
 from healthprobe.adapters.redis.entry import Entry
-from healthprobe.adapters.redis.errors import plain_error, refuses_scripts
+from healthprobe.adapters.redis.errors import one_line, publish_error, refuses_scripts
 from healthprobe.domain.event import HealthEvent
-from healthprobe.ports import PublishError
 
-PORTION = 100
-"""The most entries sent at once: redis-py packs them in about a millisecond, which the event loop has to wait for."""
+BATCH = 100
+"""The most entries sent at once: redis-py packs them in about a millisecond, which blocks the event loop."""
 
-PATIENCE = 4.0
-"""How long an acknowledgement may take, in seconds, connecting included."""
+TIMEOUT = 4.0
+"""Seconds that an acknowledgement may take, connecting included."""
 
 
 class RedisPublisher:
-    """Appends events to a stream. It connects when there is something to publish: until then a server may be away.
+    """Appends events to a stream. It connects at the first event: until then the server may be away.
 
-    Where the server runs scripts, an event that is delivered again within a day stands in the stream once, whoever
-    delivered it. Where it does not, `logger` is told so once, and consumers tell by the id.
+    If the server runs scripts, an event that is delivered again within a day is in the stream once, even if another
+    process delivers it. If it does not, this is logged once, and consumers recognize repeats by the id.
     """
 
     def __init__(self, address: StreamAddress, *, logger: FilteringBoundLogger | None = None) -> None:
         self._address = address
-        self._client = address.client(PATIENCE)
-        self._plainly = Plainly(self._client, address, PATIENCE)
-        self._once: OnceEach | None = OnceEach(self._client, address, PATIENCE)
+        self._client = address.client(TIMEOUT)
+        self._by_command = CommandAppender(self._client, address, TIMEOUT)
+        self._by_script: ScriptAppender | None = ScriptAppender(self._client, address, TIMEOUT)
         self._logger = logger
 
     @classmethod
     def of_url(cls, url: str, *, logger: FilteringBoundLogger | None = None) -> RedisPublisher:
-        """A publisher to the stream that `url` names. Raises ConfigurationError; nothing is connected yet."""
+        """Returns a publisher to the stream in `url`. Raises ConfigurationError. Does not connect."""
         return cls(StreamAddress.of_url(url), logger=logger)
 
     async def publish(self, events: Sequence[HealthEvent]) -> None:
-        """Append `events` in order; returns when the server has acknowledged the last.
+        """Appends `events` in order; returns when the server has acknowledged the last.
 
-        Raises PublishError, permanent for an event whose text is none. It takes at most `PATIENCE` seconds from one
-        acknowledgement to the next. After a cancelled call the events that it was at may have arrived.
+        It takes at most `TIMEOUT` seconds from one acknowledgement to the next. Raises PublishError (see `errors`).
+        After a cancellation the events of the current batch may have been added.
         """
         delivered = 0
         while delivered < len(events):
-            entries = self._portion(events, delivered)
+            error: Exception | None
             try:
-                appended, trouble = await self._append(entries)
-            except (RedisError, OSError) as error:
-                raise plain_error(error, self._address, delivered) from error
+                appended, error = await self._append(self._batch(events, delivered))
+            except (RedisError, OSError, UnicodeEncodeError) as raised:
+                appended, error = 0, raised
             delivered += appended
-            if trouble is not None:
-                raise plain_error(trouble, self._address, delivered) from trouble
+            if error is not None:
+                raise publish_error(error, self._address, delivered) from error
 
     async def aclose(self) -> None:
-        """Close the connection; a server that is silent even then holds nobody up for longer than `PATIENCE`."""
+        """Closes the connection, within `TIMEOUT` seconds even if the server does not answer."""
         with contextlib.suppress(RedisError):
             await self._client.aclose()
 
-    async def _append(self, entries: Sequence[Entry]) -> tuple[int, RedisError | OSError | None]:
-        """How many of `entries` are known to have entered, and what the next one met."""
-        if self._once is None:
-            return await self._plainly.append(entries)
+    async def _append(self, entries: Sequence[Entry]) -> tuple[int, Exception | None]:
+        """Returns how many of `entries` were acknowledged, and the error of the next one."""
+        if self._by_script is None:
+            return await self._by_command.append(entries)
         try:
-            await self._once.append(entries)
-        except ResponseError as error:
-            if not refuses_scripts(error):
+            await self._by_script.append(entries)
+        except ResponseError as refusal:
+            if not refuses_scripts(refusal):
                 raise
-            appended, trouble = await self._plainly.append(entries)
-            if trouble is None:
-                self._do_without_scripts(error)
-            return appended, trouble
+            appended, error = await self._by_command.append(entries)
+            if error is None:
+                self._by_script = None
+                self._log_without_scripts(refusal)
+            return appended, error
         return len(entries), None
 
-    def _portion(self, events: Sequence[HealthEvent], first: int) -> Sequence[Entry]:
-        """The entries to send next."""
-        entries = []
-        for event in islice(events, first, first + PORTION):
+    def _batch(self, events: Sequence[HealthEvent], first: int) -> Sequence[Entry]:
+        """Returns the entries to send next: all before one that cannot be written. Raises UnicodeEncodeError."""
+        entries: list[Entry] = []
+        for event in islice(events, first, first + BATCH):
             try:
                 entries.append(Entry.of(event))
-            except UnicodeEncodeError as error:
+            except UnicodeEncodeError:
                 if entries:
                     break
-                raise PublishError(
-                    f"{self._address.name}: an event cannot be written as text: {error}",
-                    permanent=True,
-                    delivered=first,
-                ) from error
+                raise
         return entries
 
-    def _do_without_scripts(self, refusal: ResponseError) -> None:
-        self._once = None
+    def _log_without_scripts(self, refusal: ResponseError) -> None:
         with contextlib.suppress(Exception):
             (self._logger or structlog.get_logger()).warning(
-                "redis runs no script for us: an event delivered twice stands in the stream twice, with the same id",
+                "redis runs no scripts: an event that is delivered twice is in the stream twice, with the same id",
                 publisher=self._address.name,
-                err=" ".join(str(refusal).split()),
+                err=one_line(refusal),
             )
