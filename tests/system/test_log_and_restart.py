@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from tests.support.waiting import until
 from tests.system.life import EMBEDDED, Lives
 
-from healthprobe.adapters.sql.place import LOCK_TIMEOUT
+from healthprobe.adapters.sql.backend import LOCK_TIMEOUT
 from healthprobe.testing.engines import Script, ScriptedEngine, ScriptedFleet
 
 INTERVAL = 0.4

@@ -269,9 +269,9 @@ class Adapters:
         return await EDITABLE[scheme_of(url)](self, url)
 
     async def database(self, url: str) -> SqlDatabase:
-        from healthprobe.adapters.sql import SqlDatabase, place_of
+        from healthprobe.adapters.sql import SqlDatabase, backend_of
 
-        identity = place_of(url).identity
+        identity = backend_of(url).identity
         if identity not in self._databases:
             self._databases[identity] = await SqlDatabase.open(url, create=not self.existing)
             self.close_later(self._databases[identity].aclose)

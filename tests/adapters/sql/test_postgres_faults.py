@@ -109,7 +109,7 @@ async def test_a_paused_server_is_given_up_in_time_and_served_again_once_it_goes
     database = await SqlDatabase.open(mortal.url("paused"))
     log = SqlLog(database)
     await log.append([failed("game-7", 1)])
-    monkeypatch.setattr(postgres, "_LONGEST_ANSWER", 0.5)
+    monkeypatch.setattr(postgres, "_RESPONSE_TIMEOUT", 0.5)
     mortal.pause()
     try:
         for call in (log.append([recovered("game-7", 2)]), log.read(0, 10)):
@@ -127,7 +127,7 @@ async def test_a_database_on_a_paused_server_closes_in_time(
     mortal: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = await SqlDatabase.open(mortal.url("paused_at_the_end"))
-    monkeypatch.setattr(postgres, "_LONGEST_ANSWER", 0.5)
+    monkeypatch.setattr(postgres, "_RESPONSE_TIMEOUT", 0.5)
     mortal.pause()
     try:
         appending = asyncio.create_task(SqlLog(database).append([failed("game-7", 1)]))

@@ -1,4 +1,4 @@
-"""The database: one connection that reads and one that writes, each on a thread of its own."""
+"""A database with one connection that reads and one that writes, each on a thread of its own."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from healthprobe.adapters.sql import schema
-from healthprobe.adapters.sql.errors import Raised, at_opening, plain_error
-from healthprobe.adapters.sql.place import WRITES, Place
+from healthprobe.adapters.sql.backend import WRITES, Backend
+from healthprobe.adapters.sql.errors import PortError, opening_error, transaction_error
 from healthprobe.adapters.sql.postgres import SCHEMES, PostgresServer
 from healthprobe.adapters.sql.sqlite import SqliteFile
 
 Result = TypeVar("Result")
 
 
-def place_of(url: str) -> Place:
-    """The place that `url` names: `sqlite:PATH` or `postgresql://…`. Raises ConfigurationError."""
+def backend_of(url: str) -> Backend:
+    """Returns the backend of `sqlite:PATH` or `postgresql://…`. Raises ConfigurationError."""
     if url.partition(":")[0] in SCHEMES:
         return PostgresServer(url)
     return SqliteFile.of_url(url)
 
 
 class SqlDatabase:
-    """A database that holds runtime records, health events, relay cursors and dead letters. Made by `open`.
+    """A database of runtime records, health events, relay cursors and dead letters. Made by `open`, closed by `aclose`.
 
-    A transaction is one plain function of a connection, run whole on a thread: no await can tear it, a cancelled caller
-    leaves it complete or not begun, and what it computes never holds up the event loop. Reads and writes have a thread
-    each, so that no listing waits for another program's lock or for the disk. `aclose` ends it.
+    A transaction is one function of a connection that runs on a thread: a cancelled caller leaves it complete or not
+    begun, and it never blocks the event loop. Reads and writes have a thread each, so that no listing waits for another
+    program's lock or for the disk.
     """
 
-    def __init__(self, place: Place, engine: Engine) -> None:
-        self._place = place
+    def __init__(self, backend: Backend, engine: Engine) -> None:
+        self._backend = backend
         self._reader = engine
         self._writer = engine.execution_options(**{WRITES: True})
         self._reading = ThreadPoolExecutor(1, "healthprobe-sql-read")
@@ -43,8 +43,8 @@ class SqlDatabase:
 
     @property
     def name(self) -> str:
-        """How messages call it: its path, or its address without credentials."""
-        return self._place.name
+        """The name in messages: a path, or a URL without credentials."""
+        return self._backend.name
 
     @property
     def dialect(self) -> str:
@@ -53,40 +53,40 @@ class SqlDatabase:
 
     @classmethod
     async def open(cls, url: str, *, create: bool = True) -> Self:
-        """Open the database that `url` names, making its schema at its first use and migrating an older one.
+        """Opens the database at `url`, creates the schema in a new one and migrates an older one.
 
-        With `create` false the schema must exist already: for commands that only read. Raises ConfigurationError, and
-        leaves everything as it was, for a database that is not ours, that cannot be written, or that a newer program
-        made; LogError where it is away for now.
+        If not `create`, the schema must exist: for commands that only read. Raises ConfigurationError, and changes
+        nothing, for a database of another program, of a newer version, or that cannot be written; LogError if a retry
+        may help.
         """
-        place = place_of(url)
-        database = cls(place, place.engine())
-        return await database._opened(database._create if create else database._check)
+        backend = backend_of(url)
+        database = cls(backend, backend.engine())
+        return await database._run_first(database._create if create else database._check)
 
     @classmethod
     async def open_foreign(cls, url: str) -> Self:
-        """Open somebody else's database, to read it and no more: no schema of ours is looked for or made.
+        """Opens the database of another program, only to read it; no schema is expected or created.
 
-        Raises ConfigurationError or, where it is away for now, LogError.
+        Raises ConfigurationError, or LogError if a retry may help.
         """
-        place = place_of(url)
-        place.find()
-        database = cls(place, place.reading_engine())
-        return await database._opened(database._connect)
+        backend = backend_of(url)
+        backend.check_exists()
+        database = cls(backend, backend.read_only_engine())
+        return await database._run_first(database._connect)
 
-    async def read(self, work: Callable[[Connection], Result], kind: type[Raised]) -> Result:
-        """Run `work` in a transaction that reads. Raises an error of `kind`: StoreError or LogError."""
+    async def read(self, work: Callable[[Connection], Result], kind: type[PortError]) -> Result:
+        """Runs `work` in a transaction that reads. Raises an error of `kind`."""
         return await self._run(self._reading, self._reader, work, kind)
 
-    async def write(self, work: Callable[[Connection], Result], kind: type[Raised]) -> Result:
-        """Run `work` in a transaction that writes: it is on the disk when this returns. Raises an error of `kind`."""
+    async def write(self, work: Callable[[Connection], Result], kind: type[PortError]) -> Result:
+        """Runs `work` in a transaction that writes, and is on the disk when this returns. Raises an error of `kind`."""
         return await self._run(self._writing, self._writer, work, kind)
 
     async def aclose(self) -> None:
-        """End both threads, once the transactions they are in are complete, and close the connections."""
+        """Ends both threads after their current transactions, and closes the connections."""
         await asyncio.to_thread(self._close)
 
-    async def _opened(self, work: Callable[[], None]) -> Self:
+    async def _run_first(self, work: Callable[[], None]) -> Self:
         try:
             await asyncio.get_running_loop().run_in_executor(self._writing, work)
         except BaseException:
@@ -95,48 +95,48 @@ class SqlDatabase:
         return self
 
     async def _run(
-        self, thread: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], Result], kind: type[Raised]
+        self, thread: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], Result], kind: type[PortError]
     ) -> Result:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(thread, self._transact, engine, work, kind)
 
-    def _transact(self, engine: Engine, work: Callable[[Connection], Result], kind: type[Raised]) -> Result:
-        if not self._place.is_in_place():
+    def _transact(self, engine: Engine, work: Callable[[Connection], Result], kind: type[PortError]) -> Result:
+        if not self._backend.is_in_place():
             raise kind(f"{self.name} was removed or replaced while in use: restart healthprobe")
         try:
             with engine.begin() as connection:
                 return work(connection)
         except (SQLAlchemyError, ValueError) as error:
-            raise plain_error(error, kind, self._place, reading=engine is self._reader) from error
+            raise transaction_error(error, kind, self.name, reading=engine is self._reader) from error
 
     def _create(self) -> None:
-        self._place.look(create=True)
+        self._backend.check_usable(create=True)
         try:
             with self._writer.begin() as connection:
-                schema.prepare(connection, self._place)
-            self._place.settle(self._writer)
+                schema.prepare(connection, self._backend)
+            self._backend.after_creation(self._writer)
         except SQLAlchemyError as error:
             self._reader.dispose()
-            self._place.abandon()
-            raise at_opening(error, self._place) from error
+            self._backend.discard_creation()
+            raise opening_error(error, self.name) from error
 
     def _check(self) -> None:
-        self._place.look(create=False)
+        self._backend.check_usable(create=False)
         try:
             with self._reader.begin() as connection:
-                is_current = schema.check(connection, self._place)
+                is_current = schema.check(connection, self._backend)
             if not is_current:
                 with self._writer.begin() as connection:
-                    schema.prepare(connection, self._place)
+                    schema.prepare(connection, self._backend)
         except SQLAlchemyError as error:
-            raise at_opening(error, self._place) from error
+            raise opening_error(error, self.name) from error
 
     def _connect(self) -> None:
         try:
             with self._reader.begin():
                 pass
         except SQLAlchemyError as error:
-            raise at_opening(error, self._place) from error
+            raise opening_error(error, self.name) from error
 
     def _close(self) -> None:
         self._reading.shutdown()

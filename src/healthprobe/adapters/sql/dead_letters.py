@@ -1,4 +1,4 @@
-"""Dead letters: the events that a publisher refuses for good, kept until somebody asks for them again."""
+"""Dead letters: the events that a publisher refuses for good, kept until their replay is requested."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from healthprobe.domain.event import format_instant, parse_instant
 from healthprobe.ports import DeadLetter, LogError
 
 
-class SqlLetters:
+class SqlDeadLetters:
     """The dead letters of a `SqlDatabase`. Every method raises LogError."""
 
     def __init__(self, database: SqlDatabase) -> None:
         self._database = database
 
     async def park(self, letter: DeadLetter) -> None:
-        """Keep `letter` in the place of an earlier one about the same event and publisher."""
+        """Stores `letter`. It replaces an earlier one about the same event and publisher."""
         await self._database.write(partial(_park, letter), LogError)
 
     async def dead_letters(self, limit: int, *, due_at: str | None = None) -> Sequence[DeadLetter]:
-        """At most `limit` letters, in the order in which their events were parked first.
+        """Returns at most `limit` letters, in the order in which their events were parked first.
 
-        With `due_at`, those alone that the publisher of this name is to be sent again.
+        With `due_at`, only those that the publisher of this name is to be sent again.
         """
         return await self._database.read(partial(_dead_letters, limit, due_at), LogError)
 
     async def request_replay(self) -> int:
-        """Make every dead letter due. Returns how many there are."""
-        return await self._database.write(lambda connection: connection.execute(_ASK_AGAIN).rowcount, LogError)
+        """Makes every dead letter due. Returns how many there are."""
+        return await self._database.write(lambda connection: connection.execute(_MAKE_DUE).rowcount, LogError)
 
     async def release(self, letter: DeadLetter) -> None:
-        """Forget `letter`: its event was delivered after all."""
+        """Removes `letter`: its event was delivered after all."""
         key = {"name": letter.publisher, "game": letter.event.game_id, "of_game": letter.event.sequence}
         await self._database.write(lambda connection: connection.execute(_RELEASE, key), LogError)
 
@@ -46,7 +46,7 @@ _table = dead_letters.c
 _LETTERS = select(*event_columns(dead_letters), _table.publisher, _table.reason, _table.parked_at, _table.due).order_by(
     _table.number
 )
-_ASK_AGAIN = update(dead_letters).values(due=True)
+_MAKE_DUE = update(dead_letters).values(due=True)
 _is_the_letter = (
     (_table.publisher == bindparam("name"))
     & (_table.game_id == bindparam("game"))

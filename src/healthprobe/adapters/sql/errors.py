@@ -1,42 +1,152 @@
-"""Errors: what SQLAlchemy and its drivers raise, told in one line in the words of the ports."""
+"""What the errors of SQLAlchemy, sqlite3 and psycopg mean: what to change, and whether a retry can help."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+import sqlite3
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from healthprobe._util.text import shorten
-from healthprobe.adapters.sql.place import Judgement, Place
+from healthprobe.adapters.sql.backend import READ_TIMEOUT
 from healthprobe.ports import ConfigurationError, LogError, StoreError
 
-Raised = TypeVar("Raised", StoreError, LogError)
+PortError = TypeVar("PortError", StoreError, LogError)
 
 
-def plain_error(error: Exception, kind: type[Raised], place: Place, *, reading: bool = False) -> Raised:
-    """`error`, raised by a transaction on the database at `place`, as a StoreError or a LogError.
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What an error of a driver means. `advice` is one line that says what to change.
 
-    Where the transaction was `reading`, only a query that is not ours can have tried to write.
+    `permanent` means that a retry of the transaction cannot help, `passes` that the cause may end by itself, so that a
+    program that starts should wait for it. `read_only` means that the database refuses to write.
+    """
+
+    advice: str
+    permanent: bool = False
+    passes: bool = True
+    read_only: bool = False
+
+
+def transaction_error(error: Exception, kind: type[PortError], name: str, *, reading: bool = False) -> PortError:
+    """Returns the error to raise for `error`, which a transaction on the database `name` raised.
+
+    If the transaction was `reading`, only a user's query can have tried to write.
     """
     if isinstance(error, UnicodeEncodeError):
-        return kind(
-            f"{place.name} takes no text with lone surrogates, as in {shorten(error.object, 80)!r}", permanent=True
-        )
+        text = shorten(error.object, 80)
+        return kind(f"{name} takes no text with lone surrogates, as in {text!r}", permanent=True)
     if isinstance(error, ValueError):
-        return kind(f"{place.name} holds what healthprobe did not write: {error}", permanent=True)
-    judged = _judged(error, place)
-    if reading and judged.read_only:
-        return kind(f"{place.name}: the query writes: write a SELECT that changes nothing", permanent=True)
-    return kind(f"{place.name}: {judged.advice}", permanent=judged.permanent)
+        return kind(f"{name} holds what healthprobe did not write: {error}", permanent=True)
+    diagnosis = diagnose(error)
+    if reading and diagnosis.read_only:
+        return kind(f"{name}: the query writes: write a SELECT that changes nothing", permanent=True)
+    return kind(f"{name}: {diagnosis.advice}", permanent=diagnosis.permanent)
 
 
-def at_opening(error: SQLAlchemyError, place: Place) -> ConfigurationError | LogError:
-    """`error`, raised as the database at `place` was opened: what must be changed, or what may pass by itself."""
-    judged = _judged(error, place)
-    message = f"{place.name}: {judged.advice}"
-    return LogError(message) if judged.passes else ConfigurationError(message)
+def opening_error(error: SQLAlchemyError, name: str) -> ConfigurationError | LogError:
+    """Returns the error to raise for `error`, raised while the database `name` was opened."""
+    diagnosis = diagnose(error)
+    message = f"{name}: {diagnosis.advice}"
+    return LogError(message) if diagnosis.passes else ConfigurationError(message)
 
 
-def _judged(error: Exception, place: Place) -> Judgement:
+def diagnose(error: Exception) -> Diagnosis:
+    """Returns what an error of SQLAlchemy or of a driver means."""
     cause = error.orig if isinstance(error, DBAPIError) and isinstance(error.orig, Exception) else error
-    return place.judge(cause) or Judgement(" ".join(str(cause).split()))
+    if isinstance(cause, sqlite3.Error):
+        return _diagnose_sqlite(cause)
+    if hasattr(cause, "sqlstate"):
+        return _diagnose_postgres(cause)
+    return Diagnosis(_one_line(cause))
+
+
+_SQLITE_ADVICE = {
+    "SQLITE_FULL": "its disk is full: free some space",
+    "SQLITE_IOERR": "its disk refuses to read or write: look for a full, failing or unmounted disk",
+    "SQLITE_BUSY": "it is locked by another program: let that one finish",
+    "SQLITE_LOCKED": "it is locked by another program: let that one finish",
+    "SQLITE_READONLY": "it cannot be written: change the permissions of the file and its folder",
+    "SQLITE_PERM": "it cannot be opened: change the permissions of the file and its folder",
+    "SQLITE_CANTOPEN": "it cannot be opened: look at its folder and the permissions there",
+    "SQLITE_CORRUPT": "it is damaged: restore it from a backup, or move it away to begin afresh",
+    "SQLITE_NOTADB": "it is not an SQLite database: choose another path",
+    "SQLITE_INTERRUPT": f"a query took longer than {READ_TIMEOUT:g}s and was given up",
+}
+_SQLITE_PERMANENT = {
+    "SQLITE_CORRUPT",
+    "SQLITE_NOTADB",
+    "SQLITE_TOOBIG",
+    "SQLITE_MISMATCH",
+    "SQLITE_CONSTRAINT",
+    "SQLITE_ERROR",
+}
+_SQLITE_PASSING = {"SQLITE_BUSY", "SQLITE_LOCKED"}
+
+
+def _diagnose_sqlite(error: sqlite3.Error) -> Diagnosis:
+    code = "_".join((getattr(error, "sqlite_errorname", None) or "").split("_")[:2])
+    return Diagnosis(
+        _SQLITE_ADVICE.get(code) or _one_line(error),
+        permanent=code in _SQLITE_PERMANENT or isinstance(error, sqlite3.ProgrammingError),
+        passes=code in _SQLITE_PASSING,
+        read_only=code == "SQLITE_READONLY",
+    )
+
+
+_POSTGRES_PERMANENT = ("0A", "22", "23", "3F", "42")
+"""Classes of SQLSTATE: feature not supported, data, constraint, schema, syntax or permission."""
+
+_POSTGRES_REFUSED = ("28000", "28P01", "3D000")
+_POSTGRES_ADVICE = {
+    "25006": "it is read-only, a standby perhaps: name the primary, or add ?target_session_attrs=read-write",
+    "53100": "its disk is full: free some space",
+    "53300": "it has no connection left for us: raise max_connections, or give healthprobe's role its share",
+    "55P03": "it is locked by another program: let that one finish",
+    "57014": f"it took longer than {READ_TIMEOUT:g}s: look what keeps the server busy",
+    "3F000": "the schema of its search_path is not there: CREATE SCHEMA makes it",
+    "42501": "our role may not do this: grant it what the message names",
+}
+_AWAY = "it is away: look whether the server runs and can be reached"
+
+_LIBPQ_MISTAKES = ("invalid ", "no password supplied", "certificate", "does not support SSL")
+_LIBPQ_PASSING = (
+    "starting up",
+    "shutting down",
+    "not yet accepting",
+    "recovery mode",
+    "too many",
+    "remaining connection",
+)
+"""Parts of libpq's messages, which have no code: the URL is wrong, or the server will accept connections later."""
+
+
+def _diagnose_postgres(error: Any) -> Diagnosis:
+    state = error.sqlstate or ""
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)  # without the text of the statement
+    message = _one_line(primary or error)
+    is_fatal = "FATAL:" in message and error.sqlstate is None
+    if state in _POSTGRES_REFUSED or (is_fatal and not any(part in message for part in _LIBPQ_PASSING)):
+        return Diagnosis(f"it refuses the connection: {_last_cause(message)}", passes=False)
+    is_about_request = type(error).__name__ in ("DataError", "ProgrammingError", "NotSupportedError")
+    if not state and (is_about_request or any(part in message for part in _LIBPQ_MISTAKES)):
+        return Diagnosis(message, permanent=True, passes=False)
+    if not state or state.startswith(("08", "57P")):
+        return Diagnosis(f"{_AWAY} ({_last_cause(message)})")
+    is_permanent = state.startswith(_POSTGRES_PERMANENT)
+    return Diagnosis(
+        f"{_POSTGRES_ADVICE[state]} ({message})" if state in _POSTGRES_ADVICE else message,
+        permanent=is_permanent,
+        passes=not is_permanent,
+        read_only=state == "25006",
+    )
+
+
+def _last_cause(message: str) -> str:
+    """Returns the last cause in a message of libpq, which lists every address that it has tried before."""
+    return message.rpartition("FATAL:")[2].strip() or message
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())

@@ -1,4 +1,4 @@
-"""The listing: the records of a query, read again and again; what did not change stays the very same object."""
+"""The records of a query that is read again and again. A record that did not change stays the same object."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Any, TypeVar
 
 from sqlalchemy import CursorResult
 
-from healthprobe.adapters.sql.place import READ_TIMEOUT
+from healthprobe.adapters.sql.backend import READ_TIMEOUT
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import StoreError
 
 _PORTION = 500
 IN_PORTIONS = {"yield_per": _PORTION}
-"""The execution option of a query that is read: each portion is about a millisecond's work, and while the database
-brings the next the event loop has its turn."""
+"""The execution option of a query that is read: a portion is about a millisecond of work, and the event loop gets its
+turn while the database fetches the next."""
 
 Row = tuple[Any, ...]
 Item = TypeVar("Item")
 
 
-class Unusable(ValueError):
-    """A row that tells no runtime record. The message names the column and says what to change."""
+class UnusableRow(ValueError):
+    """A row is not a runtime record. The message names the column and says what to change."""
 
 
 class Listing:
-    """What a query told when it was last read.
+    """The records of a query when it was last read.
 
-    A row that was there before costs one look into a dict: of a hundred thousand games a few change between two ticks.
-    `record_of` makes a record of a new row, or raises Unusable: such a row is left out, counted in `skipped`, and
-    `first_fault` tells of the first. `others` are the statuses of those that have another one than was asked for.
+    A known row costs one dict lookup: of a hundred thousand games a few change between two ticks. `record_of` makes a
+    record of a new row, or raises UnusableRow: then the row is left out and counted in `skipped`; `first_fault` is why
+    the first was. `other_statuses` are those of the records that did not have the status asked for.
     """
 
     def __init__(self, record_of: Callable[[Row], RuntimeRecord]) -> None:
@@ -40,25 +40,25 @@ class Listing:
         self.records: list[RuntimeRecord] = []
         self.skipped = 0
         self.first_fault = ""
-        self.others: list[str] = []
+        self.other_statuses: list[str] = []
         self._was_whole = True
 
     def read(
         self, result: CursorResult[Any], columns: Callable[[Sequence[Any]], Row] = tuple, having: str | None = None
     ) -> list[RuntimeRecord]:
-        """Take the rows of `result` over; the very same list again where they tell the same records.
+        """Reads the rows of `result` and returns their records: the same list if they are the same records.
 
-        `columns` takes out of a row what `record_of` is given. Records of another status than `having` are left out.
+        `columns` returns the part of a row that `record_of` gets. Records of another status than `having` are left out.
         """
         was_whole, self._was_whole = self._was_whole, False
         known, records, seen = self._known, list[RuntimeRecord](), set[int]()
         known_before = len(known)
         faults: list[str] = []
         others: list[str] = []
-        for row in map(columns, chain.from_iterable(_in_time(result.partitions(_PORTION)))):
+        for row in map(columns, chain.from_iterable(_with_timeout(result.partitions(_PORTION)))):
             try:
                 record = self._record(row)
-            except Unusable as fault:
+            except UnusableRow as fault:
                 faults.append(str(fault))
                 continue
             if having is None or record.status == having:
@@ -67,7 +67,7 @@ class Listing:
                 records.append(record)
             else:
                 others.append(record.status)
-        self.others = others
+        self.other_statuses = others
         self.skipped, self.first_fault = len(faults), faults[0] if faults else ""
         is_the_same = len(seen) == len(known) == known_before and len(records) == len(self.records)
         if not (is_the_same and was_whole):
@@ -84,13 +84,13 @@ class Listing:
         return known or self._record_of(row)
 
     def _forget_all_but(self, seen: set[int]) -> None:
-        """Row by row: a hundred thousand that are compared or freed at a stroke hold up the event loop."""
+        """Removes row by row: to compare or free a hundred thousand at once would block the event loop."""
         for row in [row for row, record in self._known.items() if id(record) not in seen]:
             del self._known[row]
 
 
-def _in_time(portions: Iterable[Item]) -> Iterator[Item]:
-    """`portions`, as long as all of them come in time: the database itself bounds each of them alone."""
+def _with_timeout(portions: Iterable[Item]) -> Iterator[Item]:
+    """Yields `portions`. Raises StoreError if all together take too long: the database limits only each of them."""
     latest = time.monotonic() + READ_TIMEOUT
     for portion in portions:
         yield portion

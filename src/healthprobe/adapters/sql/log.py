@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import ARRAY, Connection, String, bindparam, delete, func, insert, select
 
 from healthprobe.adapters.sql.database import SqlDatabase
-from healthprobe.adapters.sql.dead_letters import SqlLetters
+from healthprobe.adapters.sql.dead_letters import SqlDeadLetters
 from healthprobe.adapters.sql.event_rows import event_columns, event_from_row
 from healthprobe.adapters.sql.schema import health_events, relay_cursors
-from healthprobe.adapters.sql.statements import Row, chunks, raise_to
+from healthprobe.adapters.sql.statements import Row, chunks, upsert_if_greater
 from healthprobe.domain.event import HealthEvent, format_instant
 from healthprobe.ports import LogEntry, LogError
 
@@ -21,7 +21,7 @@ _PRUNED_AT_ONCE = 5000
 """The most events removed in one transaction: appends wait for it."""
 
 
-class SqlLog(SqlLetters):
+class SqlLog(SqlDeadLetters):
     """Health events, relay cursors and dead letters in a `SqlDatabase`. Every method raises LogError."""
 
     def __init__(self, database: SqlDatabase) -> None:
@@ -29,27 +29,27 @@ class SqlLog(SqlLetters):
         self._database = database
 
     async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
-        """The last event of each of these games; games without events are left out."""
+        """Returns the last event of each of these games; games without events are left out."""
         return await self._database.read(partial(_last_events, list(game_ids)), LogError)
 
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
-        """Compare-and-set, in one transaction that is on the disk when this returns (see `ports.HealthEventLog`)."""
+        """Appends by compare-and-set, in one transaction that is on the disk when this returns (see `ports`)."""
         if not events:
             return []
         return await self._database.write(partial(_append, events), LogError)
 
     async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
-        """At most `limit` entries whose cursor is greater than `after`, in the order in which they were appended."""
+        """Returns at most `limit` entries whose cursor is greater than `after`, in the order of appending."""
         return await self._database.read(partial(_read, after, limit), LogError)
 
     async def end(self) -> int:
-        """The cursor of the last entry, or 0 where there is none."""
+        """Returns the cursor of the last entry, or 0."""
         return await self._database.read(lambda connection: connection.execute(_END).scalar_one(), LogError)
 
     async def prune(self, before: datetime, through: int) -> int:
-        """Remove events seen before `before` whose cursor is at most `through`, and never a game's last one.
+        """Removes events seen before `before` whose cursor is at most `through`, and never a game's last one.
 
-        In portions, between which appends have their turn. Returns how many there were.
+        Appends get their turn between portions. Returns how many were removed.
         """
         bounds = {"before": format_instant(before), "through": through}
         pruned = 0
@@ -58,20 +58,20 @@ class SqlLog(SqlLetters):
         return pruned
 
     async def load_cursor(self, name: str) -> int | None:
-        """The cursor saved under `name`, or None."""
+        """Returns the cursor saved under `name`, or None."""
         return await self._database.read(partial(_load_cursor, name), LogError)
 
     async def save_cursor(self, name: str, cursor: int) -> None:
-        """Remember `cursor` under `name`, unless a greater one is: it is on the disk when this returns."""
+        """Saves `cursor` under `name`, unless a greater one is saved. It is on the disk when this returns."""
         row = {"name": name, "position": cursor}
-        await self._database.write(lambda connection: raise_to(connection, relay_cursors, "position", row), LogError)
+        await self._database.write(partial(upsert_if_greater, relay_cursors, "position", row), LogError)
 
     async def all_cursors(self) -> Mapping[str, int]:
-        """All the cursors that are remembered, by name."""
+        """Returns all saved cursors by name."""
         return await self._database.read(_cursors, LogError)
 
     async def forget_cursor(self, name: str) -> bool:
-        """Forget the cursor saved under `name`; whether there was one."""
+        """Removes the cursor saved under `name`; returns whether there was one."""
         row = {"forgotten": name}
         forgotten = await self._database.write(
             lambda connection: connection.execute(_FORGET_CURSOR, row).rowcount, LogError
@@ -114,7 +114,7 @@ _LAST_EVENTS: Mapping[str, Any] = {
         _wanted, health_events, (_table.game_id == _wanted.c.game_id) & (_table.sequence == _newest)
     ),
 }
-"""PostgreSQL would read the whole history of the games; asked game by game it looks at the end of each alone."""
+"""PostgreSQL would read the whole history of the games; queried game by game it reads only the end of each."""
 
 _later = health_events.alias("later")
 _PRUNABLE = (
@@ -133,7 +133,7 @@ _PRUNE = delete(health_events).where(_table.position.in_(bindparam("positions", 
 
 
 def _append(events: Sequence[HealthEvent], connection: Connection) -> Sequence[HealthEvent | None]:
-    """Under the write lock nobody else comes between what is read here and what is written."""
+    """Runs under the write lock: no other writer can come between the reads and the writes."""
     last_sequences = _last_sequences_of({event.game_id for event in events}, connection)
     position = connection.execute(_END).scalar_one()
     rows: list[Row] = []
@@ -155,7 +155,7 @@ def _last_sequences_of(game_ids: Collection[str], connection: Connection) -> dic
 
 
 def _standing(events: Sequence[HealthEvent], connection: Connection) -> Sequence[HealthEvent | None]:
-    """For each event itself where it stands, now or since an earlier try, else the last event of its game."""
+    """Returns each event itself if it is in the log, now or since an earlier try, else the last event of its game."""
     last_events = _last_events([event.game_id for event in events], connection)
     older = [event for event in events if event.sequence < getattr(last_events.get(event.game_id), "sequence", 0)]
     there = set(last_events.values())

@@ -1,4 +1,4 @@
-"""Migrations: the steps from each older schema to the next, in statements that no later change of a table touches."""
+"""The steps from each older schema to the next, as statements that later changes of the tables do not affect."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ STEPS: Mapping[int, Sequence[str]] = {
         for column in ("probe", "silenced_until", "silenced_why")
     ),
 }
-"""What leads from each version to the one after it."""
+"""The statements that lead from each version to the next."""
 
 
 def migrate(connection: Connection, version: int) -> None:
-    """Take the schema from `version` to the newest, inside the caller's transaction."""
+    """Migrates the schema from `version` to the newest, in the caller's transaction."""
     for step in range(version, max(STEPS) + 1):
         for statement in STEPS[step]:
             connection.exec_driver_sql(statement)

@@ -1,4 +1,4 @@
-"""The query: runtime records out of somebody else's tables, by a SELECT of the user's own."""
+"""Reads runtime records from another program's tables, by the user's own SELECT."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, CursorResult
 
 from healthprobe.adapters.sql.database import SqlDatabase
-from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, Row, Unusable
+from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, Row, UnusableRow
 from healthprobe.domain.record import RUNNING, RuntimeRecord, probe_settings_text, silenced_until_or_none
 from healthprobe.ports import ConfigurationError, StoreError
 
@@ -21,12 +21,12 @@ _OPTION = "--records-query"
 
 
 class SqlQuery:
-    """The runtime records that a SELECT gives, read in a transaction that cannot write. Made by `open`.
+    """The runtime records of a SELECT, read in a transaction that cannot write. Made by `open`.
 
-    Its columns are `game_id`, `current_container_id` and `engine_endpoint`, in any order and among others, and `status`
-    where it does not give running games alone; `probe`, as JSON or as its text, `silenced_until`, as an instant or as
-    its text, and `silenced_why` where it likes. `on_skipped` is told after each listing how many rows were left out,
-    because they hold a null or no text, and why the first of them was; or that none of all has the status asked for.
+    Its columns, in any order and among others, are `game_id`, `current_container_id`, `engine_endpoint`, and `status`
+    if it does not select running games alone. Optional are `probe` (JSON or text), `silenced_until` (an instant or
+    text) and `silenced_why`. `on_skipped` is called after each listing with the number of rows that were left out and
+    the reason for the first: a null, a value that is not text, or no row has the status asked for.
     """
 
     def __init__(self, database: SqlDatabase, query: str, on_skipped: Callable[[int, str], None]) -> None:
@@ -37,10 +37,10 @@ class SqlQuery:
 
     @classmethod
     async def open(cls, url: str, query: str, on_skipped: Callable[[int, str], None]) -> Self:
-        """Try the query on the database that `url` names.
+        """Runs the query on the database at `url`.
 
-        Raises ConfigurationError with the column where one is missing, null or no text in any row; StoreError or
-        LogError where the database is away for now.
+        Raises ConfigurationError if a column is missing, or is null or not text in any row; StoreError or LogError if a
+        retry may help.
         """
         store = cls(await SqlDatabase.open_foreign(url), query, on_skipped)
         try:
@@ -56,17 +56,18 @@ class SqlQuery:
         return store
 
     async def list_by_status(self, status: str) -> list[RuntimeRecord]:
-        """The records that have `status`: the very same list again where the rows are the same. Raises StoreError."""
+        """Returns the records that have `status`: the same list if they have not changed. Raises StoreError."""
         listing = await self._read(status)
-        if listing.others and not listing.records:
-            told = f"no status is {status!r}, the first is {listing.others[0]!r}: write {status!r} for games that run"
-            self._on_skipped(listing.skipped + len(listing.others), told)
+        if listing.other_statuses and not listing.records:
+            first = listing.other_statuses[0]
+            reason = f"no status is {status!r}, the first is {first!r}: write {status!r} for games that run"
+            self._on_skipped(listing.skipped + len(listing.other_statuses), reason)
         else:
             self._on_skipped(listing.skipped, listing.first_fault)
         return listing.records
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Closes the connection."""
         await self._database.aclose()
 
     async def _read(self, status: str) -> Listing:
@@ -81,7 +82,7 @@ class SqlQuery:
 
 
 def _columns_of(result: CursorResult[Any]) -> Callable[[Sequence[Any]], Row]:
-    """What takes the columns of a runtime record out of a row. Raises StoreError where one is missing."""
+    """Returns a function that takes the columns of a record out of a row. Raises StoreError if one is missing."""
     if not result.returns_rows:
         raise StoreError("it gives no rows: write a SELECT", permanent=True)
     places: Mapping[str, int] = {name: place for place, name in reversed(list(enumerate(result.keys())))}
@@ -96,7 +97,7 @@ def _columns_of(result: CursorResult[Any]) -> Callable[[Sequence[Any]], Row]:
 
 
 def _row_of(places: Sequence[int | None], probe: int, row: Sequence[Any]) -> Row:
-    """A row with all columns. Settings are text, and what is no silence is none: a mapping or a list has no hash."""
+    """Returns a row with all columns, with values that have a hash: settings as text, an invalid silence as None."""
     found = [None if place is None else row[place] for place in places]
     if places[len(_REQUIRED)] is None:
         found[len(_REQUIRED)] = RUNNING
@@ -110,11 +111,11 @@ def _record_of(row: Row) -> RuntimeRecord:
     required = row[: len(_REQUIRED) + 1]
     for name, value in zip((*_REQUIRED, _STATUS), required, strict=False):
         if not isinstance(value, str):
-            raise Unusable(_misfit(name, value, row))
+            raise UnusableRow(_misfit(name, value, row))
     if not row[0]:
-        raise Unusable("game_id is empty: leave such rows out with WHERE")
+        raise UnusableRow("game_id is empty: leave such rows out with WHERE")
     if any("\0" in value for value in required):
-        raise Unusable(f"a NUL character is in the row of {row[0]!r}: leave it out with WHERE")
+        raise UnusableRow(f"a NUL character is in the row of {row[0]!r}: leave it out with WHERE")
     game_id, container_id, endpoint, status = (*required, RUNNING)[:4]
     probe, until, why = row[4:] or ("", None, "")
     return RuntimeRecord(game_id, container_id, endpoint, status, probe, until, why)

@@ -1,4 +1,4 @@
-"""The store: runtime records in a table that any program may edit at any time."""
+"""Runtime records in a table that any program may edit at any time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from healthprobe.adapters.sql.database import SqlDatabase
-from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, Unusable
+from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, UnusableRow
 from healthprobe.adapters.sql.schema import records_revisions, runtime_records
 from healthprobe.adapters.sql.statements import chunks, upsert
 from healthprobe.domain.event import format_instant
@@ -27,31 +27,31 @@ class SqlRecords:
         self._revisions: dict[str, int] = {}
 
     async def list_by_status(self, status: str) -> list[RuntimeRecord]:
-        """The records that have `status`: the very same list again as long as nobody edited the table.
+        """Returns the records that have `status`: the same list while the table is not edited.
 
-        Rows without a game id are left out, and those with a NUL character in what an event would tell.
+        Rows without a game id, or with a NUL character in an id, are left out.
         """
         listing = self._listings.setdefault(status, Listing(_record_of))
-        work = partial(_list_unless_known, status, listing, self._revisions.get(status))
+        work = partial(_list_if_changed, status, listing, self._revisions.get(status))
         self._revisions[status], records = await self._database.read(work, StoreError)
         return records
 
     async def list_all(self) -> list[RuntimeRecord]:
-        """Every record, whatever its status, by game id."""
+        """Returns the records of every status, by game id."""
         return await self._database.read(partial(_list_all, Listing(_record_of)), StoreError)
 
     async def put(self, records: Sequence[RuntimeRecord]) -> None:
-        """Insert these records, or replace those of the same games; of two for one game the later one. All or none."""
+        """Inserts these records, or replaces those of the same games, all or none; of two for one game the later."""
         if records:
             await self._database.write(partial(_put, records), StoreError)
 
     async def remove(self, game_ids: Iterable[str]) -> int:
-        """Remove the records of these games; returns how many there were."""
+        """Removes the records of these games; returns how many there were."""
         games = list(game_ids)
         return await self._database.write(partial(_remove, games), StoreError) if games else 0
 
     async def silence(self, game_ids: Iterable[str], until: datetime | None, why: str = "") -> set[str]:
-        """Silence these games until then, or end their silence; returns those that are there. All or none."""
+        """Silences these games until then, or ends their silence, all or none. Returns those that exist."""
         return await self._database.write(partial(_silence, list(game_ids), until, why), StoreError)
 
 
@@ -97,15 +97,15 @@ def _remove(game_ids: Sequence[str], connection: Connection) -> int:
 
 
 def _silence(game_ids: Sequence[str], until: datetime | None, why: str, connection: Connection) -> set[str]:
-    told = None if until is None else format_instant(until)
+    until_text = None if until is None else format_instant(until)
     return {
         game_id
         for game_id in dict.fromkeys(game_ids)
-        if connection.execute(_SILENCE, {"game": game_id, "until": told, "why": why or None}).rowcount
+        if connection.execute(_SILENCE, {"game": game_id, "until": until_text, "why": why or None}).rowcount
     }
 
 
-def _list_unless_known(
+def _list_if_changed(
     status: str, listing: Listing, known: int | None, connection: Connection
 ) -> tuple[int, list[RuntimeRecord]]:
     revision = _revision(connection)
@@ -115,9 +115,9 @@ def _list_unless_known(
 
 
 def _revision(connection: Connection) -> int:
-    """Which edit the table has seen last, or 0 where nobody counts them.
+    """Returns the number of the last edit of the table, or 0 if edits are not counted.
 
-    Only SQLite's triggers do: elsewhere every edit would have to wait for the end of the one before it.
+    They are only in SQLite: in PostgreSQL every edit would have to wait for the transaction of the one before it.
     """
     return connection.execute(_REVISION).scalar_one() if connection.dialect.name == "sqlite" else 0
 
@@ -127,10 +127,10 @@ def _list_all(listing: Listing, connection: Connection) -> list[RuntimeRecord]:
 
 
 def _record_of(row: tuple[Any, ...]) -> RuntimeRecord:
-    """The record of a row. Other programs may have put anything there: SQLite does not hold columns to their types."""
+    """Returns the record of a row, which other programs may have written: SQLite does not enforce column types."""
     game_id, container_id, endpoint, status, probe, until, why = row
     if not isinstance(game_id, str) or not game_id:
-        raise Unusable("game_id is empty or no text")
+        raise UnusableRow("game_id is empty or no text")
     silenced_why = why if isinstance(why, str) else ""
     record = RuntimeRecord(
         game_id,
@@ -142,5 +142,5 @@ def _record_of(row: tuple[Any, ...]) -> RuntimeRecord:
         silenced_why,
     )
     if "\0" in record.game_id or "\0" in record.current_container_id:
-        raise Unusable("a NUL character is in the row: other databases and buses take none")
+        raise UnusableRow("a NUL character is in the row: other databases and buses take none")
     return record

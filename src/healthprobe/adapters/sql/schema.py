@@ -1,4 +1,4 @@
-"""The schema: the tables of the store and of the log, and the version that they have."""
+"""The schema: the tables of the store and of the log, and their version."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sqlalchemy import (
     update,
 )
 
+from healthprobe.adapters.sql.backend import Backend
 from healthprobe.adapters.sql.migrations import migrate
-from healthprobe.adapters.sql.place import Place
 from healthprobe.ports import ConfigurationError
 
 VERSION = 3
-"""The schema that this program writes. A greater one is refused, a lesser one migrated (`migrations`)."""
+"""The version of the schema that this program writes. A greater one is refused, a smaller one is migrated."""
 
 metadata = MetaData()
 
@@ -34,7 +34,7 @@ schema_versions = Table(
     metadata,
     Column("version", Integer, primary_key=True, autoincrement=False),
 )
-"""One row. A database that has tables but not this one belongs to somebody else."""
+"""One row. A database with tables but without this one belongs to another program."""
 
 runtime_records = Table(
     "runtime_records",
@@ -47,14 +47,14 @@ runtime_records = Table(
     Column("silenced_until", String),
     Column("silenced_why", String),
 )
-"""`probe` is JSON text, `silenced_until` an instant as `health_events` has them, or as other programs write one."""
+"""`probe` is JSON text. `silenced_until` is an instant, in the form of `health_events` or in another program's."""
 
 records_revisions = Table(
     "runtime_records_revision",
     metadata,
     Column("revision", BigInteger, primary_key=True, autoincrement=False),
 )
-"""One row, raised by triggers with every edit of `runtime_records`, whoever makes it and by whatever program."""
+"""One row, incremented by triggers with every edit of `runtime_records` by any program."""
 
 health_events = Table(
     "health_events",
@@ -68,7 +68,7 @@ health_events = Table(
     Column("details", JSON, nullable=False),
     Column("position", BigInteger, nullable=False, unique=True),
 )
-"""`occurred_at` is the event's own text, RFC 3339 in UTC; `position` is the place in the log, from 1 without gaps."""
+"""`occurred_at` is RFC 3339 in UTC; `position` is the place in the log, from 1 without gaps."""
 
 relay_cursors = Table(
     "relay_cursors",
@@ -92,7 +92,7 @@ dead_letters = Table(
     Column("due", Boolean, nullable=False),
     Column("number", BigInteger, nullable=False, unique=True),
 )
-"""Each with its event, which the log may have pruned meanwhile; `number` is the order in which they were parked."""
+"""Each has its event, which the log may have pruned; `number` is the order in which they were parked."""
 
 _TRIGGER = """
 CREATE TRIGGER runtime_records_%(edit)s AFTER %(edit)s ON runtime_records
@@ -104,40 +104,40 @@ for _edit in ("insert", "update", "delete"):
 
 
 def version_in(connection: Connection) -> int | None:
-    """The schema version of the database, or None where it has no schema of ours."""
+    """Returns the schema version of the database, or None if it has none."""
     if not inspect(connection).has_table(schema_versions.name):
         return None
     return connection.execute(select(schema_versions.c.version)).scalar()
 
 
-def prepare(connection: Connection, place: Place) -> None:
-    """Create the schema where there is none, migrate an older one, and prove that the database can be written.
+def prepare(connection: Connection, backend: Backend) -> None:
+    """Creates the schema if there is none, migrates an older one, and proves that the database can be written.
 
-    Runs in one transaction under the write lock, so that of two programs that come first one creates or migrates and
-    the other finds it done. Raises ConfigurationError, before anything is written, for a database of somebody else or
-    of a newer program.
+    Runs in one transaction under the write lock, so that one of two programs creates or migrates it and the other finds
+    it done. Raises ConfigurationError, before anything is written, for a database of another program or of a newer
+    version.
     """
     version = version_in(connection)
     if version is None:
-        if (stranger := place.strangers(connection)) is not None:
-            raise ConfigurationError(stranger)
+        if (refusal := backend.foreign_schema(connection)) is not None:
+            raise ConfigurationError(refusal)
         metadata.create_all(connection, checkfirst=False)
         connection.execute(insert(schema_versions).values(version=VERSION))
         connection.execute(insert(records_revisions).values(revision=0))
         return
     if version > VERSION:
-        raise ConfigurationError(newer(place.name, version))
+        raise ConfigurationError(newer(backend.name, version))
     migrate(connection, version)
     connection.execute(update(schema_versions).values(version=VERSION))
 
 
-def check(connection: Connection, place: Place) -> bool:
-    """Refuse what `prepare` would refuse, and an empty database too. Writes nothing; False for an older schema."""
+def check(connection: Connection, backend: Backend) -> bool:
+    """Raises ConfigurationError as `prepare` does, and for an empty database. Returns False for an older schema."""
     version = version_in(connection)
     if version is None:
-        raise ConfigurationError(place.strangers(connection) or empty(place.name))
+        raise ConfigurationError(backend.foreign_schema(connection) or empty(backend.name))
     if version > VERSION:
-        raise ConfigurationError(newer(place.name, version))
+        raise ConfigurationError(newer(backend.name, version))
     return version == VERSION
 
 

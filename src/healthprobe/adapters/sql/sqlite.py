@@ -1,4 +1,4 @@
-"""What SQLite alone needs: a path, pragmas, its write lock, its dialect of SQL, and a look that touches nothing."""
+"""What is particular to SQLite: its path, pragmas, write lock, and a check that leaves the file as it is."""
 
 from __future__ import annotations
 
@@ -15,40 +15,18 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect
 from sqlalchemy.pool import QueuePool
 
 from healthprobe.adapters.sql import schema
-from healthprobe.adapters.sql.place import LOCK_TIMEOUT, READ_TIMEOUT, WRITES, Judgement
+from healthprobe.adapters.sql.backend import LOCK_TIMEOUT, READ_TIMEOUT, WRITES
+from healthprobe.adapters.sql.errors import diagnose
 from healthprobe.domain.endpoint import masked
 from healthprobe.ports import ConfigurationError
 
-_ADVICE = {
-    "SQLITE_FULL": "its disk is full: free some space",
-    "SQLITE_IOERR": "its disk refuses to read or write: look for a full, failing or unmounted disk",
-    "SQLITE_BUSY": "it is locked by another program: let that one finish",
-    "SQLITE_LOCKED": "it is locked by another program: let that one finish",
-    "SQLITE_READONLY": "it cannot be written: change the permissions of the file and its folder",
-    "SQLITE_PERM": "it cannot be opened: change the permissions of the file and its folder",
-    "SQLITE_CANTOPEN": "it cannot be opened: look at its folder and the permissions there",
-    "SQLITE_CORRUPT": "it is damaged: restore it from a backup, or move it away to begin afresh",
-    "SQLITE_NOTADB": "it is not an SQLite database: choose another path",
-    "SQLITE_INTERRUPT": f"a query took longer than {READ_TIMEOUT:g}s and was given up",
-}
-_PERMANENT = {
-    "SQLITE_CORRUPT",
-    "SQLITE_NOTADB",
-    "SQLITE_TOOBIG",
-    "SQLITE_MISMATCH",
-    "SQLITE_CONSTRAINT",
-    "SQLITE_ERROR",
-}
-
-_PASSING = {"SQLITE_BUSY", "SQLITE_LOCKED"}
-
-_STEPS_BETWEEN_LOOKS_AT_THE_CLOCK = 10_000
-_ROOM = 64 * 1024
-"""What SQLite needs beside the file before it can so much as read: an index of 32 KiB and a few pages, in bytes."""
+_STEPS_BETWEEN_CLOCK_READS = 10_000
+_MINIMAL_SPACE = 64 * 1024
+"""Bytes that SQLite needs on the disk, besides the file, even to read: an index of 32 KiB and a few pages."""
 
 
 class SqliteFile:
-    """One database file, by its path."""
+    """One database file. See `Backend`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -58,25 +36,25 @@ class SqliteFile:
 
     @property
     def identity(self) -> str:
-        """One file, however its path is written."""
+        """The resolved path."""
         return str(self.path.resolve())
 
     @classmethod
     def of_url(cls, url: str) -> Self:
-        """The file that `sqlite:PATH` names. Raises ConfigurationError."""
+        """Returns the file of `sqlite:PATH`. Raises ConfigurationError."""
         scheme, _, path = url.partition(":")
         if scheme != "sqlite" or not path or path.startswith(("//", ":")):
             raise ConfigurationError(f"{masked(url)} is not a database: write sqlite:PATH, as in sqlite:healthprobe.db")
         return cls(Path(os.path.expanduser(path)))  # noqa: PTH111 -- leaves an unknown home as it is, Path raises
 
-    def look(self, *, create: bool) -> None:
-        """Refuse what cannot be used, by looking alone: nothing is written, locked or left beside the file.
+    def check_usable(self, *, create: bool) -> None:
+        """Raises ConfigurationError for a file that cannot be used. Writes and locks nothing, and leaves no file.
 
-        Raises ConfigurationError. What this lets pass is judged again under the write lock (`schema.prepare`).
+        What passes is checked again under the write lock (`schema.prepare`).
         """
         self._is_new = not self.path.exists()
         try:
-            status = self.path.stat() if self._is_usable_place(create=create) else None
+            status = self.path.stat() if self._is_there(create=create) else None
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"{self.name} cannot be opened: {_reason(error)}") from error
         if status is None:
@@ -86,10 +64,10 @@ class SqliteFile:
         if not os.access(self.path, os.R_OK | os.W_OK, effective_ids=True):
             raise ConfigurationError(f"{self.name} cannot be read and written: change its permissions")
         if status.st_size:
-            self._look_inside()
+            self._check_content()
 
-    def _is_usable_place(self, *, create: bool) -> bool:
-        """Whether there is a file, in a folder where SQLite can keep its -wal file beside it."""
+    def _is_there(self, *, create: bool) -> bool:
+        """Returns whether the file exists. Raises ConfigurationError if its folder cannot have a -wal file."""
         folder = self.path.parent
         if not folder.is_dir():
             raise ConfigurationError(f"{self.name}: there is no folder {folder}: create it, or choose another path")
@@ -99,19 +77,15 @@ class SqliteFile:
         if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
             raise ConfigurationError(f"{self.name}: the folder {folder} cannot be written: change its permissions")
         disk = os.statvfs(folder)
-        if create and disk.f_blocks and disk.f_bfree * disk.f_frsize < _ROOM:
+        if create and disk.f_blocks and disk.f_bfree * disk.f_frsize < _MINIMAL_SPACE:
             raise ConfigurationError(f"{self.name}: its disk is full: free some space")
         return exists
 
-    def _advice_on(self, error: sqlite3.Error) -> str:
-        judged = self.judge(error)
-        return judged.advice if judged else str(error)
+    def _check_content(self) -> None:
+        """Reads the file as it is on the disk, without a lock, a journal or a -wal file.
 
-    def _look_inside(self) -> None:
-        """Read the file as it lies on the disk, without a lock, a journal or a -wal file.
-
-        The schema is always there: it is written before the file is switched to WAL. A page that is being written at
-        this moment can look damaged, so only what is seen for certain is refused.
+        The schema is always in it: it is written before the file is switched to WAL. A page that is being written at
+        this moment may look damaged, so only what is certain is refused.
         """
         address = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
         try:
@@ -123,13 +97,13 @@ class SqliteFile:
                 version = max((row[0] for row in rows), default=0)
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
-                raise ConfigurationError(f"{self.name}: {self._advice_on(error)}") from error
+                raise ConfigurationError(f"{self.name}: {diagnose(error).advice}") from error
             return
         if version > schema.VERSION:
             raise ConfigurationError(schema.newer(self.name, version))
 
     def engine(self) -> Engine:
-        """An engine with two connections, to read and to write. A commit returns when it is on the disk."""
+        """Returns an engine with two connections, to read and to write. A commit returns when it is on the disk."""
         engine = create_engine(
             URL.create("sqlite", database=self.name),
             poolclass=QueuePool,
@@ -142,67 +116,58 @@ class SqliteFile:
         event.listen(engine, "begin", _begin)
         return engine
 
-    def reading_engine(self) -> Engine:
-        """An engine with one connection that cannot write, and whose queries end in time."""
+    def read_only_engine(self) -> Engine:
+        """Returns an engine with one connection that cannot write, and whose queries have a timeout."""
         address = f"{self.path.absolute().as_uri()}?mode=ro"
         engine = create_engine(
             "sqlite://",
             poolclass=QueuePool,
             pool_size=1,
             max_overflow=0,
-            creator=lambda: _reading_connection(address),
+            creator=lambda: _read_only_connection(address),
         )
         event.listen(engine, "begin", _begin_within_time)
         return engine
 
-    def find(self) -> None:
-        """Refuse a path where no file is. What it holds shows at the first query."""
+    def check_exists(self) -> None:
+        """Raises ConfigurationError if there is no file. Its content is checked by the first query."""
         if not self.path.is_file():
             raise ConfigurationError(f"{self.name} is not there: choose the path of the database that holds the games")
 
-    def settle(self, engine: Engine) -> None:
-        """Switch the file to write-ahead logging, so that readers and the writer never wait for each other.
+    def after_creation(self, engine: Engine) -> None:
+        """Switches the file to write-ahead logging, so that readers and the writer never wait for each other.
 
-        Raises ConfigurationError where that cannot be, for instance on a file system without shared memory.
+        Raises ConfigurationError if that is not possible, for instance on a file system without shared memory.
         """
         with engine.connect() as connection:
             try:
                 mode = _switch_to_wal(_driver(connection))
             except sqlite3.Error as error:
-                raise ConfigurationError(f"{self.name}: {self._advice_on(error)}") from error
+                raise ConfigurationError(f"{self.name}: {diagnose(error).advice}") from error
         if mode != "wal":
             raise ConfigurationError(f"{self.name}: SQLite cannot share memory here: choose a path on a local disk")
         self._inode = self.path.stat().st_ino
 
     def is_in_place(self) -> bool:
-        """Whether the path still names the file that is open; if not, what is committed would be lost."""
+        """Returns whether the path is still that of the open file. Otherwise commits would be lost."""
         try:
             return self._inode is None or self.path.stat().st_ino == self._inode
         except OSError:
             return False
 
-    def abandon(self) -> None:
-        """Remove the file where we have made it and nothing is in it."""
+    def discard_creation(self) -> None:
+        """Removes the file if it was made here and is empty."""
         with suppress(OSError):
             if self._is_new and self.path.stat().st_size == 0:
                 self.path.unlink()
 
-    def strangers(self, connection: Connection) -> str | None:
-        """Any table at all: the file belongs to another program."""
+    def foreign_schema(self, connection: Connection) -> str | None:
+        """Any table at all means that the file belongs to another program."""
         return schema.not_ours(self.name) if inspect(connection).get_table_names() else None
 
-    def judge(self, error: Exception) -> Judgement | None:
-        """What an error of sqlite3 means; None for one that is not sqlite3's."""
-        if not isinstance(error, sqlite3.Error):
-            return None
-        code = "_".join((getattr(error, "sqlite_errorname", None) or "").split("_")[:2])
-        advice = " ".join(_ADVICE.get(code, str(error)).split())
-        is_useless = code in _PERMANENT or isinstance(error, sqlite3.ProgrammingError)
-        return Judgement(advice, permanent=is_useless, passes=code in _PASSING, read_only=code == "SQLITE_READONLY")
 
-
-def _reading_connection(address: str) -> sqlite3.Connection:
-    """It is opened on one thread, and used on another."""
+def _read_only_connection(address: str) -> sqlite3.Connection:
+    """Opens a connection on one thread that another thread may use."""
     return sqlite3.connect(address, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT, check_same_thread=False)
 
 
@@ -217,12 +182,12 @@ def _begin(connection: Connection) -> None:
 
 def _begin_within_time(connection: Connection) -> None:
     latest = time.monotonic() + READ_TIMEOUT
-    _driver(connection).set_progress_handler(lambda: time.monotonic() > latest, _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK)
+    _driver(connection).set_progress_handler(lambda: time.monotonic() > latest, _STEPS_BETWEEN_CLOCK_READS)
     connection.exec_driver_sql("BEGIN")
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> str:
-    """Two programs that open a new file at once meet here, and SQLite makes neither wait for the other."""
+    """Retries while another program switches the same new file: SQLite does not wait for that lock."""
     deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:

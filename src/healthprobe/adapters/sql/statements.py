@@ -1,4 +1,4 @@
-"""Statements: what is written the same for each kind of database, though each has a dialect of its own for it."""
+"""Statements for which SQLAlchemy has a construct in each dialect."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Table
 
 CHUNK = 1000
-"""Parameters in one statement: databases limit their number."""
+"""The most parameters in one statement: databases limit their number."""
 
 Item = TypeVar("Item")
 Row = dict[str, Any]
 
 
 def chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    """`items` in portions of CHUNK at most."""
+    """Yields `items` in slices of at most CHUNK."""
     for start in range(0, len(items), CHUNK):
         yield items[start : start + CHUNK]
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert `rows`, or replace by primary key what stands there; of two with one key the later one."""
+    """Inserts `rows`, or replaces the rows with the same primary key. Of two with one key the later one remains."""
     connection.execute(_upsert(connection.dialect.name, table), rows)
 
 
-def raise_to(connection: Connection, table: Table, column: str, row: Row) -> None:
-    """Insert `row`, or replace by primary key a row whose `column` is less."""
+def upsert_if_greater(table: Table, column: str, row: Row, connection: Connection) -> None:
+    """Inserts `row`, or replaces the row with the same primary key if its `column` is smaller."""
     connection.execute(_upsert(connection.dialect.name, table, column), row)
 
 
@@ -43,7 +43,7 @@ def _upsert(dialect: str, table: Table, greatest: str | None = None) -> Any:
 
 
 def _dialect(name: str) -> Any:
-    """SQLAlchemy's module for it, imported where it is used: the other one costs time and memory."""
+    """Returns SQLAlchemy's module for the dialect. Only that one is imported: the other costs time and memory."""
     if name == "postgresql":
         from sqlalchemy.dialects import postgresql as dialect  # noqa: PLC0415
     else:
