@@ -1,4 +1,4 @@
-"""Every game has a place that it keeps, and whoever watches is told of what has changed and of nothing else."""
+"""Every game keeps its slot, and a delta contains exactly what has changed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def listed(scene: Scene, game_ids: Iterable[str]) -> Delta:
     return await looked(scene)
 
 
-async def test_games_are_placed_by_their_names_at_first_and_keep_their_places_then() -> None:
+async def test_games_get_slots_in_order_of_their_ids_and_keep_them() -> None:
     scene = Scene({"c": HEALTHY, "a": HEALTHY, "b": HEALTHY})
     await ticks(scene.worker, 1)
     await looked(scene)
@@ -41,7 +41,7 @@ async def test_games_are_placed_by_their_names_at_first_and_keep_their_places_th
     assert places(scene.status.cells) == {"a": 0, "d": 1, "c": 2, "e": 3}
 
 
-async def test_a_game_is_unknown_until_it_was_asked_then_healthy_failing_and_down() -> None:
+async def test_a_game_is_unknown_until_probed_then_healthy_failing_down() -> None:
     scene = Scene({"a": [HEALTHY, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, HEALTHY]})
     await scene.worker._discovery.update()
     await looked(scene)
@@ -54,7 +54,7 @@ async def test_a_game_is_unknown_until_it_was_asked_then_healthy_failing_and_dow
     assert conditions == [Condition.UNKNOWN, Condition.HEALTHY, *failing, Condition.DOWN, Condition.HEALTHY]
 
 
-async def test_nothing_is_told_where_nothing_has_changed() -> None:
+async def test_an_update_without_a_change_gives_an_empty_delta() -> None:
     scene = Scene({"a": HEALTHY, "b": UNAVAILABLE})
     await ticks(scene.worker, 4)
     assert await looked(scene)
@@ -64,7 +64,7 @@ async def test_nothing_is_told_where_nothing_has_changed() -> None:
     assert scene.status.cells.version == version
 
 
-async def test_a_game_that_moves_to_another_host_is_told_of_at_its_place() -> None:
+async def test_a_game_that_moves_to_another_host_keeps_its_slot_and_is_in_the_delta() -> None:
     scene = Scene({"a": HEALTHY, "b": HEALTHY})
     await ticks(scene.worker, 1)
     await looked(scene)
@@ -74,7 +74,7 @@ async def test_a_game_that_moves_to_another_host_is_told_of_at_its_place() -> No
     assert scene.status.cells.on_host == {"127.0.0.1": 1, "10.0.0.7": 1}
 
 
-async def test_what_is_remembered_of_a_game_that_left_is_forgotten() -> None:
+async def test_the_history_of_a_game_that_left_is_dropped() -> None:
     scene = Scene({"a": UNAVAILABLE})
     await ticks(scene.worker, 1)
     await looked(scene)
@@ -85,7 +85,7 @@ async def test_what_is_remembered_of_a_game_that_left_is_forgotten() -> None:
 
 @given(lists=st.lists(st.sets(st.sampled_from("abcdefgh")), min_size=1, max_size=8))
 @settings(deadline=None, max_examples=60)
-def test_whoever_applies_all_changes_in_their_order_sees_what_is_there(lists: list[set[str]]) -> None:
+def test_all_deltas_applied_in_order_give_the_current_cells(lists: list[set[str]]) -> None:
     async def watched() -> None:
         scene = Scene({"a": UNAVAILABLE, "b": [HEALTHY, UNAVAILABLE], "c": HEALTHY})
         seen: dict[int, str] = {}

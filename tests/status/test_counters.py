@@ -1,4 +1,4 @@
-"""The tally counts everything a worker reports, and its quantiles are near enough to act on."""
+"""The counters count everything that a worker reports, and their quantiles are close to exact."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from healthprobe.domain.outcome import HEALTHY, Failed, Healthy, Inconclusive
 from healthprobe.status.counters import BOUNDS, Counters, Histogram
 
 
-def test_every_outcome_is_counted_under_its_own_name() -> None:
-    tally = Counters()
+def test_every_kind_of_outcome_is_counted_separately() -> None:
+    counters = Counters()
     for outcome in (HEALTHY, Healthy(), Failed(503, "unexpected status 503"), Inconclusive("too many open files")):
-        tally.record_probe("game-7", outcome, duration=0.002, lateness=0.001)
-    assert (tally.probes, tally.healthy, tally.failed) == (4, 2, 1)
-    assert tally.inconclusive == {"too many open files": 1}
+        counters.record_probe("game-7", outcome, duration=0.002, lateness=0.001)
+    assert (counters.probes, counters.healthy, counters.failed) == (4, 2, 1)
+    assert counters.inconclusive == {"too many open files": 1}
 
 
 @pytest.mark.proves("causes-bounded")
-def test_causes_that_never_repeat_do_not_grow_the_tally() -> None:
-    tally = Counters()
+def test_causes_that_never_repeat_do_not_grow_the_counters() -> None:
+    counters = Counters()
     for number in range(1000):
-        tally.record_probe("game-7", Inconclusive(f"bug number {number}"), duration=0.0, lateness=0.0)
-    assert tally.probes == 1000
-    assert len(tally.inconclusive) <= 17
+        counters.record_probe("game-7", Inconclusive(f"bug number {number}"), duration=0.0, lateness=0.0)
+    assert counters.probes == 1000
+    assert len(counters.inconclusive) <= 17
 
 
 def test_events_ticks_and_listing_errors_appear_in_the_summary() -> None:
-    tally = Counters()
-    tally.record_health_event(EventType.PROBE_FAILED)
-    tally.record_tick(games=12, duration=0.9, dropped=2)
-    tally.record_tick(games=11, duration=0.1, dropped=0)
-    tally.record_listing_error()
-    summary = tally.summary()
-    told = {
+    counters = Counters()
+    counters.record_health_event(EventType.PROBE_FAILED)
+    counters.record_tick(games=12, duration=0.9, dropped=2)
+    counters.record_tick(games=11, duration=0.1, dropped=0)
+    counters.record_listing_error()
+    summary = counters.summary()
+    figures = {
         key: summary[key]
         for key in ("probe_failed", "probe_recovered", "games", "ticks", "dropped_ticks", "listing_errors")
     }
-    assert told == {
+    assert figures == {
         "probe_failed": 1,
         "probe_recovered": 0,
         "games": 11,
@@ -51,7 +51,7 @@ def test_a_run_without_probes_has_no_quantiles() -> None:
     assert Counters().summary()["probe_ms_p99"] is None
 
 
-def test_a_quantile_lies_at_most_an_eighth_above_the_truth() -> None:
+def test_a_quantile_is_at_most_an_eighth_too_high() -> None:
     histogram = Histogram()
     for milliseconds in range(1, 1001):
         histogram.record(milliseconds / 1000)
@@ -62,7 +62,7 @@ def test_a_quantile_lies_at_most_an_eighth_above_the_truth() -> None:
     assert 0.99 <= last <= 0.99 * 1.125
 
 
-def test_times_beyond_the_last_bound_are_counted_too() -> None:
+def test_times_above_the_last_bound_are_counted() -> None:
     histogram = Histogram()
     histogram.record(BOUNDS[-1] * 2)
     histogram.record(-0.001)

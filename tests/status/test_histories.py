@@ -1,4 +1,4 @@
-"""The last outcomes of every game are remembered in a byte each, whatever they were."""
+"""The last outcomes of every game are kept in one byte each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def record(histories: Histories, *given: ProbeOutcome, game_id: str = "game-7", 
 
 
 @given(given=st.lists(outcomes, max_size=3 * OUTCOMES_KEPT))
-def test_the_last_hundred_come_back_in_their_order(given: Sequence[ProbeOutcome]) -> None:
+def test_the_last_hundred_outcomes_are_kept_in_order(given: Sequence[ProbeOutcome]) -> None:
     histories = Histories()
     record(histories, *given)
     assert [each.outcome for each in histories.outcomes_of("game-7")] == [
@@ -43,23 +43,23 @@ def test_the_last_hundred_come_back_in_their_order(given: Sequence[ProbeOutcome]
 
 
 @given(duration=st.floats(1e-6, 500.0))
-def test_a_healthy_one_comes_back_with_its_time_to_within_an_eighth(duration: float) -> None:
+def test_the_duration_of_a_healthy_probe_is_kept_to_within_an_eighth(duration: float) -> None:
     histories = Histories()
     record(histories, HEALTHY, duration=duration)
-    (told,) = histories.outcomes_of("game-7")
-    assert told.duration is not None
+    (kept,) = histories.outcomes_of("game-7")
+    assert kept.duration is not None
     if BOUNDS[0] < duration < BOUNDS[-1]:
-        assert duration <= told.duration <= duration * 1.13
+        assert duration <= kept.duration <= duration * 1.13
 
 
 @pytest.mark.parametrize("kind", list(FailureKind))
-def test_every_kind_of_failure_comes_back(kind: FailureKind) -> None:
+def test_every_kind_of_failure_is_kept(kind: FailureKind) -> None:
     histories = Histories()
     record(histories, Failed(0, "something", kind))
     assert [each.outcome for each in histories.outcomes_of("game-7")] == [kind.value]
 
 
-def test_it_counts_as_any_tally_does() -> None:
+def test_histories_count_as_counters_do() -> None:
     histories = Histories()
     record(histories, HEALTHY, HEALTHY, REFUSED, Inconclusive("no route"))
     assert (histories.probes, histories.healthy, histories.failed) == (4, 2, 1)
@@ -67,13 +67,13 @@ def test_it_counts_as_any_tally_does() -> None:
     assert sum(histories.durations.counts) == sum(histories.lateness.counts) == 4
 
 
-def test_the_last_failure_is_kept_with_its_exact_words_until_the_game_is_forgotten() -> None:
+def test_the_last_failure_is_kept_with_its_error_until_the_game_is_forgotten() -> None:
     histories = Histories()
     record(histories, REFUSED, Failed(503, "unexpected status 503"), HEALTHY)
     last = histories.last_failure_of("game-7")
     assert last is not None
     assert (last.last_status, last.last_error) == (503, "unexpected status 503")
-    histories.forget(["game-7", "nobody"])
+    histories.forget(["game-7", "no-such-game"])
     assert histories.last_failure_of("game-7") is None
     assert histories.outcomes_of("game-7") == []
     assert len(histories) == 0

@@ -1,4 +1,4 @@
-"""What is seen of a run: its incidents as the log tells them, its own trouble, and changes as they come."""
+"""The status of a run: incidents from the log, the trouble of the prober itself, and changes as they happen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def refreshed(scene: Scene) -> Scene:
     return scene
 
 
-async def test_an_incident_is_open_from_its_probe_failed_and_ends_with_its_probe_recovered() -> None:
+async def test_an_incident_lasts_from_probe_failed_to_probe_recovered() -> None:
     scene = Scene({"a": [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, HEALTHY], "b": HEALTHY})
     await ticks(scene.worker, 3)
     await refreshed(scene)
@@ -40,7 +40,7 @@ async def test_an_incident_is_open_from_its_probe_failed_and_ends_with_its_probe
     assert scene.status.count_of(Condition.HEALTHY) == 2
 
 
-async def test_an_incident_that_began_before_the_end_of_the_log_that_is_read_is_looked_up(
+async def test_an_incident_that_began_before_the_part_of_the_log_that_is_read_is_looked_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("healthprobe.status.incidents._TAIL", 2)
@@ -51,7 +51,7 @@ async def test_an_incident_that_began_before_the_end_of_the_log_that_is_read_is_
     assert scene.status.incidents.open["old"] == failed("old", 1)
 
 
-async def test_an_incident_of_a_game_that_nobody_watches_any_more_is_not_shown() -> None:
+async def test_an_incident_of_a_game_that_has_left_is_not_shown() -> None:
     scene = Scene({"a": UNAVAILABLE})
     await ticks(scene.worker, 3)
     await refreshed(scene)
@@ -62,37 +62,35 @@ async def test_an_incident_of_a_game_that_nobody_watches_any_more_is_not_shown()
     assert scene.status.diagnosis().summary == "No game is running."
 
 
-async def test_an_instance_says_that_it_watches_a_part_of_the_fleet() -> None:
-    tenure = ScriptedLeases([*range(255)])
-    scene = Scene({"a": HEALTHY, "b": HEALTHY}, shards=tenure)
+async def test_the_summary_says_which_part_of_the_fleet_is_watched_here() -> None:
+    leases = ScriptedLeases([*range(255)])
+    scene = Scene({"a": HEALTHY, "b": HEALTHY}, shards=leases)
     await ticks(scene.worker, 1)
     await refreshed(scene)
     assert scene.status.diagnosis().summary == "All 2 engines answer; watched here are 255 of 256 shards."
-    tenure.give(255)
+    leases.give(255)
     await ticks(scene.worker, 1)
     await refreshed(scene)
     assert scene.status.diagnosis().summary == "All 2 engines answer."
 
 
-async def test_an_instance_that_lost_its_shards_with_its_cluster_is_in_trouble_and_one_that_never_had_any_is_not() -> (
-    None
-):
-    tenure = ScriptedLeases()
-    scene = Scene({"a": HEALTHY}, shards=tenure)
+async def test_an_instance_that_lost_its_cluster_is_in_trouble_once_it_has_lost_its_shards() -> None:
+    leases = ScriptedLeases()
+    scene = Scene({"a": HEALTHY}, shards=leases)
     await ticks(scene.worker, 1)
-    tenure.unavailable_for = 20.0
+    leases.unavailable_for = 20.0
     assert scene.status.trouble is None
-    tenure.lose(*ALL_SHARDS)
+    leases.lose(*ALL_SHARDS)
     await ticks(scene.worker, 1)
     await refreshed(scene)
-    told = "its cluster has been unavailable for 20s, so it has no shards to probe"
-    assert scene.status.trouble == told
-    assert scene.status.diagnosis().summary == f"The prober itself is in trouble: {told}."
-    tenure.unavailable_for = 0.0
+    trouble = "its cluster has been unavailable for 20s, so it has no shards to probe"
+    assert scene.status.trouble == trouble
+    assert scene.status.diagnosis().summary == f"The prober itself is in trouble: {trouble}."
+    leases.unavailable_for = 0.0
     assert scene.status.trouble is None
 
 
-async def test_what_was_seen_is_shown_while_the_log_is_away_and_that_is_the_prober_s_trouble_after_a_minute() -> None:
+async def test_incidents_stay_while_the_log_is_unavailable_which_is_trouble_after_a_minute() -> None:
     scene = Scene({"a": UNAVAILABLE, "b": [HEALTHY, HEALTHY, HEALTHY, UNAVAILABLE]})
     await ticks(scene.worker, 3)
     await refreshed(scene)
@@ -103,17 +101,17 @@ async def test_what_was_seen_is_shown_while_the_log_is_away_and_that_is_the_prob
     assert list(scene.status.incidents.open) == ["a"]
     assert scene.status.trouble is None
     await asyncio.sleep(50)
-    told = scene.status.trouble
-    assert told is not None
-    assert re.fullmatch(r"its log has been unavailable for 1m\d\ds, and 1 transition is waiting for it", told)
-    assert scene.status.diagnosis().summary == f"The prober itself is in trouble: {told}."
+    trouble = scene.status.trouble
+    assert trouble is not None
+    assert re.fullmatch(r"its log has been unavailable for 1m\d\ds, and 1 transition is waiting for it", trouble)
+    assert scene.status.diagnosis().summary == f"The prober itself is in trouble: {trouble}."
     scene.stage.log.unavailable = False
     await asyncio.sleep(20)
     assert scene.status.trouble is None
     await working
 
 
-async def test_a_prober_whose_tick_does_not_come_is_in_trouble_after_two_intervals() -> None:
+async def test_a_prober_whose_tick_is_late_by_two_intervals_is_in_trouble() -> None:
     scene = Scene({"a": HEALTHY})
     assert scene.status.trouble is None, "it has not begun"
     await run_for(7.0, scene.worker.run())
@@ -123,26 +121,26 @@ async def test_a_prober_whose_tick_does_not_come_is_in_trouble_after_two_interva
     assert scene.status.trouble.startswith("its tick is late by 1")
 
 
-async def test_whoever_watches_is_told_of_a_change_within_a_second_or_so() -> None:
+async def test_a_change_is_streamed_within_about_a_second() -> None:
     scene = Scene({"a": [HEALTHY, HEALTHY, UNAVAILABLE]}, failures_threshold=1)
     seeing = asyncio.create_task(scene.status.run())
     working = asyncio.create_task(run_for(16.0, scene.worker.run()))
-    told: list[Delta] = []
+    deltas: list[Delta] = []
     async with asyncio.timeout(PATIENCE):
         async for delta in scene.status.deltas(0):
             if delta is not None:
-                told.append(delta)
+                deltas.append(delta)
                 if 0 in delta.changed.values():
                     break
     decided = (scene.stage.log.events[0].occurred_at - scene.status.started_at).total_seconds()
     assert scene.stage.clock.monotonic() - decided < 2 * run_status.REFRESH_INTERVAL
-    assert told[0].added == [(0, "a", "127.0.0.1")]
+    assert deltas[0].added == [(0, "a", "127.0.0.1")]
     await working
     seeing.cancel()
 
 
 @pytest.mark.proves("stream-away")
-async def test_whoever_was_away_for_too_long_is_sent_to_read_everything_again() -> None:
+async def test_a_stream_that_is_too_far_behind_ends() -> None:
     scene = Scene({"a": [HEALTHY, UNAVAILABLE] * 200}, failures_threshold=1)
     for _ in range(150):
         await ticks(scene.worker, 1)

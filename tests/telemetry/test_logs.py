@@ -1,4 +1,4 @@
-"""The log: what libraries have to say of a database that is away, we say."""
+"""Log lines: only ours are written, and one that cannot be written ends nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from healthprobe.telemetry.logs import configure_logs
 
 
 @pytest.mark.parametrize("library", ["psycopg", "psycopg.pool", "sqlalchemy.pool.impl.QueuePool"])
-def test_no_library_writes_between_our_lines(library: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_libraries_do_not_write_to_standard_error(library: str, capfd: pytest.CaptureFixture[str]) -> None:
     logger = configure_logs("info")
     root = logging.getLogger()
     handlers, root.handlers = root.handlers, []  # pytest's own: a program has none
@@ -27,13 +27,13 @@ def test_no_library_writes_between_our_lines(library: str, capfd: pytest.Capture
     assert "ours" in capfd.readouterr().err
 
 
-def test_a_line_that_cannot_be_written_is_lost_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_cannot_be_written_is_lost_without_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", io.TextIOWrapper(io.FileIO(writing, "w"), write_through=True))
         logger = configure_logs("info")
-        logger.error("nobody reads this")
+        logger.error("lost")
         sys.stderr.close()
-        logger.error("nor this")
+        logger.error("lost, too")
     structlog.reset_defaults()

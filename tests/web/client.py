@@ -1,4 +1,4 @@
-"""A reader of the API of a scene: in this process where one answer is wanted, over a socket where it is a stream."""
+"""A client of the API: in this process for one response, over a socket for a stream."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def app_of(scene: Scene, *, token: str | None = None) -> ASGIApp:
 
 
 async def get(app: ASGIApp, path: str, **headers: str) -> httpx.Response:
-    """The answer to a GET."""
+    """Returns the response to a GET."""
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
         return await client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
 async def get_json(scene: Scene, path: str) -> Any:
-    """The document at `path`, as things are now."""
+    """Returns the current document at `path`."""
     scene.status._refreshed_at = float("-inf")
     answer = await get(app_of(scene), path)
     assert answer.status_code == 200, answer.text
@@ -43,7 +43,7 @@ async def get_json(scene: Scene, path: str) -> Any:
 
 @asynccontextmanager
 async def stream_of(scene: Scene, path: str, **headers: str) -> AsyncIterator[AsyncIterator[tuple[str, str, Any]]]:
-    """The server-sent events at `path`: id, name, and data, as they come over a real connection."""
+    """Yields the server-sent events at `path` as (id, name, data), over a real connection."""
     async with (
         serving(app_of(scene), ListenAddress("127.0.0.1", 0)) as address,
         httpx.AsyncClient(base_url=address) as client,

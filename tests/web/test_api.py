@@ -1,4 +1,4 @@
-"""What a reader is told of a fleet, of one game, of incidents and events: as it is, in words that can be acted on."""
+"""The JSON endpoints: fleet, games, incidents, events, and their errors."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ REFUSED = Failed(0, "connection refused", FailureKind.REFUSED)
 
 @pytest.fixture
 async def scene() -> Scene:
-    """One engine is down, one failed once, and one answers."""
+    """One engine is down, one failed once, one is healthy."""
     scene = Scene({"chess-1": REFUSED, "go-1": [HEALTHY, HEALTHY, UNAVAILABLE], "ludo-1": HEALTHY})
     await ticks(scene.worker, 3)
     return scene
 
 
-async def test_the_fleet_is_told_in_a_sentence_and_in_numbers(scene: Scene) -> None:
+async def test_the_fleet_has_a_summary_and_numbers(scene: Scene) -> None:
     fleet = await get_json(scene, "/api/fleet")
     assert fleet["summary"].startswith("1 of 3 engines is down: chess-1, for ")
     assert [fleet[each] for each in ("games", "down", "failing", "unknown", "healthy")] == [3, 1, 1, 0, 1]
@@ -33,7 +33,7 @@ async def test_the_fleet_is_told_in_a_sentence_and_in_numbers(scene: Scene) -> N
     assert fleet["prober"]["trouble"] is None
 
 
-async def test_games_come_the_worst_first_and_by_state_host_and_part_of_their_id(scene: Scene) -> None:
+async def test_games_are_sorted_by_state_and_filtered_by_state_host_and_id(scene: Scene) -> None:
     async def ids(query: str) -> list[str]:
         return [each["game_id"] for each in (await get_json(scene, f"/api/games{query}"))["games"]]
 
@@ -48,7 +48,7 @@ async def test_games_come_the_worst_first_and_by_state_host_and_part_of_their_id
     assert (page["total"], page["pages"], page["page"]) == (3, 2, 1)
 
 
-async def test_one_game_is_told_with_its_exact_error_its_outcomes_and_its_incident(scene: Scene) -> None:
+async def test_a_game_has_its_error_its_outcomes_and_its_incident(scene: Scene) -> None:
     details = await get_json(scene, "/api/games/chess-1")
     assert (details["last_status"], details["last_error"]) == (0, "connection refused")
     assert [each["outcome"] for each in details["outcomes"]] == ["refused"] * 3
@@ -60,7 +60,7 @@ async def test_one_game_is_told_with_its_exact_error_its_outcomes_and_its_incide
 
 
 @pytest.mark.proves("api-odd-game-ids")
-async def test_a_game_of_any_name_can_be_asked_for(scene: Scene) -> None:
+async def test_a_game_with_any_id_can_be_requested(scene: Scene) -> None:
     odd = "team/é ?#%2F../7"
     scene.stage.records.put(game(odd, endpoint="http://user:secret@10.0.0.7:80"))
     await ticks(scene.worker, 1)
@@ -69,7 +69,7 @@ async def test_a_game_of_any_name_can_be_asked_for(scene: Scene) -> None:
     assert "secret" not in str(details)
 
 
-async def test_open_incidents_come_first_and_then_those_that_ended(scene: Scene) -> None:
+async def test_open_incidents_come_before_ended_ones(scene: Scene) -> None:
     scene.stage.prober.script("ludo-1", UNAVAILABLE)
     await ticks(scene.worker, 3)
     scene.stage.prober.script("chess-1", HEALTHY)
@@ -83,7 +83,7 @@ async def test_open_incidents_come_first_and_then_those_that_ended(scene: Scene)
     ]
 
 
-async def test_events_come_a_page_at_a_time(scene: Scene) -> None:
+async def test_events_are_paged(scene: Scene) -> None:
     scene.stage.prober.script("chess-1", HEALTHY)
     await ticks(scene.worker, 1)
     first = await get_json(scene, "/api/events?after=0&limit=1")
@@ -103,16 +103,16 @@ async def test_events_come_a_page_at_a_time(scene: Scene) -> None:
         ("/api/games?q=" + "x" * 301, 400, "q must not be longer than 300 characters"),
         ("/api/events?after=-1", 400, "after must be a whole number from 0 to 9223372036854775807"),
         ("/api/incidents?limit=1001", 400, "limit must be a whole number from 1 to 1000"),
-        ("/api/games/nobody", 404, "no such game is watched here: nobody"),
+        ("/api/games/no-such-game", 404, "no such game is watched here: no-such-game"),
         ("/nowhere", 404, "no such path; /api/openapi.json lists all paths"),
     ],
 )
-async def test_what_cannot_be_obeyed_is_refused_in_one_line(scene: Scene, path: str, status: int, error: str) -> None:
+async def test_an_invalid_request_gets_an_error_in_one_line(scene: Scene, path: str, status: int, error: str) -> None:
     answer = await get(app_of(scene), path)
     assert (answer.status_code, answer.json()) == (status, {"error": error})
 
 
-async def test_a_log_that_is_away_costs_its_events_and_nothing_else(scene: Scene) -> None:
+async def test_an_unavailable_log_fails_only_the_events(scene: Scene) -> None:
     await get_json(scene, "/api/fleet")
     scene.stage.log.unavailable = True
     answer = await get(app_of(scene), "/api/events")
@@ -121,9 +121,7 @@ async def test_a_log_that_is_away_costs_its_events_and_nothing_else(scene: Scene
     assert (await get_json(scene, "/api/fleet"))["down"] == 1
 
 
-async def test_a_prober_that_is_stuck_says_so_to_whoever_watches_it(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_healthz_answers_503_while_the_prober_is_stuck(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await get(app_of(scene), "/healthz")).json() == {"well": True, "trouble": None}
     late = scene.stage.clock.monotonic() + 21.0
     monkeypatch.setattr(scene.worker.status, "_monotonic", lambda: late)
@@ -132,16 +130,14 @@ async def test_a_prober_that_is_stuck_says_so_to_whoever_watches_it(
     assert answer.json()["trouble"].startswith("its tick is late by ")
 
 
-async def test_metrics_are_told_as_prometheus_wants_them(scene: Scene) -> None:
+async def test_metrics_are_in_prometheus_text_format(scene: Scene) -> None:
     answer = await get(app_of(scene), "/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert 'healthprobe_games{state="down"} 1.0' in answer.text.splitlines()
 
 
 @pytest.mark.proves("api-error-leak")
-async def test_a_fault_of_our_own_is_told_as_one_and_nothing_of_it_leaks(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_internal_error_does_not_leak_its_details(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("secret")
 

@@ -1,4 +1,4 @@
-"""Who may read, and what a browser may do with it."""
+"""Authentication, the Host check, and the security headers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def scene_of_one() -> Scene:
 
 @pytest.mark.proves("token-required")
 @pytest.mark.parametrize("path", PATHS)
-async def test_with_a_token_nobody_reads_without_it(path: str) -> None:
+async def test_every_path_requires_the_token(path: str) -> None:
     app = app_of(await scene_of_one(), token="long and random")
     for headers in (
         {},
@@ -40,7 +40,7 @@ async def test_with_a_token_nobody_reads_without_it(path: str) -> None:
         assert answer.headers["www-authenticate"].startswith("Basic ")
 
 
-async def test_whoever_watches_the_watcher_needs_no_token() -> None:
+async def test_healthz_needs_no_token() -> None:
     answer = await get(app_of(await scene_of_one(), token="long and random"), "/healthz", Host="prober.example")
     assert answer.status_code == 200
 
@@ -49,20 +49,20 @@ async def test_whoever_watches_the_watcher_needs_no_token() -> None:
     "authorization",
     ["Bearer long and random", "bearer long and random", "Basic " + b64encode(b"me:long and random").decode()],
 )
-async def test_with_the_token_one_reads_under_any_name_of_the_machine(authorization: str) -> None:
+async def test_with_the_token_any_host_name_is_answered(authorization: str) -> None:
     app = app_of(await scene_of_one(), token="long and random")
     answer = await get(app, "/api/fleet", Authorization=authorization, Host="prober.example:8600")
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("credentials", ["", "!!!", b64encode(b"long and random").decode()])
-async def test_credentials_that_cannot_be_read_are_wrong_ones(credentials: str) -> None:
+async def test_malformed_credentials_are_refused(credentials: str) -> None:
     app = app_of(await scene_of_one(), token="long and random")
     assert (await get(app, "/api/fleet", Authorization=f"Basic {credentials}")).status_code == 401
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8600", "localhost", "LOCALHOST:1", "[::1]:8600", "127.9.9.9"])
-async def test_on_loopback_a_request_that_means_loopback_is_answered(host: str) -> None:
+async def test_without_a_token_a_request_for_a_loopback_host_is_answered(host: str) -> None:
     assert (await get(app_of(await scene_of_one()), "/api/fleet", Host=host)).status_code == 200
 
 
@@ -70,14 +70,14 @@ async def test_on_loopback_a_request_that_means_loopback_is_answered(host: str) 
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8600", "127.0.0.1.evil.example", "10.0.0.1", "", "[::2]"]
 )
-async def test_a_page_that_points_its_own_name_at_us_is_turned_away(host: str) -> None:
+async def test_without_a_token_a_request_for_another_host_is_refused(host: str) -> None:
     answer = await get(app_of(await scene_of_one()), "/api/fleet", Host=host)
     assert answer.status_code == 421
 
 
 @pytest.mark.proves("page-policy")
 @pytest.mark.parametrize("path", ["/", "/api/fleet", "/nowhere"])
-async def test_a_browser_loads_nothing_from_elsewhere_and_lets_nobody_frame_us(path: str) -> None:
+async def test_the_content_security_policy_allows_only_our_own_files_and_no_frames(path: str) -> None:
     headers = (await get(app_of(await scene_of_one()), path)).headers
     policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
     assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
@@ -90,7 +90,7 @@ async def test_a_browser_loads_nothing_from_elsewhere_and_lets_nobody_frame_us(p
     "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/page.js/../__init__.py", "/__init__.py",
     "/..%2fguard.py", "/page.js%00.html", "/api/../../etc/passwd", "/etc/passwd", "http://localhost/etc/passwd",
 ])  # fmt: skip
-async def test_no_path_leads_to_a_file_that_is_not_of_the_page(path: str) -> None:
+async def test_no_path_leads_to_another_file(path: str) -> None:
     async with serving(app_of(await scene_of_one()), ListenAddress("127.0.0.1", 0)) as address:
         reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(address).port)
         writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
@@ -104,14 +104,14 @@ async def test_no_path_leads_to_a_file_that_is_not_of_the_page(path: str) -> Non
 @pytest.mark.proves("api-read-only")
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("path", PATHS)
-async def test_nothing_can_be_changed_by_asking(path: str, method: str) -> None:
+async def test_only_get_is_allowed(path: str, method: str) -> None:
     transport = httpx.ASGITransport(app=app_of(await scene_of_one()))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8600") as client:
         assert (await client.request(method, path)).status_code in {404, 405}
 
 
 @pytest.mark.proves("listen-needs-token")
-def test_whoever_listens_to_others_needs_a_token() -> None:
+def test_listening_beyond_loopback_needs_a_token() -> None:
     for host in ("0.0.0.0", "10.0.0.1", "::", "prober.example"):
         with pytest.raises(ConfigurationError, match="set HEALTHPROBE_TOKEN to a long random word"):
             Settings(listen=ListenAddress(host, 8600))
@@ -121,19 +121,19 @@ def test_whoever_listens_to_others_needs_a_token() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "8600", ":8600", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536"])
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_an_invalid_listen_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"write one such as 127\.0\.0\.1:8600"):
         parse_listen_address(text)
 
 
-def test_an_address_is_read_as_it_is_written() -> None:
+def test_a_listen_address_is_parsed_and_formatted_back() -> None:
     assert parse_listen_address("off") is None
     for text in ("127.0.0.1:8600", "[::1]:0", "prober.example:80"):
         assert str(parse_listen_address(text)) == text
 
 
 @pytest.mark.parametrize("path", ["/api/fleet/", "/api/events/stream//", "/healthz/"])
-async def test_a_slash_too_many_is_nothing_and_no_redirect_whatever_follows_it(path: str) -> None:
+async def test_a_trailing_slash_is_not_found_and_not_redirected(path: str) -> None:
     app = app_of(await scene_of_one(), token="long and random")
     sent: list[dict[str, object]] = []
 

@@ -1,4 +1,4 @@
-"""What a reader is told of the cluster: who is there, who has which shards, and what nobody watches."""
+"""The endpoint and the metrics of a cluster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.telemetry.metrics.scene import NONE, Scene
 from tests.web.client import app_of, get, get_json
 
 
-async def test_every_instance_is_told_of_with_its_shards_the_age_of_its_leases_and_its_last_takeover() -> None:
+async def test_every_instance_has_its_shards_lease_ages_and_last_takeover() -> None:
     cluster = await get_json(Scene({}, cluster=FewInstances()), "/api/cluster")
     assert (cluster["shards"], cluster["unwatched"], cluster["silent_s"]) == (256, 0, 0.25)
     first, second, blind = cluster["instances"]
@@ -28,12 +28,12 @@ async def test_every_instance_is_told_of_with_its_shards_the_age_of_its_leases_a
     assert (blind["instance"], blind["blind"], blind["shards"]) == (BLIND.instance, True, [])
 
 
-async def test_shards_that_nobody_holds_are_counted() -> None:
+async def test_shards_that_no_instance_holds_are_counted() -> None:
     alone = await get_json(Scene({}, cluster=FewInstances(instances=[SECOND])), "/api/cluster")
     assert alone["unwatched"] == 128
 
 
-async def test_the_fleet_tells_how_many_share_it_and_a_run_of_its_own_tells_that_it_is_in_no_cluster() -> None:
+async def test_the_fleet_has_the_number_of_instances_and_a_run_outside_a_cluster_answers_404() -> None:
     assert (await get_json(Scene({}, cluster=FewInstances()), "/api/fleet"))["prober"]["instances"] == 3
     alone = Scene({})
     assert (await get_json(alone, "/api/fleet"))["prober"]["instances"] is None
@@ -42,13 +42,13 @@ async def test_the_fleet_tells_how_many_share_it_and_a_run_of_its_own_tells_that
     assert answer.json() == {"error": "this run is not in a cluster: start it with --cluster to share the fleet"}
 
 
-async def test_prometheus_is_told_of_instances_of_shards_that_nobody_holds_and_of_silence() -> None:
+async def test_the_metrics_of_a_cluster_are_its_instances_unwatched_shards_and_silence() -> None:
     series = await Scene({}, cluster=FewInstances(instances=[FIRST, BLIND], silent_for=12.5)).series()
     assert series["healthprobe_cluster_instances", NONE] == 2
     assert series["healthprobe_cluster_shards_unwatched", NONE] == 128
     assert series["healthprobe_cluster_silent_seconds", NONE] == 12.5
 
 
-async def test_prometheus_is_told_nothing_of_a_cluster_where_there_is_none() -> None:
+async def test_a_run_outside_a_cluster_has_no_cluster_metrics() -> None:
     series = await Scene({}).series()
     assert not any(name.startswith("healthprobe_cluster") for name, _ in series)

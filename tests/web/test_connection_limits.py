@@ -1,4 +1,4 @@
-"""The door: who floods it, or keeps silent, takes nothing from the probes and little from other readers."""
+"""Connection limits: floods, idle and slow clients take nothing from probes and little from other clients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @pytest.fixture
 async def address(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
-    """A run that a token guards, whose door lets five in and waits for half a second."""
+    """A run with a token that accepts five connections and waits half a second for a request."""
     monkeypatch.setattr(connection_limits, "MAX_CONNECTIONS", FEW)
     monkeypatch.setattr(connection_limits, "REQUEST_TIMEOUT", 0.5)
     async with serving(app_of(Scene({"a": HEALTHY}), token=TOKEN), ListenAddress("127.0.0.1", 0)) as address:
@@ -51,7 +51,7 @@ async def closed(writer: asyncio.StreamWriter) -> None:
 
 
 async def ended(reader: asyncio.StreamReader) -> bool:
-    """Whether the server lets go within two seconds, and says nothing."""
+    """Whether the server closes within two seconds, without a response."""
     with suppress(ConnectionError):
         async with asyncio.timeout(2):
             return await reader.read() == b""
@@ -59,13 +59,13 @@ async def ended(reader: asyncio.StreamReader) -> bool:
 
 
 @pytest.mark.proves("connections-silent")
-async def test_who_connects_and_asks_nothing_is_let_go(address: str, stack: AsyncExitStack) -> None:
+async def test_a_connection_without_a_request_is_closed(address: str, stack: AsyncExitStack) -> None:
     reader, _ = await connected(address, stack)
     assert await ended(reader)
 
 
 @pytest.mark.proves("connections-slow")
-async def test_who_sends_its_request_a_byte_at_a_time_is_let_go(address: str, stack: AsyncExitStack) -> None:
+async def test_a_connection_that_sends_its_request_too_slowly_is_closed(address: str, stack: AsyncExitStack) -> None:
     reader, writer = await connected(address, stack)
     began = asyncio.get_running_loop().time()
     with suppress(ConnectionError):
@@ -79,9 +79,7 @@ async def test_who_sends_its_request_a_byte_at_a_time_is_let_go(address: str, st
     assert await ended(reader)
 
 
-async def test_who_was_answered_once_and_then_keeps_silent_or_drips_is_let_go(
-    address: str, stack: AsyncExitStack
-) -> None:
+async def test_a_connection_that_is_idle_after_a_response_is_closed(address: str, stack: AsyncExitStack) -> None:
     reader, writer = await connected(address, stack)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
@@ -92,7 +90,7 @@ async def test_who_was_answered_once_and_then_keeps_silent_or_drips_is_let_go(
 
 
 @pytest.mark.proves("connections-limit")
-async def test_above_the_limit_a_connection_is_closed_at_once_and_when_the_silent_are_gone_others_are_answered(
+async def test_connections_above_the_limit_are_closed_at_once_and_idle_ones_make_room(
     address: str, stack: AsyncExitStack
 ) -> None:
     flood = [await connected(address, stack) for _ in range(20)]
@@ -105,7 +103,7 @@ async def test_above_the_limit_a_connection_is_closed_at_once_and_when_the_silen
     assert answer.status_code == 200
 
 
-async def test_a_stream_may_stay_for_as_long_as_it_likes(address: str, stack: AsyncExitStack) -> None:
+async def test_a_stream_is_not_closed_for_being_long(address: str, stack: AsyncExitStack) -> None:
     reader, writer = await connected(address, stack)
     request = f"GET /api/cells/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
     writer.write(request.encode())
@@ -119,7 +117,7 @@ async def test_a_stream_may_stay_for_as_long_as_it_likes(address: str, stack: As
 @pytest.mark.parametrize(
     ("soft", "most"), [(256, 64), (1024, 256), (1_000_000, 512), (resource.RLIM_INFINITY, 512), (3, 1)]
 )
-def test_readers_get_a_quarter_of_the_descriptors_at_the_most(
+def test_clients_get_at_most_a_quarter_of_the_descriptors(
     soft: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, resource.RLIM_INFINITY))

@@ -1,4 +1,4 @@
-"""The OpenAPI document says what is answered: held against it by requests of every kind, nothing breaks."""
+"""Responses to generated requests of every kind conform to the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ANSWERED_IN_ONE_PIECE = {path: item for path, item in openapi_document()["paths
 
 
 class Living:
-    """The application of a scene, made at the first request, in whatever loop that comes."""
+    """An application that is made at the first request, in the loop of that request."""
 
     def __init__(self) -> None:
         self._apps: dict[asyncio.AbstractEventLoop, Any] = {}
@@ -47,11 +47,11 @@ schema.app = Living()
 
 @schema.parametrize()
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_as_the_document_says(case: schemathesis.Case[Any]) -> None:
+def test_every_response_conforms_to_the_openapi_document(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate()
 
 
-async def test_what_is_really_answered_is_valid_against_its_schema() -> None:
+async def test_real_responses_are_valid_against_their_schemas() -> None:
     scene = Scene({"chess-1": UNAVAILABLE, "ludo-1": HEALTHY}, cluster=FewInstances())
     await ticks(scene.worker, 3)
     document = await get_json(scene, "/api/openapi.json")

@@ -1,4 +1,4 @@
-"""Streams: what enters the log and what changes in the fleet, as it happens, and from where one has left off."""
+"""The event streams: of the log and of the cells, from the start or from where a client has left off."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from healthprobe.web.listen_address import ListenAddress
 from healthprobe.web.server import serving
 
 
-async def test_each_event_is_sent_as_it_enters_the_log_with_its_cursor_as_id() -> None:
+async def test_each_event_is_streamed_as_it_enters_the_log_with_its_cursor_as_id() -> None:
     scene = Scene({"a": UNAVAILABLE}, failures_threshold=1)
     async with stream_of(scene, "/api/events/stream?after=0") as events:
         await ticks(scene.worker, 1)
@@ -33,19 +33,19 @@ async def test_each_event_is_sent_as_it_enters_the_log_with_its_cursor_as_id() -
         assert [(each[0], each[1]) async for each in _first(events, 1)] == [("2", "probe_recovered")]
 
 
-async def test_a_browser_that_was_cut_off_goes_on_where_it_was() -> None:
+async def test_a_browser_that_reconnects_continues_after_its_last_event() -> None:
     scene = Scene({"a": [UNAVAILABLE, HEALTHY] * 2}, failures_threshold=1)
     await ticks(scene.worker, 4)
     async with stream_of(scene, "/api/events/stream", Last_Event_ID="2") as events:
         assert (await anext(events))[2]["id"] == "a:3"
 
 
-async def test_a_last_event_id_that_is_no_cursor_is_refused() -> None:
+async def test_an_invalid_last_event_id_is_refused() -> None:
     answer = await get(app_of(Scene({"a": HEALTHY})), "/api/events/stream", Last_Event_ID="x" * 5)
     assert answer.status_code == 400
 
 
-async def test_cells_that_are_read_once_and_kept_by_the_stream_are_what_is_there() -> None:
+async def test_the_cells_plus_the_streamed_changes_are_the_current_cells() -> None:
     scene = Scene({"a": HEALTHY, "b": HEALTHY}, failures_threshold=1)
     await ticks(scene.worker, 1)
     answer = await get(app_of(scene), "/api/cells")
@@ -57,16 +57,16 @@ async def test_cells_that_are_read_once_and_kept_by_the_stream_are_what_is_there
         await ticks(scene.worker, 1)
         scene.status._refreshed_at = float("-inf")
         await scene.status.refresh()
-        told: dict[str, Any] = {}
-        while not ("cells" in told and told.get("incidents", {}).get("open")):
+        received: dict[str, Any] = {}
+        while not ("cells" in received and received.get("incidents", {}).get("open")):
             _, name, data = await anext(events)
-            told[name] = data
-    assert told["cells"]["changed"] == [[1, 0]]
-    assert told["fleet"]["down"] == 1
-    assert [each["game_id"] for each in told["incidents"]["incidents"]] == ["b"]
+            received[name] = data
+    assert received["cells"]["changed"] == [[1, 0]]
+    assert received["fleet"]["down"] == 1
+    assert [each["game_id"] for each in received["incidents"]["incidents"]] == ["b"]
 
 
-async def test_whoever_asks_for_changes_of_another_life_is_sent_to_read_everything_again() -> None:
+async def test_a_version_of_another_run_gets_a_reload() -> None:
     scene = Scene({"a": HEALTHY})
     await ticks(scene.worker, 1)
     await scene.status.refresh()
@@ -75,7 +75,7 @@ async def test_whoever_asks_for_changes_of_another_life_is_sent_to_read_everythi
         assert [each[1] async for each in events] == ["reload"]
 
 
-async def test_readers_are_cut_off_even_where_the_server_has_no_time_left_for_that(
+async def test_connections_are_closed_at_shutdown_even_without_time_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(server, "_SHUTDOWN_TIMEOUT", 0.0)
@@ -87,7 +87,7 @@ async def test_readers_are_cut_off_even_where_the_server_has_no_time_left_for_th
                 [line async for line in answer.aiter_lines()]
 
 
-def test_a_hundred_thousand_cells_weigh_less_than_three_megabytes() -> None:
+def test_a_hundred_thousand_cells_are_less_than_three_megabytes() -> None:
     ids = [f"game-{number:06}-of-some-length" for number in range(100_000)]
     document = {"ids": ids, "states": "3" * len(ids), "hosts": [number % 500 for number in range(len(ids))]}
     assert len(gzip.compress(json.dumps(document).encode(), 1)) < 1_000_000

@@ -1,4 +1,4 @@
-"""A lively run: one of which everything can be told."""
+"""A busy run, in which every metric has a series."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from healthprobe.worker.static_shards import StaticShards
 
 
 async def busy_run() -> Scene:
-    """A run of which everything can be told."""
+    """Returns a run in which every metric has a series."""
     engines: dict[str, Script | Answer] = {"a": HEALTHY, "b": UNAVAILABLE, "c": Inconclusive("too many open files")}
     scene = Scene(engines, shards=StaticShards(frozenset(range(SHARDS))), cluster=FewInstances())
     await ticks(scene.worker, 3)

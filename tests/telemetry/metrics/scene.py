@@ -1,4 +1,4 @@
-"""A scene: a real worker on the stage, with the histories as its telemetry, and what is seen and told of it."""
+"""A real worker in virtual time with its status and its metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NONE: Labels = frozenset()
 
 @dataclass(slots=True)
 class FewConnections:
-    """A prober's connections, made up."""
+    """Fixed numbers of connections."""
 
     open_connections: int = 3
     capacity: int = 1_000
@@ -59,23 +59,23 @@ class Scene:
         self.collector = RunCollector(self.status)
 
     async def exposed(self) -> str:
-        """What Prometheus is given now."""
+        """Returns the body of a scrape."""
         await self.status.refresh()
         content, _ = exposition(registry_of(self.collector))
         return content.decode()
 
     async def series(self) -> dict[tuple[str, Labels], float]:
-        """Every series that Prometheus is given now, by its name and labels."""
+        """Returns the series of a scrape, by name and labels."""
         return parse_series(await self.exposed())
 
 
 def parse_series(text: str) -> dict[tuple[str, Labels], float]:
-    """The series of an exposition; one that is there twice is an error."""
+    """Returns the series of an exposition; fails on a duplicate."""
     found: dict[tuple[str, Labels], float] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             key = (sample.name, frozenset(sample.labels.items()))
-            assert key not in found, f"{key} is told twice"
+            assert key not in found, f"{key} is exposed twice"
             found[key] = sample.value
     return found
 

@@ -1,4 +1,4 @@
-"""What a worker lives through shows in its metrics: failures, incidents, recoveries, and its own troubles."""
+"""The metrics show failures, incidents, recoveries, and trouble of the prober itself."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ REFUSED = Failed(0, "connection refused", FailureKind.REFUSED)
 DURATION = "healthprobe_probe_duration_seconds"
 
 
-def test_a_run_without_games_tells_that_it_has_none() -> None:
-    async def told() -> dict[tuple[str, Labels], float]:
+def test_a_run_without_games_has_zeros_for_series() -> None:
+    async def scraped() -> dict[tuple[str, Labels], float]:
         return await Scene({}).series()
 
-    series = in_virtual_time(told())
+    series = in_virtual_time(scraped())
     assert series["healthprobe_games", labels(state="healthy")] == 0
     assert series["healthprobe_ticks_total", NONE] == 0
     assert series["healthprobe_probe_duration_seconds_count", NONE] == 0
     assert "healthprobe_shards_held" not in names(series)
 
 
-def test_failures_are_counted_by_kind_and_an_incident_begins_and_ends_in_the_metrics() -> None:
+def test_failures_are_counted_by_kind_and_incidents_begin_and_end() -> None:
     async def play() -> None:
         scene = Scene({"a": HEALTHY, "b": [UNAVAILABLE, REFUSED, REFUSED, HEALTHY]})
         await ticks(scene.worker, 3)
@@ -54,68 +54,68 @@ def test_failures_are_counted_by_kind_and_an_incident_begins_and_ends_in_the_met
     in_virtual_time(play())
 
 
-def test_a_game_in_an_incident_is_told_of_with_how_long_it_is_down() -> None:
+def test_a_game_that_is_down_has_a_series_with_its_duration() -> None:
     async def play() -> None:
         scene = Scene({"a": UNAVAILABLE})
         await ticks(scene.worker, 3)
         await asyncio.sleep(90)
-        told = await scene.series()
-        assert told["healthprobe_game_down_seconds", labels(game_id="a", host="127.0.0.1")] == 90
+        series = await scene.series()
+        assert series["healthprobe_game_down_seconds", labels(game_id="a", host="127.0.0.1")] == 90
 
     in_virtual_time(play())
 
 
-def test_of_a_whole_fleet_that_is_down_a_thousand_games_are_listed_and_the_rest_counted() -> None:
+def test_at_most_a_thousand_games_have_series_and_the_rest_is_counted() -> None:
     async def play() -> None:
         scene = Scene({f"game-{number}": UNAVAILABLE for number in range(MAX_GAME_SERIES + 234)})
         await ticks(scene.worker, 3)
-        told = await scene.series()
-        assert sum(name == "healthprobe_game_down_seconds" for name, _ in told) == MAX_GAME_SERIES
-        assert told["healthprobe_games_down_unlisted", NONE] == 234
-        assert told["healthprobe_open_incidents", NONE] == MAX_GAME_SERIES + 234
+        series = await scene.series()
+        assert sum(name == "healthprobe_game_down_seconds" for name, _ in series) == MAX_GAME_SERIES
+        assert series["healthprobe_games_down_unlisted", NONE] == 234
+        assert series["healthprobe_open_incidents", NONE] == MAX_GAME_SERIES + 234
 
     in_virtual_time(play())
 
 
-def test_an_id_that_no_utf_8_can_hold_does_not_cost_the_scrape() -> None:
+def test_an_id_that_is_not_valid_utf_8_does_not_fail_the_scrape() -> None:
     async def play() -> None:
         scene = Scene({"half-\ud800": UNAVAILABLE, 'quote"\n\\': UNAVAILABLE})
         await ticks(scene.worker, 3)
-        told = await scene.series()
-        listed = {dict(named)["game_id"] for name, named in told if name == "healthprobe_game_down_seconds"}
+        series = await scene.series()
+        listed = {dict(named)["game_id"] for name, named in series if name == "healthprobe_game_down_seconds"}
         assert listed == {"half-\\ud800", 'quote"\n\\'}
 
     in_virtual_time(play())
 
 
-def test_what_could_not_be_told_is_counted_by_its_cause() -> None:
+def test_inconclusive_probes_are_counted_by_cause() -> None:
     async def play() -> None:
         scene = Scene({"a": Inconclusive("too many open files")})
         await ticks(scene.worker, 2)
-        told = await scene.series()
-        assert told["healthprobe_probes_total", labels(outcome="inconclusive")] == 2
-        assert told["healthprobe_inconclusive_probes_total", labels(cause="too many open files")] == 2
+        series = await scene.series()
+        assert series["healthprobe_probes_total", labels(outcome="inconclusive")] == 2
+        assert series["healthprobe_inconclusive_probes_total", labels(cause="too many open files")] == 2
 
     in_virtual_time(play())
 
 
-def test_a_log_that_is_away_is_told_of_with_what_waits_for_it() -> None:
+def test_an_unavailable_log_is_shown_with_the_transitions_that_wait_for_it() -> None:
     async def play() -> None:
         scene = Scene({"a": UNAVAILABLE})
         await ticks(scene.worker, 2)
         scene.stage.log.unavailable = True
         await scene.worker.tick()
         await asyncio.sleep(20)
-        told = await scene.series()
-        assert told["healthprobe_transitions_waiting", NONE] == 1
-        assert told["healthprobe_log_away_seconds", NONE] == 20
-        assert told["healthprobe_games", labels(state="down")] == 1
-        assert told["healthprobe_games_down_unlisted", NONE] == 1
+        series = await scene.series()
+        assert series["healthprobe_transitions_waiting", NONE] == 1
+        assert series["healthprobe_log_away_seconds", NONE] == 20
+        assert series["healthprobe_games", labels(state="down")] == 1
+        assert series["healthprobe_games_down_unlisted", NONE] == 1
 
     in_virtual_time(play())
 
 
-def test_lanes_and_overdue_ticks_are_told_of_as_they_are() -> None:
+def test_lanes_and_overdue_ticks_are_current_at_the_scrape() -> None:
     async def play() -> None:
         scene = Scene({"a": Late(1.5, HEALTHY), "b": Late(1.5, HEALTHY)}, max_concurrency=4)
         tick = asyncio.create_task(scene.worker.tick())
@@ -134,46 +134,46 @@ def test_lanes_and_overdue_ticks_are_told_of_as_they_are() -> None:
     in_virtual_time(play())
 
 
-def test_how_long_probes_take_is_told_in_buckets_with_a_sum() -> None:
+def test_probe_durations_are_a_histogram_with_a_sum() -> None:
     async def play() -> None:
         scene = Scene({"a": Late(1.5, HEALTHY), "b": Late(0.001, HEALTHY)})
         await scene.worker.tick()
-        told = await scene.series()
-        buckets = {dict(named)["le"]: value for (name, named), value in told.items() if name == DURATION + "_bucket"}
+        series = await scene.series()
+        buckets = {dict(named)["le"]: value for (name, named), value in series.items() if name == DURATION + "_bucket"}
         assert sum(1 for value in buckets.values() if value == 1) > 5
-        assert buckets["+Inf"] == told[DURATION + "_count", NONE] == 2
-        assert 1.4 < told[DURATION + "_sum", NONE] < 1.6
+        assert buckets["+Inf"] == series[DURATION + "_count", NONE] == 2
+        assert 1.4 < series[DURATION + "_sum", NONE] < 1.6
 
     in_virtual_time(play())
 
 
-def test_relays_listing_errors_and_skipped_records_are_told_of() -> None:
+def test_publishers_listing_errors_and_skipped_records_have_series() -> None:
     async def play() -> None:
         scene = Scene({"a": HEALTHY})
         scene.histories.record_lag("nats://bus", 7)
         scene.histories.record_parked("nats://bus")
         scene.histories.record_listing_error()
         scene.histories.record_skipped_records(2)
-        told = await scene.series()
-        assert told["healthprobe_relay_lag_events", labels(publisher="nats://bus")] == 7
-        assert told["healthprobe_relay_parked_events_total", labels(publisher="nats://bus")] == 1
-        assert told["healthprobe_listing_errors_total", NONE] == 1
-        assert told["healthprobe_skipped_records", NONE] == 2
+        series = await scene.series()
+        assert series["healthprobe_relay_lag_events", labels(publisher="nats://bus")] == 7
+        assert series["healthprobe_relay_parked_events_total", labels(publisher="nats://bus")] == 1
+        assert series["healthprobe_listing_errors_total", NONE] == 1
+        assert series["healthprobe_skipped_records", NONE] == 2
 
     in_virtual_time(play())
 
 
-def test_a_publisher_that_never_parked_anything_is_told_of_so_that_the_first_time_shows_as_an_increase() -> None:
+def test_a_publisher_without_dead_letters_has_a_series_at_zero() -> None:
     async def play() -> None:
         scene = Scene({})
         scene.histories.record_lag("nats://bus", 0)
-        told = await scene.series()
-        assert told["healthprobe_relay_parked_events_total", labels(publisher="nats://bus")] == 0
+        series = await scene.series()
+        assert series["healthprobe_relay_parked_events_total", labels(publisher="nats://bus")] == 0
 
     in_virtual_time(play())
 
 
-def test_an_instance_that_shares_the_fleet_tells_how_many_shards_it_holds() -> None:
+def test_an_instance_that_shares_the_fleet_has_series_for_its_shards() -> None:
     async def play() -> None:
         scene = Scene({"a": HEALTHY}, shards=StaticShards(frozenset(range(12))))
         await scene.worker.tick()
@@ -182,7 +182,7 @@ def test_an_instance_that_shares_the_fleet_tells_how_many_shards_it_holds() -> N
     in_virtual_time(play())
 
 
-def test_reading_changes_nothing_but_what_time_changes() -> None:
+def test_a_scrape_changes_nothing() -> None:
     async def play() -> None:
         scene = Scene({"a": HEALTHY, "b": UNAVAILABLE})
         scene.stage.records.put(game("c"))

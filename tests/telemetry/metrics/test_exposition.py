@@ -1,4 +1,4 @@
-"""The text that Prometheus is given is text that Prometheus takes, and docs/metrics.md has every metric of it."""
+"""The exposition is valid for Prometheus, and docs/metrics.md lists every metric."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROW = re.compile(r"\| `(\w+)` \| (\w+) \|([^|]*)\|")
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed; it comes with Prometheus")
-def test_promtool_has_nothing_to_say_against_it() -> None:
+def test_promtool_accepts_the_exposition() -> None:
     text = in_virtual_time(metrics_text())
     checked = subprocess.run(
         [str(PROMTOOL), "check", "metrics"], input=text, capture_output=True, text=True, check=False, timeout=30
@@ -31,30 +31,30 @@ def test_promtool_has_nothing_to_say_against_it() -> None:
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-def test_its_content_type_is_the_one_that_every_prometheus_reads() -> None:
+def test_the_content_type_is_the_text_format_that_every_prometheus_reads() -> None:
     async def content_type() -> str:
         return exposition(registry_of(Scene({}).collector))[1]
 
     assert in_virtual_time(content_type()) == "text/plain; version=0.0.4; charset=utf-8"
 
 
-def test_the_process_is_told_of_as_well() -> None:
+def test_the_process_metrics_are_included() -> None:
     text = in_virtual_time(metrics_text())
     assert re.search(r"^process_resident_memory_bytes \d", text, re.MULTILINE)
     assert "python_gc" not in text
 
 
-def test_the_document_has_every_metric_with_its_type_and_its_labels_and_no_other() -> None:
+def test_the_docs_list_every_metric_with_its_type_and_labels_and_no_other() -> None:
     documented = {name: (kind, set(re.findall(r"`(\w+)`", named))) for name, kind, named in ROW.findall(_document())}
-    told = {}
+    exported = {}
     for family in in_virtual_time(metric_families()):
         named = {label for sample in family.samples for label in sample.labels} - {"le"}
         name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
-        told[name] = ("gauge" if family.type == "info" else family.type, named)
-    assert documented == told
+        exported[name] = ("gauge" if family.type == "info" else family.type, named)
+    assert documented == exported
 
 
-def test_a_scrape_of_a_thousand_incidents_holds_the_loop_up_for_less_than_a_probe_may_be_late() -> None:
+def test_a_scrape_of_a_thousand_incidents_blocks_the_loop_only_briefly() -> None:
     async def play() -> float:
         scene = Scene({f"game-{number}": UNAVAILABLE for number in range(1_000)})
         await ticks(scene.worker, 3)

@@ -1,4 +1,4 @@
-"""A receiver of OTLP/HTTP: a small real server that keeps what it is sent, decoded."""
+"""An OTLP/HTTP collector: a small real server that decodes and keeps what it receives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class Receiver:
-    """Entered it listens at `url`. With `hangs` it takes connections and never answers."""
+    """Listens at `url` inside the context. With `hangs` it accepts connections and never answers."""
 
     def __init__(self, *, hangs: bool = False) -> None:
         self.metrics_requests: list[ExportMetricsServiceRequest] = []
@@ -38,7 +38,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is theirs
-                """Tests are silent."""
+                """Logs nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -59,7 +59,7 @@ class Receiver:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def take(self, path: str, body: bytes) -> None:
-        """Decode and keep. KeyError for a path that OTLP does not have."""
+        """Decodes and keeps a request. Raises KeyError for an unknown path."""
         if path == "/v1/metrics":
             self.metrics_requests.append(ExportMetricsServiceRequest.FromString(body))
         elif path == "/v1/traces":
@@ -75,11 +75,11 @@ class Receiver:
 
     @property
     def resource(self) -> dict[str, str | int | float]:
-        """Who sent the last metrics."""
+        """The resource attributes of the last metrics."""
         return attributes(self.metrics_requests[-1].resource_metrics[0].resource.attributes)
 
     def spans(self, name: str) -> list[Span]:
-        """The spans of this name, in the order in which they came."""
+        """Returns the spans with this name, in order of arrival."""
         scopes = [
             scope
             for request in self.trace_requests
@@ -89,6 +89,6 @@ class Receiver:
         return [span for scope in scopes for span in scope.spans if span.name == name]
 
 
-def attributes(told: Iterable[KeyValue]) -> dict[str, str | int | float]:
+def attributes(pairs: Iterable[KeyValue]) -> dict[str, str | int | float]:
     """Attributes as a dict."""
-    return {each.key: getattr(each.value, str(each.value.WhichOneof("value"))) for each in told}
+    return {each.key: getattr(each.value, str(each.value.WhichOneof("value"))) for each in pairs}

@@ -1,4 +1,4 @@
-"""A collector of OpenTelemetry is sent the same metrics as Prometheus, and a span for what went wrong and when."""
+"""An OpenTelemetry collector receives the metrics of Prometheus, and spans of ticks, failed probes and transitions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def receiver() -> Iterator[Receiver]:
 
 @asynccontextmanager
 async def exported(url: str, engines: Mapping[str, Script | Answer]) -> AsyncIterator[tuple[Scene, OTLPExporter]]:
-    """A worker over `engines` whose run is exported to `url`; what is left is sent at the end."""
+    """Runs a worker over `engines` that is exported to `url`, to the end of the context."""
     histories = Histories()
     exporting = otlp(url, histories)
     scene = Scene(engines, histories=histories, telemetry=exporting.telemetry)
@@ -48,13 +48,13 @@ async def exported(url: str, engines: Mapping[str, Script | Answer]) -> AsyncIte
         await exporting.aclose()
 
 
-async def test_the_metrics_are_the_very_ones_that_prometheus_is_given(receiver: Receiver) -> None:
+async def test_the_exported_metrics_are_those_of_prometheus(receiver: Receiver) -> None:
     async with exported(receiver.url, {"a": HEALTHY, "b": UNAVAILABLE}) as (scene, exporting):
         await ticks(scene.worker, 3)
         await scene.status.refresh()
-        told = {family.name: family for family in scene.collector.collect() if family.samples}
+        families = {family.name: family for family in scene.collector.collect() if family.samples}
         await exporting.export()
-    assert set(receiver.metrics) == set(told)
+    assert set(receiver.metrics) == set(families)
     probes = receiver.metrics["healthprobe_probes"].sum
     assert probes.is_monotonic
     assert {point.attributes[0].value.string_value: point.as_double for point in probes.data_points} == {
@@ -67,7 +67,7 @@ async def test_the_metrics_are_the_very_ones_that_prometheus_is_given(receiver: 
     assert receiver.resource["service.name"] == "healthprobe"
 
 
-async def test_histograms_arrive_with_every_count_in_its_bucket(receiver: Receiver) -> None:
+async def test_histograms_are_exported_with_every_count_in_its_bucket(receiver: Receiver) -> None:
     async with exported(receiver.url, {}) as (scene, exporting):
         for duration in (0.0001, 0.002, 0.002, 500.0):
             scene.histories.record_probe("a", HEALTHY, duration, 0.0)
@@ -80,7 +80,7 @@ async def test_histograms_arrive_with_every_count_in_its_bucket(receiver: Receiv
     assert len(point.bucket_counts) == len(point.explicit_bounds) + 1
 
 
-async def test_every_failed_probe_is_a_span_within_its_tick_with_the_attributes_of_http(receiver: Receiver) -> None:
+async def test_every_failed_probe_is_a_child_span_of_its_tick_with_http_attributes(receiver: Receiver) -> None:
     engines: dict[str, Script | Answer] = {"a": HEALTHY, "b": [UNAVAILABLE, REFUSED]}
     async with exported(receiver.url, engines) as (scene, _):
         scene.stage.records.put(game("b", endpoint="http://user:secret@127.0.0.1:8080/engine"))
@@ -90,9 +90,9 @@ async def test_every_failed_probe_is_a_span_within_its_tick_with_the_attributes_
     assert (first.trace_id, first.parent_span_id) == (begun.trace_id, begun.span_id)
     assert (second.trace_id, second.parent_span_id) == (ended.trace_id, ended.span_id)
     assert (first.kind, first.status.code, first.status.message) == (CLIENT, ERROR, "unexpected status 503")
-    told = attributes(first.attributes)
-    assert told.pop("healthprobe.lateness") >= 0  # type: ignore[operator]
-    assert told == {
+    found = attributes(first.attributes)
+    assert found.pop("healthprobe.lateness") >= 0  # type: ignore[operator]
+    assert found == {
         "http.request.method": "GET",
         "url.full": "http://127.0.0.1:8080/engine/healthz",
         "server.address": "127.0.0.1",
@@ -107,7 +107,7 @@ async def test_every_failed_probe_is_a_span_within_its_tick_with_the_attributes_
     assert first.start_time_unix_nano <= first.end_time_unix_nano <= begun.end_time_unix_nano
 
 
-async def test_every_transition_is_a_span_that_tells_whose_it_is(receiver: Receiver) -> None:
+async def test_every_transition_is_a_span_with_its_game_and_container(receiver: Receiver) -> None:
     async with exported(receiver.url, {"a": [REFUSED] * 4 + [HEALTHY]}) as (scene, _):
         await ticks(scene.worker, 5)
     (failed,) = receiver.spans("probe_failed")
@@ -128,7 +128,7 @@ async def test_every_transition_is_a_span_that_tells_whose_it_is(receiver: Recei
     assert recovered.status.code == 0
 
 
-async def test_transitions_that_were_exported_are_not_exported_again(receiver: Receiver) -> None:
+async def test_a_transition_is_exported_once(receiver: Receiver) -> None:
     async with exported(receiver.url, {"a": [UNAVAILABLE] * 3 + [HEALTHY]}) as (scene, exporting):
         await ticks(scene.worker, 3)
         await exporting._record_transitions()
@@ -137,7 +137,7 @@ async def test_transitions_that_were_exported_are_not_exported_again(receiver: R
     assert len(receiver.spans("probe_failed")) == len(receiver.spans("probe_recovered")) == 1
 
 
-async def test_a_collector_that_is_not_there_is_told_of_once_and_disturbs_nothing() -> None:
+async def test_an_unavailable_collector_is_logged_once_and_delays_nothing() -> None:
     with capture_logs() as lines:
         began = time.monotonic()
         async with exported(f"http://127.0.0.1:{free_port()}", {"a": UNAVAILABLE}) as (scene, _):
@@ -148,7 +148,7 @@ async def test_a_collector_that_is_not_there_is_told_of_once_and_disturbs_nothin
     assert (line["event"], line["log_level"]) == ("export to the OpenTelemetry collector failed", "warning")
 
 
-async def test_a_collector_that_hangs_does_not_hold_up_the_end() -> None:
+async def test_a_collector_that_hangs_does_not_delay_the_shutdown() -> None:
     with Receiver(hangs=True) as receiver:
         began = time.monotonic()
         async with exported(receiver.url, {"a": UNAVAILABLE}) as (scene, _):
@@ -157,7 +157,7 @@ async def test_a_collector_that_hangs_does_not_hold_up_the_end() -> None:
 
 
 @pytest.mark.parametrize("url", ["collector:4317", "grpc://user:secret@collector:4317", "http://"])
-def test_a_url_that_is_none_of_otlp_over_http_is_refused_without_its_secret(url: str) -> None:
+def test_a_url_that_is_not_otlp_over_http_is_refused_without_showing_its_password(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"--otlp .* use http://HOST:4318") as refused:
         otlp(url, Histories())
     assert "secret" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""The tracing telemetry spans what failed, passes everything on, and costs a healthy probe next to nothing."""
+"""The tracing telemetry records failed probes and ticks, and passes every call on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tracing(spans: SpanBuffer, counting: CountingTelemetry) -> TracingTelemetry:
     return TracingTelemetry(counting, spans)
 
 
-def test_the_telemetry_behind_is_told_everything(tracing: TracingTelemetry, counting: CountingTelemetry) -> None:
+def test_every_call_is_passed_to_the_wrapped_telemetry(tracing: TracingTelemetry, counting: CountingTelemetry) -> None:
     tracing.record_probe("a", FAILED, 0.002, 0.001)
     tracing.record_probe("a", HEALTHY, 0.002, 0.001)
     tracing.record_health_event(EventType.PROBE_FAILED)
@@ -48,7 +48,7 @@ def test_the_telemetry_behind_is_told_everything(tracing: TracingTelemetry, coun
     assert (counting.lag, counting.parked) == ({"bus": 4}, {"bus": 1})
 
 
-def test_only_failures_and_ticks_are_noted(tracing: TracingTelemetry, spans: SpanBuffer) -> None:
+def test_only_failed_probes_and_ticks_are_recorded(tracing: TracingTelemetry, spans: SpanBuffer) -> None:
     tracing.record_probe("a", HEALTHY, 0.002, 0.0)
     tracing.record_probe("a", Inconclusive("too many open files"), 0.002, 0.0)
     tracing.record_probe("a", FAILED, 0.002, 0.0)
@@ -57,9 +57,7 @@ def test_only_failures_and_ticks_are_noted(tracing: TracingTelemetry, spans: Spa
     assert len(spans) == 0
 
 
-def test_the_span_of_a_failed_probe_is_the_one_that_its_request_has_named(
-    tracing: TracingTelemetry, spans: SpanBuffer
-) -> None:
+def test_the_span_of_a_failed_probe_is_the_one_in_its_traceparent(tracing: TracingTelemetry, spans: SpanBuffer) -> None:
     named = tracing.traceparent("a")
     assert tracing.traceparent("a") == named, "a second connection asks for the same probe"
     assert tracing.traceparent("b") != named
@@ -72,9 +70,7 @@ def test_the_span_of_a_failed_probe_is_the_one_that_its_request_has_named(
     assert tracing.traceparent("a") != named, "the next probe is another span: one of another tick's trace"
 
 
-def test_a_tick_that_was_dropped_before_it_began_does_not_end_the_one_under_way(
-    tracing: TracingTelemetry, spans: SpanBuffer
-) -> None:
+def test_a_dropped_tick_does_not_end_the_current_one(tracing: TracingTelemetry, spans: SpanBuffer) -> None:
     tracing.record_probe("a", FAILED, 0.002, 0.0)
     tracing.record_tick(1, 0.0, 1)
     tracing.record_tick(1, 0.5, 0)
@@ -84,9 +80,7 @@ def test_a_tick_that_was_dropped_before_it_began_does_not_end_the_one_under_way(
     assert failed.tick == tick.ids
 
 
-def test_where_there_are_too_many_notes_the_oldest_give_way_and_are_counted(
-    tracing: TracingTelemetry, spans: SpanBuffer
-) -> None:
+def test_a_full_buffer_drops_the_oldest_records_and_counts_them(tracing: TracingTelemetry, spans: SpanBuffer) -> None:
     for number in range(6):
         tracing.record_probe(f"game-{number}", FAILED, 0.002, 0.0)
     assert spans.dropped == 2

@@ -1,4 +1,4 @@
-"""A browser for the tests of the page, and a run for it to watch. Where there is no Chromium they are skipped."""
+"""A browser for the tests of the page, and a run to show. Without Chromium these tests are skipped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One a module, and gone after it: while it runs, no other test of this process can have a loop of its own."""
+    """A browser per module: while it runs, no other test of this process can have an event loop."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
     with sync_playwright() as playwright:
@@ -28,38 +28,38 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[LiveRun]:
-    """Forty real engines on four hosts, all well at first; a test that lets one fail lets it recover."""
+    """Forty real engines on four hosts, all healthy; a test that makes one fail makes it recover."""
     with LiveRun({f"chess-{number:02}": HOSTS[number % len(HOSTS)] for number in range(40)}) as live:
         yield live
 
 
 @dataclass(slots=True)
 class Visit:
-    """A page that is open at a run, with what its console complained of."""
+    """An open page and the warnings and errors of its console."""
 
     page: Page
-    complaints: list[str] = field(default_factory=list)
+    console_errors: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
 def visit(browser: Browser, run: LiveRun) -> Iterator[Visit]:
-    """The page, open and drawn. In the end nothing may be on its console but that the server was away."""
+    """The open page. At the end its console may only have connection errors."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     visit = Visit(context.new_page())
-    watch(visit.page, visit.complaints)
+    watch(visit.page, visit.console_errors)
     visit.page.goto(run.url)
     until_drawn(visit.page)
     yield visit
     context.close()
-    assert [told for told in visit.complaints if "net::ERR_" not in told] == []
+    assert [error for error in visit.console_errors if "net::ERR_" not in error] == []
 
 
-def watch(page: Page, complaints: list[str]) -> None:
-    """Collect what the console of `page` complains of, violations of the Content-Security-Policy among it."""
-    page.on("console", lambda told: complaints.append(told.text) if told.type in {"error", "warning"} else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+def watch(page: Page, console_errors: list[str]) -> None:
+    """Collects the errors and warnings of the console of `page`, including violations of the content policy."""
+    page.on("console", lambda line: console_errors.append(line.text) if line.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: console_errors.append(str(error)))
 
 
-def until_drawn(page: Page, patience: float = 10.0) -> None:
-    """Wait until the fleet is drawn and told of. Nothing is evaluated in `page`, which forbids that it be."""
-    expect(page.locator("#cells")).to_have_attribute("aria-label", re.compile("engines: "), timeout=patience * 1000)
+def until_drawn(page: Page, timeout: float = 10.0) -> None:
+    """Waits until the fleet is drawn. Nothing is evaluated in `page`, as its content policy forbids that."""
+    expect(page.locator("#cells")).to_have_attribute("aria-label", re.compile("engines: "), timeout=timeout * 1000)

@@ -1,4 +1,4 @@
-"""A live run: a real worker with its sight, served on loopback, on a loop in a thread, so that a browser can watch."""
+"""A real worker with its status, served on loopback from a thread, for a browser."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ Result = TypeVar("Result")
 
 PATIENCE = 60.0
 SETTINGS = Settings(interval=Duration(0.3), timeout=Duration(0.2), failures=2)
-"""How a run is set, unless told otherwise: an engine is found down within a second."""
+"""The default settings: a failure is detected within a second."""
 
 
 class NoConnections:
-    """What a prober by script has."""
+    """The connections of a scripted prober."""
 
     open_connections = 0
     capacity = 1_000
@@ -79,7 +79,7 @@ class LiveRun:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._run = AsyncExitStack()
         self._served = AsyncExitStack()
-        self._sight: RunStatus | None = None
+        self._status: RunStatus | None = None
         self._listen = ListenAddress("127.0.0.1", 0)
 
     def __enter__(self) -> Self:
@@ -96,35 +96,35 @@ class LiveRun:
         self._loop.close()
 
     def do(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """What `work` gives, done on the loop of the run."""
+        """Returns the result of `work`, done on the loop of the run."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
     def become(self, behaviour: Behaviour, *game_ids: str) -> None:
-        """Let these engines behave so from now on."""
+        """Sets the behaviour of these engines."""
         for game_id in game_ids:
             self.do(self.engines[game_id].become(behaviour))
 
     def until_probed(self, game_id: str) -> None:
-        """Wait until this game was asked once; those before it in the list have been by then."""
+        """Waits until this game, and so every game before it in the list, was probed."""
         while game_id not in self._histories:
             time.sleep(0.05)
 
     def until_down(self, games: int) -> None:
-        """Wait until so many games are seen to be down."""
-        assert self._sight is not None
-        while self._sight.count_of(Condition.DOWN) < games:
-            self.do(self._sight.refresh())
+        """Waits until the status has so many games down."""
+        assert self._status is not None
+        while self._status.count_of(Condition.DOWN) < games:
+            self.do(self._status.refresh())
             time.sleep(0.05)
 
     def serve(self) -> None:
-        """Serve; always at the same port."""
-        assert self._sight is not None
-        app = create_app(self._sight, lambda: (b"", "text/plain"), token=self._token)
+        """Starts to serve, each time at the same port."""
+        assert self._status is not None
+        app = create_app(self._status, lambda: (b"", "text/plain"), token=self._token)
         self.url = self.do(self._served.enter_async_context(serving(app, self._listen)))
         self._listen = ListenAddress("127.0.0.1", int(self.url.rstrip("/").rpartition(":")[2]))
 
     def stop_serving(self) -> None:
-        """Nobody answers any more; the run itself goes on."""
+        """Stops serving; the run itself goes on."""
         self.do(self._served.aclose())
 
     async def _begin(self) -> None:
@@ -151,7 +151,7 @@ class LiveRun:
             canaries=canary_targets(self._settings.canaries, self._settings.timeout),
             on_commit=relay.wake,
         )
-        sight = RunStatus(
+        status = RunStatus(
             config=config,
             worker=worker.status,
             log=self.log,
@@ -159,12 +159,12 @@ class LiveRun:
             connections=connections,
             cluster=self._cluster,
         )
-        self._sight = sight
-        await self._run.enter_async_context(_beside(worker.run(), sight.run(), relay.run()))
+        self._status = status
+        await self._run.enter_async_context(_running(worker.run(), status.run(), relay.run()))
 
 
 @asynccontextmanager
-async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def _running(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(work) for work in works]
     try:
         yield

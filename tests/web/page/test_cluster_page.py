@@ -1,4 +1,4 @@
-"""A prober that shares the fleet shows on its page with whom, and what nobody watches."""
+"""The page of a prober in a cluster shows the instances, and shards that no instance holds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tests.web.page.conftest import HOSTS, until_drawn, watch
 from tests.web.page.live_run import LiveRun
 
 
-def test_the_instances_of_a_cluster_are_shown_with_what_each_has_and_does(browser: Browser) -> None:
+def test_the_instances_of_a_cluster_are_shown_with_their_shards_and_duties(browser: Browser) -> None:
     cluster = FewInstances()
     with LiveRun({"chess-1": HOSTS[0]}, cluster=cluster) as run:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        complaints: list[str] = []
-        watch(page, complaints)
+        console_errors: list[str] = []
+        watch(page, console_errors)
         page.goto(run.url)
         until_drawn(page)
         rows = page.locator("#instances > li")
@@ -25,23 +25,23 @@ def test_the_instances_of_a_cluster_are_shown_with_what_each_has_and_does(browse
         expect(rows.nth(2)).to_contain_text("blind")
         expect(page.locator("#cluster-trouble")).to_be_hidden()
         cluster.instances, cluster.silent_for = [FIRST], 75.0
-        told = "128 of 256 shards are held by no instance; no news from the cluster for 1m15s"
-        expect(page.locator("#cluster-trouble")).to_have_text(told)
+        trouble = "128 of 256 shards are held by no instance; no news from the cluster for 1m15s"
+        expect(page.locator("#cluster-trouble")).to_have_text(trouble)
         expect(rows).to_have_count(1)
         cluster.instances, cluster.silent_for = [FIRST, SECOND], 0.2
         expect(page.locator("#cluster-trouble")).to_be_hidden()
-        assert complaints == []
+        assert console_errors == []
         page.close()
 
 
-def test_a_prober_of_its_own_shows_no_instances(browser: Browser) -> None:
+def test_a_prober_outside_a_cluster_shows_no_instances(browser: Browser) -> None:
     with LiveRun({"chess-1": HOSTS[0]}) as run:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        complaints: list[str] = []
-        watch(page, complaints)
+        console_errors: list[str] = []
+        watch(page, console_errors)
         page.goto(run.url)
         until_drawn(page)
         expect(page.locator("#prober-facts")).to_contain_text("running")
         expect(page.locator("#cluster")).to_be_hidden()
-        assert complaints == []
+        assert console_errors == []
         page.close()

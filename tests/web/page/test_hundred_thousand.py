@@ -1,4 +1,4 @@
-"""A hundred thousand engines on one page: how soon they are painted, how fast they change, and what that costs."""
+"""A hundred thousand engines on the page: how soon they are painted, how fast they change, and the cost."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.slow
 GAMES = 100_000
 IN_THE_MIDDLE = f"game-{GAMES // 2:06}"
 SETTINGS = Settings(interval=Duration(3_600), timeout=Duration(2), failures=1)
-"""At rest: few are asked while somebody looks."""
+"""A long interval: few games are probed during the test."""
 
 FIRST_PAINT = 6_000.0
-"""Milliseconds, three times what is promised: a machine of tests has other things to do."""
+"""Milliseconds, three times the documented figure: a test machine has other work to do."""
 
 _FRAMES = """
 async ([each, seconds]) => {
@@ -73,27 +73,27 @@ def vast_run() -> Iterator[LiveRun]:
 @pytest.fixture(scope="module")
 def vast_page(browser: Browser, vast_run: LiveRun) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page, complaints = context.new_page(), list[str]()
-    watch(page, complaints)
+    page, console_errors = context.new_page(), list[str]()
+    watch(page, console_errors)
     page.goto(vast_run.url)
     until_drawn(page, 30)
     yield page
     context.close()
-    assert complaints == []
+    assert console_errors == []
 
 
-def test_all_are_painted_soon_and_cost_little_to_fetch(vast_page: Page) -> None:
+def test_all_cells_are_painted_soon_and_cost_little_to_fetch(vast_page: Page) -> None:
     painted = vast_page.evaluate("performance.getEntriesByName('fleet-painted')[0].startTime")
     fetched = vast_page.evaluate(
         "performance.getEntriesByType('resource').reduce((sum, each) => sum + each.transferSize, 0)"
     )
-    tell(first_paint_ms=round(painted), fetched_bytes=fetched)
+    report(first_paint_ms=round(painted), fetched_bytes=fetched)
     assert painted < FIRST_PAINT
     assert 10_000 < fetched < 3_000_000
     expect(vast_page.locator("#summary")).to_contain_text("1 of 100,000 engines is down: game-050000")
 
 
-def test_one_of_them_is_found_by_key_and_by_pixel(vast_page: Page) -> None:
+def test_one_engine_is_found_by_key_and_by_pixel(vast_page: Page) -> None:
     vast_page.locator("#grid").focus()
     vast_page.keyboard.press("n")
     expect(vast_page.locator("#announcer")).to_contain_text(f"{IN_THE_MIDDLE}, down")
@@ -114,9 +114,9 @@ def test_one_of_them_is_found_by_key_and_by_pixel(vast_page: Page) -> None:
 
 @pytest.mark.parametrize(("each", "least"), [(100, 4.0), (10_000, 4.0), (GAMES, 0.4)])
 def test_changes_are_painted_many_times_a_second(vast_page: Page, each: int, least: float) -> None:
-    """Thirty are promised, and twice as many come; but a machine of tests may be busy with ten other things."""
+    """Thirty frames a second are documented and twice as many measured; a busy test machine has fewer."""
     rate = vast_page.evaluate(_FRAMES, [each, 1.0])
-    tell(changes_a_frame=each, frames_a_second=round(rate, 1))
+    report(changes_a_frame=each, frames_a_second=round(rate, 1))
     assert rate > least
 
 
@@ -134,10 +134,10 @@ def test_a_page_at_rest_costs_little(vast_page: Page) -> None:
           return size;
         }"""
     )
-    tell(bytes_a_second=round(received / 2))
+    report(bytes_a_second=round(received / 2))
     assert 0 < received / 2 < 50_000
 
 
-def tell(**figures: float) -> None:
-    """Figures for who wants to know, with `pytest -s`."""
+def report(**figures: float) -> None:
+    """Prints figures, for `pytest -s`."""
     print(json.dumps(figures))  # noqa: T201

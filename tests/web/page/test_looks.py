@@ -1,4 +1,4 @@
-"""How the page looks: to axe in light and dark, and to people, as pictures in $HEALTHPROBE_SCREENSHOTS."""
+"""The looks of the page: checked by axe in light and dark, and saved as pictures in $HEALTHPROBE_SCREENSHOTS."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ DOWN: dict[int, tuple[Answer, timedelta]] = {
     1003: (Failed(0, "tls: certificate has expired (on 2026-11-25)", FailureKind.TLS), timedelta(hours=2, minutes=7)),
 }
 ENDED = {75: 9, 602: 25, 217: 50, 1100: 95}
-"""How many minutes ago these were down for a while."""
+"""Games with an ended incident, and how many minutes ago it began."""
 SILENCE = ProbeFailedDetails(2, 0, "timed out after 0.5s waiting for the response head")
 FALTERING = (31, 333, 700, 902, 1140)
 SETTINGS = Settings(interval=Duration(2), timeout=Duration(0.5), failures=2)
@@ -57,7 +57,7 @@ def records() -> Iterator[RuntimeRecord]:
 
 
 def past(games: list[RuntimeRecord]) -> list[HealthEvent]:
-    """What the log has of them, in its order."""
+    """Returns the events of the log."""
     now, events = datetime.now(UTC), list[HealthEvent]()
     failed = ProbeFailedDetails(2, 503, "unexpected status 503")
     for number, minutes in ENDED.items():
@@ -83,20 +83,20 @@ def past(games: list[RuntimeRecord]) -> list[HealthEvent]:
 
 
 def now_and_then() -> Callable[[ProbeTarget], Answer]:
-    """Fails every other time, which is never told of."""
-    asked = count()
-    return lambda _: UNAVAILABLE if next(asked) % 2 == 0 else HEALTHY
+    """Fails every other time, which is not enough for an event."""
+    probes = count()
+    return lambda _: UNAVAILABLE if next(probes) % 2 == 0 else HEALTHY
 
 
 def at_its_pace() -> Callable[[ProbeTarget], Answer]:
-    """Answers quickly, and at times slowly."""
-    asked = count()
-    return lambda _: Late(0.002 + 0.04 * (next(asked) * 7919 % 97 / 97) ** 5, HEALTHY)
+    """Answers quickly, and sometimes slowly."""
+    probes = count()
+    return lambda _: Late(0.002 + 0.04 * (next(probes) * 7919 % 97 / 97) ** 5, HEALTHY)
 
 
 @pytest.fixture(scope="module")
 def troubled_run() -> Iterator[LiveRun]:
-    """Twelve hundred engines: some are down, each for a cause of its own, and some fail now and then."""
+    """Twelve hundred engines: some are down for different causes, some fail now and then."""
     games = list(records())
     prober = ScriptedProber()
     prober.script_all_others(at_its_pace())
@@ -117,7 +117,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def violations(page: Page) -> str:
-    """What axe finds, as a text; nothing where it finds nothing."""
+    """Returns the report of axe, empty if there are no violations."""
     results = Axe().run(page)
     return str(results.generate_report()) if results.violations_count else ""
 
@@ -128,8 +128,8 @@ def test_the_page_is_accessible_and_fits_its_window(
 ) -> None:
     width, height, scheme = LOOKS[look]
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    page, complaints = context.new_page(), list[str]()
-    watch(page, complaints)
+    page, console_errors = context.new_page(), list[str]()
+    watch(page, console_errors)
     page.goto(troubled_run.url)
     expect(page.locator("#summary")).to_contain_text("are down")
     expect(page.locator("#transitions .row")).not_to_have_count(0)
@@ -150,5 +150,5 @@ def test_the_page_is_accessible_and_fits_its_window(
     page.get_by_label("Game id").fill("ches")
     expect(page.locator("#matches-summary")).to_contain_text("300 of 1,200")
     page.screenshot(path=pictures / f"{look}-search.png")
-    assert complaints == []
+    assert console_errors == []
     context.close()

@@ -1,4 +1,4 @@
-"""The page in a browser, at a real run whose engines fail and recover on command."""
+"""The page in a browser, with a real run whose engines fail and recover on command."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _STATE_OF_PIXEL = """
 
 
 def corner_of(page: Page, game_id: str) -> str:
-    """The colour of the corner of a cell: only an engine that is down, or half fails, is filled up to there."""
+    """Returns the colour of the corner of a cell, which is filled only if the engine is down."""
     return str(page.evaluate(_STATE_OF_PIXEL, [game_id]))
 
 
-def test_a_failure_is_in_headline_grid_and_incidents_and_gone_when_the_engine_recovers(
+def test_a_failure_is_shown_in_headline_grid_and_incidents_until_the_engine_recovers(
     visit: Visit, run: LiveRun
 ) -> None:
     page = visit.page
@@ -85,7 +85,7 @@ def test_a_click_on_a_cell_opens_its_game_with_the_exact_error(visit: Visit, run
     expect(drawer).to_be_hidden()
 
 
-def test_the_address_holds_the_view_for_a_colleague(visit: Visit, run: LiveRun) -> None:
+def test_the_url_opens_the_same_view_for_someone_else(visit: Visit, run: LiveRun) -> None:
     page = visit.page
     page.get_by_label("Game id").fill("chess-1")
     page.get_by_label("Host").fill("127.0.0.3")
@@ -94,20 +94,20 @@ def test_the_address_holds_the_view_for_a_colleague(visit: Visit, run: LiveRun) 
     expect(page.locator("#matches-summary")).to_contain_text("3 of 40 engines match")
     page.locator("#matches-list button", has_text="chess-14").click()
     expect(page.get_by_role("dialog", name="chess-14")).to_be_visible()
-    colleague = page.context.new_page()
-    colleague.goto(page.url)
-    expect(colleague.get_by_label("Game id")).to_have_value("chess-1")
-    expect(colleague.get_by_label("Host")).to_have_value("127.0.0.3")
-    expect(colleague.get_by_role("button", name=re.compile("healthy"))).to_have_attribute("aria-pressed", "true")
-    expect(colleague.locator("#matches-list li")).to_have_count(3)
-    expect(colleague.get_by_role("dialog", name="chess-14")).to_be_visible()
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.get_by_label("Game id")).to_have_value("chess-1")
+    expect(other.get_by_label("Host")).to_have_value("127.0.0.3")
+    expect(other.get_by_role("button", name=re.compile("healthy"))).to_have_attribute("aria-pressed", "true")
+    expect(other.locator("#matches-list li")).to_have_count(3)
+    expect(other.get_by_role("dialog", name="chess-14")).to_be_visible()
     page.get_by_role("button", name="Close").click()
     page.get_by_role("button", name="Clear").click()
     expect(page.locator("#matches")).to_be_hidden()
     assert page.url == run.url
 
 
-def test_a_page_that_lost_the_prober_says_so_and_goes_on_when_it_is_back(visit: Visit, run: LiveRun) -> None:
+def test_a_lost_connection_is_shown_until_the_prober_is_back(visit: Visit, run: LiveRun) -> None:
     page = visit.page
     expect(page.locator("#summary")).to_have_text("All 40 engines answer.")
     run.stop_serving()
@@ -121,7 +121,7 @@ def test_a_page_that_lost_the_prober_says_so_and_goes_on_when_it_is_back(visit: 
     expect(page.locator("#summary")).to_have_text("All 40 engines answer.")
 
 
-def test_all_can_be_done_by_keyboard(visit: Visit, run: LiveRun) -> None:
+def test_everything_works_by_keyboard(visit: Visit, run: LiveRun) -> None:
     page = visit.page
     run.become(503, "chess-25")
     try:

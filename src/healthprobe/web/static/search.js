@@ -77,7 +77,7 @@ export class Search {
       if (ofState && ofState.length < MAX_LISTED) ofState.push(slot);
     }
     const shown = found.flat().slice(0, MAX_LISTED);
-    const more = total > shown.length ? `, the first ${shown.length} of them:` : shown.length ? ":" : "";
+    const more = total > shown.length ? `; the first ${shown.length}:` : shown.length ? ":" : "";
     setText(at("matches-summary"), `${count(total)} of ${count(this.fleet.slots.size)} engines match${more}`);
     const key = shown.map((slot) => `${this.fleet.states[slot]}${this.fleet.ids[slot]}`).join("\n");
     if (at("matches-list").dataset.key === key) return;

@@ -1,4 +1,4 @@
-"""What games and engines call themselves is text on the page, whatever it looks like: nothing of it is ever run."""
+"""Ids, containers and errors are text on the page, even if they look like markup."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LINK = "javascript:window.taken='link'//\u202egnp.exe"
 
 @pytest.fixture(scope="module")
 def hostile_run() -> Iterator[LiveRun]:
-    """Three games that all fail with markup in their errors, and have it in their names and containers."""
+    """Three failing games with markup in their ids, containers and errors."""
     games = (MARKUP, SCRIPT, LINK)
     records = [game(name, f"container {MARKUP}", "http://127.0.0.1:8080") for name in games]
     answers = {name: (Failed(500, f"unexpected {MARKUP} {SCRIPT}"),) for name in games}
@@ -32,19 +32,19 @@ def hostile_run() -> Iterator[LiveRun]:
 @pytest.fixture
 def hostile_page(browser: Browser, hostile_run: LiveRun) -> Iterator[tuple[Page, list[str]]]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    page, complaints = context.new_page(), list[str]()
-    watch(page, complaints)
+    page, console_errors = context.new_page(), list[str]()
+    watch(page, console_errors)
     page.goto(hostile_run.url)
     until_drawn(page)
-    yield page, complaints
+    yield page, console_errors
     context.close()
 
 
 @pytest.mark.proves("page-markup")
-def test_names_and_errors_that_look_like_markup_are_shown_and_never_run(
+def test_markup_in_ids_and_errors_is_shown_as_text_and_never_run(
     hostile_page: tuple[Page, list[str]], hostile_run: LiveRun
 ) -> None:
-    page, complaints = hostile_page
+    page, console_errors = hostile_page
     expect(page.locator("#incidents-open .row")).to_have_count(3)
     expect(page.locator("#incidents-open")).to_contain_text(MARKUP)
     expect(page.locator("#incidents-open")).to_contain_text(SCRIPT)
@@ -58,4 +58,4 @@ def test_names_and_errors_that_look_like_markup_are_shown_and_never_run(
     assert page.evaluate("document.images.length") == 0
     assert page.evaluate("[...document.scripts].every((script) => script.src.startsWith(location.origin))")
     assert page.evaluate("window.taken") is None
-    assert complaints == [], "the Content-Security-Policy had nothing to stop"
+    assert console_errors == [], "the content policy had nothing to stop"
