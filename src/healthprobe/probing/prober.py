@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from healthprobe.domain.outcome import Failed, FailureKind, ProbeOutcome
 from healthprobe.domain.probe_settings import ProbeKind
 from healthprobe.domain.target import ProbeTarget
+from healthprobe.ports import ConnectionKeeper, Prober
+from healthprobe.probing.dialer import Dialer
 from healthprobe.probing.http import HTTPProber
+from healthprobe.probing.pool import ConnectionPool
 from healthprobe.probing.tcp import TcpProber
 
-if TYPE_CHECKING:
-    from healthprobe.probing.grpc import GrpcProber
 
-_NO_GRPC = Failed(0, "kind grpc is an extra: pip install 'healthprobe[grpc]'", FailureKind.ENDPOINT)
+class KindProber(Prober, ConnectionKeeper, Protocol):
+    """The prober of one kind."""
+
+    async def aclose(self) -> None:
+        """Closes every connection. Probes in flight end inconclusive."""
+        ...
+
+
+def _grpc(pool: ConnectionPool, dialer: Dialer) -> KindProber:
+    from healthprobe.probing.grpc import GrpcProber  # noqa: PLC0415  an extra, and 20 MB of memory
+
+    return GrpcProber(pool, dialer)
+
+
+PROBERS: Mapping[ProbeKind, Callable[[ConnectionPool, Dialer], KindProber]] = {
+    ProbeKind.TCP: TcpProber,
+    ProbeKind.GRPC: _grpc,
+}
+"""What makes the prober of each kind but http. Where that needs an extra, it has the name of the kind."""
 
 
 class ProberByKind:
     """A Prober for all kinds, which share the pool and the dialer of `http`.
 
-    grpcio is imported when the first target of the kind grpc is probed.
+    The prober of a kind is made when the first target of the kind is probed.
     """
 
     def __init__(self, http: HTTPProber) -> None:
         self._http = http
         self._probe_http = http.probe
-        self._tcp = TcpProber(http.pool, http.dialer)
-        self._grpc: GrpcProber | None = None
+        self._others: dict[ProbeKind, KindProber] = {}
 
     @property
     def capacity(self) -> int:
@@ -43,28 +61,26 @@ class ProberByKind:
         kind = target.settings.kind
         if kind is ProbeKind.HTTP:
             return self._probe_http(target)
-        if kind is ProbeKind.TCP:
-            return self._tcp.probe(target)
-        return self._probe_grpc(target)
+        if kind in self._others:
+            return self._others[kind].probe(target)
+        return self._probe_first(target, kind)
 
     def forget(self, target: ProbeTarget) -> None:
         """Closes the connection that is kept for `target`."""
-        if self._grpc is not None and target.settings.kind is ProbeKind.GRPC:
-            self._grpc.forget(target)
-        else:
-            self._http.forget(target)
+        kind = target.settings.kind
+        prober = self._http if kind is ProbeKind.HTTP else self._others.get(kind)
+        if prober is not None:
+            prober.forget(target)
 
     async def aclose(self) -> None:
         """Closes every connection. Probes in flight end inconclusive."""
-        if self._grpc is not None:
-            await self._grpc.aclose()
+        for prober in self._others.values():
+            await prober.aclose()
         await self._http.aclose()
 
-    async def _probe_grpc(self, target: ProbeTarget) -> ProbeOutcome:
-        if self._grpc is None:
-            try:
-                from healthprobe.probing.grpc import GrpcProber  # noqa: PLC0415  an extra, and 20 MB of memory
-            except ImportError:
-                return _NO_GRPC
-            self._grpc = GrpcProber(self._http.pool, self._http.dialer)
-        return await self._grpc.probe(target)
+    async def _probe_first(self, target: ProbeTarget, kind: ProbeKind) -> ProbeOutcome:
+        try:
+            prober = self._others.setdefault(kind, PROBERS[kind](self._http.pool, self._http.dialer))
+        except ImportError:
+            return Failed(0, f"kind {kind} is an extra: pip install 'healthprobe[{kind}]'", FailureKind.ENDPOINT)
+        return await prober.probe(target)

@@ -46,6 +46,9 @@ class TcpProber:
     def forget(self, target: ProbeTarget) -> None:
         """Does nothing: no connection is kept."""
 
+    async def aclose(self) -> None:
+        """Does nothing: each probe closes its connection."""
+
 
 class TcpConnection(PooledConnection):
     """A connection that collects what is received, up to BODY_LIMIT bytes."""
