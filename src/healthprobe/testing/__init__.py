@@ -1,1 +1,1 @@
-"""Shipped for others: scripted engines, virtual time, ports in memory that fail on command, contract suites."""
+"""Test tools for packages built on healthprobe: scripted engines, virtual time, ports in memory, contract suites."""

@@ -1,4 +1,4 @@
-"""The clock: an event loop whose time jumps to the next timer instead of passing, and wall time that follows it."""
+"""Virtual time: an event loop whose time jumps to the next timer, and a wall clock that follows it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from datetime import UTC, datetime, timedelta
 _DECIMALS = 9  # nanoseconds: sums of jumps do not drift, and a timer is never missed by a rounding
 
 FIRST_INSTANT = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
-"""What a `FakeClock` shows as its loop starts, unless told otherwise."""
+"""The default start of a `FakeClock`."""
 
 
 HORIZON = 86_400.0
-"""How far a `VirtualTimeLoop` goes, unless told otherwise, in seconds: what takes longer will never come."""
+"""The default horizon of a `VirtualTimeLoop`, in seconds."""
 
 
 class NothingToWaitFor(RuntimeError):
-    """Nothing can wake the tasks of a virtual loop any more, or nothing did before its horizon: a test would hang."""
+    """No timer is left to wake the loop's tasks, or its horizon has passed. On a real loop the test would hang."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Where a loop would sleep until its next timer, moves the time there."""
+    """Moves the time to the next timer where a loop would sleep until it."""
 
     def __init__(self, horizon: float) -> None:
         super().__init__()
@@ -33,11 +33,11 @@ class _JumpingSelector(selectors.DefaultSelector):
         if ready or (timeout is not None and timeout <= 0):
             return ready
         if timeout is None:
-            raise NothingToWaitFor(f"no timer is set, and these tasks wait for ever: {_unfinished_tasks()}")
+            raise NothingToWaitFor(f"no timer is set, and these tasks never end: {_unfinished_tasks()}")
         self.now = round(self.now + timeout, _DECIMALS)
         if self.now > self._horizon:
             raise NothingToWaitFor(
-                f"{self._horizon:g}s of virtual time passed, and these still run: {_unfinished_tasks()}"
+                f"{self._horizon:g}s of virtual time have passed, and these tasks still run: {_unfinished_tasks()}"
             )
         return ready
 
@@ -50,10 +50,9 @@ def _unfinished_tasks() -> str:
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop that never sleeps: when nothing is ready, its time jumps to the next timer.
 
-    As trio's autojump clock: an hour of ticks passes in milliseconds, and comes out the same each time.
-    Time starts at 0. The loop serves timers and tasks; sockets and threads answer in real time, which it does not wait
-    for. Raises NothingToWaitFor out of `run_until_complete` where a real loop would hang for ever, and where more than
-    `horizon` seconds of virtual time pass.
+    Like trio's autojump clock: an hour of ticks passes in milliseconds, with the same result each time. Time starts at
+    0. The loop serves timers and tasks; it does not wait for sockets and threads, which answer in real time.
+    `run_until_complete` raises NothingToWaitFor where a real loop would hang, and after `horizon` virtual seconds.
     """
 
     def __init__(self, horizon: float = HORIZON) -> None:
@@ -61,21 +60,21 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         super().__init__(self._jumping)
 
     def time(self) -> float:
-        """Seconds since the loop was made."""
+        """Returns the virtual seconds since the loop was created."""
         return self._jumping.now
 
     def stall(self, seconds: float) -> None:
-        """Let `seconds` pass while nobody runs, as a SIGSTOP, a paused machine or a blocking call does.
+        """Lets `seconds` pass without running anything, as a SIGSTOP, a paused machine or a blocking call does.
 
-        All timers that come due meanwhile fire late, together, when the loop goes on.
+        Timers that are due meanwhile fire late, together.
         """
         self._jumping.now = round(self._jumping.now + seconds, _DECIMALS)
 
 
 class FakeClock:
-    """Wall time and monotonic time that follow the running loop; wall time can be stepped, as NTP or an operator does.
+    """Wall and monotonic time that follow the running loop. Wall time can be stepped, as by NTP or an operator.
 
-    Made inside a running loop. `now` is what a worker takes as its `clock`, `monotonic` as its `monotonic`.
+    Create it inside a running loop. Pass `now` to a worker as `clock`, and `monotonic` as `monotonic`.
     """
 
     def __init__(self, start: datetime = FIRST_INSTANT) -> None:
@@ -83,13 +82,13 @@ class FakeClock:
         self._wall = start
 
     def now(self) -> datetime:
-        """Wall time in UTC."""
+        """Returns the wall time in UTC."""
         return self._wall + timedelta(seconds=self._loop.time())
 
     def monotonic(self) -> float:
-        """Seconds that only ever grow, whatever wall time does."""
+        """Returns seconds that never go back."""
         return self._loop.time()
 
     def step(self, seconds: float) -> None:
-        """Set wall time forward, or back where `seconds` is negative."""
+        """Sets wall time forward, or back if `seconds` is negative."""
         self._wall += timedelta(seconds=seconds)

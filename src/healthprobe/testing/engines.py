@@ -1,12 +1,12 @@
-"""Scripted engines: real HTTP servers on loopback that answer, hang, crash and come back as their script says.
+"""Scripted engines: real HTTP servers on loopback that answer, hang, crash and come back by script.
 
     async with ScriptedEngine() as engine:
         await engine.become(503)      # any status
         await engine.become("hang")   # accepts, never answers
         await engine.become("crash")  # refuses connections, and resets those it had
-        await engine.become("falter")  # answers one probe of four with 503, the others with 200
+        await engine.become("falter")  # fails every fourth probe with 503, answers the others with 200
 
-A script is data, so that what an engine does at any time can be told beforehand: `Script.behaviour_at` is the oracle.
+A script is data, so a test knows beforehand what an engine does at any time: `Script.behaviour_at` is the oracle.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from itertools import count
 from typing import Literal, Self, cast
 
 Behaviour = int | Literal["hang", "crash", "falter"]
-"""What an engine does with a probe: answers with this status, accepts and never answers, is not there, or answers well
-but for every fourth probe. One that falters never fails twice in a row, whatever the pace at which it is asked."""
+"""What an engine does with a probe: answer with this status, accept and never answer, refuse connections, or fail every
+fourth probe. An engine that falters never fails twice in a row, at whatever pace it is probed."""
 
 OK = HTTPStatus.OK.value
 FALTERING_STATUS = HTTPStatus.SERVICE_UNAVAILABLE.value
@@ -36,7 +36,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What an engine does when: `steps` are (seconds since the start, behaviour), in ascending order, the first at 0.
+    """An engine's behaviour over time: `steps` are (seconds since the start, behaviour), ascending, the first at 0.
 
     With a `period` in seconds, longer than the last step's time, the steps repeat for ever.
     """
@@ -52,7 +52,7 @@ class Script:
             raise ValueError("a script's period is longer than the time of its last step")
 
     def behaviour_at(self, elapsed: float) -> Behaviour:
-        """What the engine does `elapsed` seconds after the start.
+        """Returns the behaviour `elapsed` seconds after the start.
 
         >>> Script(((0.0, 200), (3.0, "crash")), period=5.0).behaviour_at(9.0)
         'crash'
@@ -61,7 +61,7 @@ class Script:
         return [behaviour for time, behaviour in self.steps if time <= within][-1]
 
     def changes(self) -> Iterator[tuple[float, Behaviour]]:
-        """Each step with the seconds since the start at which it comes, without end where the script repeats."""
+        """Yields each step with its time in seconds since the start, without end if the script repeats."""
         rounds = (0,) if self.period is None else count()
         for number in rounds:
             for time, behaviour in self.steps:
@@ -69,7 +69,7 @@ class Script:
 
 
 class ScriptedEngine:
-    """One engine, healthy at first. Its port is its own for as long as the context lasts, also while it is crashed.
+    """One engine, healthy at first. It keeps its port while the context lasts, also while it is crashed.
 
     `requests` counts the probes that reached it, answered or not.
     """
@@ -100,7 +100,7 @@ class ScriptedEngine:
             self._reserved.close()
 
     async def become(self, behaviour: Behaviour) -> None:
-        """Behave so from now on. A hanging engine that comes to itself answers what it was asked meanwhile."""
+        """Changes the behaviour. An engine that stops hanging answers the probes that came meanwhile."""
         self._behaviour = behaviour
         if behaviour == "crash":
             self._crash()
@@ -117,14 +117,14 @@ class ScriptedEngine:
         return self._behaviour == "crash"
 
     def next_response(self) -> bytes | None:
-        """The answer to one more probe, or None while it hangs."""
+        """Returns the answer to the next probe, or None while the engine hangs."""
         if self._behaviour == "falter":
             self._answered += 1
             return _response(OK if self._answered % _FALTERS_EVERY else FALTERING_STATUS)
         return _response(self._behaviour) if isinstance(self._behaviour, int) else None
 
     async def follow(self, script: Script) -> None:
-        """Do what `script` says, its start being now; returns after the last step, if there is one."""
+        """Follows `script` from now on. Returns after the last step, unless the script repeats."""
         loop = asyncio.get_running_loop()
         start = loop.time()
         for time, behaviour in script.changes():
@@ -139,7 +139,7 @@ class ScriptedEngine:
             connection.reset()
 
     def _bound_socket(self) -> socket.socket:
-        """A socket bound to the engine's port: one that never listens keeps the port from everybody else."""
+        """Returns a socket bound to the engine's port. One that never listens reserves the port."""
         bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -184,7 +184,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
         self._engine.connections.add(self)
-        if self._engine.is_crashed:  # it was accepted at the last moment
+        if self._engine.is_crashed:  # it was accepted just before the crash
             self.reset()
 
     def data_received(self, data: bytes) -> None:
@@ -197,7 +197,7 @@ class _Connection(asyncio.Protocol):
         self._engine.connections.discard(self)
 
     def answer(self) -> None:
-        """Answer what was asked, if the engine answers at all now."""
+        """Answers the waiting probes, unless the engine hangs."""
         while self._unanswered and self._transport is not None:
             response = self._engine.next_response()
             if response is None:
@@ -206,7 +206,7 @@ class _Connection(asyncio.Protocol):
             self._unanswered -= 1
 
     def reset(self) -> None:
-        """Close as the death of a process closes: with a reset, not a goodbye."""
+        """Closes with a reset, as when a process dies."""
         if self._transport is not None:
             peer = self._transport.get_extra_info("socket")
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -1,4 +1,4 @@
-"""A fleet in a process of its own, so that engines never share an event loop with the prober that asks them.
+"""A fleet in a process of its own, so that engines do not share an event loop with the prober.
 
 with FleetProcess({"game-7": Script(((0.0, 200), (3.0, "crash"), (9.0, 200))), "game-8": Script()}) as fleet:
     fleet.endpoints["game-7"]
@@ -21,15 +21,15 @@ import uvloop
 
 from healthprobe.testing.engines import Behaviour, Script, ScriptedFleet
 
-_GRACE = 5.0
+_GRACE = 30.0
 
 
 class FleetProcess:
-    """Engines by game id in a child process, gone when the context ends, and also when the parent dies in any way.
+    """Engines by game id in a child process, which ends with the context and also when the parent dies in any way.
 
-    `endpoints` are the engines' addresses by game id. `began` is when the scripts began, as `time.monotonic()` tells it
-    in every process of this machine: `scripts[game_id].behaviour_at(time.monotonic() - fleet.began)` is the oracle.
-    Raises RuntimeError where the child cannot begin, or has ended; its standard error says why.
+    `endpoints` has the engines' addresses by game id. `began` is the start of the scripts on `time.monotonic()`, which
+    is the same in every process of a machine: `scripts[game_id].behaviour_at(time.monotonic() - fleet.began)` is the
+    oracle. Raises RuntimeError if the child cannot start or has ended; its standard error has the cause.
     """
 
     def __init__(self, scripts: Mapping[str, Script]) -> None:
@@ -45,7 +45,7 @@ class FleetProcess:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "healthprobe.testing.fleet"]
-        # Its own process group: a Ctrl-C in the terminal is the parent's business.
+        # Its own process group: a Ctrl-C in the terminal reaches the parent alone.
         self._child = subprocess.Popen(  # noqa: S603 - our own module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
         )
@@ -70,24 +70,24 @@ class FleetProcess:
             self._child.wait()
 
     def become(self, behaviours: Mapping[str, Behaviour]) -> None:
-        """Let these engines behave so from now on, beside what their scripts have in store; returns when they do.
+        """Changes the behaviour of these engines and returns when it is in force. Their scripts go on as well.
 
-        Raises KeyError, and changes nothing, for a game that is not of this fleet.
+        Raises KeyError, and changes nothing, for a game that is not in this fleet.
         """
         for game_id in behaviours:
             if game_id not in self.scripts:
                 raise KeyError(game_id)
-        self._told(behaviours)
+        self._request(behaviours)
 
     def _begin(self) -> None:
-        begun = self._told(
+        begun = self._request(
             {game_id: {"steps": each.steps, "period": each.period} for game_id, each in self.scripts.items()}
         )
         self.began = begun["began"]
         self.endpoints = begun["endpoints"]
 
-    def _told(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """What the child replies when it is told this."""
+    def _request(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Sends a document to the child and returns its reply."""
         assert self._child is not None
         assert self._child.stdin is not None
         assert self._child.stdout is not None
@@ -97,14 +97,14 @@ class FleetProcess:
         reply = self._child.stdout.readline()
         if not reply:
             raise RuntimeError("the engines' process has ended")
-        told: dict[str, Any] = json.loads(reply)
-        return told
+        answer: dict[str, Any] = json.loads(reply)
+        return answer
 
 
 async def _serve(scripts: Mapping[str, Script]) -> None:
     async with ScriptedFleet(scripts) as fleet:
         _reply({"began": time.monotonic(), "endpoints": fleet.endpoints})
-        # The pipe from the parent ends with the parent, whatever ends it.
+        # The pipe closes with the parent, however that ends.
         while line := await asyncio.to_thread(sys.stdin.readline):
             for game_id, behaviour in json.loads(line).items():
                 await fleet.engines[game_id].become(behaviour)

@@ -1,4 +1,4 @@
-"""The tenure: shards that are ours as long as a test says so."""
+"""Scripted leases: a test decides which shards this instance holds."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ ALL_SHARDS = frozenset(range(SHARDS))
 
 
 class ScriptedLeases:
-    """A ShardLeases under command; made inside a running loop.
+    """A ShardLeases that a test controls. Create it inside a running loop.
 
-    All games are spread over `shard_count` shards. `confirming` False is as when whoever gives the shards cannot be
-    reached: what is ours stays so for the moment.
+    Games are spread over `shard_count` shards. While `confirming` is False, no shard is confirmed, as when the server
+    that grants the leases cannot be reached.
     """
 
     def __init__(self, shards: Iterable[int] = ALL_SHARDS, *, shard_count: int = SHARDS) -> None:
@@ -25,8 +25,8 @@ class ScriptedLeases:
         self.confirmed: list[frozenset[int]] = []
         self._loop = asyncio.get_running_loop()
         self._acquired_at = dict.fromkeys(self.shards, self._loop.time())
-        self._told: list[Callable[[], None]] = []
-        self._settling: list[Callable[[frozenset[int]], Awaitable[None]]] = []
+        self._on_change: list[Callable[[], None]] = []
+        self._before_release: list[Callable[[frozenset[int]], Awaitable[None]]] = []
 
     def covers(self, shard: int, started: float) -> bool:
         return shard in self.shards and self._acquired_at[shard] <= started
@@ -35,28 +35,28 @@ class ScriptedLeases:
         self.confirmed.append(frozenset(shards))
         return self.shards.intersection(shards) if self.confirming else ()
 
-    def on_change(self, tell: Callable[[], None]) -> None:
-        self._told.append(tell)
+    def on_change(self, callback: Callable[[], None]) -> None:
+        self._on_change.append(callback)
 
-    def before_release(self, settle: Callable[[frozenset[int]], Awaitable[None]]) -> None:
-        self._settling.append(settle)
+    def before_release(self, release: Callable[[frozenset[int]], Awaitable[None]]) -> None:
+        self._before_release.append(release)
 
     def give(self, *shards: int) -> None:
-        """These are ours from now on."""
+        """Grants these shards to the instance."""
         self._acquired_at.update(dict.fromkeys(shards, self._loop.time()))
-        self._become(self.shards | frozenset(shards))
+        self._set(self.shards | frozenset(shards))
 
     def lose(self, *shards: int) -> None:
-        """These are ours no more, without a warning: a lease has lapsed."""
-        self._become(self.shards - frozenset(shards))
+        """Takes these shards away without warning, as when a lease expires."""
+        self._set(self.shards - frozenset(shards))
 
     async def hand_over(self, *shards: int) -> None:
-        """These are given away, in good order."""
+        """Takes these shards away and awaits their release, as an orderly handover does."""
         self.lose(*shards)
-        for settle in self._settling:
-            await settle(frozenset(shards))
+        for release in self._before_release:
+            await release(frozenset(shards))
 
-    def _become(self, shards: frozenset[int]) -> None:
+    def _set(self, shards: frozenset[int]) -> None:
         self.shards = shards
-        for tell in self._told:
-            tell()
+        for callback in self._on_change:
+            callback()

@@ -1,4 +1,4 @@
-"""Memory: the ports as plain lists and dicts, honest in what they promise, with switches that make them fail."""
+"""Ports in memory, with switches that make them fail."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from healthprobe.ports import DeadLetter, HealthprobeError, LogEntry, LogError, 
 
 
 class Switches:
-    """What can be wrong with a collaborator. Each switch may be turned at any time and holds until it is turned back.
+    """Faults of a collaborator. Each may be switched on and off at any time.
 
-    `delay` is how long every call takes, in seconds. `unavailable` makes it raise the error its port allows, `broken`
-    one that its port forbids (a RuntimeError): a bug of the collaborator's own.
+    `delay` is how long every call takes, in seconds. `unavailable` makes every call raise the error that its port
+    allows, `broken` one that its port forbids (a RuntimeError), as a bug would.
     """
 
     error: type[HealthprobeError] = HealthprobeError
@@ -27,7 +27,7 @@ class Switches:
         self.broken = False
 
     async def pass_switches(self) -> None:
-        """Wait and raise as the switches say."""
+        """Waits and raises as the switches say."""
         if self.delay > 0:
             await asyncio.sleep(self.delay)
         if self.unavailable:

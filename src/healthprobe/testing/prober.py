@@ -1,4 +1,4 @@
-"""The scripted prober: engines whose every answer is written down beforehand, and a record of when they were asked."""
+"""A scripted prober: it answers from a script and records every probe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from healthprobe.domain.target import ProbeTarget
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """`answer`, given `delay` seconds after it was asked for."""
+    """`answer`, after `delay` seconds."""
 
     delay: float
     answer: ProbeOutcome | BaseException
@@ -22,8 +22,7 @@ class Late:
 class Silence:
     """No answer.
 
-    `bounded` is an engine that says nothing, behind a prober that keeps its promise: Failed as the timeout runs out.
-    Without it the prober itself never returns.
+    If `bounded`, the engine never answers and the prober returns Failed at the timeout. Else the prober never returns.
     """
 
     bounded: bool = True
@@ -33,16 +32,16 @@ SILENT = Silence()
 """An engine that accepts and never answers."""
 
 STUCK = Silence(bounded=False)
-"""A prober that breaks its promise and never returns."""
+"""A prober that never returns, against its contract."""
 
 UNAVAILABLE = Failed(503, "unexpected status 503")
-"""What an engine gives that is up and not well."""
+"""The outcome of an engine that answers 503."""
 
 Answer = ProbeOutcome | Late | Silence | BaseException
-"""One line of a script; an exception is raised."""
+"""One answer of a script. An exception is raised."""
 
 Script = Sequence[Answer] | Callable[[ProbeTarget], Answer]
-"""Answers in order, of which the last is repeated for ever; or what computes the next."""
+"""Answers in order, the last repeated for ever; or a function that computes the next one."""
 
 
 @dataclass(slots=True)
@@ -57,10 +56,10 @@ class Probe:
 
 
 class ScriptedProber:
-    """A Prober that answers by script. Games without one are healthy, those without a probeable endpoint fail.
+    """A Prober that answers by script. Games without a script are healthy; those without a valid endpoint fail.
 
-    `probes` keeps every probe in the order of their beginning, `most_in_flight` how many were ever in flight at once,
-    `forgotten` the targets that were let go.
+    `probes` has every probe in the order of their start, `most_in_flight` the most that were in flight at once,
+    `forgotten` the targets passed to `forget`.
     """
 
     def __init__(self, **scripts: Script | Answer) -> None:
@@ -74,20 +73,20 @@ class ScriptedProber:
             self.script(game_id, script)
 
     def script(self, game_id: str, script: Script | Answer) -> None:
-        """From now on the engine of `game_id` answers so; a script begins at its beginning."""
+        """Sets the script of one game, from its first answer."""
         self._scripts[game_id] = _answers(script)
 
     def script_all_others(self, script: Script | Answer) -> None:
-        """From now on every engine that has no script of its own answers so; a sequence is shared by all of them."""
+        """Sets the script of all games without their own. They share a sequence."""
         self._otherwise = _answers(script)
 
     @property
     def probed(self) -> list[str]:
-        """The games that were probed, in the order in which their probes began."""
+        """The game of each probe, in the order of their start."""
         return [probe.game_id for probe in self.probes]
 
     def began(self, game_id: str) -> list[float]:
-        """When the probes of `game_id` began."""
+        """Returns the start times of the probes of `game_id`."""
         return [probe.began for probe in self.probes if probe.game_id == game_id]
 
     async def probe(self, target: ProbeTarget) -> ProbeOutcome:
@@ -97,7 +96,7 @@ class ScriptedProber:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            return await _given(self._scripts.get(target.game_id, self._otherwise)(target), target)
+            return await _outcome(self._scripts.get(target.game_id, self._otherwise)(target), target)
         except asyncio.CancelledError:
             probe.cancelled = True
             raise
@@ -109,7 +108,7 @@ class ScriptedProber:
         self.forgotten.append(target)
 
 
-async def _given(answer: Answer, target: ProbeTarget) -> ProbeOutcome:
+async def _outcome(answer: Answer, target: ProbeTarget) -> ProbeOutcome:
     if isinstance(target.endpoint, Failed):
         return target.endpoint
     if isinstance(answer, Late):

@@ -1,4 +1,4 @@
-"""The stage: all that a worker needs of the world, in memory, under command, and with everything it did on record."""
+"""A test stage for a worker: its collaborators in memory, under control, with everything that they did on record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from healthprobe.testing.telemetry import CountingTelemetry
 from healthprobe.worker.config import WorkerConfig
 
 SETTINGS: dict[str, Any] = {"interval": 5.0, "probe_timeout": 2.0, "failures_threshold": 3}
-"""How a worker on a stage is set, unless told otherwise: as the command line sets it."""
+"""The default settings of a worker on a stage: those of the command line."""
 
 _RULES = tuple(field.name for field in fields(WorkerConfig))
 
@@ -31,9 +31,9 @@ def game(game_id: str, container: str = "c1", endpoint: str = "http://127.0.0.1:
 
 
 class Stage:
-    """Games by their id, each with the script of its engine; made inside a running `VirtualTimeLoop`.
+    """Games by their id, each with the script of its engine. Create it inside a running `VirtualTimeLoop`.
 
-    `arguments` are what a Worker is made with, so that a test reads `Worker(**stage.arguments(failures_threshold=1))`.
+    `arguments` are the arguments of a Worker: `Worker(**stage.arguments(failures_threshold=1))`.
     """
 
     def __init__(self, **engines: Script | Answer) -> None:
@@ -47,16 +47,16 @@ class Stage:
 
     @property
     def lines(self) -> list[EventDict]:
-        """The log lines that were written, each with its keys, its `log_level`, and its message as `event`."""
+        """The log lines so far, each with its keys, its `log_level`, and its message as `event`."""
         return self.capture.entries
 
     @property
     def story(self) -> list[tuple[str, str, int]]:
-        """The events in the log, briefly: the game, the event type, and the number of failures that it tells."""
+        """The events in the log, each as its game, event type and number of failures."""
         return [(event.game_id, event.event_type.value, _failures_of(event)) for event in self.log.events]
 
     def arguments(self, **others: Any) -> dict[str, Any]:
-        """The collaborators and a WorkerConfig of SETTINGS, with `others` added or in their place."""
+        """Returns the collaborators and a WorkerConfig of SETTINGS, with `others` added or in their place."""
         collaborators = {
             "records": self.records,
             "log": self.log,
@@ -70,24 +70,24 @@ class Stage:
         return {**collaborators, "config": WorkerConfig(**{**SETTINGS, **rules}), **others}
 
     def lines_of(self, message: str) -> list[EventDict]:
-        """The log lines with this message."""
+        """Returns the log lines with this message."""
         return [line for line in self.lines if line["event"] == message]
 
 
 class Ticks(Protocol):
-    """What can be told to make one pass: a Worker."""
+    """An object with a `tick` method: a Worker."""
 
     async def tick(self) -> None: ...
 
 
 async def ticks(worker: Ticks, times: int) -> None:
-    """Let `worker` tick so often, one tick after the other."""
+    """Runs `times` ticks, one after the other."""
     for _ in range(times):
         await worker.tick()
 
 
 async def run_for(seconds: float, work: Coroutine[Any, Any, None]) -> None:
-    """Let `work` run for so long, cancel it, and wait until it has ended. What it raises is raised."""
+    """Runs `work` for `seconds`, cancels it and waits for its end. Raises what it raises."""
     task = asyncio.ensure_future(work)
     await asyncio.wait({task}, timeout=seconds)
     task.cancel()

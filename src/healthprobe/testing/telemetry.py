@@ -1,4 +1,4 @@
-"""Counting telemetry: what a worker reported, kept for tests to read."""
+"""Telemetry that keeps what a worker reports, for tests to read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from healthprobe.domain.outcome import ProbeOutcome
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One reported tick: over how many games, for how many seconds, and how many ticks were lost to it."""
+    """One reported tick: its games, its duration in seconds, and the ticks that were dropped because of it."""
 
     games: int
     duration: float
@@ -19,7 +19,7 @@ class Tick:
 
 
 class CountingTelemetry:
-    """A Telemetry. `broken` makes every report raise a RuntimeError, as a bug in a metrics library would."""
+    """A Telemetry that keeps every report. While `broken` is set, each raises a RuntimeError, as a bug would."""
 
     def __init__(self) -> None:
         self.broken = False
@@ -39,7 +39,7 @@ class CountingTelemetry:
         return sum(tick.dropped for tick in self.ticks)
 
     def outcomes_of(self, kind: type[ProbeOutcome]) -> int:
-        """How many probes gave an outcome of this kind."""
+        """Returns how many probes had an outcome of this kind."""
         return sum(isinstance(outcome, kind) for outcome in self.outcomes)
 
     def record_probe(self, game_id: str, outcome: ProbeOutcome, duration: float, lateness: float) -> None:  # noqa: ARG002

@@ -1,4 +1,4 @@
-"""What a log promises of the events that a publisher refused for good: a part of the suite of every log."""
+"""The contract of dead letters: a part of the suite of every log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from healthprobe.testing.contracts.samples import AFTER_ALL_SAMPLES, failed, his
 
 @pytest.mark.asyncio
 class DeadLettersContract:
-    """The tests of letters in a HealthEventLogContract, with its fixtures."""
+    """The tests of dead letters in a HealthEventLogContract, with its fixtures."""
 
     async def test_a_parked_event_is_kept_with_its_reason(self, log: HealthEventLog, rival: HealthEventLog) -> None:
         assert await log.dead_letters(10) == []

@@ -1,4 +1,4 @@
-"""What every log of health events promises, as a pytest suite: events, cursors, retention and dead letters."""
+"""The contract of a HealthEventLog as a pytest suite: events, cursors, retention and dead letters."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from healthprobe.testing.contracts.samples import AFTER_ALL_SAMPLES, ODD_GAME_ID
 
 
 async def events_in(log: HealthEventLog) -> list[HealthEvent]:
-    """All that is in the log, in its order."""
+    """Returns all events of the log, in its order."""
     return [entry.event for entry in await log.read(0, 1_000_000)]
 
 
 @pytest.mark.asyncio
 class HealthEventLogContract(DeadLettersContract):
-    """Subclass it as `class TestMyLog(HealthEventLogContract)` and give the fixture `log`: a log that is empty.
+    """Subclass it as `class TestMyLog(HealthEventLogContract)` and define the fixture `log`: an empty log.
 
-    Where two processes can share the log, give `rival` too: a second way to the same log. Where a batch of several
-    games enters in any order, set `keeps_order_across_games` to False; each game's own order is a must. `many` is how
-    many events fill several of what the log reads, writes and prunes at once.
+    If two processes can share the log, define `rival` too: a second connection to the same log. If a batch of several
+    games may enter in any order, set `keeps_order_across_games` to False; the order of each game is required. `many` is
+    a number of events that takes several batches to read, write and prune.
     """
 
     keeps_order_across_games = True
@@ -36,13 +36,13 @@ class HealthEventLogContract(DeadLettersContract):
         return log
 
     async def holds(self, log: HealthEventLog, events: list[HealthEvent]) -> bool:
-        """Whether exactly these are in the log, in an order that it promises."""
-        told = await events_in(log)
+        """Returns whether exactly these are in the log, in an order that it allows."""
+        found = await events_in(log)
         if self.keeps_order_across_games:
-            return told == events
-        return sorted(told, key=attrgetter("game_id")) == sorted(events, key=attrgetter("game_id"))
+            return found == events
+        return sorted(found, key=attrgetter("game_id")) == sorted(events, key=attrgetter("game_id"))
 
-    async def test_an_empty_log_tells_nothing(self, log: HealthEventLog) -> None:
+    async def test_an_empty_log_has_no_entries_and_no_last_events(self, log: HealthEventLog) -> None:
         assert await log.read(0, 10) == []
         assert await log.last_events(["game-7"]) == {}
         assert await log.append([]) == []
@@ -89,7 +89,7 @@ class HealthEventLogContract(DeadLettersContract):
         last = await log.last_events(game_id for game_id in ("game-7", "game-8", "game-9", "game-7"))
         assert last == {"game-7": failed("game-7", 11), "game-8": recovered("game-8", 2)}
 
-    async def test_many_games_are_appended_and_told_at_once(self, log: HealthEventLog) -> None:
+    async def test_many_games_are_appended_and_read_at_once(self, log: HealthEventLog) -> None:
         batch = [failed(f"game-{number}", 1) for number in range(self.many)]
         assert await log.append(batch) == batch
         last = await log.last_events([f"game-{number}" for number in range(self.many + 1)])
@@ -110,16 +110,16 @@ class HealthEventLogContract(DeadLettersContract):
         assert await self.holds(log, batch)
 
     async def test_a_reader_follows_the_log_page_by_page_and_misses_nothing(self, log: HealthEventLog) -> None:
-        told: list[HealthEvent] = []
+        found: list[HealthEvent] = []
         cursor = 0
         for length in (3, 5, 8):
             await log.append(history("game-7", length))
             while page := await log.read(cursor, 2):
                 assert len(page) <= 2
                 assert cursor < page[0].cursor < page[-1].cursor or len(page) == 1
-                told += [entry.event for entry in page]
+                found += [entry.event for entry in page]
                 cursor = page[-1].cursor
-        assert told == history("game-7", 8)
+        assert found == history("game-7", 8)
 
     async def test_what_a_reader_passed_never_grows_behind_it(self, log: HealthEventLog, rival: HealthEventLog) -> None:
         await log.append([failed("game-7", 1)])
@@ -149,7 +149,7 @@ class HealthEventLogContract(DeadLettersContract):
         await rival.save_cursor("stdout", 41)
         assert await log.load_cursor("stdout") == 42
 
-    async def test_all_cursors_are_told_and_one_can_be_forgotten(
+    async def test_all_cursors_are_listed_and_one_can_be_forgotten(
         self, log: HealthEventLog, rival: HealthEventLog
     ) -> None:
         assert await log.all_cursors() == {}
@@ -198,7 +198,7 @@ class HealthEventLogContract(DeadLettersContract):
         assert await log.end() == end
         assert await log.prune(before=AFTER_ALL_SAMPLES, through=end) == 0
 
-    async def test_younger_events_and_those_that_a_relay_still_wants_are_kept(self, log: HealthEventLog) -> None:
+    async def test_younger_events_and_those_that_a_relay_has_not_read_are_kept(self, log: HealthEventLog) -> None:
         await log.append(history("game-7", 6))
         third, fourth = (await log.read(0, 10))[2:4]
         assert await log.prune(before=fourth.event.occurred_at, through=third.cursor - 1) == 2

@@ -1,4 +1,4 @@
-"""What every store of runtime records promises, as a pytest suite."""
+"""The contract of a RuntimeRecordStore as a pytest suite."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Edit = Callable[[Sequence[RuntimeRecord]], Awaitable[None]]
 
 
 async def running(store: RuntimeRecordStore) -> dict[str, RuntimeRecord]:
-    """The running records by game id; no game may be listed twice."""
+    """Returns the running records by game id. Fails if a game is listed twice."""
     records = await store.list_by_status(RUNNING)
     by_game = {record.game_id: record for record in records}
     assert len(by_game) == len(records)
@@ -26,7 +26,7 @@ async def running(store: RuntimeRecordStore) -> dict[str, RuntimeRecord]:
 
 @pytest.mark.asyncio
 class RecordStoreContract:
-    """Subclass it as `class TestMyStore(RecordStoreContract)` and give the fixtures `store` and `edit`."""
+    """Subclass it as `class TestMyStore(RecordStoreContract)` and define the fixtures `store` and `edit`."""
 
     async def test_a_platform_without_games_lists_nothing(self, store: RuntimeRecordStore, edit: Edit) -> None:
         await edit([])
@@ -52,14 +52,14 @@ class RecordStoreContract:
         await edit([RuntimeRecord("comes", "c1", "http://h:4", "stopped")])
         assert await running(store) == {}
 
-    async def test_a_listing_stays_as_it_was_told(self, store: RuntimeRecordStore, edit: Edit) -> None:
+    async def test_a_listing_does_not_change_after_it_was_returned(self, store: RuntimeRecordStore, edit: Edit) -> None:
         await edit([RuntimeRecord("game-7", "c1", "http://h:1")])
         listing = await store.list_by_status(RUNNING)
         await edit([])
         assert await running(store) == {}
         assert listing == [RuntimeRecord("game-7", "c1", "http://h:1")]
 
-    async def test_an_endpoint_is_told_as_it_was_written(self, store: RuntimeRecordStore, edit: Edit) -> None:
+    async def test_an_endpoint_is_listed_as_it_was_written(self, store: RuntimeRecordStore, edit: Edit) -> None:
         endpoints = [
             "http://h:1/",
             "HTTP://h",
@@ -86,9 +86,9 @@ class RecordStoreContract:
 
 @pytest.mark.asyncio
 class RecordSettingsContract:
-    """For stores that can tell a game's own probe settings and its silence: with the same fixtures as the others."""
+    """For stores that hold a game's own probe settings and its silence; with the fixtures of RecordStoreContract."""
 
-    async def test_settings_and_silence_are_told_as_they_were_written(
+    async def test_settings_and_silence_are_listed_as_they_were_written(
         self, store: RuntimeRecordStore, edit: Edit
     ) -> None:
         until = datetime(2026, 11, 25, 14, 30, 0, 250_000, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Samples: game ids as platforms really write them, and events to tell stories with."""
+"""Samples: game ids as platforms really write them, and events."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ ODD_GAME_IDS = (
     "null",
     "x" * 300,
 )
-"""Each is a game of its own."""
+"""Each is another game."""
 
 FIRST_SECOND = datetime(2026, 11, 23, 17, 0, 0, 123456, UTC)
 AFTER_ALL_SAMPLES = datetime(2027, 11, 23, tzinfo=UTC)
 
 
 def failed(game_id: str, sequence: int, *, container_id: str = "c0ffee", last_error: str = "") -> HealthEvent:
-    """A `probe_failed`, seen `sequence` minutes and as many microseconds after `FIRST_SECOND`."""
+    """Returns a `probe_failed`, seen `sequence` minutes and as many microseconds after `FIRST_SECOND`."""
     details = ProbeFailedDetails(3, 503, last_error or "unexpected status 503")
     return HealthEvent(sequence, game_id, container_id, _instant(sequence), details)
 
 
 def recovered(game_id: str, sequence: int, *, container_id: str = "c0ffee") -> HealthEvent:
-    """A `probe_recovered`, seen likewise."""
+    """Returns a `probe_recovered`, seen at the same time."""
     return HealthEvent(sequence, game_id, container_id, _instant(sequence), ProbeRecoveredDetails(5))
 
 
 def history(game_id: str, length: int) -> list[HealthEvent]:
-    """A game's first `length` events: failed, recovered, failed, …"""
+    """Returns a game's first `length` events: failed, recovered, failed, …"""
     return [(failed if sequence % 2 else recovered)(game_id, sequence) for sequence in range(1, length + 1)]
 
 
