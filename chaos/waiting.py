@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from healthprobe.adapters.nats.connection import heeding_cancellation
+from healthprobe.adapters.nats.connection import propagating_cancellation
 
 _LOOK_EVERY = 0.02
 
@@ -19,7 +19,7 @@ async def until(condition: Callable[[], Awaitable[bool]], hope: str, *, within: 
     """Waits for `condition` and returns how many seconds it took. Raises WaitedTooLong after `within` seconds."""
     began = time.monotonic()
     while True:
-        with heeding_cancellation():  # clients of NATS and of Redis ask by asyncio.wait_for
+        with propagating_cancellation():  # clients of NATS and of Redis ask by asyncio.wait_for
             if await condition():
                 break
         if time.monotonic() - began > within:

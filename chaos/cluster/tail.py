@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from chaos.oracle import Document
-from healthprobe.adapters.nats.connection import heeding_cancellation
+from healthprobe.adapters.nats.connection import propagating_cancellation
 
 _ASK_WITHIN = 2.0
 _AT_ONCE = 200
@@ -64,7 +64,7 @@ class Tail:
             if time.monotonic() < self._next_look:
                 return
             try:
-                with heeding_cancellation():
+                with propagating_cancellation():
                     await self._read_on()
             except (*_AWAY, Refused):
                 pass  # it is away: the next look reads on

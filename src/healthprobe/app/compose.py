@@ -127,7 +127,7 @@ async def composed(
             shards=shards,
             logger=logger,
             on_commit=duties.wake,
-            on_sight=None if leases is None else leases.tell_of_sight,
+            on_sight=None if leases is None else leases.set_sight,
         )
         if isinstance(records, WatchedRecords):
             records.on_change(worker.refresh)

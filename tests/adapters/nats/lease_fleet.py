@@ -54,12 +54,12 @@ class FleetLog:
     def disclaim(self, shards: Collection[int]) -> None:
         self._log.disclaim(shards)
 
-    def epoch_of(self, shard: int) -> int | None:
-        return self._log.epoch_of(shard)
+    def fencing_token(self, shard: int) -> int | None:
+        return self._log.fencing_token(shard)
 
     @property
-    def outclaimed(self) -> frozenset[int]:
-        return self._log.outclaimed
+    def superseded(self) -> frozenset[int]:
+        return self._log.superseded
 
     async def append(self, *events: HealthEvent) -> Sequence[HealthEvent | None]:
         return await self._log.append(events)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from structlog.testing import LogCapture
 from tests.adapters.nats.lease_fleet import capturing_logger
 
-from healthprobe.adapters.nats.shard_leases import Agreement
+from healthprobe.adapters.nats.membership import RuleCheck
 from healthprobe.domain.cluster import Instance
 
 OURS, THEIRS = "--interval 5s --timeout 2s --failures 3", "--interval 5s --timeout 2s --failures 1"
@@ -17,21 +17,21 @@ def instance(name: str, rule: str) -> Instance:
     return Instance(name, "host", 1, datetime(2026, 11, 25, tzinfo=UTC), rule=rule)
 
 
-def agreement() -> tuple[Agreement, LogCapture]:
+def agreement() -> tuple[RuleCheck, LogCapture]:
     told = LogCapture()
-    return Agreement(OURS, capturing_logger(told)), told
+    return RuleCheck(OURS, capturing_logger(told)), told
 
 
 def test_who_judges_by_the_same_rule_or_tells_none_is_not_told_of() -> None:
     watched, told = agreement()
-    watched.heed([instance("b", OURS), instance("of an older version", "")])
+    watched.check([instance("b", OURS), instance("of an older version", "")])
     assert told.entries == []
 
 
 def test_who_judges_by_another_rule_is_told_of_once_with_both_rules() -> None:
     watched, told = agreement()
     for _ in range(3):
-        watched.heed([instance("b", THEIRS), instance("c", OURS)])
+        watched.check([instance("b", THEIRS), instance("c", OURS)])
     assert told.entries == [
         {
             "event": "another instance was started with other options",
@@ -45,8 +45,8 @@ def test_who_judges_by_another_rule_is_told_of_once_with_both_rules() -> None:
 
 def test_it_is_told_of_again_when_it_has_changed_or_was_away() -> None:
     watched, told = agreement()
-    watched.heed([instance("b", THEIRS)])
-    watched.heed([instance("b", f"{THEIRS} --confirm 250ms")])
-    watched.heed([])
-    watched.heed([instance("b", THEIRS)])
+    watched.check([instance("b", THEIRS)])
+    watched.check([instance("b", f"{THEIRS} --confirm 250ms")])
+    watched.check([])
+    watched.check([instance("b", THEIRS)])
     assert [line["theirs"] for line in told.entries] == [THEIRS, f"{THEIRS} --confirm 250ms", THEIRS]

@@ -167,7 +167,7 @@ async def instances_hold_all_shards_again_once_the_leases_have_another_leader(cl
         await until(have(members, 86, 85, 85), "all have their shares again")
         for member in members:
             assert await member.leases.confirm(range(256)) == member.shards
-        assert all(member.told("a beat failed") == [] for member in members)
+        assert all(member.told("heartbeat failed") == [] for member in members)
         assert not any(member.task.done() for member in members)
         last, *others = members
         await last.leave()

@@ -93,7 +93,7 @@ async def test_what_is_given_away_is_settled_before_while_nobody_has_it_and_its_
         assert not shards & first.shards
         assert not any(first.leases.covers(shard, time.monotonic()) for shard in shards)
         assert await first.leases.confirm(shards) == shards
-        assert None not in {first.log.epoch_of(shard) for shard in shards}
+        assert None not in {first.log.fencing_token(shard) for shard in shards}
         assert not any(name == "second" for name, _ in fleet.door.claims)
         settled.append(shards)
 
@@ -102,8 +102,8 @@ async def test_what_is_given_away_is_settled_before_while_nobody_has_it_and_its_
     second = await fleet.join("second")
     await until(have([first, second], 128, 128), "both have their shares")
     assert settled == [second.shards]
-    assert {first.log.epoch_of(shard) for shard in second.shards} == {None}, "it writes nothing more for those"
-    assert first.told("shards are given away unsettled") == []
+    assert {first.log.fencing_token(shard) for shard in second.shards} == {None}, "it writes nothing more for those"
+    assert first.told("shards released with work pending") == []
 
 
 async def test_who_settles_for_ever_holds_the_shards_for_a_second(fleet: Fleet) -> None:
@@ -116,7 +116,7 @@ async def test_who_settles_for_ever_holds_the_shards_for_a_second(fleet: Fleet) 
     second = await fleet.join("second")
     await until(have([slow, second], 128, 128), "both have their shares")
     assert 0.9 < time.monotonic() - began < 5
-    assert len(slow.told("shards are given away unsettled")) == 1
+    assert len(slow.told("shards released with work pending")) == 1
 
 
 async def test_an_instance_that_ends_hands_over_its_shards_and_performs_its_duty_to_the_last(fleet: Fleet) -> None:
@@ -194,8 +194,8 @@ async def test_whoever_listens_or_settles_badly_costs_nobody_a_shard(fleet: Flee
     await until(lambda: first.shards == EVERY_SHARD, "it has everything")
     second = await fleet.join("second")
     await until(have([first, second], 128, 128), "both have their shares")
-    assert first.told("a change of shards was not heard")
-    assert first.told("shards are given away unsettled")
+    assert first.told("a listener for changes of shards failed")
+    assert first.told("shards released with work pending")
 
 
 async def test_a_whole_fleet_that_starts_at_once_is_soon_at_rest(fleet: Fleet) -> None:
@@ -208,8 +208,8 @@ async def test_a_whole_fleet_that_starts_at_once_is_soon_at_rest(fleet: Fleet) -
     assert {line["event"] for member in members for line in member.lines} <= {
         "shards taken over",
         "shards given back",
-        "delivery is ours",
-        "JetStream does not do as asked",
+        "delivery started",
+        "JetStream request failed",
     }
 
 
@@ -220,7 +220,7 @@ async def test_whoever_takes_over_tells_whose_the_shards_were_and_whoever_leaves
     await until(have([first, second], 128, 128), "both have their shares")
     await until(lambda: first.leases.has_duties or second.leases.has_duties, "somebody delivers")
     leaving, staying = (first, second) if first.leases.has_duties else (second, first)
-    assert leaving.told("delivery is ours")
+    assert leaving.told("delivery started")
 
     def know_each_other() -> bool:
         return {each.instance: len(each.shards) for each in staying.leases.instances} == {"first": 128, "second": 128}
@@ -230,9 +230,9 @@ async def test_whoever_takes_over_tells_whose_the_shards_were_and_whoever_leaves
     await leaving.leave()
     await until(lambda: len(staying.shards) == 256 and staying.leases.has_duties, "the other has all")
     assert leaving.told("shards given back")[-1]["shards"] == 128
-    assert leaving.told("delivery is ours no more")
+    assert leaving.told("delivery handed over")
     assert leaving.name in staying.told("shards taken over")[-1]["of"]
-    assert staying.told("delivery is ours")
+    assert staying.told("delivery started")
 
 
 async def test_a_blind_instance_gives_its_shards_back_to_those_that_see_and_has_them_again_when_it_does(
@@ -241,9 +241,9 @@ async def test_a_blind_instance_gives_its_shards_back_to_those_that_see_and_has_
     three = [await fleet.join(name) for name in ("a", "b", "c")]
     await until(have(three, 86, 85, 85), "three have their shares")
     blind, *others = three
-    blind.leases.tell_of_sight(sees=False)
+    blind.leases.set_sight(sees=False)
     await until(have(three, 0, 128, 128), "those that see have all")
-    blind.leases.tell_of_sight(sees=True)
+    blind.leases.set_sight(sees=True)
     await until(have(three, 86, 85, 85), "three have their shares again")
     assert frozenset().union(blind.shards, *(member.shards for member in others)) == EVERY_SHARD
 
@@ -252,7 +252,7 @@ async def test_where_all_are_blind_they_keep_what_they_have(fleet: Fleet) -> Non
     two = [await fleet.join(name) for name in ("a", "b")]
     await until(have(two, 128, 128), "two have their shares")
     for member in two:
-        member.leases.tell_of_sight(sees=False)
+        member.leases.set_sight(sees=False)
     await until(have(two, 128, 128), "there is nobody better")
     late = await fleet.join("c")
     await until(have([*two, late], 0, 0, 256), "whoever sees has all")

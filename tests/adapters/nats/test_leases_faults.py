@@ -15,7 +15,7 @@ from tests.servers.nats import NatsServer
 from tests.servers.nats_fixtures import OpenLog
 from tests.servers.proxy import CuttingProxy
 
-from healthprobe.adapters.nats.membership import Presence
+from healthprobe.adapters.nats.membership import InstanceStream
 from healthprobe.domain.cluster import Instance
 from healthprobe.domain.shard import shard_of
 from healthprobe.testing.contracts.samples import failed, recovered
@@ -31,10 +31,10 @@ SHARD = shard_of(GAME)
 
 LEASE = 1.0
 
-CUT_OFF = "leases lapsed: JetStream cannot be reached"
-STOOD_STILL = "leases lapsed: this process stood still"
-UNHEARD = "the other instances do not hear of us"
-HEARD_AGAIN = "the other instances hear of us"
+CUT_OFF = "leases expired: JetStream cannot be reached"
+STOOD_STILL = "leases expired: this process stood still"
+UNHEARD = "heartbeats fail: other instances do not see this one"
+HEARD_AGAIN = "heartbeats succeed again: other instances see this one"
 HELD_AGAIN = "leases are held again"
 
 
@@ -62,14 +62,14 @@ async def test_where_jetstream_is_slow_who_is_dead_is_gone_all_the_same(
 ) -> None:
     members = [await fleet.join(name, lease=LEASE) for name in ("a", "b", "c")]
     await until(have(members, 86, 85, 85), "all have their shares")
-    read, beats = Presence.read, count(1)
+    read, beats = InstanceStream.read, count(1)
 
-    async def read_slowly(self: Presence) -> list[Instance]:
+    async def read_slowly(self: InstanceStream) -> list[Instance]:
         if next(beats) % of == 0:
             await asyncio.sleep(seconds)
         return await read(self)
 
-    monkeypatch.setattr(Presence, "read", read_slowly)
+    monkeypatch.setattr(InstanceStream, "read", read_slowly)
     await asyncio.sleep(LEASE)
     await members.pop().vanish()
     assert await until(have(members, 128, 128), "the others have everything") < 10 * LEASE
@@ -225,7 +225,7 @@ async def test_a_server_that_pauses_or_dies_costs_shards_for_as_long_as_that_and
         for member in members:
             assert len(member.told(CUT_OFF)) + len(member.told(STOOD_STILL)) == len(member.told(HELD_AGAIN)) == 2
         assert max(max(member.sizes) for member in members) == 128, "nobody who was not heard counts as gone"
-        assert all(member.told("a beat failed") == [] for member in members)
+        assert all(member.told("heartbeat failed") == [] for member in members)
         assert not any(member.task.done() for member in members)
 
 

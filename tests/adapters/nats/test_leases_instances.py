@@ -92,7 +92,7 @@ async def test_an_instance_tells_where_it_is_and_what_it_has(fleet: Fleet, strea
     assert (told.host, told.pid) == (socket.gethostname(), os.getpid())
     assert began - timedelta(seconds=1) < told.started_at <= datetime.now(UTC)
     assert told.shards == tuple(range(256))
-    assert told.epochs == tuple(member.log.epoch_of(shard) for shard in range(256))
+    assert told.epochs == tuple(member.log.fencing_token(shard) for shard in range(256))
     assert told.duties == ("relay",)
     assert told.games == 1234
     assert told.newest_renewal is not None
@@ -178,7 +178,7 @@ async def test_a_shard_that_another_one_claimed_later_is_not_ours_whatever_its_l
     (line,) = member.told("shards were claimed by another instance")
     assert (line["log_level"], line["shards"]) == ("warning", 1)
     assert 8 in member.shards, "that one was claimed earlier"
-    assert member.log.epoch_of(7) is None
+    assert member.log.fencing_token(7) is None
     assert not member.leases.covers(7, time.monotonic())
     released = time.monotonic()
     await until(lambda: 7 in member.shards, "nobody has renewed it: it is given again")
@@ -189,7 +189,7 @@ async def test_servers_that_cannot_be_asked_are_told_in_one_line(nats_server: Na
     async with CuttingProxy(nats_server.port) as proxy:
         stream = await JetStream.open(NatsAddress.of_url(nats_server.url(port=proxy.port)))
         proxy.refuse()
-        with pytest.raises(LogError, match=r"\A[^\n]*nats://127[^\n]*; look whether the servers run"):
+        with pytest.raises(LogError, match=r"\A[^\n]*nats://127[^\n]*; check that the servers run"):
             await instances(stream)
         await stream.aclose()
 
@@ -206,7 +206,7 @@ async def test_without_most_of_the_servers_nobody_is_called_gone() -> None:
                 node.kill()
         told = ""
         async with asyncio.timeout(PATIENCE):
-            while "most of its servers are away, and without them no instance can tell" not in told:
+            while "most of its servers are away, and without them no instance can publish" not in told:
                 try:
                     await instances(stream)
                 except LogError as error:

@@ -62,8 +62,8 @@ async def test_who_has_lost_a_shard_is_told_what_stands_until_it_claims_again(ur
     first, second = await open_log(url, by_claims=True), await open_log(url, by_claims=True)
     await first.claim([SHARD])
     await second.claim([SHARD])
-    assert first.epoch_of(SHARD) is not None
-    assert second.epoch_of(SHARD) > first.epoch_of(SHARD)  # type: ignore[operator]
+    assert first.fencing_token(SHARD) is not None
+    assert second.fencing_token(SHARD) > first.fencing_token(SHARD)  # type: ignore[operator]
     await second.append([failed(GAME, 1)])
     for _ in range(2):
         assert await first.append([failed(GAME, 1, container_id="late")]) == [failed(GAME, 1)]
@@ -82,7 +82,7 @@ async def test_a_log_by_claims_writes_nothing_about_what_it_has_not_claimed(nats
     await log.claim([SHARD])
     assert await log.append([recovered(GAME, 2)]) == [recovered(GAME, 2)]
     log.disclaim([SHARD])
-    assert log.epoch_of(SHARD) is None
+    assert log.fencing_token(SHARD) is None
     assert await log.append([failed(GAME, 3)]) == [recovered(GAME, 2)]
 
 
@@ -140,7 +140,7 @@ async def test_a_shard_has_one_claim_in_the_stream_whoever_made_it(nats_url: str
     for _ in range(3):
         await log.claim(range(SHARDS))
     standing = await log._leader.last([log._streams.of_epoch(shard) for shard in range(SHARDS)])
-    assert [message and message.seq for message in standing] == [log.epoch_of(shard) for shard in range(SHARDS)]
+    assert [message and message.seq for message in standing] == [log.fencing_token(shard) for shard in range(SHARDS)]
     assert len(await log._leader.read(0, 10_000)) == SHARDS
 
 

@@ -67,7 +67,7 @@ async def test_a_server_that_was_killed_is_read_again_and_what_was_edited_meanwh
     await platform.put("game-8")
     await watched.shows_games("game-7", "game-8")
     own_nats.kill()
-    assert "look whether the servers run" in await watched.complains()
+    assert "check that the servers run" in await watched.complains()
     own_nats.start()
     editor = await open_platform(own_nats.url())
     await editor.delete("game-7")
@@ -120,7 +120,7 @@ async def test_what_was_edited_while_we_were_cut_off_is_known_when_we_are_back(
         complaints.add(await watched.complains())
         await asyncio.sleep(0.05)
     assert len(complaints) == 1, "an outage is one complaint"
-    with pytest.raises(StoreError, match="look whether the servers run") as refused:
+    with pytest.raises(StoreError, match="check that the servers run") as refused:
         await watched.store.put([GAME_9])
     assert not refused.value.permanent
     await proxy.accept()
@@ -136,7 +136,7 @@ async def test_a_connection_that_went_silent_is_not_believed(
     await watched.shows_games("game-7")
     proxy.hang()
     await platform.put("game-8")
-    assert "look whether the servers run" in await watched.complains()
+    assert "check that the servers run" in await watched.complains()
     proxy.pass_on()
     await watched.shows_games("game-7", "game-8")
 
@@ -251,7 +251,7 @@ async def test_what_is_away_at_the_start_may_come_and_nothing_is_listed_before(
     stream = await JetStream.open(NatsAddress.of_url(url_by_proxy))
     try:
         proxy.refuse()
-        with pytest.raises(StoreError, match="look whether the servers run") as refused:
+        with pytest.raises(StoreError, match="check that the servers run") as refused:
             await JetStreamRecords.open(stream, Skipped())
         assert not refused.value.permanent
     finally:

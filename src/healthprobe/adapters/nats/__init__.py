@@ -4,17 +4,16 @@ Imports domain and ports. The rooms import what stands here background_tasks the
 """
 
 from healthprobe.adapters.nats.address import NatsAddress
-from healthprobe.adapters.nats.claims import ClaimedLog
 from healthprobe.adapters.nats.event_log import JetStreamLog
 from healthprobe.adapters.nats.membership import instances
 from healthprobe.adapters.nats.records import JetStreamRecords
-from healthprobe.adapters.nats.shard_leases import DEFAULT_LEASE, SHORTEST_LEASE, JetStreamLeases
+from healthprobe.adapters.nats.shard_leases import DEFAULT_LEASE, SHORTEST_LEASE, FencedLog, JetStreamLeases
 from healthprobe.adapters.nats.streams import standing_shards
 
 __all__ = [
     "DEFAULT_LEASE",
     "SHORTEST_LEASE",
-    "ClaimedLog",
+    "FencedLog",
     "JetStreamLeases",
     "JetStreamLog",
     "JetStreamRecords",

@@ -19,14 +19,15 @@ from nats.errors import Error as NatsError
 
 from healthprobe.adapters.nats.connection import ANSWER_WITHIN, JetStream, Refused, Request, Unanswered
 from healthprobe.adapters.nats.errors import (
+    AWAY,
+    LEADERLESS,
     NO_LEADER,
     NO_MESSAGE,
     NO_STREAM,
-    NOBODY_LEADS,
     OUTRUN,
     SWITCHED_OFF,
-    has_no_jetstream,
     is_full,
+    runs_without_jetstream,
 )
 from healthprobe.adapters.nats.record_values import Contents
 from healthprobe.adapters.nats.streams import EXPECTED, NANOSECONDS, found_or_made_stream
@@ -48,7 +49,7 @@ _ADVICE = {
 }
 _FOR_NOW = {
     10005: "too few of its servers are there for so many replicas: bring them back, or write ?replicas=1",
-    NO_LEADER: NOBODY_LEADS,
+    NO_LEADER: LEADERLESS,
 }
 
 
@@ -137,10 +138,10 @@ class Bucket:
 
     def plain_error(self, error: Unanswered | Refused) -> StoreError:
         """`error` in one line that says what to change; permanent where no waiting helps."""
-        if has_no_jetstream(self.stream, error):
+        if runs_without_jetstream(self.stream, error):
             return StoreError(f"{self.stream.address.name}: {SWITCHED_OFF}", permanent=True)
         if isinstance(error, Unanswered):
-            return StoreError(f"{self._where}: {error}; look whether the servers run, and most of them see each other")
+            return StoreError(f"{self._where}: {error}; {AWAY}")
         if error.code in _FOR_NOW:
             return StoreError(f"{self._where}: {_FOR_NOW[error.code]}")
         if is_full(error):

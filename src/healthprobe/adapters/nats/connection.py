@@ -23,7 +23,7 @@ from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.ports import ConfigurationError
 
 OLDEST = (2, 11)
-"""The version from which on nats-server has what we ask of it: values that expire one by one, and are told of then."""
+"""The oldest nats-server that has what we need: keys that expire one by one, and markers for them."""
 
 _NO_TLS = "it does not speak TLS: give it a certificate, or write nats:// without ?ca= where the network is yours alone"
 _VERSION = re.compile(r"(\d+)\.(\d+)")
@@ -31,52 +31,51 @@ _FORBIDDEN = "permissions violation"
 _CREDENTIALS = (b"BEGIN NATS USER JWT", b"BEGIN USER NKEY SEED")
 
 
-class UnsuitableServer(NatsError):
-    """A server that we want nothing to do with. The message says why, and what to change."""
+class Unsuitable(NatsError):
+    """A server or credentials that cannot be used. The message says why, and what to change."""
 
 
 @contextmanager
-def heeding_cancellation() -> Iterator[None]:
-    """Raise CancelledError at the end of the context where its task was cancelled in it and has not been told.
+def propagating_cancellation() -> Iterator[None]:
+    """Raises CancelledError at the end of the block if the task was cancelled in it and the cancellation got lost.
 
-    Before Python 3.12 asyncio.wait_for, by which nats-py connects and asks, forgets a cancellation that comes at the
-    moment of the answer (python/cpython#86296): whoever is asked to end then would go on for ever.
+    Before Python 3.12 asyncio.wait_for, which nats-py uses, loses a cancellation that comes at the moment of the
+    answer (python/cpython#86296).
     """
     task = asyncio.current_task()
-    asked_before = task.cancelling() if task else 0
+    requests_before = task.cancelling() if task else 0
     yield
-    if task and task.cancelling() > asked_before:
+    if task and task.cancelling() > requests_before:
         raise asyncio.CancelledError
 
 
-class UnreadableCredentials(UnsuitableServer):
-    """None of our servers can be told who we are."""
+class CheckingClient(Client):
+    """A client that checks a server before it sends credentials, and that reconnects until it is closed.
 
-
-class CarefulClient(Client):
-    """Says nothing in the clear to a server that should speak TLS, as passwords come first; nor to old ones.
-
-    It ends when it is closed, and not before. Whatever answers in the place of a server, and whatever stands in the
-    file of our credentials while somebody writes it, the next try comes: where nats-py meets what it did not expect,
-    it tries no more, and it reads a file that has a seed alone for ever. Where a server says an error and hangs up (too
-    many connections, credentials that have expired or are not known any more), nats-py closes itself for good. What the
-    server said may be mended a minute later.
+    It overrides private methods, because nats-py has no option for either: it sends the password in the clear to a
+    server without TLS, and it closes itself for good after an error that may be mended a minute later.
     """
 
-    async def connect(self, *arguments: Any, **options: Any) -> None:
-        with heeding_cancellation():
-            await super().connect(*arguments, **options)
-
     async def close(self) -> None:
-        if self._flush_queue is not None:  # else it never began to connect, and nats-py would not have it closed
+        """Does nothing if `connect` failed before it began, where nats-py raises AttributeError."""
+        if self._flush_queue is not None:
             await super().close()
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Refuses a server without TLS or of an old version, before the password is sent."""
         if initial_connection:
-            self._examine(info)
+            if "tls" in self.options and not info.get("tls_required"):
+                if not info.get("tls_available"):
+                    raise Unsuitable(_NO_TLS)
+                info["tls_required"] = True  # this server leaves the choice to its clients
+            version = _VERSION.match(str(info.get("version", "")))
+            if version is not None and (int(version[1]), int(version[2])) < OLDEST:
+                wanted = ".".join(map(str, OLDEST))
+                raise Unsuitable(f"it is nats-server {info['version']}: upgrade it, to {wanted} or newer")
         await super()._process_info(info, initial_connection)
 
     async def _process_connect_init(self) -> None:
+        """Goes on to the next server where the answer is not the NATS protocol: nats-py's reconnect loop would end."""
         try:
             await super()._process_connect_init()
         except (NatsError, OSError, TimeoutError):
@@ -88,57 +87,49 @@ class CarefulClient(Client):
             raise NatsError(f"what answers is no NATS server: {error}") from error
 
     def _connect_command(self) -> bytes:
+        """Checks the file of credentials, which may just be rewritten: nats-py reads a file without a JWT for ever."""
         if (path := self._user_credentials) is not None:
-            told = Path(str(path)).read_bytes()
-            if not all(part in told for part in _CREDENTIALS):
-                raise UnreadableCredentials(f"{path} has not both a user's JWT and its seed: let nsc write it anew")
+            content = Path(str(path)).read_bytes()
+            if not all(part in content for part in _CREDENTIALS):
+                raise Unsuitable(f"{path} has not both a user's JWT and its seed: let nsc write it anew")
         try:
             return super()._connect_command()
         except Exception as error:
-            raise UnreadableCredentials(f"our credentials cannot be read: {error!r}") from error
+            raise Unsuitable(f"our credentials cannot be read: {error!r}") from error
 
     async def _process_err(self, err_msg: str) -> None:
-        if _FORBIDDEN in err_msg:  # it costs one request, and not the connection
+        """Reconnects after an error such as too many connections or expired credentials: nats-py would close itself."""
+        if _FORBIDDEN in err_msg:  # it concerns one request, and not the connection
             await super()._process_err(err_msg)
             return
         error = NatsError("nats: " + err_msg.strip("'"))
         await self._error_cb(error)
         await self._process_op_err(error)
 
-    def _examine(self, info: dict[str, Any]) -> None:
-        if "tls" in self.options and not info.get("tls_required"):
-            if not info.get("tls_available"):
-                raise UnsuitableServer(_NO_TLS)
-            info["tls_required"] = True  # it leaves that to its clients
-        version = _VERSION.match(str(info.get("version", "")))
-        if version is not None and (int(version[1]), int(version[2])) < OLDEST:
-            wanted = ".".join(map(str, OLDEST))
-            raise UnsuitableServer(f"it is nats-server {info['version']}: upgrade it, to {wanted} or newer")
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether the server does not accept our credentials: waiting does not change that."""
+    text = str(error).lower()
+    return "authorization" in text or "authentication" in text
 
 
-def is_refusal(error: BaseException) -> bool:
-    """Whether the server wants other credentials than ours: no waiting changes that."""
-    told = str(error).lower()
-    return "authorization" in told or "authentication" in told
-
-
-def cause_of(error: BaseException) -> str:
-    """What the client or the system says, in words that need no looking up."""
+def _cause_of(error: BaseException) -> str:
+    """Returns the message of the client or the system in plain words."""
     if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
         return error.strerror.lower()
-    told = " ".join(str(error).split()).removeprefix("nats: ").strip("'")
-    return told or type(error).__name__
+    text = " ".join(str(error).split()).removeprefix("nats: ").strip("'")
+    return text or type(error).__name__
 
 
 ANSWER_WITHIN = 5.0
-"""Seconds in which a request must be answered. A leader that dies is replaced in 4 to 8 s: then we ask again."""
+"""Seconds within which a request must be answered. A leader that dies is replaced in 4 to 8 s."""
 
 AT_ONCE = 500
-"""The most requests that wait for an answer at once: servers bound their queues."""
+"""The most requests in flight: servers bound their queues."""
 
 _CONNECT_WITHIN = 2
 _TRIES = 2
-"""How often each server is tried before there is a connection; one that breaks later is sought for ever."""
+"""Attempts a server before there is a connection. After one was lost, attempts do not end."""
 
 _PING_EVERY = 2
 _NO_RESPONDERS = "503"
@@ -146,11 +137,11 @@ _FORBIDDEN_SUBJECT = re.compile('permissions violation for (?:publish|subscripti
 
 
 class Unanswered(Exception):
-    """There was no answer: whether the request was obeyed is not known. The message says why."""
+    """There was no answer: whether the request took effect is not known. The message says why."""
 
 
 class Refused(Exception):
-    """JetStream has answered with an error. `code` is its own number for it (`err_code`)."""
+    """JetStream answered with an error. `code` is its `err_code`."""
 
     def __init__(self, code: int, description: str) -> None:
         super().__init__(description)
@@ -159,7 +150,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent: its subject, body and headers."""
+    """A message to be answered."""
 
     subject: str
     body: bytes = b""
@@ -167,15 +158,15 @@ class Request:
 
 
 @dataclass(slots=True)
-class _Questions:
-    """Requests that were sent together: their answers as they come, and who waits for the last."""
+class _Batch:
+    """Requests that were sent together, and their answers as they come. `done` resolves with the last."""
 
     requests: Sequence[Request]
     answers: list[bytes | None]
     missing: int
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
-    def take(self, place: int, answer: bytes) -> None:
+    def set_answer(self, place: int, answer: bytes) -> None:
         if self.answers[place] is None:
             self.answers[place] = answer
             self.missing -= 1
@@ -184,35 +175,35 @@ class _Questions:
 
 
 class JetStream:
-    """A connection to a NATS cluster. Made by `open`, ended by `aclose`; it goes on by itself when servers come back.
+    """A connection to a NATS cluster. Made by `open`, ended by `aclose`; reconnects by itself.
 
-    While it is not connected every request fails at once: nothing waits in a buffer, from which it would be sent when
-    it is no longer true.
+    While it is not connected, requests fail at once: none waits in a buffer, to be sent when it is no longer true.
     """
 
     def __init__(self, address: NatsAddress) -> None:
         self.address = address
-        self._client = CarefulClient()
+        self._client = CheckingClient()
         self._inbox = ""
-        self._asked: dict[int, _Questions] = {}
+        self._batches: dict[int, _Batch] = {}
         self._numbers = count(1)
-        self._trouble: Exception | None = None
-        self._deaf_for = ""
+        self._error: Exception | None = None
+        self._inbox_error = ""
 
     @classmethod
     async def open(cls, address: NatsAddress) -> Self:
         """Connect. Raises ConfigurationError where we are refused, Unanswered where no server can be reached."""
+        tls = _tls_context(address)
         stream = cls(address)
         try:
-            await stream._connect()
+            await stream._connect(tls)
         except BaseException:
             await stream.aclose()
             raise
         return stream
 
     @property
-    def client(self) -> CarefulClient:
-        """The client, for subscriptions."""
+    def client(self) -> CheckingClient:
+        """The client of nats-py, for subscriptions."""
         return self._client
 
     @property
@@ -221,25 +212,33 @@ class JetStream:
 
     @property
     def is_clustered(self) -> bool:
-        """Whether the server that we are connected to is one of several."""
-        return bool(self._client._server_info.get("cluster"))  # noqa: SLF001  there is no other way to ask
+        """Whether the server that we are connected to belongs to a cluster."""
+        return bool(self._server_info.get("cluster"))
+
+    @property
+    def has_jetstream(self) -> bool:
+        """Whether the server that we are connected to runs JetStream, or is in a cluster where another may."""
+        return self.is_clustered or bool(self._server_info.get("jetstream", False))
+
+    @property
+    def _server_info(self) -> dict[str, Any]:
+        return self._client._server_info  # noqa: SLF001  nats-py does not publish it
 
     def at(self, address: NatsAddress) -> Self:
-        """The same connection, for what `address` names on this cluster. It ends for all who share it."""
+        """Returns the same connection for another address on this cluster. `aclose` ends it for both."""
         shared = copy.copy(self)
         shared.address = address
         return shared
 
     async def aclose(self) -> None:
-        """Close the connection."""
         self._fail_all("the connection was closed")
         with contextlib.suppress(NatsError, OSError, TimeoutError):
             await self._client.close()
 
     async def ask(self, requests: Sequence[Request], within: float = ANSWER_WITHIN) -> list[bytes]:
-        """The answers, in the order of the requests; those are sent in their order, up to AT_ONCE together.
+        """Sends requests in order, up to AT_ONCE together, and returns their answers in the same order.
 
-        Raises Unanswered where one of them has no answer `within` so many seconds after it was sent.
+        Raises Unanswered if one has no answer `within` so many seconds.
         """
         answers: list[bytes] = []
         for first in range(0, len(requests), AT_ONCE):
@@ -249,74 +248,67 @@ class JetStream:
     async def call(
         self, api: str, body: Mapping[str, Any] | None = None, within: float = ANSWER_WITHIN
     ) -> Mapping[str, Any]:
-        """Ask one question of JetStream's API. Raises Unanswered or Refused."""
+        """Makes one request to JetStream's API. Raises Unanswered or Refused."""
         request = Request(f"$JS.API.{api}", b"" if body is None else msgspec.json.encode(body))
         (answer,) = await self.ask([request], within)
-        told: Mapping[str, Any] = msgspec.json.decode(answer)
-        if (error := told.get("error")) is not None:
+        response: Mapping[str, Any] = msgspec.json.decode(answer)
+        if (error := response.get("error")) is not None:
             raise Refused(error.get("err_code", 0), error.get("description", "it does not say why"))
-        return told
+        return response
 
     async def _ask(self, requests: Sequence[Request], within: float) -> list[bytes]:
-        if self._deaf_for:
-            raise Unanswered(self._deaf_for)
-        number, questions = next(self._numbers), _Questions(requests, [None] * len(requests), len(requests))
-        self._asked[number] = questions
+        if self._inbox_error:
+            raise Unanswered(self._inbox_error)
+        number, batch = next(self._numbers), _Batch(requests, [None] * len(requests), len(requests))
+        self._batches[number] = batch
         try:
             async with asyncio.timeout(within):
                 for place, request in enumerate(requests):
                     headers = None if request.headers is None else dict(request.headers)
                     reply = f"{self._inbox}.{number}.{place}"
                     await self._client.publish(request.subject, request.body, reply=reply, headers=headers)
-                await questions.done
+                await batch.done
         except TimeoutError:
             raise Unanswered(f"no answer within {within:g}s") from None
         except (NatsError, OSError) as error:
-            raise Unanswered(cause_of(error)) from error
+            raise Unanswered(_cause_of(error)) from error
         finally:
-            del self._asked[number]
-            if questions.done.done() and not questions.done.cancelled():
-                questions.done.exception()
-        return [answer for answer in questions.answers if answer is not None]
+            del self._batches[number]
+            if batch.done.done() and not batch.done.cancelled():
+                batch.done.exception()
+        return [answer for answer in batch.answers if answer is not None]
 
-    async def _connect(self) -> None:
+    async def _connect(self, tls: ssl.SSLContext | None) -> None:
         address = self.address
         try:
-            await self._client.connect(
-                servers=list(address.servers),
-                name="healthprobe",
-                connect_timeout=_CONNECT_WITHIN,
-                reconnect_time_wait=1,
-                max_reconnect_attempts=_TRIES - 1,
-                ping_interval=_PING_EVERY,
-                max_outstanding_pings=2,
-                pending_size=0,
-                allow_reconnect=True,
-                tls=self._trust(),
-                user_credentials=address.creds,
-                **address.credentials,
-                error_cb=self._on_trouble,
-                disconnected_cb=self._on_disconnect,
-            )
+            with propagating_cancellation():
+                await self._client.connect(
+                    servers=list(address.servers),
+                    name="healthprobe",
+                    connect_timeout=_CONNECT_WITHIN,
+                    reconnect_time_wait=1,
+                    max_reconnect_attempts=_TRIES - 1,
+                    ping_interval=_PING_EVERY,
+                    max_outstanding_pings=2,
+                    pending_size=0,
+                    allow_reconnect=True,
+                    tls=tls,
+                    user_credentials=address.creds,
+                    **address.credentials,
+                    error_cb=self._on_error,
+                    disconnected_cb=self._on_disconnect,
+                )
         except (NatsError, OSError, TimeoutError) as error:
-            trouble = self._trouble or error
-            if isinstance(trouble, UnsuitableServer):
-                raise ConfigurationError(f"{address.name}: {trouble}") from error
-            if is_refusal(trouble):
-                told = f"{address.name} refuses the connection: {cause_of(trouble)}"
-                raise ConfigurationError(f"{told}; look at the user and the password in its URL") from error
-            raise Unanswered(cause_of(trouble)) from error
+            cause = self._error or error
+            if isinstance(cause, Unsuitable):
+                raise ConfigurationError(f"{address.name}: {cause}") from error
+            if _is_refusal(cause):
+                refusal = f"{address.name} refuses the connection: {_cause_of(cause)}"
+                raise ConfigurationError(f"{refusal}; look at the user and the password in its URL") from error
+            raise Unanswered(_cause_of(cause)) from error
         self._client.options["max_reconnect_attempts"] = -1
         self._inbox = self._client.new_inbox()
         await self._client.subscribe(self._answers, cb=self._on_answer)
-
-    def _trust(self) -> ssl.SSLContext | None:
-        if self.address.ca is None and not self.address.name.startswith("tls:"):
-            return None
-        try:
-            return ssl.create_default_context(cafile=self.address.ca)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigurationError(f"{self.address.name}: {self.address.ca} is no file of certificates") from error
 
     @property
     def _answers(self) -> str:
@@ -324,38 +316,49 @@ class JetStream:
 
     async def _on_answer(self, message: Msg) -> None:
         number, place = message.subject[len(self._inbox) + 1 :].split(".")
-        questions = self._asked.get(int(number))
-        if questions is None:
+        batch = self._batches.get(int(number))
+        if batch is None:
             return
         if message.headers and message.headers.get("Status") == _NO_RESPONDERS:
-            self._fail(questions, "JetStream is not there: no server leads it, or it is switched off")
+            self._fail(batch, "JetStream is not there: no server leads it, or it is switched off")
         else:
-            questions.take(int(place), message.data)
+            batch.set_answer(int(place), message.data)
 
-    async def _on_trouble(self, trouble: Exception) -> None:
-        """What the client tells while it looks for a server: once connected, each request says what that costs."""
-        if forbidden := _FORBIDDEN_SUBJECT.search(str(trouble)):
+    async def _on_error(self, error: Exception) -> None:
+        """Keeps the error for `open`, and fails requests that are not permitted: these have no answer."""
+        if forbidden := _FORBIDDEN_SUBJECT.search(str(error)):
             if forbidden[1] == self._answers.lower():
-                self._deaf_for = 'permissions violation for subscription to "_INBOX.>"'
-                self._fail_all(self._deaf_for)
-            self._fail_those_to(forbidden[1], cause_of(trouble))
-        if self._trouble is None or not is_refusal(self._trouble):  # a server that has refused us may reset the next
-            self._trouble = trouble
+                self._inbox_error = 'permissions violation for subscription to "_INBOX.>"'
+                self._fail_all(self._inbox_error)
+            self._fail_those_to(forbidden[1], _cause_of(error))
+        if self._error is None or not _is_refusal(
+            self._error
+        ):  # a server that has refused us may reset the next connection
+            self._error = error
 
     async def _on_disconnect(self) -> None:
-        self._deaf_for = ""
+        self._inbox_error = ""
         self._fail_all("the connection broke")
 
     def _fail_those_to(self, subject: str, why: str) -> None:
-        """No answer will come: our user may not send there. nats-py tells the subject in small letters."""
-        for questions in list(self._asked.values()):
-            if any(request.subject.lower() == subject for request in questions.requests):
-                self._fail(questions, why)
+        """Fails the requests to a subject that our user may not publish to. nats-py gives it in small letters."""
+        for batch in list(self._batches.values()):
+            if any(request.subject.lower() == subject for request in batch.requests):
+                self._fail(batch, why)
 
     def _fail_all(self, why: str) -> None:
-        for questions in list(self._asked.values()):
-            self._fail(questions, why)
+        for batch in list(self._batches.values()):
+            self._fail(batch, why)
 
-    def _fail(self, questions: _Questions, why: str) -> None:
-        if not questions.done.done():
-            questions.done.set_exception(Unanswered(why))
+    def _fail(self, batch: _Batch, why: str) -> None:
+        if not batch.done.done():
+            batch.done.set_exception(Unanswered(why))
+
+
+def _tls_context(address: NatsAddress) -> ssl.SSLContext | None:
+    if address.ca is None and not address.name.startswith("tls:"):
+        return None
+    try:
+        return ssl.create_default_context(cafile=address.ca)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"{address.name}: {address.ca} is no file of certificates") from error

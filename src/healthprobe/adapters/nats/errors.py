@@ -1,4 +1,4 @@
-"""Refusals: what JetStream answers, or does not, told in one line that says what to change."""
+"""Errors of JetStream as one line that says what to change."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ NO_STREAM = 10059
 NO_MESSAGE = 10037
 NOT_DELETED = 10057
 NO_LEADER = 10008
-NOBODY_LEADS = "nobody leads its JetStream: most of its servers must run, and see each other"
+LEADERLESS = "its JetStream has no leader: most of its servers must run, and reach each other"
 SWITCHED_OFF = "the server runs without JetStream: start it with jetstream { store_dir: … } in its configuration"
 OUTRUN = frozenset({10071, 10158, 10164})
-"""Another message came first: it stands there, has the same id, or is on its way."""
+"""The message did not enter because another one did first: at this sequence, with the same id, or in flight."""
 IN_PROCESS = frozenset({10158, 10164})
-"""It is on its way: in a moment it stands there, or does not."""
+"""The other message is in flight: it is stored in a moment, or is not."""
 
-_FOR_GOOD = {
+_PERMANENT = {
     10039: "JetStream is not enabled for our account: enable it there",
     10054: "it takes no message as large as this event: raise its max_payload",
     10065: "another stream takes our subjects: write ?prefix=NAME for some of our own, or remove that stream",
@@ -30,14 +30,14 @@ _FOR_GOOD = {
     10113: "our account wants every stream bounded, which a log must not be: lift max_bytes_required there",
     NO_STREAM: "the streams of the log are gone: restart healthprobe, which makes them anew",
 }
-_FOR_NOW = {
+_TEMPORARY = {
     10002: "our account has used up what it may store: raise its JetStream limits",
     10005: "too few of its servers are there for as many replicas: start them, or write ?replicas=1",
-    NO_LEADER: NOBODY_LEADS,
+    NO_LEADER: LEADERLESS,
     10023: "its resources are used up: look at its disk, and at the limits of JetStream",
     10047: "its storage is full: give JetStream more of it",
 }
-_AWAY = "look whether the servers run, and most of them see each other"
+AWAY = "check that the servers run, and that most of them reach each other"
 _SHARED = "does another fleet write here? Give each a ?prefix=NAME of its own"
 _FORBIDDEN = "permissions violation"
 
@@ -54,12 +54,12 @@ def is_full(refusal: Refused) -> bool:
 
 
 class Outrun(Exception):
-    """Others came first, again and again. The message says with what."""
+    """Other writers came first, again and again. The message says with what."""
 
 
 @contextmanager
-def told_plainly(stream: JetStream) -> Iterator[None]:
-    """Whatever is met in here becomes a LogError, `permanent` where no waiting changes it."""
+def as_log_errors(stream: JetStream) -> Iterator[None]:
+    """Raises the errors of the block as LogError, `permanent` where waiting does not help."""
     before = stream.client.last_error
     try:
         yield
@@ -68,15 +68,16 @@ def told_plainly(stream: JetStream) -> Iterator[None]:
 
 
 @contextmanager
-def told_at_opening(stream: JetStream) -> Iterator[None]:
-    """The same, but what no waiting changes becomes a ConfigurationError."""
+def errors_at_opening(stream: JetStream) -> Iterator[None]:
+    """The same, but ConfigurationError where waiting does not help."""
     try:
-        with told_plainly(stream):
+        with as_log_errors(stream):
             yield
     except LogError as error:
-        if error.permanent or has_no_jetstream(stream, error.__cause__):
-            advice = str(error) if error.permanent else f"{stream.address.name}: {SWITCHED_OFF}"
-            raise ConfigurationError(advice) from error
+        if error.permanent:
+            raise ConfigurationError(str(error)) from error
+        if runs_without_jetstream(stream, error.__cause__):
+            raise ConfigurationError(f"{stream.address.name}: {SWITCHED_OFF}") from error
         raise
 
 
@@ -87,22 +88,21 @@ def _log_error(error: Exception, stream: JetStream, before: Exception | None) ->
             f"{name} takes no text with lone surrogates, as in {shorten(error.object, 80)!r}", permanent=True
         )
     if isinstance(error, Refused):
-        if (advice := _FOR_GOOD.get(error.code)) is not None:
+        if (advice := _PERMANENT.get(error.code)) is not None:
             return LogError(f"{name}: {advice}", permanent=True)
-        advice = f"a stream is full ({error}): raise its limits" if is_full(error) else _FOR_NOW.get(error.code)
+        advice = f"a stream is full ({error}): raise its limits" if is_full(error) else _TEMPORARY.get(error.code)
         return LogError(f"{name}: {advice or f'JetStream refuses: {error} ({error.code})'}")
     if isinstance(error, Outrun):
         return LogError(f"the log at {name}: {error}; {_SHARED}")
     last = stream.client.last_error
-    said = [str(error), "" if last is before else str(last)]
-    if forbidden := [each for each in said if _FORBIDDEN in each.lower()]:
-        told = " ".join(forbidden[0].split()).removeprefix("nats: ")
-        return LogError(f"{name}: our user may not do this: {told}; allow it there", permanent=True)
+    messages = [str(error), "" if last is before else str(last)]
+    if forbidden := [message for message in messages if _FORBIDDEN in message.lower()]:
+        cause = " ".join(forbidden[0].split()).removeprefix("nats: ")
+        return LogError(f"{name}: our user may not do this: {cause}; allow it there", permanent=True)
     why = error if stream.is_connected else "there is no connection to it"
-    return LogError(f"the log at {name}: {why}; {_AWAY}")
+    return LogError(f"the log at {name}: {why}; {AWAY}")
 
 
-def has_no_jetstream(stream: JetStream, cause: BaseException | None) -> bool:
-    """Whether it says so itself, and has no others that might."""
-    told = stream.client._server_info  # noqa: SLF001  there is no other way to ask
-    return isinstance(cause, Unanswered) and not (stream.is_clustered or told.get("jetstream", False))
+def runs_without_jetstream(stream: JetStream, cause: BaseException | None) -> bool:
+    """Whether a request had no answer because the server runs without JetStream."""
+    return isinstance(cause, Unanswered) and not stream.has_jetstream

@@ -10,7 +10,7 @@ from typing import Any, Self
 from healthprobe._util.text import shorten
 from healthprobe.adapters.nats.appending import Appending, Offer, body_of, event_in
 from healthprobe.adapters.nats.connection import JetStream, Request, Unanswered
-from healthprobe.adapters.nats.errors import told_at_opening, told_plainly
+from healthprobe.adapters.nats.errors import as_log_errors, errors_at_opening
 from healthprobe.adapters.nats.fencing import Fences
 from healthprobe.adapters.nats.relay_state import JetStreamRelayState
 from healthprobe.adapters.nats.stream_leader import EVERYTHING, Leader, Message, Receipt, next_at
@@ -92,7 +92,7 @@ class JetStreamLog(JetStreamRelayState):
         With `create` false they must exist already: for commands that only read. Raises ConfigurationError for streams
         that are not a log's or cannot be had as the URL asks for, LogError where they are away for now.
         """
-        with told_at_opening(stream):
+        with errors_at_opening(stream):
             streams = await prepare(stream, create=create)
         return cls(stream, streams, by_claims=by_claims)
 
@@ -103,7 +103,7 @@ class JetStreamLog(JetStreamRelayState):
         still ours to claim. What is read after this is as new as the claim.
         """
         async with self._one_at_a_time:
-            with told_plainly(self._stream):
+            with as_log_errors(self._stream):
                 return await self._fences.claim(shards)
 
     def disclaim(self, shards: Collection[int]) -> None:
@@ -115,19 +115,19 @@ class JetStreamLog(JetStreamRelayState):
         """Over how many shards all games are spread."""
         return self._streams.shards
 
-    def epoch_of(self, shard: int) -> int | None:
+    def fencing_token(self, shard: int) -> int | None:
         """A number that grows with every claim to `shard`, whosever it is: that of our last one, or None without."""
-        return self._fences.epoch_of(shard)
+        return self._fences.fencing_token(shard)
 
     @property
-    def outclaimed(self) -> frozenset[int]:
+    def superseded(self) -> frozenset[int]:
         """The shards that we claimed, of which an append has shown that somebody else claimed them after us."""
-        return self._fences.outclaimed
+        return self._fences.superseded
 
     async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
         """The last event of each of these games; games without events are left out."""
         wanted = list(dict.fromkeys(game_ids))
-        with told_plainly(self._stream):
+        with as_log_errors(self._stream):
             messages = await self._leader.last([self._streams.of_game(game_id) for game_id in wanted])
         return {
             game_id: event_in(message.data, message.subject)
@@ -142,7 +142,7 @@ class JetStreamLog(JetStreamRelayState):
         """
         if not events:
             return []
-        with told_plainly(self._stream):
+        with as_log_errors(self._stream):
             offers = [offer async for offer in self._offers(events)]
             async with self._one_at_a_time:
                 return await self._appending.append(offers)
@@ -150,7 +150,7 @@ class JetStreamLog(JetStreamRelayState):
     async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
         """At most `limit` entries whose cursor is greater than `after`, in the order of the stream."""
         entries: list[LogEntry] = []
-        with told_plainly(self._stream):
+        with as_log_errors(self._stream):
             while (wanted := limit - len(entries)) > 0:
                 page = await self._leader.read(after, wanted)
                 entries += [_entry(message) for message in page if self._is_event(message)]
@@ -161,7 +161,7 @@ class JetStreamLog(JetStreamRelayState):
 
     async def end(self) -> int:
         """The cursor of the last entry, or 0 where there is none."""
-        with told_plainly(self._stream):
+        with as_log_errors(self._stream):
             newest = await self._leader.newest(self._streams.all_events)
         return 0 if newest is None else newest.seq
 
@@ -177,7 +177,7 @@ class JetStreamLog(JetStreamRelayState):
             old = [entry for entry in page if entry.event.occurred_at < before and entry.cursor <= through]
             if not old:
                 break
-            with told_plainly(self._stream):
+            with as_log_errors(self._stream):
                 pruned += await self._leader.delete(await self._followed(old, page))
         return pruned
 

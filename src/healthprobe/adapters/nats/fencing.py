@@ -64,13 +64,13 @@ class Fences:
         fence = self._fences.get(shard)
         return None if fence is None or fence.is_lost else fence
 
-    def epoch_of(self, shard: int) -> int | None:
+    def fencing_token(self, shard: int) -> int | None:
         """The epoch of our last claim to `shard`, lost or not; None without one."""
         fence = self._fences.get(shard)
         return None if fence is None or not fence.epoch else fence.epoch
 
     @property
-    def outclaimed(self) -> frozenset[int]:
+    def superseded(self) -> frozenset[int]:
         """The shards that were ours, until an append has shown that somebody else claimed them after us."""
         return frozenset(shard for shard, fence in self._fences.items() if fence.is_lost and fence.epoch)
 

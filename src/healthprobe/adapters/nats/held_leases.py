@@ -1,4 +1,4 @@
-"""The holdings: what a lessor has given to us, and until when, by our own clock alone."""
+"""The leases of one queue that this instance holds, and until when, by its own clock alone."""
 
 from __future__ import annotations
 
@@ -8,21 +8,12 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
+from healthprobe._util.aio import AutoResetEvent
 from healthprobe.adapters.nats.connection import Unanswered
-from healthprobe.adapters.nats.lease_queue import Grant, Lessor
+from healthprobe.adapters.nats.lease_queue import Grant, LeaseQueue
 from healthprobe.domain.cluster import Lease
 
-Admit = Callable[[Collection[int]], Awaitable[Collection[int]]]
-"""Which of these, that were just given to us, become ours. Raises nothing."""
-
 _SHORTEST_ALARM = 0.001
-
-
-async def _every_one(numbers: Collection[int]) -> Collection[int]:
-    return numbers
-
-
-def _ignore(_: frozenset[int]) -> None: ...
 
 
 @dataclass(slots=True)
@@ -31,35 +22,26 @@ class _Held:
     lease: Lease
 
 
-class Holdings:
-    """The leases that one lessor has given to us, at most `quota` of them. All times are monotonic seconds.
+class HeldLeases:
+    """At most `quota` leases of `queue`. All times are monotonic seconds.
 
-    One that arrives is ours once it was admitted, and is set aside before it is given back; in all three states it is
-    renewed. One whose end has passed is dropped before anything else is done: its lessor would take a renewal, and
-    might have given it to somebody else. `changed` is called after `numbers` has changed, and before that `lost` with
-    those that were admitted and have lapsed.
+    A lease *arrives*, is *ours* once it was admitted, and *leaves* until it is given back; it is renewed in all three
+    states. An expired lease is dropped before anything else is done: the queue would accept its renewal, and might have
+    given it to another instance. Sets `changed` when `numbers` has changed or an admitted lease has expired.
     """
 
     def __init__(
-        self,
-        lessor: Lessor,
-        lasts: float,
-        monotonic: Callable[[], float],
-        *,
-        admit: Admit = _every_one,
-        changed: Callable[[], None],
-        lost: Callable[[frozenset[int]], None] = _ignore,
+        self, queue: LeaseQueue, lasts: float, monotonic: Callable[[], float], changed: AutoResetEvent
     ) -> None:
         self.quota = 0
-        self.lessor = lessor
+        self.queue = queue
         self._lasts = lasts
         self._monotonic = monotonic
-        self._admit = admit
         self._changed = changed
-        self._lost = lost
         self._arriving: dict[int, _Held] = {}
         self._ours: dict[int, _Held] = {}
-        self._aside: dict[int, _Held] = {}
+        self._leaving: dict[int, _Held] = {}
+        self._expired: set[int] = set()
         self._is_admitting = False
         self._numbers: frozenset[int] = frozenset()
         self._first_end = math.inf
@@ -67,137 +49,144 @@ class Holdings:
 
     @property
     def numbers(self) -> frozenset[int]:
-        """Those that are ours now."""
-        self.drop_lapsed()
+        """The leases that are ours now."""
+        self.drop_expired()
         return self._numbers
 
     @property
     def renewals(self) -> list[float]:
-        """When those were renewed."""
+        """When each of ours was last renewed."""
         return [held.lease.renewed_at for held in self._ours.values()]
 
     def covers(self, number: int, started: float) -> bool:
-        """Whether it was ours from `started` on, and still is."""
+        """Returns whether a lease has been ours since `started`."""
         held = self._ours.get(number)
         return held is not None and held.lease.covers(started, self._monotonic())
 
-    def last_for(self, lasts: float) -> None:
-        """Leases last so long now, those that we have, too."""
+    def set_duration(self, lasts: float) -> None:
+        """Leases last so long from now on, those that are held too."""
         self._lasts = lasts
         for held in self._all().values():
             held.lease = replace(held.lease, lasts=lasts)
-        self._await_end()
+        self._set_alarm()
 
-    def drop_lapsed(self) -> None:
-        """Drop those whose end has passed."""
+    def drop_expired(self) -> None:
+        """Drops the leases whose end has passed."""
         now = self._monotonic()
         if now >= self._first_end:
             gone = self._remove(number for number, held in self._all().items() if not held.lease.is_valid(now))
-            if gone:
-                self._lost(gone)
-            self._tell()
+            self._note_expired(gone)
+            self._update_numbers()
+
+    def take_expired(self) -> frozenset[int]:
+        """Returns the admitted leases that have expired since the last call."""
+        self.drop_expired()
+        expired, self._expired = frozenset(self._expired), set()
+        return expired
 
     def drop(self, numbers: Collection[int]) -> None:
-        """Let go of these, without a word to their lessor."""
+        """Drops these without giving them back."""
         self._remove(numbers)
-        self._tell()
+        self._update_numbers()
 
     async def renew(self, within: float, numbers: Collection[int] | None = None) -> frozenset[int]:
-        """Renew these, or all; those that were admitted, and were renewed in time. Raises Unanswered."""
+        """Renews these, or all; returns those that were admitted and renewed in time. Raises Unanswered."""
         sent_at = self._monotonic()
-        self.drop_lapsed()
+        self.drop_expired()
         asked = {number: held for number, held in self._all().items() if numbers is None or number in numbers}
-        await self.lessor.renew([held.grant for held in asked.values()], within)
-        self.drop_lapsed()
+        await self.queue.renew([held.grant for held in asked.values()], within)
+        self.drop_expired()
         for held in asked.values():
             held.lease = held.lease.renewed(sent_at)
-        self._await_end()
-        admitted = {**self._ours, **self._aside}
+        self._set_alarm()
+        admitted = {**self._ours, **self._leaving}
         return frozenset(number for number, held in asked.items() if admitted.get(number) is held)
 
-    async def ask_for_more(self, patience: float) -> None:
-        """Ask for what the quota leaves room for and was not asked for yet. Raises Unanswered."""
-        missing = self._room - self.lessor.outstanding
+    async def request_missing(self, expires: float) -> None:
+        """Requests as many leases as the quota has room for, less those requested already. Raises Unanswered."""
+        missing = self._room - self.queue.outstanding
         if missing > 0:
-            await self.lessor.ask_for(missing, patience)
+            await self.queue.request(missing, expires)
 
-    async def take(self, within: float, *, rest: float = 0.0) -> None:
-        """Wait for what is given, and admit it, or give it back within so many seconds.
+    async def take(
+        self, admit: Callable[[Collection[int]], Awaitable[Collection[int]]], within: float, rest: float
+    ) -> None:
+        """Waits for leases; holds those that `admit` returns, and gives back the others within so many seconds.
 
-        Where some of it is not admitted, rest for so long: it is given to us again at once, and refused again.
+        If some were not admitted it sleeps for `rest` seconds: the queue gives them to us again at once.
         """
-        grants = await self.lessor.granted()
-        self.drop_lapsed()
-        await self.lessor.give_back([grant for grant in grants if not self._has_room_for(grant)], within)
-        self._await_end()
-        if arriving := dict(self._arriving):
+        grants = await self.queue.granted()
+        self.drop_expired()
+        await self.queue.give_back([grant for grant in grants if not self._accept(grant)], within)
+        self._set_alarm()
+        if arriving := frozenset(self._arriving):
             self._is_admitting = True
             try:
-                admitted, _ = await asyncio.gather(self._admit(frozenset(arriving)), self._refresh(arriving, within))
-            except Exception:  # a fault of the log's: what stayed here would be renewed for ever, and watched by nobody
-                await self.lessor.give_back(self._conclude(arriving, ()), within)
+                admitted, _ = await asyncio.gather(admit(arriving), self._renew_arriving(arriving, within))
+            except Exception:  # what stayed in _arriving would be renewed for ever, and its games never probed
+                await self.queue.give_back(self._conclude(arriving, ()), within)
                 raise
             finally:
                 self._is_admitting = False
             refused = self._conclude(arriving, admitted)
-            await self.lessor.give_back(refused, within)
+            await self.queue.give_back(refused, within)
             await asyncio.sleep(rest if refused else 0.0)
 
     def surplus(self) -> frozenset[int]:
-        """Those of ours that the quota leaves no room for: the last that came."""
+        """Returns those of ours that the quota leaves no room for: the last that came."""
         in_order = sorted(self._ours, key=lambda number: (self._ours[number].lease.acquired_at, number))
         return frozenset(in_order[self.quota :])
 
     def set_aside(self, numbers: Collection[int]) -> None:
-        """These are not ours any more, and nobody else's yet: they are still renewed."""
+        """Marks these as leaving: not ours any more, and still renewed."""
         for number in numbers:
             if (held := self._ours.pop(number, None)) is not None:
-                self._aside[number] = held
-        self._tell()
+                self._leaving[number] = held
+        self._update_numbers()
 
     def admit_again(self, numbers: Collection[int]) -> None:
-        """These are not ours before they were admitted once more. Their leases last on."""
+        """Marks these as arriving: they are ours again once they were admitted."""
         for number in numbers:
             if (held := self._ours.pop(number, None)) is not None:
                 self._arriving[number] = held
-        self.lessor.rouse()
-        self._tell()
+        self.queue.wake_up()
+        self._update_numbers()
 
     async def give_back(self, numbers: Collection[int], within: float) -> None:
-        """Give back those of these that were set aside, within so many seconds."""
-        self.drop_lapsed()
-        leaving = [held.grant for number in numbers if (held := self._aside.pop(number, None)) is not None]
-        self._await_end()
-        await self.lessor.give_back(leaving, within)
+        """Gives back those of these that were set aside, within so many seconds."""
+        self.drop_expired()
+        leaving = [held.grant for number in numbers if (held := self._leaving.pop(number, None)) is not None]
+        self._set_alarm()
+        await self.queue.give_back(leaving, within)
 
     def set_all_aside(self) -> frozenset[int]:
-        """Set aside all that is ours, and take nothing any more; what is set aside now."""
+        """Sets aside all that are ours, accepts no more, and returns all that are leaving."""
         self.quota = 0
         self.set_aside(self._numbers)
-        return frozenset(self._aside)
+        return frozenset(self._leaving)
 
     async def aclose(self, within: float) -> None:
-        """Give back what was set aside and what still arrives, within so many seconds, and ask for nothing any more.
+        """Ends all requests, and gives back what was set aside and what still arrives, within so many seconds.
 
-        What is just being admitted is given back by `take`, if that still runs.
+        A lease that is just being admitted is given back by `take`, if that still runs.
         """
-        late = await self.lessor.aclose()
-        self.drop_lapsed()
-        leaving = {**self._aside, **({} if self._is_admitting else self._arriving)}
+        late = await self.queue.aclose()
+        self.drop_expired()
+        leaving = {**self._leaving, **({} if self._is_admitting else self._arriving)}
         self._remove(leaving)
         grants = [held.grant for held in leaving.values()] + [grant for grant in late if self._is_valid(grant)]
-        await self.lessor.give_back(grants, within)
+        await self.queue.give_back(grants, within)
 
     @property
     def _room(self) -> int:
         return self.quota - len(self._arriving) - len(self._ours)
 
-    def _has_room_for(self, grant: Grant) -> bool:
-        """Take it, unless there is no room. One that came too late is neither taken nor to be given back."""
+    def _accept(self, grant: Grant) -> bool:
+        """Accepts it, or returns False if there is no room. Drops one that came too late: it is not ours any more."""
         if not self._is_valid(grant):
             return True
         number = grant.number
-        held = self._ours.get(number) or self._arriving.get(number) or self._aside.get(number)
+        held = self._ours.get(number) or self._arriving.get(number) or self._leaving.get(number)
         if held is not None:
             held.grant = grant
         elif self._room > 0:
@@ -209,50 +198,55 @@ class Holdings:
     def _is_valid(self, grant: Grant) -> bool:
         return self._monotonic() < grant.asked_at + self._lasts
 
-    async def _refresh(self, arriving: Collection[int], within: float) -> None:
-        """Renew them once: they may have been on their way for long."""
+    async def _renew_arriving(self, arriving: Collection[int], within: float) -> None:
+        """Renews them once: they may have been under way for long."""
         with contextlib.suppress(Unanswered):
             await self.renew(within, arriving)
 
-    def _conclude(self, arriving: dict[int, _Held], admitted: Collection[int]) -> list[Grant]:
-        """Those of `arriving` that were admitted are ours from now on; what is to be given back."""
-        self.drop_lapsed()
+    def _conclude(self, arriving: Collection[int], admitted: Collection[int]) -> list[Grant]:
+        """Holds those of `arriving` that were admitted, and returns those to be given back."""
+        self.drop_expired()
         now = self._monotonic()
         refused, in_vain = [], set(admitted)
-        for number, held in arriving.items():
-            if self._arriving.pop(number, None) is None:
-                continue  # it has lapsed meanwhile
+        for number in arriving:
+            held = self._arriving.pop(number, None)
+            if held is None:
+                continue  # it has expired meanwhile
             if number in admitted and self.quota > 0:
                 held.lease = replace(held.lease, acquired_at=now)
                 self._ours[number] = held
                 in_vain.discard(number)
             else:
                 refused.append(held.grant)
-        if in_vain:
-            self._lost(frozenset(in_vain))
-        self._tell()
+        self._note_expired(in_vain)
+        self._update_numbers()
         return refused
 
     def _all(self) -> dict[int, _Held]:
-        return {**self._arriving, **self._ours, **self._aside}
+        return {**self._arriving, **self._ours, **self._leaving}
 
     def _remove(self, numbers: Iterable[int]) -> frozenset[int]:
-        """Forget these; those of them that were admitted."""
+        """Removes these and returns those of them that were admitted."""
         gone = set()
         for number in list(numbers):
-            if self._ours.pop(number, None) or self._aside.pop(number, None):
+            if self._ours.pop(number, None) or self._leaving.pop(number, None):
                 gone.add(number)
             self._arriving.pop(number, None)
-        self._await_end()
+        self._set_alarm()
         return frozenset(gone)
 
-    def _tell(self) -> None:
+    def _note_expired(self, numbers: Collection[int]) -> None:
+        if numbers:
+            self._expired.update(numbers)
+            self._changed.set()
+
+    def _update_numbers(self) -> None:
         if self._ours.keys() != self._numbers:
             self._numbers = frozenset(self._ours)
-            self._changed()
+            self._changed.set()
 
-    def _await_end(self) -> None:
-        """Be there when the first of them ends, though nobody asks."""
+    def _set_alarm(self) -> None:
+        """Drops the first lease that expires on time, even if nothing asks for it."""
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm = None
@@ -262,5 +256,5 @@ class Holdings:
             self._alarm = asyncio.get_running_loop().call_later(delay, self._on_alarm)
 
     def _on_alarm(self) -> None:
-        self.drop_lapsed()
-        self._await_end()
+        self.drop_expired()
+        self._set_alarm()

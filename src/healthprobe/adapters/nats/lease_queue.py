@@ -1,4 +1,4 @@
-"""The lessor: a queue at JetStream that gives leases. A lease is a message that was pulled and not acknowledged."""
+"""A work queue on JetStream that gives leases: a lease is a message that was pulled and is not acknowledged."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from healthprobe._util.aio import AutoResetEvent
 from healthprobe.adapters.nats.connection import ANSWER_WITHIN, JetStream, Refused, Request, Unanswered
 from healthprobe.adapters.nats.errors import OUTRUN
 from healthprobe.adapters.nats.streams import EXPECTED, NANOSECONDS, ensure_consumer, ensure_stream
 
-_RENEWAL = b"+WPI"
-_RETURN = b"-NAK"
-_TIME_IS_UP = "408"
+_IN_PROGRESS = b"+WPI"
+_NAK = b"-NAK"
+_REQUEST_TIMEOUT = "408"
 
 _DRAIN_WITHIN = 0.5
 _GRACE = 0.5
-"""Seconds in which the server's word that a request has ended must come after the end."""
+"""Seconds after the end of a pull request within which the server's status for it must arrive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Lease `number` of the queue was given to us, by a message that is renewed and given back at the subject `ack`.
+    """Lease `number` of the queue, given by a message that is acknowledged at the subject `ack`.
 
-    It was asked for at `asked_at`, monotonic seconds: the server cannot count from an earlier moment.
+    It was requested at `asked_at`, monotonic seconds: the server counts from a later moment.
     """
 
     number: int
@@ -39,7 +40,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """How long a lease lasts, in seconds, and why a missing one could not be put back, if one could not."""
+    """How many seconds a lease lasts, and the error, if any, that kept a missing lease from being put back."""
 
     lasts: float
     error: Refused | None
@@ -47,7 +48,7 @@ class QueueState:
 
 @dataclass(slots=True)
 class _Pull:
-    """A request for `left` more leases. It has a subscription of its own: nothing else tells whose answer comes."""
+    """A pull request for `left` more leases. Each has its own subscription: messages do not name their request."""
 
     sent_at: float
     ends_at: float
@@ -55,10 +56,10 @@ class _Pull:
     subscription: Subscription | None = field(default=None)
 
 
-class Lessor:
+class LeaseQueue:
     """The leases `names` of the queue `queue`, numbered in their order. All times are seconds.
 
-    What asks JetStream raises Unanswered, unless it says otherwise, and Refused where it says so.
+    Methods that make requests raise Unanswered, unless they say otherwise, and Refused where they say so.
     """
 
     def __init__(self, stream: JetStream, queue: str, names: Sequence[str], monotonic: Callable[[], float]) -> None:
@@ -70,12 +71,12 @@ class Lessor:
         self._monotonic = monotonic
         self._pulls: list[_Pull] = []
         self._grants: list[Grant] = []
-        self._news = asyncio.Event()
+        self._something_came = AutoResetEvent()
 
     async def prepare(self, lasts: float) -> float | None:
-        """Make the queue whose leases last `lasts`, with all of them; how long they lasted before, if not as long.
+        """Creates stream and consumer for leases of `lasts` seconds, or changes those that exist.
 
-        Raises Refused.
+        Returns how long leases lasted before if that is different. Raises Refused.
         """
         prefix = self._stream.address.prefix
         await ensure_stream(
@@ -90,7 +91,7 @@ class Lessor:
                 "discard_new_per_subject": True,
             },
         )
-        standing = await ensure_consumer(
+        existing = await ensure_consumer(
             self._stream,
             self._leases,
             {
@@ -104,11 +105,11 @@ class Lessor:
                 "max_ack_pending": -1,
             },
         )
-        before: float | None = None if standing is None else standing["ack_wait"] / NANOSECONDS
+        before: float | None = None if existing is None else existing["ack_wait"] / NANOSECONDS
         return None if before == round(lasts * NANOSECONDS) / NANOSECONDS else before
 
     async def inspect(self, within: float = ANSWER_WITHIN) -> QueueState:
-        """Put those back that are missing, and return the state of the queue. Raises Refused."""
+        """Puts missing leases back, and returns the state of the queue. Raises Refused."""
         info = await self._stream.call(f"CONSUMER.INFO.{self._leases}.{self._queue}", within=within)
         error = None
         if info["num_pending"] + info["num_ack_pending"] < len(self._subjects):
@@ -121,77 +122,66 @@ class Lessor:
 
     @property
     def outstanding(self) -> int:
-        """How many were asked for and may still be given for that."""
+        """How many leases were requested and may still come."""
         now = self._monotonic()
         return sum(pull.left for pull in self._pulls if now < pull.ends_at + _GRACE)
 
-    async def ask_for(self, count: int, patience: float) -> None:
-        """Ask for `count` leases: those that are free now, and those that fall free within `patience`.
+    async def request(self, count: int, expires: float) -> None:
+        """Requests `count` leases: those that are free now, and those that become free within `expires` seconds.
 
-        Without a connection nothing is begun: nats-py would keep each subscription for the next server, and make it
-        there, though it was ended long before.
+        Subscribes only while connected: nats-py would keep the subscription and make it at the next server, after
+        the request has ended.
         """
-        await self._forget_ended()
+        await self._drop_ended_pulls()
         if not self._stream.is_connected:
             raise Unanswered("there is no connection")
         now = self._monotonic()
-        pull = _Pull(now, now + patience, count)
+        pull = _Pull(now, now + expires, count)
         self._pulls.append(pull)
         client = self._stream.client
 
         async def on_message(message: Msg) -> None:
             self._on_message(pull, message)
 
-        body = msgspec.json.encode({"batch": count, "expires": round(patience * NANOSECONDS)})
+        body = msgspec.json.encode({"batch": count, "expires": round(expires * NANOSECONDS)})
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(expires):
                 inbox = client.new_inbox()
                 pull.subscription = await client.subscribe(inbox, cb=on_message)
                 await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{self._leases}.{self._queue}", body, reply=inbox)
         except (NatsError, OSError, TimeoutError) as error:
             pull.left = 0
-            raise Unanswered("it cannot be asked for leases") from error
+            raise Unanswered("leases cannot be requested") from error
 
     async def granted(self) -> list[Grant]:
-        """Wait until leases were given, a request for them has ended, or `rouse`; those given since the last call.
-
-        They come together where they were given together.
-        """
-        await self._news.wait()
-        self._news.clear()
+        """Waits for leases, the end of a request or `wake_up`; returns what came since the last call, all at once."""
+        await self._something_came.wait()
         grants, self._grants = self._grants, []
         return grants
 
-    def rouse(self) -> None:
-        """Let `granted` return, also with nothing."""
-        self._news.set()
+    def wake_up(self) -> None:
+        """Makes `granted` return, even with nothing."""
+        self._something_came.set()
 
     async def renew(self, grants: Sequence[Grant], within: float) -> None:
-        """Let these last anew, from now on; returns when that is confirmed, for all."""
-        await self._stream.ask([Request(grant.ack, _RENEWAL) for grant in grants], within)
+        """Restarts the time of these leases; returns when the server has confirmed it for all."""
+        await self._stream.ask([Request(grant.ack, _IN_PROGRESS) for grant in grants], within)
 
     async def give_back(self, grants: Sequence[Grant], within: float) -> None:
-        """Give these back: whoever asks has them at once. Never raises: what does not arrive there will lapse."""
+        """Makes these leases free at once. Never raises: where the request is lost, they expire."""
         with contextlib.suppress(Unanswered):
-            await self._stream.ask([Request(grant.ack, _RETURN) for grant in grants], within)
+            await self._stream.ask([Request(grant.ack, _NAK) for grant in grants], within)
 
     async def aclose(self) -> list[Grant]:
-        """Ask for nothing any more; what was given and not been taken from `granted`, to the last. Raises nothing."""
+        """Ends all pull requests; returns the leases that came and were not returned by `granted`. Never raises."""
         pulls, self._pulls = self._pulls, []
         if self._stream.is_connected:
-            await asyncio.gather(*(self._drain(pull) for pull in pulls))
+            await asyncio.gather(*(_drain(pull.subscription) for pull in pulls if pull.subscription is not None))
         grants, self._grants = self._grants, []
         return grants
 
-    async def _drain(self, pull: _Pull) -> None:
-        if pull.subscription is not None:
-            drain: Callable[[], Awaitable[None]] = pull.subscription.drain
-            with contextlib.suppress(NatsError, OSError, TimeoutError):
-                async with asyncio.timeout(_DRAIN_WITHIN):
-                    await drain()
-
-    async def _forget_ended(self) -> None:
-        """Requests that ended, by the server's word or long ago by our clock: what comes for those is too late."""
+    async def _drop_ended_pulls(self) -> None:
+        """Drops requests that ended, by the server's status or long ago by our clock."""
         now = self._monotonic()
         ended = [pull for pull in self._pulls if pull.left == 0 or now >= pull.ends_at + _GRACE]
         self._pulls = [pull for pull in self._pulls if pull not in ended]
@@ -204,9 +194,16 @@ class Lessor:
         status = message.headers.get("Status") if message.headers else None
         if status is not None:
             pull.left = 0
-            if status == _TIME_IS_UP:
-                self._news.set()
+            if status == _REQUEST_TIMEOUT:
+                self._something_came.set()
         elif (number := self._numbers.get(message.subject)) is not None:
             pull.left = max(0, pull.left - 1)
             self._grants.append(Grant(number, message.reply, pull.sent_at))
-            self._news.set()
+            self._something_came.set()
+
+
+async def _drain(subscription: Subscription) -> None:
+    drain: Callable[[], Awaitable[None]] = subscription.drain
+    with contextlib.suppress(NatsError, OSError, TimeoutError):
+        async with asyncio.timeout(_DRAIN_WITHIN):
+            await drain()

@@ -1,10 +1,10 @@
-"""Membership: the instances that share a fleet, as they announce themselves."""
+"""Membership: the instances that share a fleet, as their documents in a stream say."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,16 +14,19 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from healthprobe.adapters.nats.connection import JetStream, Refused, Request, Unanswered
-from healthprobe.adapters.nats.errors import NO_STREAM, told_at_opening
+from healthprobe.adapters.nats.errors import NO_STREAM, errors_at_opening
 from healthprobe.adapters.nats.streams import NANOSECONDS, ensure_stream, token_of
 from healthprobe.domain.cluster import Instance
 from healthprobe.domain.shard import fair_share
 
 BEATS_TO_LIVE = 3
-"""An instance that has told nothing for so many beats is gone."""
+"""An instance that has published nothing for so many heartbeats is gone."""
 
-_HEARD_WITHIN = 3
-"""Seconds within which a server hears the others of a stream, once a second, as long as they are there."""
+_PEER_ACTIVE_WITHIN = 3
+"""Seconds within which the leader of a stream hears each replica that is up: they report once a second."""
+
+_BEATS_OF_SILENCE = 1.5
+"""After so many heartbeats without our own document, those of the others may have been as silent."""
 
 
 class _Message(msgspec.Struct):
@@ -39,11 +42,11 @@ _answers = msgspec.json.Decoder(_Answer)
 _documents = msgspec.json.Decoder(Instance)
 
 
-class Presence:
-    """The stream in which every instance keeps its document while it renews it. Raises Unanswered and Refused.
+class InstanceStream:
+    """The stream that keeps the document of each instance while it is published anew. Raises Unanswered and Refused.
 
-    `is_kept` tells whether most of its servers were there at the last `read`: else nothing new can be told, and what is
-    old is forgotten, whoever is there.
+    `has_quorum` is whether most replicas were up at the last `read`: without them nothing can be published, and
+    documents expire although their instances are alive.
     """
 
     def __init__(self, stream: JetStream, instance: str) -> None:
@@ -52,13 +55,13 @@ class Presence:
         self._name = f"{prefix}_instances"
         self._all = f"{prefix}.instances.*"
         self._ours = self._subject(instance)
-        self._there: Collection[str] = ()
+        self._present: Collection[str] = ()
         self._departed: set[str] = set()
-        self.is_kept = True
-        self._hearing: Subscription | None = None
+        self.has_quorum = True
+        self._subscription: Subscription | None = None
 
     async def prepare(self, beat: float) -> None:
-        """Make the stream, for instances that tell something every `beat` seconds."""
+        """Creates the stream, for instances that publish every `beat` seconds."""
         age = round(BEATS_TO_LIVE * beat * NANOSECONDS)
         await ensure_stream(
             self._stream,
@@ -73,47 +76,47 @@ class Presence:
         )
 
     async def put(self, document: Instance) -> int:
-        """Tell `document` in the place of what we told before; its place in the order of all that was told."""
+        """Publishes our document in the place of the one before; returns its sequence."""
         (answer,) = await self._stream.ask([Request(self._ours, msgspec.json.encode(document))])
-        told = msgspec.json.decode(answer)
-        if (error := told.get("error")) is not None:
+        ack = msgspec.json.decode(answer)
+        if (error := ack.get("error")) is not None:
             raise Refused(error["err_code"], error["description"])
-        place: int = told["seq"]
-        return place
+        sequence: int = ack["seq"]
+        return sequence
 
     async def read(self) -> list[Instance]:
-        """Those that are there, in the order in which they joined."""
-        told = await self._stream.call(f"STREAM.INFO.{self._name}", {"subjects_filter": self._all})
-        subjects: dict[str, int] = told["state"].get("subjects") or {}
-        self._there = subjects.keys()
-        self.is_kept = _is_kept(told.get("cluster") or {})
+        """Returns the instances that are present, in the order in which they joined."""
+        info = await self._stream.call(f"STREAM.INFO.{self._name}", {"subjects_filter": self._all})
+        subjects: dict[str, int] = info["state"].get("subjects") or {}
+        self._present = subjects.keys()
+        self.has_quorum = _has_quorum(info.get("cluster") or {})
         api = f"$JS.API.STREAM.MSG.GET.{self._name}"
         requests = [Request(api, msgspec.json.encode({"last_by_subj": subject})) for subject in subjects]
         return _in_order(await self._stream.ask(requests))
 
     async def leave(self) -> None:
-        """Be gone, at once: an empty document is none, and is heard."""
-        if self._hearing is not None:
+        """Removes our document at once: an empty one is published before, which the others hear."""
+        if self._subscription is not None:
             with contextlib.suppress(NatsError, OSError):
-                await self._hearing.unsubscribe()
+                await self._subscription.unsubscribe()
         await self._stream.ask([Request(self._ours)])
         await self._stream.call(f"STREAM.PURGE.{self._name}", {"filter": self._ours})
 
-    async def listen(self, tell: Callable[[], None]) -> None:
-        """Call `tell` as soon as somebody comes or leaves of its own will. It is a call to read, and may get lost."""
+    async def listen(self, notify: Callable[[], None]) -> None:
+        """Calls `notify` as soon as another instance joins or leaves. Messages may be lost: `read` is what counts."""
 
-        async def hear(message: Msg) -> None:
+        async def on_document(message: Msg) -> None:
             if message.data:
                 self._departed.discard(message.subject)
             else:
                 self._departed.add(message.subject)
-            if message.subject != self._ours and not (message.data and message.subject in self._there):
-                tell()
+            if message.subject != self._ours and not (message.data and message.subject in self._present):
+                notify()
 
-        self._hearing = await self._stream.client.subscribe(self._all, cb=hear)
+        self._subscription = await self._stream.client.subscribe(self._all, cb=on_document)
 
     def has_departed(self, instance: str) -> bool:
-        """Whether it was heard to leave, since `forget_departures`."""
+        """Whether an instance has left, as was heard since `forget_departures`."""
         return self._subject(instance) in self._departed
 
     def forget_departures(self) -> None:
@@ -124,34 +127,33 @@ class Presence:
 
 
 async def instances(stream: JetStream) -> list[Instance]:
-    """The instances that are there, in the order in which they joined; we are none of them.
+    """Returns the instances that are present, in the order in which they joined, for an observer.
 
     Raises ConfigurationError or LogError.
     """
-    with told_at_opening(stream):
-        presence = Presence(stream, "")
+    with errors_at_opening(stream):
+        presence = InstanceStream(stream, "")
         try:
             found = await presence.read()
         except Refused as refusal:
             if refusal.code == NO_STREAM:
                 return []
             raise
-        if not found and not presence.is_kept:
-            raise Unanswered("most of its servers are away, and without them no instance can tell that it is there")
+        if not found and not presence.has_quorum:
+            raise Unanswered("most of its servers are away, and without them no instance can publish that it is there")
         return found
 
 
-def _is_kept(cluster: Mapping[str, Any]) -> bool:
-    """Whether who tells this leads the stream, and hears most of those who keep it."""
+def _has_quorum(cluster: Mapping[str, Any]) -> bool:
+    """Whether the server that answered leads the stream and hears most of its replicas."""
     replicas = cluster.get("replicas") or ()
-    silent = sum(1 for each in replicas if each.get("offline") or each["active"] > _HEARD_WITHIN * NANOSECONDS)
+    silent = sum(1 for each in replicas if each.get("offline") or each["active"] > _PEER_ACTIVE_WITHIN * NANOSECONDS)
     return not replicas or ("leader" in cluster and 2 * silent <= len(replicas))
 
 
 def _in_order(answers: Sequence[bytes]) -> list[Instance]:
-    """What is told in `answers`. Whoever has just joined tells no order: the place of its document is its order.
-
-    The same goes for whoever has just taken over the duties.
+    """Returns the documents in order. One that does not know its order yet, or since when it has its duties, has just
+    joined or taken them over: the sequence of its message says it.
     """
     found = []
     for answer in answers:
@@ -166,62 +168,46 @@ def _in_order(answers: Sequence[bytes]) -> list[Instance]:
     return sorted(found, key=lambda each: (each.order, each.instance))
 
 
-_BEATS_OF_SILENCE = 1.5
-"""After how many beats without a word of ours the others may have been as silent."""
-
-
 class Membership:
-    """Tells what we are, and reads what the others tell. JetStream alone decides who is gone: it forgets them.
+    """Which instances are members, and what share of the shards is ours. JetStream decides: it expires documents.
 
-    Where we could not tell it anything for a while, perhaps nobody could, and all are forgotten: whoever was not heard
-    to leave is then given the time to tell again, each of them once, for where JetStream is slow we are late at every
-    beat, and who is dead must be gone all the same. All methods raise Unanswered and Refused.
+    Where our own document could not be published for a while, perhaps none could, and all have expired. Then an
+    instance that was not heard to leave remains a member for the time it has to publish again. Each is given that time
+    once: where JetStream is slow, we are late at every heartbeat, and a dead instance must be gone all the same.
     """
 
-    def __init__(self, stream: JetStream, ourselves: Instance, *, shards: int, monotonic: Callable[[], float]) -> None:
-        self._presence = Presence(stream, ourselves.instance)
+    def __init__(
+        self, presence: InstanceStream, ourselves: Instance, *, shards: int, monotonic: Callable[[], float]
+    ) -> None:
+        self._presence = presence
         self._ourselves = ourselves
         self._shards = shards
         self._monotonic = monotonic
-        self._present: dict[str, Instance] = {ourselves.instance: ourselves}
-        self._told_at = math.inf
+        self._members: dict[str, Instance] = {ourselves.instance: ourselves}
+        self._published_at = math.inf
         self._believed_from = 0.0
-        self._missed: dict[str, float] = {}
+        self._missing_for: dict[str, float] = {}
 
-    async def prepare(self, beat: float) -> None:
-        """Make what is needed for members that tell something every `beat` seconds."""
-        await self._presence.prepare(beat)
-
-    async def tell(self, ourselves: Instance, beat: float) -> None:
-        """Tell that this is what we are now, and look who is there."""
-        await self._tell(ourselves)
-        present = {each.instance: each for each in await self._presence.read()}
-        present[ourselves.instance] = self._ourselves
+    async def update(self, ourselves: Instance, beat: float) -> None:
+        """Publishes our document and reads those of the others. Raises Unanswered and Refused."""
+        await self._publish(ourselves)
+        members = {each.instance: each for each in await self._presence.read()}
+        members[ourselves.instance] = self._ourselves
         now = self._monotonic()
-        silence, longest = now - self._told_at, _BEATS_OF_SILENCE * beat
+        silence, longest = now - self._published_at, _BEATS_OF_SILENCE * beat
         if silence > longest:
             self._believed_from = now + BEATS_TO_LIVE * beat
-        self._told_at = now
+        self._published_at = now
         if now < self._believed_from:
-            self._miss(self._present.keys() - present.keys(), min(silence, longest))
-            missed = (name for name, seconds in self._missed.items() if seconds < BEATS_TO_LIVE * beat)
-            present |= {name: self._present[name] for name in missed if not self._presence.has_departed(name)}
+            missing, passed = self._members.keys() - members.keys(), min(silence, longest)
+            before = self._missing_for
+            self._missing_for = {name: before[name] + passed if name in before else 0.0 for name in missing}
+            kept = (name for name, seconds in self._missing_for.items() if seconds < BEATS_TO_LIVE * beat)
+            members |= {name: self._members[name] for name in kept if not self._presence.has_departed(name)}
         else:
-            self._missed.clear()
+            self._missing_for.clear()
             self._presence.forget_departures()
-        self._present = present
-
-    async def listen(self, tell: Callable[[], None]) -> None:
-        """Call `tell` as soon as somebody comes or leaves."""
-        await self._presence.listen(tell)
-
-    async def leave(self) -> None:
-        """Be gone."""
-        await self._presence.leave()
-
-    def _miss(self, names: Collection[str], seconds: float) -> None:
-        """These are still not there, `seconds` later. A new one is missed from now on."""
-        self._missed = {name: self._missed[name] + seconds if name in self._missed else 0.0 for name in names}
+        self._members = members
 
     @property
     def order(self) -> int:
@@ -230,26 +216,47 @@ class Membership:
 
     @property
     def others(self) -> Sequence[Instance]:
-        """All that are there but ourselves."""
-        return [each for each in self._present.values() if each.instance != self._ourselves.instance]
+        """All members except this instance."""
+        return [each for each in self._members.values() if each.instance != self._ourselves.instance]
 
     @property
     def duties_are_anothers(self) -> bool:
-        """Whether somebody has taken over, after us, the duties that we have told to have."""
+        """Whether another instance took over the duties after we published that we have them."""
         since = self._ourselves.duties_since
         return bool(since) and any(each.duties_since > since for each in self.others)
 
     @property
     def share(self) -> int:
-        """How many shards are ours to have: those who are blind leave them to those who see, if anybody does."""
-        in_order = sorted(self._present.values(), key=lambda each: (each.order, each.instance))
+        """How many shards are ours to hold: blind instances leave theirs to those that see, if any does."""
+        in_order = sorted(self._members.values(), key=lambda each: (each.order, each.instance))
         names = [each.instance for each in in_order if not each.blind] or [each.instance for each in in_order]
         ours = self._ourselves.instance
         return fair_share(names.index(ours), len(names), self._shards) if ours in names else 0
 
-    async def _tell(self, ourselves: Instance) -> None:
-        """Whoever joins, or takes over the duties, does so at the place of the first document that it tells of it."""
+    async def _publish(self, ourselves: Instance) -> None:
+        """The sequence of the first document with which an instance joins, or has the duties, is its order."""
         before = self._ourselves
         since = before.duties_since if ourselves.duties else 0
         ourselves = replace(ourselves, order=before.order, duties_since=since)
         self._ourselves = ourselves.placed(await self._presence.put(ourselves))
+
+
+class RuleCheck:
+    """Warns once of each instance that was started with other options than `rule`, ours.
+
+    Otherwise the verdict of a game would depend on which instance has its shard.
+    """
+
+    def __init__(self, rule: str, logger: Any) -> None:
+        self._rule = rule
+        self._logger = logger
+        self._differing: set[tuple[str, str]] = set()
+
+    def check(self, others: Iterable[Instance]) -> None:
+        """Compares the members' rules. A member without one is of an older version."""
+        differing = {(each.instance, each.rule) for each in others if each.rule not in {"", self._rule}}
+        for instance, rule in sorted(differing - self._differing):
+            self._logger.warning(
+                "another instance was started with other options", other=instance, theirs=rule, ours=self._rule
+            )
+        self._differing = differing

@@ -1,4 +1,4 @@
-"""Takeovers: from whom shards came, as far as that can be known from what the instances told."""
+"""Which instance held each shard before, as far as the instances' documents say."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from healthprobe.domain.cluster import Cause, Instance, Takeover
 _FROM_BEST_TO_WORST: tuple[Cause, ...] = ("start", "handed over", "expired")
 
 
-class Takeovers:
-    """Remembers whose each shard was last told to be, and when, in monotonic seconds. We are `ourselves`.
+class OwnershipHistory:
+    """Remembers the last known holder of each shard, and when it was last known, in monotonic seconds.
 
-    Whoever gives a shard back told a moment ago that it had it. Whoever let its lease lapse told nothing meanwhile.
+    An instance that gives a shard back was known to hold it a moment ago; one whose lease expires was silent meanwhile.
     """
 
     def __init__(self, ourselves: str, *, monotonic: Callable[[], float], now: Callable[[], datetime]) -> None:
@@ -24,31 +24,34 @@ class Takeovers:
         self._monotonic = monotonic
         self._now = now
         self._last_at = 0.0
-        self._had: dict[int, tuple[float, str]] = {}
-        self._heard: Mapping[str, Instance] = {}
+        self._holders: dict[int, tuple[float, str]] = {}
+        self._documents: Mapping[str, Instance] = {}
 
-    def heed(self, others: Iterable[Instance]) -> None:
-        """Each of these told this last, now or long ago: what is new in it is new now."""
-        now, heard = self._monotonic(), {each.instance: each for each in others}
-        for name, each in heard.items():
-            if each != self._heard.get(name):
-                self._had.update(dict.fromkeys(each.shards, (now, name)))
-        self._heard = heard
+    def update(self, others: Iterable[Instance]) -> None:
+        """Takes over the last documents of the others: what has changed in one is as of now."""
+        now, documents = self._monotonic(), {each.instance: each for each in others}
+        for name, document in documents.items():
+            if document != self._documents.get(name):
+                self._holders.update(dict.fromkeys(document.shards, (now, name)))
+        self._documents = documents
 
     def lost(self, shards: Iterable[int], at: float) -> None:
-        """We had these ourselves, until then."""
-        self._had.update(dict.fromkeys(shards, (at, self._ourselves)))
+        """Records that this instance held these until then."""
+        self._holders.update(dict.fromkeys(shards, (at, self._ourselves)))
 
     def holders_of(self, shards: Iterable[int]) -> list[str]:
-        """Who was last known to have these."""
-        return sorted({self._had[shard][1] for shard in shards if shard in self._had})
+        """Returns the last known holders of these."""
+        return sorted({self._holders[shard][1] for shard in shards if shard in self._holders})
 
     def took(self, shards: Collection[int], beat: float) -> Cause:
-        """We have these now; how they came. What comes for one reason within a beat is one takeover."""
+        """Records that this instance holds these now; returns how they came.
+
+        What comes for one cause within a heartbeat is one takeover.
+        """
         now = self._monotonic()
         cause = max((self._cause(shard, now, beat) for shard in shards), key=_FROM_BEST_TO_WORST.index)
         for shard in shards:
-            self._had.pop(shard, None)
+            self._holders.pop(shard, None)
         if self.last is not None and self.last.cause == cause and now < self._last_at + beat:
             self.last = replace(self.last, shards=self.last.shards + len(shards))
         else:
@@ -56,6 +59,6 @@ class Takeovers:
         return cause
 
     def _cause(self, shard: int, now: float, beat: float) -> Cause:
-        if shard not in self._had:
+        if shard not in self._holders:
             return "start"
-        return "handed over" if now < self._had[shard][0] + BEATS_TO_LIVE * beat else "expired"
+        return "handed over" if now < self._holders[shard][0] + BEATS_TO_LIVE * beat else "expired"

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from healthprobe.adapters.nats.connection import JetStream, Request
-from healthprobe.adapters.nats.errors import Outrun, told_plainly
+from healthprobe.adapters.nats.errors import Outrun, as_log_errors
 from healthprobe.adapters.nats.stream_leader import Leader, Message
 from healthprobe.adapters.nats.streams import EXPECTED, LogStreams
 from healthprobe.domain.event import HealthEvent, format_instant, parse_instant
@@ -53,7 +53,7 @@ class JetStreamLetters:
     async def park(self, letter: DeadLetter) -> None:
         """Keep `letter` in the place of an earlier one about the same event and publisher."""
         subject = self._streams.of_letter(letter.publisher, letter.event)
-        with told_plainly(self._stream):
+        with as_log_errors(self._stream):
             await self._replace([subject], lambda standing: _parked(letter, standing))
 
     async def dead_letters(self, limit: int, *, due_at: str | None = None) -> Sequence[DeadLetter]:
@@ -61,7 +61,7 @@ class JetStreamLetters:
 
         With `due_at`, those alone that the publisher of this name is to be sent again.
         """
-        with told_plainly(self._stream):
+        with as_log_errors(self._stream):
             if due_at is None:
                 standing = await self._standing(self._streams.letters_of(None))
                 return [document.letter() for _, document in standing[:limit]]
@@ -69,13 +69,13 @@ class JetStreamLetters:
 
     async def request_replay(self) -> int:
         """Make every dead letter due. Returns how many there are."""
-        with told_plainly(self._stream):
+        with as_log_errors(self._stream):
             standing = await self._standing(self._streams.letters_of(None))
             return await self._replace([message.subject for message, _ in standing], _asked_again)
 
     async def release(self, letter: DeadLetter) -> None:
         """Forget `letter`: its event was delivered after all."""
-        with told_plainly(self._stream):
+        with as_log_errors(self._stream):
             await self._relays.clear(self._streams.of_letter(letter.publisher, letter.event))
 
     async def _due(self, publisher: str) -> list[DeadLetter]:
@@ -161,14 +161,14 @@ class JetStreamRelayState(JetStreamLetters):
 
     async def load_cursor(self, name: str) -> int | None:
         """The cursor saved under `name`, or None."""
-        with told_plainly(self._stream):
+        with as_log_errors(self._stream):
             (message,) = await self._relays.last([self._streams.of_cursor(name)])
         return None if message is None else _cursor_in(message).cursor
 
     async def save_cursor(self, name: str, cursor: int) -> None:
         """Remember `cursor` under `name`, unless a greater one is: it is stored when this returns."""
         subject = self._streams.of_cursor(name)
-        with told_plainly(self._stream):
+        with as_log_errors(self._stream):
             body = msgspec.json.encode(_Cursor(name, cursor))
             for _ in range(_ROUNDS):
                 (standing,) = await self._relays.last([subject])
@@ -184,7 +184,7 @@ class JetStreamRelayState(JetStreamLetters):
         """All the cursors that are remembered, by name."""
         cursors: dict[str, int] = {}
         after = 0
-        with told_plainly(self._stream):
+        with as_log_errors(self._stream):
             while page := await self._relays.read(after, _PAGE, self._streams.all_cursors):
                 cursors.update((each.name, each.cursor) for each in map(_cursor_in, page))
                 after = page[-1].seq
@@ -192,7 +192,7 @@ class JetStreamRelayState(JetStreamLetters):
 
     async def forget_cursor(self, name: str) -> bool:
         """Forget the cursor saved under `name`; whether there was one."""
-        with told_plainly(self._stream):
+        with as_log_errors(self._stream):
             return await self._relays.clear(self._streams.of_cursor(name)) > 0
 
 

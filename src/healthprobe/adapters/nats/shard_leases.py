@@ -1,4 +1,4 @@
-"""Leases of shards, as one instance holds them."""
+"""The leases of one instance: it holds its share of the shards, and the duty to deliver if that is its own."""
 
 from __future__ import annotations
 
@@ -8,138 +8,88 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Self
+from functools import partial
+from typing import Any, Protocol, Self
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from healthprobe.adapters.nats.claims import ClaimedLog, Claims
+from healthprobe._util.aio import AutoResetEvent
 from healthprobe.adapters.nats.connection import JetStream, Refused, Unanswered
-from healthprobe.adapters.nats.errors import told_at_opening
-from healthprobe.adapters.nats.heartbeat import Heartbeat, Lapse
-from healthprobe.adapters.nats.held_leases import Holdings
-from healthprobe.adapters.nats.lease_queue import Lessor
-from healthprobe.adapters.nats.membership import Membership
-from healthprobe.adapters.nats.ownership_history import Takeovers
+from healthprobe.adapters.nats.errors import errors_at_opening
+from healthprobe.adapters.nats.held_leases import HeldLeases
+from healthprobe.adapters.nats.lease_queue import LeaseQueue
+from healthprobe.adapters.nats.membership import InstanceStream, Membership, RuleCheck
+from healthprobe.adapters.nats.ownership_history import OwnershipHistory
+from healthprobe.adapters.nats.streams import SOON
 from healthprobe.domain.cluster import Instance
-from healthprobe.ports import ConfigurationError
-
-
-class Agreement:
-    """Tells once of each instance whose rule is another than `rule`, ours.
-
-    A game would be watched by nobody that is not in the list of whoever has its shard, its verdict would depend on who
-    that is, and whom it is told to on who happens to deliver.
-    """
-
-    def __init__(self, rule: str, logger: Any) -> None:
-        self._rule = rule
-        self._logger = logger
-        self._told: set[tuple[str, str]] = set()
-
-    def heed(self, others: Iterable[Instance]) -> None:
-        """These are there now. Those that tell no rule are of an older version."""
-        differing = {(each.instance, each.rule) for each in others if each.rule not in {"", self._rule}}
-        for instance, rule in sorted(differing - self._told):
-            self._logger.warning(
-                "another instance was started with other options", other=instance, theirs=rule, ours=self._rule
-            )
-        self._told = differing
-
-
-Settle = Callable[[frozenset[int]], Awaitable[None]]
-
-_SETTLE_WITHIN = 1.0
-
-
-class Settling:
-    """Those who have something to settle. One that fails, or takes longer than a second, is told of and left behind."""
-
-    def __init__(self, logger: Any) -> None:
-        self._logger = logger
-        self._settles: list[Settle] = []
-
-    def add(self, settle: Settle) -> None:
-        """Await `settle` with the shards that leave, from now on."""
-        self._settles.append(settle)
-
-    async def of(self, shards: frozenset[int]) -> None:
-        """Settle what concerns these shards. Raises nothing: whoever settles must not keep them from the others."""
-        for settle in self._settles if shards else ():
-            try:
-                async with asyncio.timeout(_SETTLE_WITHIN):
-                    await settle(shards)
-            except Exception as error:  # noqa: BLE001  whatever it is
-                self._logger.warning("shards are given away unsettled", shards=len(shards), err=repr(error))
-
-
-class Telling:
-    """Tells a log of leases that lapse and are held again, of silence, and of who delivers."""
-
-    def __init__(self, logger: Any) -> None:
-        self._logger = logger
-        self._has_lapsed = False
-        self._is_unheard = False
-        self._held = 0
-        self._delivers = False
-
-    def lapsed(self, shards: int, why: Lapse) -> None:
-        """So many shards were lost, for their leases were not renewed."""
-        if not self._has_lapsed:
-            self._has_lapsed = True
-            self._logger.warning(why.value, shards=shards)
-
-    def unheard(self, why: str | None, shards: int) -> None:
-        """We could not tell the others anything for the time of a lease, or with None we could.
-
-        Leases that have lapsed were told of already; whoever has none to lose says that it is given none.
-        """
-        if why is None and self._is_unheard:
-            self._is_unheard = False
-            self._logger.info("the other instances hear of us")
-        elif why is not None and not (self._is_unheard or self._has_lapsed):
-            self._is_unheard = True
-            self._logger.warning("the other instances do not hear of us", err=why, shards=shards)
-
-    def holds(self, shards: int, *, delivers: bool) -> None:
-        """We hold so many now, and deliver or do not."""
-        before, self._held = self._held, shards
-        if self._has_lapsed and shards > before:
-            self._has_lapsed = False
-            self._logger.info("leases are held again", shards=shards)
-        if delivers != self._delivers:
-            self._delivers = delivers
-            self._logger.info("delivery is ours" if delivers else "delivery is ours no more")
-
+from healthprobe.ports import ConfigurationError, LogError
 
 DEFAULT_LEASE = 5.0
 """How long a lease lasts, in seconds."""
 
 SHORTEST_LEASE = 0.5
 RELAY = "relay"
-"""The one duty: whoever has it delivers to the publishers, and prunes the log."""
+"""The one duty: the instance that has it delivers to the publishers, and prunes the log."""
+
+BEATS = 5
+"""Heartbeats in the time of a lease."""
+
+_EARLY_BEATS = 10
+"""A heartbeat that comes early keeps this part of the interval from the last: a whole fleet may start at once."""
+
+_STALL = 0.4
+"""A heartbeat that is late by this part of a lease is not JetStream's fault."""
 
 _TRIES = 10
+_BEFORE_ANOTHER_TRY = 0.1
 
 _CLAIM_WITHIN = 1.0
+_SETTLE_WITHIN = 1.0
 _END_WITHIN = 0.5
 
 
-class JetStreamLeases:
-    """A ShardLeases by leases that JetStream gives. Made by `open`, alive while `run` runs, ended by `aclose`.
+class FencedLog(Protocol):
+    """A log that takes the events of a shard only under the fencing token of its last claim."""
 
-    Instances that join are given their share by the others, and what is given back, or not renewed for the time of a
-    lease, goes to whoever lacks some. An instance that JetStream does not hear loses its shards to the others, and
-    knows that before they have them, by its own clock. `games` tells how many games we probe.
+    @property
+    def shard_count(self) -> int:
+        """The number of shards that all games are spread over."""
+        ...
+
+    async def claim(self, shards: Collection[int]) -> Collection[int]:
+        """Claims shards, and returns those that only we can write from now on. Raises LogError."""
+        ...
+
+    def disclaim(self, shards: Collection[int]) -> None:
+        """Writes no more events of these shards."""
+        ...
+
+    def fencing_token(self, shard: int) -> int | None:
+        """The token of our claim to a shard, which grows with every claim of any instance; None without a claim."""
+        ...
+
+    @property
+    def superseded(self) -> frozenset[int]:
+        """The shards that we claimed and that, as an append has shown, another instance claimed after us."""
+        ...
+
+
+class JetStreamLeases:
+    """A ShardLeases whose leases are given by JetStream. Made by `open`, alive while `run` runs, ended by `aclose`.
+
+    At each heartbeat it renews its leases, publishes its document, reads those of the others, gives back what is over
+    its share and requests what it lacks. An instance that JetStream does not hear knows by its own clock that it has
+    lost its shards, before others are given them. `games` returns the number of games that this instance probes.
     """
 
     def __init__(
         self,
         stream: JetStream,
-        log: ClaimedLog,
+        log: FencedLog,
         *,
         lease: float,
         ourselves: Instance,
@@ -147,47 +97,43 @@ class JetStreamLeases:
         logger: FilteringBoundLogger | None,
         monotonic: Callable[[], float],
     ) -> None:
-        self._stream = stream
-        self._ourselves = ourselves
         self.shard_count = log.shard_count
-        self.games = games
+        self._stream = stream
+        self._log = log
+        self._lease = lease
+        self._ourselves = ourselves
+        self._games = games
         self._logger: Any = (logger or structlog.get_logger()).bind(instance=ourselves.instance)
         self._monotonic = monotonic
-        self._claims = Claims(log, self._logger)
-        self._takeovers = Takeovers(ourselves.instance, monotonic=monotonic, now=_wall_time)
-        self._membership = Membership(stream, ourselves, shards=self.shard_count, monotonic=monotonic)
-        self._shards = Holdings(
-            Lessor(stream, "shards", [str(shard) for shard in range(self.shard_count)], monotonic),
-            lease,
-            monotonic,
-            admit=self._admit,
-            changed=self._on_change,
-            lost=self._on_loss,
-        )
-        self._duties = Holdings(Lessor(stream, "duties", [RELAY], monotonic), lease, monotonic, changed=self._on_change)
+        self._changed = AutoResetEvent()
+        names = [str(shard) for shard in range(self.shard_count)]
+        self._shards = HeldLeases(LeaseQueue(stream, "shards", names, monotonic), lease, monotonic, self._changed)
+        self._duties = HeldLeases(LeaseQueue(stream, "duties", [RELAY], monotonic), lease, monotonic, self._changed)
         self._duties.quota = 1
-        self._heartbeat = Heartbeat(
-            self._shards,
-            self._duties,
-            self._membership,
-            lease=lease,
-            logger=self._logger,
-            monotonic=monotonic,
-            document=self._document,
-            heed=self._heed,
-            unheard=self._on_silence,
-        )
-        self._tells: list[Callable[[], None]] = []
-        self._settling = Settling(self._logger)
-        self._agreement = Agreement(ourselves.rule, self._logger)
-        self._telling = Telling(self._logger)
+        self._presence = InstanceStream(stream, ourselves.instance)
+        self._membership = Membership(self._presence, ourselves, shards=self.shard_count, monotonic=monotonic)
+        self._history = OwnershipHistory(ourselves.instance, monotonic=monotonic, now=_wall_time)
+        self._rules = RuleCheck(ourselves.rule, self._logger)
+        self._listeners: list[Callable[[], None]] = []
+        self._before_release: list[Callable[[frozenset[int]], Awaitable[None]]] = []
+        self._beat_now = asyncio.Event()
+        self._lease_changed = asyncio.Event()
+        self._renewing_since = self._heard_at = monotonic()
+        self._renewing_under = lease
+        self._must_prepare = False
+        self._is_leaving = False
         self._is_blind = False
+        self._reported: tuple[frozenset[int], bool] = frozenset(), False
+        self._has_lapsed = False
+        self._is_unheard = False
+        self._claim_error = ""
+        self._missing_error = ""
 
     @classmethod
     async def open(
         cls,
         stream: JetStream,
-        log: ClaimedLog,
+        log: FencedLog,
         *,
         lease: float = DEFAULT_LEASE,
         instance: str | None = None,
@@ -196,9 +142,9 @@ class JetStreamLeases:
         logger: FilteringBoundLogger | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> Self:
-        """Make what is missing at JetStream for leases of `lease` seconds. Nothing is held before `run`.
+        """Creates what JetStream needs for leases of `lease` seconds. Holds nothing before `run`.
 
-        `rule` is by what we judge and whom we tell, in words that are the same for all who do so alike.
+        `rule` describes the options that all instances must share, in words that are the same where they are.
 
         Raises ConfigurationError, or LogError where trying again may help.
         """
@@ -208,8 +154,18 @@ class JetStreamLeases:
         name = instance or f"{host}-{pid}-{secrets.token_hex(3)}"
         ourselves = Instance(name, host, pid, _wall_time(), rule=rule)
         leases = cls(stream, log, lease=lease, ourselves=ourselves, games=games, logger=logger, monotonic=monotonic)
-        with told_at_opening(stream):
-            await leases._heartbeat.prepare(tries=_TRIES)
+        with errors_at_opening(stream):
+            for tries_left in reversed(range(_TRIES)):
+                try:
+                    await leases._prepare()
+                    states = [await held.queue.inspect(SOON) for held in (leases._shards, leases._duties)]
+                    break
+                except Unanswered:  # not every server knows yet what another instance has just created
+                    if not tries_left:
+                        raise
+                    await asyncio.sleep(_BEFORE_ANOTHER_TRY)
+            for error in (state.error for state in states if state.error is not None):
+                raise error
         return leases
 
     @property
@@ -219,141 +175,304 @@ class JetStreamLeases:
     @property
     def unavailable_for(self) -> float:
         silent_for = self.silent_for
-        return silent_for if silent_for > self._heartbeat.lease else 0.0
+        return silent_for if silent_for > self._lease else 0.0
 
     @property
     def has_duties(self) -> bool:
-        """Whether it is ours to deliver to the publishers and to prune the log."""
+        """Whether this instance delivers to the publishers and prunes the log."""
         return bool(self._duties.numbers)
 
     @property
     def instances(self) -> list[Instance]:
-        """All that are there, in the order in which they joined: we as we are now, others as of our last beat."""
+        """All instances in the order in which they joined: this one as it is now, others as of the last heartbeat."""
         ourselves = replace(self._document(), order=self._membership.order)
         return sorted([*self._membership.others, ourselves], key=lambda each: (each.order, each.instance))
 
     @property
     def silent_for(self) -> float:
-        """For how many seconds we could neither tell the others anything nor hear of them."""
-        return self._heartbeat.silent_for
+        """Seconds since the last heartbeat that JetStream answered."""
+        return self._monotonic() - self._heard_at
 
     def covers(self, shard: int, started: float) -> bool:
         return self._shards.covers(shard, started)
 
     async def confirm(self, shards: Collection[int]) -> Collection[int]:
-        """Those of `shards` whose lease was renewed just now, also while they wait to be given away. Never raises."""
+        """Renews these, and returns those whose lease was renewed, also while they are leaving. Never raises."""
         try:
-            return await self._shards.renew(self._heartbeat.patience, shards)
+            return await self._shards.renew(self._patience, shards)
         except Unanswered:
             return frozenset()
 
-    def on_change(self, tell: Callable[[], None]) -> None:
-        """Call `tell` after `shards` or `has_duties` has changed."""
-        self._tells.append(tell)
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` after `shards` or `has_duties` has changed."""
+        self._listeners.append(listener)
 
-    def before_release(self, settle: Settle) -> None:
-        """Await `settle`, for a second at most, with shards that `shards` has no more, before we give them away."""
-        self._settling.add(settle)
+    def before_release(self, settle: Callable[[frozenset[int]], Awaitable[None]]) -> None:
+        """Awaits `settle`, for a second at most, with shards that have left `shards`, before they are given back."""
+        self._before_release.append(settle)
 
-    def tell_of_sight(self, sees: bool) -> None:  # noqa: FBT001  the one thing that is told
-        """Tell the others whether we see: while we do not and somebody does, our shards are theirs."""
+    def set_sight(self, sees: bool) -> None:  # noqa: FBT001
+        """Publishes whether this instance sees: while it does not and another does, its shards go to the others."""
         self._is_blind = not sees
-        self._heartbeat.beat_at_once()
+        self._beat_now.set()
 
     async def run(self) -> None:
-        """Hold our share, until cancelled. Raises nothing else."""
-        await self._heartbeat.run()
+        """Holds our share until cancelled. Raises nothing else."""
+        self._heard_at = self._monotonic()
+        await self._contain(self._presence.listen, self._beat_now.set)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._at_every_beat(self._renew, self._lease_changed))
+            tasks.create_task(self._at_every_beat(partial(self._beat, tasks), self._beat_now))
+            tasks.create_task(self._take(self._shards, self._claim))
+            tasks.create_task(self._take(self._duties, _all_of))
+            tasks.create_task(self._report_changes())
 
     async def give_back_shards(self) -> None:
-        """Leave, and hand over all shards for good; in two seconds at most, also where JetStream is away.
+        """Leaves, and gives back all shards for good; in two seconds at most, also where JetStream is away.
 
-        While `run` runs on, we keep a duty that we have.
+        While `run` runs on, the instance keeps a duty that it has.
         """
-        self._heartbeat.is_leaving = True
+        self._is_leaving = True
         self._duties.quota = len(self._duties.numbers)
         leaving = self._shards.set_all_aside()
-        await asyncio.gather(self._leave(), self._settling.of(leaving))
-        self._claims.disclaim(leaving)
+        self._on_change()
+        await asyncio.gather(self._leave(), self._settle(leaving))
+        self._log.disclaim(leaving)
         await self._shards.aclose(_END_WITHIN)
         if leaving and self._stream.is_connected:
             self._logger.info("shards given back", shards=len(leaving))
 
     async def aclose(self) -> None:
-        """Leave, and hand over everything at once; in two seconds at most, also where JetStream is away."""
+        """Leaves, and gives back everything; in two seconds at most, also where JetStream is away."""
         self._duties.set_all_aside()
         await asyncio.gather(self.give_back_shards(), self._duties.aclose(_END_WITHIN))
 
     async def _leave(self) -> None:
         with contextlib.suppress(Unanswered, Refused, TimeoutError):
             async with asyncio.timeout(_END_WITHIN):
-                await self._membership.leave()
+                await self._presence.leave()
 
-    async def _admit(self, shards: Collection[int]) -> Collection[int]:
-        """They are ours once the log takes nothing for them from anybody else any more."""
-        claimed = await self._claims.claim(shards, max(self._heartbeat.patience, _CLAIM_WITHIN))
-        if claimed:
-            holders = self._takeovers.holders_of(claimed)
-            cause = self._takeovers.took(claimed, self._heartbeat.seconds)
-            self._logger.info("shards taken over", shards=len(claimed), cause=cause, of=holders)
-        return claimed
+    @property
+    def _interval(self) -> float:
+        """Seconds between heartbeats."""
+        return self._lease / BEATS
 
-    def _heed(self, tasks: asyncio.TaskGroup) -> None:
-        """Yield what others have claimed, or were given, after us, and release what is over our share."""
+    @property
+    def _patience(self) -> float:
+        """Seconds to wait for an answer: one that is lost must not cost the leases."""
+        return 2 * self._interval
+
+    async def _prepare(self) -> None:
+        """Creates the streams and consumers that are missing. Raises Unanswered or Refused."""
+        await self._presence.prepare(self._interval)
+        before = [await held.queue.prepare(self._lease) for held in (self._shards, self._duties)]
+        if others := [lasted for lasted in before if lasted is not None]:
+            self._logger.info("lease duration changed by this instance", seconds=self._lease, before=others[0])
+
+    async def _contain(self, step: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Awaits `step(*arguments)` and logs its error: the next heartbeat comes whatever happens."""
+        try:
+            await step(*arguments)
+        except (Unanswered, Refused) as error:
+            self._logger.debug("JetStream request failed", err=str(error))
+        except Exception:
+            self._logger.exception("heartbeat failed")
+
+    async def _at_every_beat(self, step: Callable[[], Awaitable[None]], or_at: asyncio.Event) -> None:
+        while True:
+            began = self._monotonic()
+            or_at.clear()
+            await self._contain(step)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, began + self._interval - self._monotonic())):
+                    await or_at.wait()
+            await asyncio.sleep(max(0.0, began + self._interval / _EARLY_BEATS - self._monotonic()))
+
+    async def _take(self, held: HeldLeases, admit: Callable[[Collection[int]], Awaitable[Collection[int]]]) -> None:
+        while True:
+            await self._contain(held.take, admit, self._patience, self._interval)
+            await self._contain(held.request_missing, self._interval)
+
+    async def _renew(self) -> None:
+        """Renews the leases. Needs the lease queues only, which may be available while all else is not."""
+        self._shards.drop_expired()
+        self._renewing_since, self._renewing_under = self._monotonic(), self._lease
+        await asyncio.gather(self._shards.renew(self._patience), self._duties.renew(self._patience))
+        await self._request_missing()
+
+    async def _request_missing(self) -> None:
+        for held in (self._shards, self._duties):
+            await held.request_missing(self._interval)
+
+    async def _beat(self, tasks: asyncio.TaskGroup) -> None:
+        """Publishes our document, reads those of the others, and does what follows from them."""
+        try:
+            if self._must_prepare and not self._is_leaving:
+                await self._prepare()
+            self._must_prepare = True
+            await self._exchange_documents()
+            self._must_prepare = False
+            self._heard_at = self._monotonic()
+            if not self._is_leaving:
+                self._shards.quota = self._membership.share
+                self._react(tasks)
+                await self._request_missing()
+        except (Unanswered, Refused) as error:
+            if self.silent_for >= self._lease and not (self._is_leaving or self._is_unheard or self._has_lapsed):
+                self._is_unheard = True
+                self._logger.warning(
+                    "heartbeats fail: other instances do not see this one", err=str(error), shards=len(self.shards)
+                )
+            raise
+        if self._is_unheard:
+            self._is_unheard = False
+            self._logger.info("heartbeats succeed again: other instances see this one")
+
+    async def _exchange_documents(self) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._inspect_queues()
+                if not self._is_leaving:
+                    await self._membership.update(self._document(), self._interval)
+        except TimeoutError:
+            raise Unanswered(f"no answer within {self._patience:g}s") from None
+
+    async def _inspect_queues(self) -> None:
+        """Puts missing leases back, and adopts the duration with which another instance was started."""
+        states = await asyncio.gather(self._shards.queue.inspect(), self._duties.queue.inspect())
+        error = next((str(state.error) for state in states if state.error is not None), "")
+        if error and error != self._missing_error:
+            self._logger.warning("missing leases cannot be put back: no instance holds their shards", err=error)
+        self._missing_error = error
+        for lasts in (state.lasts for state in states):
+            if lasts != self._lease:
+                self._logger.info("lease duration changed by another instance", seconds=lasts, before=self._lease)
+                self._lease = lasts
+                self._shards.set_duration(lasts)
+                self._duties.set_duration(lasts)
+                self._lease_changed.set()  # the interval of longer leases would outlast those that we hold now
+
+    def _react(self, tasks: asyncio.TaskGroup) -> None:
+        """Drops what others claimed or were given after us, and releases what is over our share."""
         others = self._membership.others
-        self._takeovers.heed(others)
-        self._agreement.heed(others)
-        if superseded := self._claims.superseded(others) & self._shards.numbers:
-            self._shards.drop(superseded)
-            self._claims.disclaim(superseded)
-            self._logger.warning("shards were claimed by another instance", shards=len(superseded))
-        if outclaimed := self._claims.outclaimed & self._shards.numbers:
-            self._takeovers.lost(outclaimed, self._monotonic())
-            self._shards.admit_again(outclaimed)
-            self._logger.warning("shards were claimed without a lease, and are claimed back", shards=len(outclaimed))
+        self._history.update(others)
+        self._rules.check(others)
+        yielded = self._shards.numbers.intersection(
+            shard
+            for other in others
+            for shard, token in zip(other.shards, other.epochs, strict=False)
+            if token > (self._log.fencing_token(shard) or token)
+        )
+        if yielded:
+            self._shards.drop(yielded)
+            self._log.disclaim(yielded)
+            self._logger.warning("shards were claimed by another instance", shards=len(yielded))
+        # An instance that stood still in the middle of a claim sends it when it wakes, and has no lease any more.
+        if superseded := self._log.superseded & self._shards.numbers:
+            self._history.lost(superseded, self._monotonic())
+            self._shards.admit_again(superseded)
+            self._logger.warning("shards were claimed without a lease, and are claimed back", shards=len(superseded))
         if self._membership.duties_are_anothers and self.has_duties:
             self._duties.drop(self._duties.numbers)
             self._logger.warning("duties were given to another instance")
         if surplus := self._shards.surplus():
             self._shards.set_aside(surplus)
-            tasks.create_task(self._heartbeat.contain(lambda: self._release(surplus)))
+            tasks.create_task(self._contain(self._release, surplus))
+
+    async def _claim(self, shards: Collection[int]) -> Collection[int]:
+        """Claims shards whose leases have arrived; returns those that the log lets only us write from now on.
+
+        Gives up sooner than an append would: where the log's leader has died, the request is lost, and the next leader
+        is asked again.
+        """
+        within = max(self._patience, _CLAIM_WITHIN)
+        try:
+            async with asyncio.timeout(within):
+                claimed = await self._log.claim(shards)
+        except (LogError, TimeoutError) as error:
+            self._log.disclaim(shards)
+            cause = str(error) or f"the log has not answered for {within:g}s"
+            if cause != self._claim_error:
+                self._claim_error = cause
+                self._logger.warning("shards cannot be claimed", shards=len(shards), err=cause)
+            return ()
+        self._claim_error = ""
+        if claimed:
+            holders = self._history.holders_of(claimed)
+            cause = self._history.took(claimed, self._interval)
+            self._logger.info("shards taken over", shards=len(claimed), cause=cause, of=holders)
+        return claimed
 
     async def _release(self, shards: frozenset[int]) -> None:
-        await self._settling.of(shards)
-        self._claims.disclaim(shards)
-        self._takeovers.lost(shards, self._monotonic())
-        await self._shards.give_back(shards, self._heartbeat.patience)
+        await self._settle(shards)
+        self._log.disclaim(shards)
+        self._history.lost(shards, self._monotonic())
+        await self._shards.give_back(shards, self._patience)
         self._logger.info("shards given back", shards=len(shards))
 
-    def _on_loss(self, shards: frozenset[int]) -> None:
-        self._claims.disclaim(shards)
-        self._takeovers.lost(shards, self._monotonic() - self._heartbeat.lease)
-        if not self._heartbeat.is_leaving:
-            self._telling.lapsed(len(shards), self._heartbeat.lapse)
+    async def _settle(self, shards: frozenset[int]) -> None:
+        """Awaits what `before_release` was given. One that fails or is slow does not keep shards from the others."""
+        for settle in self._before_release if shards else ():
+            try:
+                async with asyncio.timeout(_SETTLE_WITHIN):
+                    await settle(shards)
+            except Exception as error:  # noqa: BLE001  whatever it is
+                self._logger.warning(
+                    "shards released before pending work was done", shards=len(shards), err=repr(error)
+                )
 
-    def _on_silence(self, why: str | None) -> None:
-        self._telling.unheard(why, len(self._shards.numbers))
+    async def _report_changes(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._on_change()
 
     def _on_change(self) -> None:
-        self._telling.holds(len(self._shards.numbers), delivers=self.has_duties)
-        for tell in self._tells:
+        """Disclaims shards whose lease has expired, logs what has changed, and calls the listeners."""
+        held = self._shards.numbers, self.has_duties
+        if expired := self._shards.take_expired():
+            self._log.disclaim(expired)
+            self._history.lost(expired, self._monotonic() - self._lease)
+            if not (self._is_leaving or self._has_lapsed):
+                self._has_lapsed = True
+                self._logger.warning(self._cause_of_lapse(), shards=len(expired))
+        if held == self._reported:
+            return
+        (shards_before, had_duties), self._reported = self._reported, held
+        if self._has_lapsed and len(held[0]) > len(shards_before):
+            self._has_lapsed = False
+            self._logger.info("leases are held again", shards=len(held[0]))
+        if held[1] != had_duties:
+            self._logger.info("delivery started" if held[1] else "delivery handed over")
+        for listener in self._listeners:
             try:
-                tell()
-            except Exception:  # whoever listens must not cost us the leases
-                self._logger.exception("a change of shards was not heard")
+                listener()
+            except Exception:  # a faulty listener must not cost us the leases
+                self._logger.exception("a listener for changes of shards failed")
+
+    def _cause_of_lapse(self) -> str:
+        if self._monotonic() - self._renewing_since > self._renewing_under / BEATS + _STALL * self._lease:
+            return "leases expired: this process stood still"
+        if self._renewing_under > self._lease:
+            return "leases expired: another instance was started with a shorter --lease"
+        return "leases expired: JetStream cannot be reached"
 
     def _document(self) -> Instance:
         now, shards, renewals = self._monotonic(), sorted(self._shards.numbers), self._shards.renewals
         return replace(
             self._ourselves,
             shards=tuple(shards),
-            epochs=self._claims.epochs(shards),
+            epochs=tuple(self._log.fencing_token(shard) or 0 for shard in shards),
             oldest_renewal=round(now - min(renewals), 3) if renewals else None,
             newest_renewal=round(now - max(renewals), 3) if renewals else None,
             duties=(RELAY,) if self.has_duties else (),
-            takeover=self._takeovers.last,
-            games=self.games(),
+            takeover=self._history.last,
+            games=self._games(),
             blind=self._is_blind,
         )
+
+
+async def _all_of(numbers: Collection[int]) -> Collection[int]:
+    return numbers
 
 
 def _wall_time() -> datetime:

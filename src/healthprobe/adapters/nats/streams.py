@@ -11,7 +11,7 @@ from typing import Any
 
 from healthprobe._util.text import shorten
 from healthprobe.adapters.nats.connection import ANSWER_WITHIN, JetStream, Refused
-from healthprobe.adapters.nats.errors import NO_STREAM, told_plainly
+from healthprobe.adapters.nats.errors import NO_STREAM, as_log_errors
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import MOST_SHARDS, SHARDS, shard_of
 from healthprobe.ports import ConfigurationError
@@ -212,7 +212,7 @@ async def prepare(stream: JetStream, *, create: bool) -> LogStreams:
 
 async def standing_shards(stream: JetStream) -> int:
     """Over how many shards the games of the log are spread. Raises ConfigurationError or LogError."""
-    with told_plainly(stream):
+    with as_log_errors(stream):
         standing = await standing_stream(stream, LogStreams(stream.address.prefix).events)
     return stream.address.shards or SHARDS if standing is None else _shards_in(stream, standing)
 
