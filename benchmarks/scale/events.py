@@ -12,7 +12,7 @@ import uvloop
 from benchmarks.measure import say
 from benchmarks.scale.spent import Servers, Spent, connected, servers
 from healthprobe.adapters.nats import JetStreamLog
-from healthprobe.adapters.nats.appending import body_of, message_id
+from healthprobe.adapters.nats.appending import encode_event, message_id
 from healthprobe.adapters.nats.connection import JetStream, Request
 from healthprobe.adapters.nats.streams import LogStreams
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
@@ -122,7 +122,7 @@ async def _logged(kept: Servers) -> LoggedGameCosts:
 def _logged_event(subjects: LogStreams, event: HealthEvent) -> Request:
     """As the log writes it, but without conditions, which take their time, and in headers of the same size."""
     headers = {"Nats-Msg-ID": message_id(event), **dict.fromkeys(_CONDITIONS, "000000")}
-    return Request(subjects.of_game(event.game_id), body_of(event), headers)
+    return Request(subjects.of_game(event.game_id), encode_event(event), headers)
 
 
 def _games_of_a_shard(name: str) -> list[str]:

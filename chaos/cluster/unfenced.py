@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from healthprobe.adapters import nats
 from healthprobe.adapters.nats import JetStreamLog
-from healthprobe.adapters.nats.appending import body_of
+from healthprobe.adapters.nats.appending import encode_event
 from healthprobe.adapters.nats.connection import Request, Unanswered
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import LogError
@@ -26,7 +26,9 @@ class UnfencedLog(JetStreamLog):
         last = await self.last_events(event.game_id for event in events)
         following = {event for event in events if event.sequence == _sequence_of(last.get(event.game_id)) + 1}
         try:
-            await self._stream.ask([Request(self._streams.of_game(each.game_id), body_of(each)) for each in following])
+            await self._stream.ask(
+                [Request(self._streams.of_game(each.game_id), encode_event(each)) for each in following]
+            )
         except Unanswered as error:
             raise LogError(str(error)) from error
         return [event if event in following else last.get(event.game_id) for event in events]

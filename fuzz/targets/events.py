@@ -12,8 +12,8 @@ from sqlalchemy import Row
 from fuzz.mutation import Mutator
 from fuzz.target import Draw, Target, mutated
 from fuzz.values import Values
-from healthprobe.adapters.nats.appending import body_of, event_in, message_id
-from healthprobe.adapters.nats.relay_state import _cursor_in, _document_in
+from healthprobe.adapters.nats.appending import decode_event, encode_event, message_id
+from healthprobe.adapters.nats.relay_state import _decode_cursor, _decode_letter
 from healthprobe.adapters.nats.stream_leader import Message
 from healthprobe.adapters.redis.entry import Entry
 from healthprobe.adapters.sql.event_rows import event_from_row
@@ -59,9 +59,9 @@ _INSTANTS = (
 
 
 def _event(body: bytes) -> None:
-    event = event_in(body, "events.game-7")
+    event = decode_event(body, "events.game-7")
     assert message_id(event)
-    assert event_in(body_of(event), "events.game-7") == event
+    assert decode_event(encode_event(event), "events.game-7") == event
 
 
 def _words(random: Random) -> Values:
@@ -115,7 +115,7 @@ def _entry(given: tuple[str, str, str, int, int]) -> None:
         told = dict(zip(entry.names, entry.values, strict=True))
         assert json.loads(told["details"]) == details.as_document()
         assert told["game_id"].decode() == game_id
-        assert event_in(body_of(event), "events") == event
+        assert decode_event(encode_event(event), "events") == event
 
 
 def _row(row: tuple[Any, ...]) -> None:
@@ -130,14 +130,14 @@ TARGETS = (
     Target(
         "dead letters on NATS",
         mutated((_LETTER % _FAILED, _LETTER % _RECOVERED), _OF_EVENTS),
-        lambda body: _document_in(Message(1, "letters.redis", body)).letter(),
+        lambda body: _decode_letter(Message(1, "letters.redis", body)).letter(),
         (LogError,),
         share=3,
     ),
     Target(
         "cursors on NATS",
         mutated((_CURSOR,), _OF_EVENTS),
-        lambda body: _cursor_in(Message(1, "cursors.redis", body)),
+        lambda body: _decode_cursor(Message(1, "cursors.redis", body)),
         (LogError,),
         share=3,
     ),

@@ -13,8 +13,8 @@ from fuzz.mutation import Mutator
 from fuzz.target import Draw, Target, mutated, texts
 from fuzz.values import Values
 from healthprobe.adapters.file.runtimes import parse_records
-from healthprobe.adapters.nats.record_values import Unusable as UnusableValue
-from healthprobe.adapters.nats.record_values import record_of, value_of
+from healthprobe.adapters.nats.record_values import InvalidValue
+from healthprobe.adapters.nats.record_values import decode_record, encode_record
 from healthprobe.adapters.sql import query as foreign
 from healthprobe.adapters.sql import records as own
 from healthprobe.adapters.sql.listing import Listing
@@ -183,9 +183,9 @@ def _require_records(records: list[RuntimeRecord]) -> None:
 
 
 def _value(value: bytes) -> None:
-    record = record_of("game-7", value)
+    record = decode_record("game-7", value)
     _require_records([record])
-    assert record_of("game-7", value_of(record)) == record
+    assert decode_record("game-7", encode_record(record)) == record
 
 
 TARGETS = (
@@ -214,5 +214,5 @@ TARGETS = (
     ),
     Target("rows of our table", _cells, _own_rows, share=4),
     Target("rows of a query", _rows, _foreign_rows, share=4),
-    Target("key-value entries", mutated(_VALUES, (b'"game_id":', b'"probe":')), _value, (UnusableValue,), share=8),
+    Target("key-value entries", mutated(_VALUES, (b'"game_id":', b'"probe":')), _value, (InvalidValue,), share=8),
 )

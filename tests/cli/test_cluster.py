@@ -148,7 +148,7 @@ def test_a_cluster_has_as_many_shards_as_it_was_made_with(
     assert command_line.err == ["healthprobe: 4 of 4 shards have no owner; no instance is running"]
     command_line(*STEADY, "--cluster", f"{nats_url}&shards=5", "--records", records)
     assert command_line.code == 2
-    assert "its log was made with 4 shards, and keeps them for ever" in command_line.err[-1]
+    assert "its log was created with 4 shards, which cannot change" in command_line.err[-1]
 
 
 def test_an_instance_that_judges_by_another_rule_is_told_of(

@@ -55,11 +55,11 @@ def show_cluster(url: str, *, as_json: bool) -> bool:
 async def _instances(url: str) -> tuple[list[Instance], int]:
     """Returns the instances and the number of shards."""
     with extra("nats", "--cluster"):
-        from healthprobe.adapters.nats import instances, standing_shards
+        from healthprobe.adapters.nats import instances, log_shards
     adapters = Adapters(existing=True)
     try:
         stream = await adapters.jetstream(url)
-        return await instances(stream), await standing_shards(stream)
+        return await instances(stream), await log_shards(stream)
     finally:
         await adapters.aclose()
 

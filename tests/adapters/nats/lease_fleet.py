@@ -200,6 +200,7 @@ async def until(condition: Callable[[], object], hope: str) -> float:
         if time.monotonic() > began + PATIENCE:
             raise AssertionError(f"waited {PATIENCE:g}s in vain: {hope}")
         await asyncio.sleep(0.003)
+    await asyncio.sleep(0.003)  # listeners are called in a later turn of the loop
     return time.monotonic() - began
 
 

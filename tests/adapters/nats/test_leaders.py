@@ -57,7 +57,7 @@ async def test_records_and_leases_outlive_the_node_that_leads_them(
     open_platform: OpenPlatform,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bucket_watch, "PATIENCE", 0.4)
+    monkeypatch.setattr(bucket_watch, "STALE_AFTER", 0.4)
     monkeypatch.setattr(bucket_watch, "HEARTBEAT", 0.2)
     monkeypatch.setattr(bucket_watch, "SILENCE", 0.5)
     async with asyncio.TaskGroup() as stories:

@@ -15,7 +15,7 @@ from tests.servers.nats_fixtures import OpenLog
 from healthprobe.adapters.nats import JetStreamLog, event_log
 from healthprobe.adapters.nats.appending import message_id
 from healthprobe.adapters.nats.connection import Request
-from healthprobe.adapters.nats.relay_state import _cursor_in, _document_in
+from healthprobe.adapters.nats.relay_state import _decode_cursor, _decode_letter
 from healthprobe.adapters.nats.stream_leader import Message
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import SHARDS
@@ -152,7 +152,7 @@ async def test_pruning_beside_an_append_takes_no_game_s_last_event(
 async def test_a_log_that_was_emptied_by_hand_goes_on(log: JetStreamLog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "_PAUSES", (0.0, 0.01))
     await log.append(history("game-7", 5))
-    assert await log._leader.clear(log._streams.all_events) == 5
+    assert await log._leader.purge(log._streams.all_events) == 5
     assert await events_in(log) == []
     assert await log.append([failed("game-7", 6)]) == [None]
     assert await log.append([failed("game-7", 1)]) == [failed("game-7", 1)]
@@ -174,7 +174,7 @@ async def test_an_event_that_was_altered_is_told_and_not_read_past(log: JetStrea
         partial(log.last_events, ["game-8"]),
         partial(log.append, [failed("game-8", 2)]),
     )
-    for body in (b"", b"{}", b'{"sequence": 1}', b'{"details": {"a": ' + b"[" * 10_000, log._fences._ourselves):
+    for body in (b"", b"{}", b'{"sequence": 1}', b'{"details": {"a": ' + b"[" * 10_000, log._claims._body):
         await log._leader.write([Request(subject, body)])
         for call in calls:
             with pytest.raises(LogError, match=f"an event on {subject} was altered") as refused:
@@ -204,17 +204,17 @@ LETTER = msgspec.json.encode(
     ],
 )
 def test_a_dead_letter_that_was_altered_is_told(was: bytes, altered: bytes) -> None:
-    assert _document_in(Message(1, "letters.webhook", LETTER)).letter().event == failed("game-7", 1)
+    assert _decode_letter(Message(1, "letters.webhook", LETTER)).letter().event == failed("game-7", 1)
     assert was in LETTER
     with pytest.raises(LogError, match=r"a dead letter (on|for) .* was altered and cannot be read") as refused:
-        _document_in(Message(1, "letters.webhook", LETTER.replace(was, altered))).letter()
+        _decode_letter(Message(1, "letters.webhook", LETTER.replace(was, altered))).letter()
     assert refused.value.permanent
 
 
 def test_a_cursor_that_was_altered_is_told_however_deep_it_is() -> None:
     for body in (b"17", b'{"x": ' + b"[" * 10_000):
         with pytest.raises(LogError, match="the cursor on cursors was altered") as refused:
-            _cursor_in(Message(1, "cursors", body))
+            _decode_cursor(Message(1, "cursors", body))
         assert refused.value.permanent
 
 

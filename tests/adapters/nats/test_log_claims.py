@@ -10,7 +10,7 @@ from tests.servers.nats_fixtures import OpenLog
 from tests.servers.proxy import CuttingProxy
 
 from healthprobe.adapters.nats.connection import Request, Unanswered
-from healthprobe.adapters.nats.stream_leader import Leader, Message, Receipt
+from healthprobe.adapters.nats.stream_leader import Ack, Message, StreamLeader
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import SHARDS, shard_of
 from healthprobe.ports import LogError
@@ -113,7 +113,7 @@ async def test_what_we_sent_ourselves_is_shut_out_before_we_decide_anew(
     held_up: list[Request] = []
     sent = asyncio.Event()
 
-    async def hold_up(requests: Sequence[Request]) -> list[Receipt]:
+    async def hold_up(requests: Sequence[Request]) -> list[Ack]:
         held_up.extend(requests)
         sent.set()
         if end == "given up":
@@ -131,7 +131,7 @@ async def test_what_we_sent_ourselves_is_shut_out_before_we_decide_anew(
     anew = replace(failed(GAME, 1), occurred_at=AFTER_ALL_SAMPLES)
     assert await log.append([anew]) == [anew]
     assert held_up
-    assert all(receipt.is_outrun for receipt in await network._leader.write(held_up))
+    assert all(ack.is_rejected for ack in await network._leader.write(held_up))
     assert [entry.event for entry in await log.read(0, 10)] == [anew]
 
 
@@ -139,7 +139,7 @@ async def test_a_shard_has_one_claim_in_the_stream_whoever_made_it(nats_url: str
     log = await open_log(nats_url, by_claims=True)
     for _ in range(3):
         await log.claim(range(SHARDS))
-    standing = await log._leader.last([log._streams.of_epoch(shard) for shard in range(SHARDS)])
+    standing = await log._leader.last([log._streams.of_claim(shard) for shard in range(SHARDS)])
     assert [message and message.seq for message in standing] == [log.fencing_token(shard) for shard in range(SHARDS)]
     assert len(await log._leader.read(0, 10_000)) == SHARDS
 
@@ -162,14 +162,14 @@ async def test_the_last_entry_before_many_claims_is_found_without_looking_at_eve
     log = await open_log(nats_url, by_claims=True)
     await log.claim(range(SHARDS))
     await log.append([failed(f"game-{number}", 1) for number in range(events)])
-    last = Leader.last
+    last = StreamLeader.last
     asked: list[str] = []
 
-    async def last_of(self: Leader, subjects: Sequence[str]) -> list[Message | None]:
+    async def last_of(self: StreamLeader, subjects: Sequence[str]) -> list[Message | None]:
         asked.extend(subjects)
         return await last(self, subjects)
 
-    monkeypatch.setattr(Leader, "last", last_of)
+    monkeypatch.setattr(StreamLeader, "last", last_of)
     for claimed in (0, 1, 7, 100, SHARDS):
         await log.claim(range(claimed))
         asked.clear()

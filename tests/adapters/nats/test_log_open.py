@@ -11,7 +11,7 @@ from tests.servers import nats_fixtures
 from tests.servers.nats import NatsServer
 from tests.servers.nats_fixtures import OpenLog
 
-from healthprobe.adapters.nats import JetStreamLog, standing_shards
+from healthprobe.adapters.nats import JetStreamLog, log_shards
 from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.connection import ANSWER_WITHIN, JetStream
 from healthprobe.domain.shard import SHARDS, shard_of
@@ -78,7 +78,7 @@ async def test_a_log_keeps_the_number_of_shards_with_which_it_was_made(
     connection = await JetStream.open(NatsAddress.of_url(nats_url))
     told = await connection.call(f"STREAM.INFO.{prefix}_events", {"subjects_filter": ">"})
     assert list(told["state"]["subjects"]) == [f"{prefix}.events.{shard_of('game-7', 1000)}.game-7"]
-    assert await standing_shards(connection) == 1000
+    assert await log_shards(connection) == 1000
     await connection.aclose()
     found = await open_log(nats_url)
     assert (made.shard_count, found.shard_count) == (1000, 1000)
@@ -88,7 +88,7 @@ async def test_a_log_keeps_the_number_of_shards_with_which_it_was_made(
 async def test_another_number_of_shards_than_that_of_the_log_is_refused(nats_url: str, open_log: OpenLog) -> None:
     assert (await open_log(nats_url)).shard_count == SHARDS
     told = await refusal(open_log, f"{nats_url}&shards=16")
-    assert f"its log was made with {SHARDS} shards, and keeps them for ever: leave ?shards=16 out" in told
+    assert f"its log was created with {SHARDS} shards, which cannot change: leave ?shards=16 out" in told
     assert (await open_log(f"{nats_url}&shards={SHARDS}")).shard_count == SHARDS
 
 
@@ -99,7 +99,7 @@ async def test_a_log_that_tells_no_number_of_shards_has_the_usual_one(
     await before.append([failed("game-7", 1)])
     await configured(nats_url, f"{prefix}_events", metadata={})
     assert (await open_log(nats_url)).shard_count == SHARDS
-    assert "was made with 256 shards" in await refusal(open_log, f"{nats_url}&shards=16")
+    assert "was created with 256 shards" in await refusal(open_log, f"{nats_url}&shards=16")
 
 
 @pytest.mark.parametrize("altered", ["many", "", "0", "-1", "4097", "\u0662"])
@@ -109,7 +109,7 @@ async def test_a_number_of_shards_that_somebody_altered_is_refused(
     await open_log(nats_url)
     await configured(nats_url, f"{prefix}_events", metadata={"healthprobe_shards": altered})
     told = await refusal(open_log, nats_url)
-    assert f"its log tells {altered!r} for healthprobe_shards: put the number back there" in told
+    assert f"its log has {altered!r} as healthprobe_shards: restore the number" in told
 
 
 async def test_a_prefix_has_a_log_of_its_own(nats_server: NatsServer, prefix: str, open_log: OpenLog) -> None:

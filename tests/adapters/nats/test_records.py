@@ -69,7 +69,7 @@ async def test_the_same_list_is_told_until_a_record_in_it_changes(
     await platform.put("stopped", status="stopped")
     await watched.shows(GAME_7, RuntimeRecord("stopped", "", "http://h:1", "stopped"))
     assert await watched.store.list_by_status(RUNNING) is listed
-    assert watched.store._contents.revision == 2, "a value that is put once more changes nothing"
+    assert watched.store._index.version == 2, "a value that is put once more changes nothing"
     await platform.put("game-7", GAME_7.engine_endpoint, current_container_id="cafe")
     await watched.shows(
         RuntimeRecord("game-7", "cafe", GAME_7.engine_endpoint), RuntimeRecord("stopped", "", "http://h:1", "stopped")

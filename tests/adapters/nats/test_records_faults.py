@@ -52,7 +52,7 @@ def url_by_proxy(nats_server: NatsServer, prefix: str, proxy: CuttingProxy) -> s
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What we know is too old soon, and silence lasts little longer than a heartbeat."""
-    monkeypatch.setattr(bucket_watch, "PATIENCE", 0.4)
+    monkeypatch.setattr(bucket_watch, "STALE_AFTER", 0.4)
     monkeypatch.setattr(bucket_watch, "HEARTBEAT", 0.2)
     monkeypatch.setattr(bucket_watch, "SILENCE", 0.5)
 
@@ -85,7 +85,7 @@ async def test_who_lists_only_when_told_of_a_change_learns_what_was_edited_while
     url_by_proxy: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(record_values, "_PORTION", 1)
+    monkeypatch.setattr(record_values, "_RECORDS_A_TURN", 1)
     watched = await open_records(url_by_proxy)
     await platform.put("game-7")
     await watched.shows_games("game-7")
@@ -147,7 +147,7 @@ async def test_a_change_that_was_lost_on_the_way_is_missed_and_made_good(
     platform: Platform, open_records: OpenRecords, nats_url: str, monkeypatch: pytest.MonkeyPatch, later: list[str]
 ) -> None:
     monkeypatch.setattr(bucket_watch, "AUDIT_EVERY", 1e9)
-    take = Changes._take
+    take = Changes._on_message
     lost: list[str] = []
 
     async def take_all_but_the_first(self: Changes, message: Msg) -> None:
@@ -156,7 +156,7 @@ async def test_a_change_that_was_lost_on_the_way_is_missed_and_made_good(
         else:
             await take(self, message)
 
-    monkeypatch.setattr(Changes, "_take", take_all_but_the_first)
+    monkeypatch.setattr(Changes, "_on_message", take_all_but_the_first)
     watched = await open_records(nats_url)
     for game_id in ("game-7", *later):
         await platform.put(game_id)
@@ -169,7 +169,7 @@ async def test_a_change_that_was_lost_on_the_way_is_missed_and_made_good(
 async def test_a_consumer_that_not_every_server_knows_at_once_is_asked_again(
     platform: Platform, nats_url: str, monkeypatch: pytest.MonkeyPatch, unknown_for: int, complaints: int
 ) -> None:
-    ask = Changes._ask
+    ask = Changes._publish
     asked: list[str] = []
 
     async def ask_too_early(self: Changes, api: str, body: Mapping[str, Any]) -> None:
@@ -179,7 +179,7 @@ async def test_a_consumer_that_not_every_server_knows_at_once_is_asked_again(
                 patched.setattr(self, "_consumer", "not-there-yet")
             await ask(self, api, body)
 
-    monkeypatch.setattr(Changes, "_ask", ask_too_early)
+    monkeypatch.setattr(Changes, "_publish", ask_too_early)
     await platform.make()
     await platform.put("game-7")
     async with aclosing(await JetStream.open(NatsAddress.of_url(nats_url))) as stream:
@@ -209,21 +209,21 @@ async def test_games_that_are_edited_while_the_bucket_is_read_again_do_not_leave
     platform: Platform, open_records: OpenRecords, nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = await open_records(nats_url)
-    games = [RuntimeRecord(f"game-{number}", "", "http://h:1") for number in range(2 * bucket_watch.PORTION)]
+    games = [RuntimeRecord(f"game-{number}", "", "http://h:1") for number in range(2 * bucket_watch.BATCH)]
     await watched.store.put(games)
-    begin = Changes._begin
+    begin = Changes._create_consumer
 
     async def begin_as_half_of_them_restart(self: Changes, within: float) -> None:
         await begin(self, within)
-        for record in games[: bucket_watch.PORTION]:
+        for record in games[: bucket_watch.BATCH]:
             await platform.put(record.game_id, "http://h:2")
 
-    monkeypatch.setattr(Changes, "_begin", begin_as_half_of_them_restart)
+    monkeypatch.setattr(Changes, "_create_consumer", begin_as_half_of_them_restart)
     for info in await platform.jetstream.consumers_info(f"KV_{platform.bucket}"):
         await platform.jetstream.delete_consumer(f"KV_{platform.bucket}", info.name)
     sizes = set()
     async with asyncio.timeout(PATIENCE):
-        while list((await watched.endpoints()).values()).count("http://h:2") < bucket_watch.PORTION:
+        while list((await watched.endpoints()).values()).count("http://h:2") < bucket_watch.BATCH:
             await watched.changed.wait()
             watched.changed.clear()
             sizes.add(len(await watched.endpoints()))

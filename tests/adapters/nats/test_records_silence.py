@@ -10,7 +10,7 @@ from tests.servers import nats_fixtures, nats_records_fixtures
 from tests.servers.nats_records_fixtures import OpenPlatform, OpenRecords, Platform, Watched
 
 from healthprobe.adapters.nats import records as store_module
-from healthprobe.adapters.nats.bucket_watch import Bucket, Entry
+from healthprobe.adapters.nats.bucket import Bucket, Entry
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import StoreError
 

@@ -6,7 +6,7 @@ import pytest
 from tests.servers import nats_fixtures, nats_records_fixtures
 from tests.servers.nats_records_fixtures import OpenPlatform, OpenRecords, Skipped
 
-from healthprobe.adapters.nats.record_values import Contents, Unusable, record_of
+from healthprobe.adapters.nats.record_values import RecordIndex, InvalidValue, decode_record
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 
 nats_server = nats_fixtures.nats_server
@@ -64,13 +64,13 @@ async def test_a_value_that_is_no_record_is_left_out_and_told_until_it_is_mended
     ],
 )
 def test_what_is_wrong_with_a_value_is_told_with_its_key_and_what_to_change(value: bytes, told: str) -> None:
-    with pytest.raises(Unusable, match=r"\Akey '(game-7|k{79}…)': [^\n]{10,300}\Z") as fault:
-        record_of("game-7" if len(value) < 9999 else "k" * 9999, value)
+    with pytest.raises(InvalidValue, match=r"\Akey '(game-7|k{79}…)': [^\n]{10,300}\Z") as fault:
+        decode_record("game-7" if len(value) < 9999 else "k" * 9999, value)
     assert told in str(fault.value)
 
 
 def test_what_a_value_leaves_out_is_what_files_may_leave_out() -> None:
-    assert record_of("game-7", b'{"engine_endpoint": "http://h:1", "current_container_id": null}') == RuntimeRecord(
+    assert decode_record("game-7", b'{"engine_endpoint": "http://h:1", "current_container_id": null}') == RuntimeRecord(
         "game-7", "", "http://h:1", RUNNING
     )
 
@@ -79,12 +79,12 @@ async def test_the_order_of_a_listing_depends_on_the_keys_alone() -> None:
     keys = [f"key-{number}" for number in range(5_000)]
     listings = []
     for order in (keys, [*reversed(keys)], [*keys[2_500:], "gone", *keys[:2_500]]):
-        contents = Contents()
+        index = RecordIndex()
         for key in order:
-            contents.take(key, b'{"engine_endpoint": "%s", "game_id": "game-7"}' % key.encode())
-        contents.drop("gone")
-        await contents.keep_only(set(keys[:1_000]))
-        listings.append([record.engine_endpoint for record in await contents.listing(RUNNING)])
+            index.put(key, b'{"engine_endpoint": "%s", "game_id": "game-7"}' % key.encode())
+        index.drop("gone")
+        await index.keep_only(set(keys[:1_000]))
+        listings.append([record.engine_endpoint for record in await index.listing(RUNNING)])
     assert sorted(listings[0]) == sorted(keys[:1_000])
     assert listings[0] == listings[1] == listings[2]
     assert listings[0][:5] == ["key-495", "key-538", "key-764", "key-102", "key-310"], (
@@ -93,9 +93,9 @@ async def test_the_order_of_a_listing_depends_on_the_keys_alone() -> None:
 
 
 async def test_a_long_listing_gives_others_their_turn() -> None:
-    contents = Contents()
+    index = RecordIndex()
     for number in range(20_000):
-        contents.take(f"key-{number}", VALUE)
+        index.put(f"key-{number}", VALUE)
     turns = 0
 
     async def take_turns() -> None:
@@ -105,6 +105,6 @@ async def test_a_long_listing_gives_others_their_turn() -> None:
             await asyncio.sleep(0)
 
     taking = asyncio.create_task(take_turns())
-    assert len(await contents.listing(RUNNING)) == 20_000
+    assert len(await index.listing(RUNNING)) == 20_000
     taking.cancel()
     assert turns >= 5

@@ -1,14 +1,11 @@
-"""NATS JetStream as log, store and lessor of shards, each in a room of its own over one connection.
-
-Imports domain and ports. The rooms import what stands here background_tasks them, and never each other.
-"""
+"""NATS JetStream as the log of events, the store of runtime records, and the leases of shards."""
 
 from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.event_log import JetStreamLog
 from healthprobe.adapters.nats.membership import instances
 from healthprobe.adapters.nats.records import JetStreamRecords
 from healthprobe.adapters.nats.shard_leases import DEFAULT_LEASE, SHORTEST_LEASE, FencedLog, JetStreamLeases
-from healthprobe.adapters.nats.streams import standing_shards
+from healthprobe.adapters.nats.streams import log_shards
 
 __all__ = [
     "DEFAULT_LEASE",
@@ -19,5 +16,5 @@ __all__ = [
     "JetStreamRecords",
     "NatsAddress",
     "instances",
-    "standing_shards",
+    "log_shards",
 ]

@@ -1,4 +1,4 @@
-"""The address: a NATS cluster, and what of it is ours, as a URL names it."""
+"""The address of a NATS cluster, and of what healthprobe keeps there, in a URL."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _SHARDS = re.compile(r"[1-9][0-9]{0,3}")
 
 @dataclass(frozen=True, slots=True)
 class NatsAddress:
-    """Servers of one cluster, any of which may be away, and the names of what is ours there.
+    """The servers of one cluster, and the names of our streams and bucket.
 
-    `name` is how messages call it. Streams and subjects begin with `prefix`, so that one NATS can serve several
-    platforms. `bucket` is the key-value bucket of the records, or empty. `replicas` None: as many as the cluster gives.
-    `shards` None: as many as the log has. `servers` are the URLs for nats-py, with credentials; `creds` and `ca` are
+    `name` stands for it in messages. Streams and subjects begin with `prefix`, so that one NATS can serve several
+    platforms. `bucket` is the key-value bucket of the records, or empty. `replicas` None is three in a cluster, or one;
+    `shards` None is as many as the log has. `servers` are URLs for nats-py, with credentials; `creds` and `ca` are
     files.
     """
 
@@ -44,19 +44,19 @@ class NatsAddress:
 
     @property
     def credentials(self) -> Mapping[str, Any]:
-        """Who we are, for nodes too that no URL names: `user` and `password`, or `token`, or nothing of it."""
-        told = urlsplit(self.servers[0])
-        if not told.username:
+        """Options of nats-py's `connect`, for nodes that were discovered too: user and password, token, or none."""
+        url = urlsplit(self.servers[0])
+        if not url.username:
             return {}
-        if told.password is None:
-            return {"token": unquote(told.username)}
-        return {"user": unquote(told.username), "password": unquote(told.password)}
+        if url.password is None:
+            return {"token": unquote(url.username)}
+        return {"user": unquote(url.username), "password": unquote(url.password)}
 
     @classmethod
     def of_url(cls, url: str) -> NatsAddress:
-        """The address that `url` gives, in the form `FORM`, `tls://` for TLS.
+        """Returns the address in `url`, which has the form `FORM`, or `tls://` for TLS. Does not connect.
 
-        Raises ConfigurationError for anything that would not be obeyed. Nothing is connected.
+        Raises ConfigurationError for anything that would be ignored.
         """
         try:
             parts = urlsplit(url)

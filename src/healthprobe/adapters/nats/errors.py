@@ -15,9 +15,9 @@ NOT_DELETED = 10057
 NO_LEADER = 10008
 LEADERLESS = "its JetStream has no leader: most of its servers must run, and reach each other"
 SWITCHED_OFF = "the server runs without JetStream: start it with jetstream { store_dir: … } in its configuration"
-OUTRUN = frozenset({10071, 10158, 10164})
+CONFLICTS = frozenset({10071, 10158, 10164})
 """The message did not enter because another one did first: at this sequence, with the same id, or in flight."""
-IN_PROCESS = frozenset({10158, 10164})
+IN_FLIGHT = frozenset({10158, 10164})
 """The other message is in flight: it is stored in a moment, or is not."""
 
 _PERMANENT = {
@@ -53,7 +53,7 @@ def is_full(refusal: Refused) -> bool:
     return refusal.code == _STORE_FAILED and str(refusal) in {"maximum bytes exceeded", "maximum messages exceeded"}
 
 
-class Outrun(Exception):
+class Contention(Exception):
     """Other writers came first, again and again. The message says with what."""
 
 
@@ -63,7 +63,7 @@ def as_log_errors(stream: JetStream) -> Iterator[None]:
     before = stream.client.last_error
     try:
         yield
-    except (Unanswered, Refused, Outrun, UnicodeEncodeError) as error:
+    except (Unanswered, Refused, Contention, UnicodeEncodeError) as error:
         raise _log_error(error, stream, before) from error
 
 
@@ -92,7 +92,7 @@ def _log_error(error: Exception, stream: JetStream, before: Exception | None) ->
             return LogError(f"{name}: {advice}", permanent=True)
         advice = f"a stream is full ({error}): raise its limits" if is_full(error) else _TEMPORARY.get(error.code)
         return LogError(f"{name}: {advice or f'JetStream refuses: {error} ({error.code})'}")
-    if isinstance(error, Outrun):
+    if isinstance(error, Contention):
         return LogError(f"the log at {name}: {error}; {_SHARED}")
     last = stream.client.last_error
     messages = [str(error), "" if last is before else str(last)]

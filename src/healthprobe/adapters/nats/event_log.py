@@ -8,147 +8,146 @@ from datetime import datetime
 from typing import Any, Self
 
 from healthprobe._util.text import shorten
-from healthprobe.adapters.nats.appending import Appending, Offer, body_of, event_in
+from healthprobe.adapters.nats.appending import Appender, Pending, decode_event, encode_event
 from healthprobe.adapters.nats.connection import JetStream, Request, Unanswered
 from healthprobe.adapters.nats.errors import as_log_errors, errors_at_opening
-from healthprobe.adapters.nats.fencing import Fences
+from healthprobe.adapters.nats.fencing import ShardClaims
 from healthprobe.adapters.nats.relay_state import JetStreamRelayState
-from healthprobe.adapters.nats.stream_leader import EVERYTHING, Leader, Message, Receipt, next_at
+from healthprobe.adapters.nats.stream_leader import EVERYTHING, Ack, Message, StreamLeader, next_at
 from healthprobe.adapters.nats.streams import LogStreams, prepare
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import shard_of
 from healthprobe.ports import LogEntry, LogError
 
 _PAUSES = (0.0, 0.05, 0.2, 0.5)
-"""Seconds before each try to have an answer from where the newest known message is: a former leader soon gives up."""
+"""Seconds before each attempt to read from a server that has the newest known message: a former leader soon yields."""
 
 
-class UpToDateLeader(Leader):
-    """Tells nothing that is older than what it has told, or taken, before.
+class MonotonicLeader(StreamLeader):
+    """A leader with monotonic reads: none is older than an earlier read or write.
 
-    Before and after all else it is asked for the newest place that we know of. What comes from a server on which that
-    is missing does not count.
+    Each batch of reads also asks for the newest message that we know of, first and last. Without it the answers come
+    from a former leader and do not count.
     """
 
     def __init__(self, stream: JetStream, name: str) -> None:
         super().__init__(stream, name)
         self._known = 0
 
-    async def write(self, requests: Sequence[Request]) -> list[Receipt]:
-        """As of any leader; what was taken is known."""
-        receipts = await super().write(requests)
-        self._known = max(self._known, *(receipt.seq for receipt in receipts), 0)
-        return receipts
+    async def write(self, requests: Sequence[Request]) -> list[Ack]:
+        acks = await super().write(requests)
+        self._known = max(self._known, *(ack.seq for ack in acks), 0)
+        return acks
 
-    async def _ask_portion(self, questions: Sequence[Mapping[str, Any]]) -> list[Message | None]:
+    async def _ask_portion(self, queries: Sequence[Mapping[str, Any]]) -> list[Message | None]:
         known = self._known
-        messages = await self._ask_behind(known, questions) if known else await super()._ask_portion(questions)
+        messages = await self._ask_with_proof(known, queries) if known else await super()._ask_portion(queries)
         self._known = max(self._known, *(message.seq for message in messages if message is not None), 0)
         return messages
 
-    async def _ask_behind(self, known: int, questions: Sequence[Mapping[str, Any]]) -> list[Message | None]:
+    async def _ask_with_proof(self, known: int, queries: Sequence[Mapping[str, Any]]) -> list[Message | None]:
         proof = next_at(known, EVERYTHING)
         messages: list[Message | None] = []
         for pause in _PAUSES:
             await asyncio.sleep(pause)
-            before, *messages, after = await super()._ask_portion([proof, *questions, proof])
+            before, *messages, after = await super()._ask_portion([proof, *queries, proof])
             if before is not None and after is not None:
                 return messages
             state = (await self._stream.call(f"STREAM.INFO.{self._name}"))["state"]
             if state["last_seq"] < known:
-                raise Unanswered("what it tells is older than what we know; if it was made anew, restart healthprobe")
-        self._known = 0  # all who answer agree: somebody has removed the end of the stream
+                raise Unanswered("it is older than what we have read; if it was created anew, restart healthprobe")
+        self._known = 0  # the current leader agrees: the end of the stream was removed
         return messages
 
 
 _AT_ONCE = 100
-"""The most events that are written as JSON between two turns of the loop."""
+"""Events that are encoded between two turns of the event loop."""
 
 _PRUNED_AT_ONCE = 1_000
-"""The most entries that are looked at together by `prune`."""
+"""Entries that `prune` reads together."""
 
 _HEADERS = 4_096
-"""More bytes than the headers of any message of ours have."""
+"""More bytes than the headers of our messages have."""
 
 
 class JetStreamLog(JetStreamRelayState):
     """Health events, relay cursors and dead letters on JetStream. Made by `open`. Every method raises LogError.
 
-    All is read from the leaders of the streams. With `by_claims` it takes events of those shards alone that it has
-    claimed, and others cannot write to those any more; without, instances may share it as they share a database.
+    All reads go to the leaders of the streams. With `by_claims` it appends only to shards that it has claimed, and
+    others cannot append to those any more; without, instances may share it as they share a database.
     """
 
     def __init__(self, stream: JetStream, streams: LogStreams, *, by_claims: bool) -> None:
         super().__init__(stream, streams)
-        self._leader = UpToDateLeader(stream, streams.events)
-        self._fences = Fences(self._leader, streams)
-        self._appending = Appending(self._leader, streams, self._fences, by_claims=by_claims)
+        self._leader = MonotonicLeader(stream, streams.events)
+        self._claims = ShardClaims(self._leader, streams)
+        self._appender = Appender(self._leader, streams, self._claims, by_claims=by_claims)
         self._one_at_a_time = asyncio.Lock()
 
     @classmethod
     async def open(cls, stream: JetStream, *, create: bool = True, by_claims: bool = False) -> Self:
-        """Open the log at the prefix of `stream`, making its streams at its first use.
+        """Opens the log at the prefix of `stream`, and creates its streams at the first use.
 
-        With `create` false they must exist already: for commands that only read. Raises ConfigurationError for streams
-        that are not a log's or cannot be had as the URL asks for, LogError where they are away for now.
+        With `create` false they must exist: for commands that only read. Raises ConfigurationError for streams that are
+        not a log's or not as the URL asks for, LogError where they are unavailable.
         """
         with errors_at_opening(stream):
             streams = await prepare(stream, create=create)
         return cls(stream, streams, by_claims=by_claims)
 
     async def claim(self, shards: Collection[int]) -> Collection[int]:
-        """Claim these shards: what anybody sends under an earlier claim stays out from now on, however late it comes.
+        """Claims shards and returns those that are ours: what others send under earlier claims is refused from now on.
 
-        Returns those that are ours. Another one was claimed by somebody else at the same moment: ask again, if it is
-        still ours to claim. What is read after this is as new as the claim.
+        One that is not returned was claimed by another instance at the same moment: claim it again if we still have its
+        lease. What is read after this is as new as the claim.
         """
         async with self._one_at_a_time:
             with as_log_errors(self._stream):
-                return await self._fences.claim(shards)
+                return await self._claims.claim(shards)
 
     def disclaim(self, shards: Collection[int]) -> None:
-        """Take nothing more for these shards until they are claimed again."""
-        self._fences.disclaim(shards)
+        """Appends nothing to these shards until they are claimed again."""
+        self._claims.disclaim(shards)
 
     @property
     def shard_count(self) -> int:
-        """Over how many shards all games are spread."""
+        """The number of shards that all games are spread over."""
         return self._streams.shards
 
     def fencing_token(self, shard: int) -> int | None:
-        """A number that grows with every claim to `shard`, whosever it is: that of our last one, or None without."""
-        return self._fences.fencing_token(shard)
+        """Returns the token of our last claim of `shard`, or None. Tokens grow with every claim of any instance."""
+        return self._claims.token(shard)
 
     @property
     def superseded(self) -> frozenset[int]:
-        """The shards that we claimed, of which an append has shown that somebody else claimed them after us."""
-        return self._fences.superseded
+        """The shards that we claimed and that, as an append has shown, another instance claimed after us."""
+        return self._claims.superseded
 
     async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
-        """The last event of each of these games; games without events are left out."""
+        """Returns the last event of each of these games; games without events are left out."""
         wanted = list(dict.fromkeys(game_ids))
         with as_log_errors(self._stream):
             messages = await self._leader.last([self._streams.of_game(game_id) for game_id in wanted])
         return {
-            game_id: event_in(message.data, message.subject)
+            game_id: decode_event(message.data, message.subject)
             for game_id, message in zip(wanted, messages, strict=True)
             if message is not None
         }
 
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
-        """Compare-and-set (see `ports.HealthEventLog`): what has entered is stored when this returns.
+        """Appends by compare-and-set (see `ports.HealthEventLog`): what has entered is stored when this returns.
 
-        Without claims a batch enters in its order. Of claimed shards, those of one game do.
+        Without claims a batch enters in order; in claimed shards, the events of each game do.
         """
         if not events:
             return []
         with as_log_errors(self._stream):
-            offers = [offer async for offer in self._offers(events)]
+            batch = [each async for each in self._encoded(events)]
             async with self._one_at_a_time:
-                return await self._appending.append(offers)
+                return await self._appender.append(batch)
 
     async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
-        """At most `limit` entries whose cursor is greater than `after`, in the order of the stream."""
+        """Returns at most `limit` entries whose cursor is greater than `after`, in order."""
         entries: list[LogEntry] = []
         with as_log_errors(self._stream):
             while (wanted := limit - len(entries)) > 0:
@@ -160,16 +159,16 @@ class JetStreamLog(JetStreamRelayState):
         return entries
 
     async def end(self) -> int:
-        """The cursor of the last entry, or 0 where there is none."""
+        """Returns the cursor of the last entry, or 0."""
         with as_log_errors(self._stream):
             newest = await self._leader.newest(self._streams.all_events)
         return 0 if newest is None else newest.seq
 
     async def prune(self, before: datetime, through: int) -> int:
-        """Remove events seen before `before` whose cursor is at most `through`, and never a game's last one.
+        """Removes events seen before `before` whose cursor is at most `through`, except the last of each game.
 
-        Returns how many there were. It ends where nothing is old any more: what entered late, behind newer ones, is
-        removed once these are old.
+        Returns how many there were. It stops at a page without old events: an old event after newer ones is removed
+        once those are old.
         """
         pruned = after = 0
         while after < through and (page := await self.read(after, _PRUNED_AT_ONCE)):
@@ -181,19 +180,19 @@ class JetStreamLog(JetStreamRelayState):
                 pruned += await self._leader.delete(await self._followed(old, page))
         return pruned
 
-    async def _offers(self, events: Sequence[HealthEvent]) -> AsyncIterator[Offer]:
+    async def _encoded(self, events: Sequence[HealthEvent]) -> AsyncIterator[Pending]:
         largest = self._stream.client.max_payload - _HEADERS
         for number, event in enumerate(events, 1):
-            body = body_of(event)
+            body = encode_event(event)
             if len(body) > largest:
-                told = f"the event {shorten(event.id, 80)!r} is larger than its server takes: raise max_payload there"
-                raise LogError(f"{self._stream.address.name}: {told}", permanent=True)
-            yield Offer(event, shard_of(event.game_id, self.shard_count), self._streams.of_game(event.game_id), body)
+                problem = f"the event {shorten(event.id, 80)!r} is larger than the server allows: raise its max_payload"
+                raise LogError(f"{self._stream.address.name}: {problem}", permanent=True)
+            yield Pending(event, shard_of(event.game_id, self.shard_count), self._streams.of_game(event.game_id), body)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
     async def _followed(self, entries: Sequence[LogEntry], page: Sequence[LogEntry]) -> list[int]:
-        """The cursors of those of `entries` that a later event of their game follows, in `page` or elsewhere."""
+        """Returns the cursors of those of `entries` that are not the last of their game."""
         newest = {entry.event.game_id: entry.cursor for entry in page}
         doubtful = [each.event.game_id for each in entries if newest[each.event.game_id] == each.cursor]
         last = await self._leader.last([self._streams.of_game(game_id) for game_id in doubtful])
@@ -205,4 +204,4 @@ class JetStreamLog(JetStreamRelayState):
 
 
 def _entry(message: Message) -> LogEntry:
-    return LogEntry(message.seq, event_in(message.data, message.subject))
+    return LogEntry(message.seq, decode_event(message.data, message.subject))

@@ -14,7 +14,7 @@ from nats.errors import Error as NatsError
 
 from healthprobe._util.aio import AutoResetEvent
 from healthprobe.adapters.nats.connection import ANSWER_WITHIN, JetStream, Refused, Request, Unanswered
-from healthprobe.adapters.nats.errors import OUTRUN
+from healthprobe.adapters.nats.errors import CONFLICTS
 from healthprobe.adapters.nats.streams import EXPECTED, NANOSECONDS, ensure_consumer, ensure_stream
 
 _IN_PROGRESS = b"+WPI"
@@ -116,7 +116,7 @@ class LeaseQueue:
             requests = [Request(subject, headers={EXPECTED: "0"}) for subject in self._subjects]
             for answer in await self._stream.ask(requests, within):
                 refusal = msgspec.json.decode(answer).get("error")
-                if refusal is not None and refusal["err_code"] not in OUTRUN:
+                if refusal is not None and refusal["err_code"] not in CONFLICTS:
                     error = Refused(refusal["err_code"], refusal["description"])
         return QueueState(info["config"]["ack_wait"] / NANOSECONDS, error)
 

@@ -417,9 +417,7 @@ class JetStreamLeases:
                 async with asyncio.timeout(_SETTLE_WITHIN):
                     await settle(shards)
             except Exception as error:  # noqa: BLE001  whatever it is
-                self._logger.warning(
-                    "shards released before pending work was done", shards=len(shards), err=repr(error)
-                )
+                self._logger.warning("shards released with work pending", shards=len(shards), err=repr(error))
 
     async def _report_changes(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""The leader: what it alone knows of a stream, asked many questions at once, and what it takes on a condition."""
+"""Reads from the leader of a stream, many at once, and conditional writes to it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 import msgspec
 
 from healthprobe.adapters.nats.connection import AT_ONCE, JetStream, Refused, Request
-from healthprobe.adapters.nats.errors import IN_PROCESS, NO_MESSAGE, NOT_DELETED, OUTRUN
+from healthprobe.adapters.nats.errors import CONFLICTS, IN_FLIGHT, NO_MESSAGE, NOT_DELETED
 
 EVERYTHING = ">"
 
 _PORTION = AT_ONCE - 2
 _DISTANCES = (0, *(2**power for power in range(11)))
-"""How far before the newest message of all one of a certain kind is sought at once: a fleet claims 256 in a row."""
+"""Distances before the newest message at which `newest` looks at once: a fleet makes 256 claims in a row."""
 
 _NARROWEST = 8
-"""The fewest places that are looked at together where a stream has become sparse."""
+"""The fewest sequences that are read together where a stream has become sparse."""
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What stands at the place `seq` of a stream."""
+    """A stored message and its sequence."""
 
     seq: int
     subject: str
@@ -38,33 +38,33 @@ class _Answer(msgspec.Struct, frozen=True):
     error: _Error | None = None
 
 
-class Receipt(msgspec.Struct, frozen=True):
-    """What became of a message that was sent: it has entered at `seq`, or it was outrun."""
+class Ack(msgspec.Struct, frozen=True):
+    """The answer to a published message: its sequence, or the error because another message came first."""
 
     seq: int = 0
     duplicate: bool = False
     error: _Error | None = None
 
     @property
-    def is_outrun(self) -> bool:
-        """It did not enter now: another one did before, or it did so itself."""
+    def is_rejected(self) -> bool:
+        """Whether it was not stored now: another message came first, or it was stored before."""
         return self.duplicate or self.error is not None
 
     @property
-    def is_in_process(self) -> bool:
-        """What has outrun it is still on its way, and may not arrive."""
-        return self.error is not None and self.error.err_code in IN_PROCESS
+    def is_in_flight(self) -> bool:
+        """Whether the message that came first is still in flight, and may not be stored."""
+        return self.error is not None and self.error.err_code in IN_FLIGHT
 
 
 _to_answer = msgspec.json.Decoder(_Answer)
-_to_receipt = msgspec.json.Decoder(Receipt)
+_to_ack = msgspec.json.Decoder(Ack)
 
 
-class Leader:
+class StreamLeader:
     """The leader of the stream `name`. Every method raises Unanswered or Refused.
 
-    For a moment, a server that was paused still takes itself for the leader, and tells what was true before. What is
-    written on a condition that it tells of is refused then.
+    For a moment, a server that was paused still takes itself for the leader, and returns old messages. A write under a
+    condition that follows from those is rejected.
     """
 
     def __init__(self, stream: JetStream, name: str) -> None:
@@ -72,17 +72,18 @@ class Leader:
         self._name = name
 
     async def last(self, subjects: Sequence[str]) -> list[Message | None]:
-        """The last message of each of `subjects`, which may have wildcards."""
+        """Returns the last message of each of `subjects`, which may have wildcards."""
         return await self._ask([{"last_by_subj": subject} for subject in subjects])
 
-    async def following(self, places: Sequence[tuple[int, str]]) -> list[Message | None]:
-        """For each place and subject, which may have wildcards, the first message there or behind it."""
-        return await self._ask([next_at(seq, subject) for seq, subject in places])
+    async def following(self, starts: Sequence[tuple[int, str]]) -> list[Message | None]:
+        """Returns for each sequence and subject, which may have wildcards, the first message from there on."""
+        return await self._ask([next_at(seq, subject) for seq, subject in starts])
 
     async def newest(self, subject: str) -> Message | None:
-        """The last message whose subject matches, which may have wildcards.
+        """Returns the last message of `subject`, which may have wildcards.
 
-        It is looked for among the last ones of all first: a server asked for it alone looks at every subject there is.
+        Looks among the last messages of the stream first: for `last_by_subj` with wildcards a server goes through every
+        subject that it has.
         """
         (tail,) = await self.last([EVERYTHING])
         if tail is None:
@@ -100,7 +101,7 @@ class Leader:
         return newest
 
     async def read(self, after: int, limit: int, subject: str = EVERYTHING) -> list[Message]:
-        """At most `limit` messages behind `after` whose subject matches, in order."""
+        """Returns at most `limit` messages after the sequence `after` whose subject matches, in order."""
         first, tail = await self._ask([next_at(after + 1, subject), {"last_by_subj": EVERYTHING}])
         found = [] if first is None else [first]
         width = _PORTION
@@ -115,55 +116,55 @@ class Leader:
             width = min(max(_NARROWEST, 4 * len(there)), _PORTION)
         return found[:limit]
 
-    async def write(self, requests: Sequence[Request]) -> list[Receipt]:
-        """Send messages in order, each with its condition in its headers; what became of each.
+    async def write(self, requests: Sequence[Request]) -> list[Ack]:
+        """Publishes messages in order, each with a condition in its headers; returns their acks.
 
-        Raises Refused where one was refused for another reason than that it was outrun.
+        Raises Refused if one was refused for another reason than that another message came first.
         """
-        receipts = [_to_receipt.decode(answer) for answer in await self._stream.ask(requests)]
-        for receipt in receipts:
-            if receipt.error is not None and receipt.error.err_code not in OUTRUN:
-                raise Refused(receipt.error.err_code, receipt.error.description)
-        return receipts
+        acks = [_to_ack.decode(answer) for answer in await self._stream.ask(requests)]
+        for ack in acks:
+            if ack.error is not None and ack.error.err_code not in CONFLICTS:
+                raise Refused(ack.error.err_code, ack.error.description)
+        return acks
 
-    async def delete(self, places: Sequence[int]) -> int:
-        """Remove what stands at these places; at how many of them something did."""
+    async def delete(self, sequences: Sequence[int]) -> int:
+        """Deletes the messages with these sequences; returns how many existed."""
         subject = f"$JS.API.STREAM.MSG.DELETE.{self._name}"
-        bodies = [msgspec.json.encode({"seq": seq, "no_erase": True}) for seq in places]
+        bodies = [msgspec.json.encode({"seq": seq, "no_erase": True}) for seq in sequences]
         deleted = 0
         for answer in await self._stream.ask([Request(subject, body) for body in bodies]):
-            error = _to_receipt.decode(answer).error
+            error = _to_ack.decode(answer).error
             if error is None:
                 deleted += 1
             elif error.err_code != NOT_DELETED:
                 raise Refused(error.err_code, error.description)
         return deleted
 
-    async def clear(self, subject: str) -> int:
-        """Remove all messages of `subject`; how many there were."""
-        told = await self._stream.call(f"STREAM.PURGE.{self._name}", {"filter": subject})
-        cleared: int = told["purged"]
-        return cleared
+    async def purge(self, subject: str) -> int:
+        """Deletes all messages of `subject`; returns how many there were."""
+        response = await self._stream.call(f"STREAM.PURGE.{self._name}", {"filter": subject})
+        purged: int = response["purged"]
+        return purged
 
-    async def _ask(self, questions: Sequence[Mapping[str, Any]]) -> list[Message | None]:
+    async def _ask(self, queries: Sequence[Mapping[str, Any]]) -> list[Message | None]:
         messages: list[Message | None] = []
-        for first in range(0, len(questions), _PORTION):
-            messages += await self._ask_portion(questions[first : first + _PORTION])
+        for first in range(0, len(queries), _PORTION):
+            messages += await self._ask_portion(queries[first : first + _PORTION])
         return messages
 
-    async def _ask_portion(self, questions: Sequence[Mapping[str, Any]]) -> list[Message | None]:
+    async def _ask_portion(self, queries: Sequence[Mapping[str, Any]]) -> list[Message | None]:
         subject = f"$JS.API.STREAM.MSG.GET.{self._name}"
-        requests = [Request(subject, msgspec.json.encode(question)) for question in questions]
+        requests = [Request(subject, msgspec.json.encode(query)) for query in queries]
         return [_message_in(answer) for answer in await self._stream.ask(requests)]
 
 
 def next_at(seq: int, subject: str) -> Mapping[str, Any]:
-    """The question for the first message at `seq` or behind it whose subject matches."""
+    """Returns the request for the first message from `seq` on whose subject matches."""
     return {"seq": seq, "next_by_subj": subject}
 
 
 def _message_in(answer: bytes) -> Message | None:
-    told = _to_answer.decode(answer)
-    if told.error is not None and told.error.err_code != NO_MESSAGE:
-        raise Refused(told.error.err_code, told.error.description)
-    return told.message
+    response = _to_answer.decode(answer)
+    if response.error is not None and response.error.err_code != NO_MESSAGE:
+        raise Refused(response.error.err_code, response.error.description)
+    return response.message

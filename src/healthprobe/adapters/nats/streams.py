@@ -1,4 +1,4 @@
-"""Streams and subjects: where the log keeps what."""
+"""Streams and subjects: creating them, and those of the log."""
 
 from __future__ import annotations
 
@@ -22,67 +22,67 @@ EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 """The header for compare-and-set: the sequence of the last message of the subject, 0 where there must be none."""
 
 SOON = 1.0
-"""Seconds for an answer about what may have been made a moment ago, which not every server knows: then we ask again.
-They are for each answer, however many it takes: who is far away has all of them late."""
+"""Seconds for an answer about what may have just been created: not every server knows it yet, and a later request
+succeeds. A limit for each answer and not for all, since every answer from a distant server is late."""
 
 _NO_CONSUMER = 10014
-_MADE_MEANWHILE = 10058
+_NAME_IN_USE = 10058
 
 Config = Mapping[str, Any]
-"""The configuration of a stream or a consumer, in JetStream's words."""
+"""The configuration of a stream or a consumer, as in JetStream's API."""
 
 
-async def standing_stream(stream: JetStream, name: str) -> Config | None:
-    """How the stream `name` is configured, or None where there is none. Raises Unanswered or Refused."""
-    return await _standing(stream, f"STREAM.INFO.{name}", NO_STREAM, ANSWER_WITHIN)
+async def stream_config(stream: JetStream, name: str) -> Config | None:
+    """Returns the configuration of the stream `name`, or None. Raises Unanswered or Refused."""
+    return await _config(stream, f"STREAM.INFO.{name}", NO_STREAM, ANSWER_WITHIN)
 
 
-async def found_or_made_stream(stream: JetStream, config: Config, within: float = ANSWER_WITHIN) -> Config:
-    """How the stream of this name is configured; where it was missing, it is made as `config` says.
+async def find_or_create_stream(stream: JetStream, config: Config, within: float = ANSWER_WITHIN) -> Config:
+    """Returns the configuration of the stream of this name, which it creates if it is missing.
 
-    Then it has as many replicas as the address wants, and where that leaves it open, three in a cluster. Each answer is
-    to come `within` so many seconds. Raises Unanswered or Refused.
+    A new stream has the replicas that the address asks for, or else three in a cluster. Each answer must come `within`
+    so many seconds. Raises Unanswered or Refused.
     """
     name = config["name"]
     info = f"STREAM.INFO.{name}"
-    if (standing := await _standing(stream, info, NO_STREAM, within)) is not None:
-        return standing
+    if (existing := await _config(stream, info, NO_STREAM, within)) is not None:
+        return existing
     body = {"num_replicas": stream.address.replicas or (3 if stream.is_clustered else 1), **config}
     try:
         made: Config = (await stream.call(f"STREAM.CREATE.{name}", body, within))["config"]
     except Refused as refusal:
-        if refusal.code != _MADE_MEANWHILE:
+        if refusal.code != _NAME_IN_USE:
             raise
-        return await _standing(stream, info, NO_STREAM, within) or {}
+        return await _config(stream, info, NO_STREAM, within) or {}
     return made
 
 
 async def ensure_stream(stream: JetStream, config: Config) -> None:
-    """Make the stream that `config` describes, or change the one that stands there. Raises Unanswered or Refused.
+    """Creates the stream that `config` describes, or updates the one that exists. Raises Unanswered or Refused.
 
-    It has as many replicas as the address wants; where that leaves it open, one that stands keeps what it has.
+    An existing stream keeps its replicas unless the address asks for a number.
     """
     replicas = stream.address.replicas
     wanted = config if replicas is None else {**config, "num_replicas": replicas}
-    standing = await found_or_made_stream(stream, wanted, SOON)
-    if _differs(standing, wanted):
-        await stream.call(f"STREAM.UPDATE.{config['name']}", {**standing, **wanted}, SOON)
+    existing = await find_or_create_stream(stream, wanted, SOON)
+    if _differs(existing, wanted):
+        await stream.call(f"STREAM.UPDATE.{config['name']}", {**existing, **wanted}, SOON)
 
 
 async def ensure_consumer(stream: JetStream, of: str, config: Config) -> Config | None:
-    """Make the consumer that `config` describes on the stream `of`, or change the one that stands there.
+    """Creates the consumer that `config` describes on the stream `of`, or updates the one that exists.
 
-    Returns how that one was, or None where there was none. Raises Unanswered or Refused.
+    Returns its configuration before, or None. Raises Unanswered or Refused.
     """
     name = config["name"]
-    standing = await _standing(stream, f"CONSUMER.INFO.{of}.{name}", _NO_CONSUMER, SOON)
-    if standing is None or _differs(standing, config):
+    existing = await _config(stream, f"CONSUMER.INFO.{of}.{name}", _NO_CONSUMER, SOON)
+    if existing is None or _differs(existing, config):
         api = f"CONSUMER.CREATE.{of}.{name}.{config['filter_subject']}"
-        await stream.call(api, {"stream_name": of, "config": {**(standing or {}), **config}}, SOON)
-    return standing
+        await stream.call(api, {"stream_name": of, "config": {**(existing or {}), **config}}, SOON)
+    return existing
 
 
-async def _standing(stream: JetStream, api: str, where_missing: int, within: float) -> Config | None:
+async def _config(stream: JetStream, api: str, where_missing: int, within: float) -> Config | None:
     try:
         config: Config = (await stream.call(api, within=within))["config"]
     except Refused as refusal:
@@ -92,8 +92,8 @@ async def _standing(stream: JetStream, api: str, where_missing: int, within: flo
     return config
 
 
-def _differs(standing: Config, wanted: Config) -> bool:
-    return any(standing.get(key) != value for key, value in wanted.items())
+def _differs(existing: Config, wanted: Config) -> bool:
+    return any(existing.get(key) != value for key, value in wanted.items())
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,160}")
@@ -101,9 +101,9 @@ _LONGEST = 160
 
 
 def token_of(name: str) -> str:
-    """One word of letters, digits, `-`, `_` and `=`, another for every name; where that is possible, the name itself.
+    """Returns a unique subject token for `name`, of letters, digits, `-`, `_` and `=`: the name itself if possible.
 
-    What has other characters is base64 after one `=`, what would be longer than 160 characters its SHA-256 after two.
+    A name with other characters becomes base64 after one `=`, a longer one than 160 characters its SHA-256 after two.
 
     >>> token_of("game-7"), token_of("игра 7"), token_of("x" * 300)[:12]
     ('game-7', '=0LjQs9GA0LAgNw==', '==0d4e2ca9e9')
@@ -115,7 +115,7 @@ def token_of(name: str) -> str:
     return token if len(token) <= _LONGEST else f"=={sha256(encoded).hexdigest()}"
 
 
-_NEVER_LESS: Mapping[str, Any] = {
+_KEEP_ALL: Mapping[str, Any] = {
     "retention": "limits",
     "storage": "file",
     "discard": "old",
@@ -125,24 +125,24 @@ _NEVER_LESS: Mapping[str, Any] = {
     "deny_delete": False,
     "deny_purge": False,
 }
-"""What both streams have: nothing leaves them by itself, and all that we remove can be removed."""
+"""Settings of both streams: nothing is removed from them by limits, and what we remove can be removed."""
 
 _SHARDS = "healthprobe_shards"
-"""Where the stream of events keeps over how many shards its games are spread. One without this key has SHARDS."""
+"""The metadata of the stream of events with the number of shards. A stream without it has SHARDS."""
 
-_NOT_KEPT_BY = ("subjects", "metadata")
+_NOT_COMPARED = ("subjects", "metadata")
 
 
 @dataclass(frozen=True, slots=True)
 class LogStreams:
-    """Names and subjects of the log, all of which begin with `prefix`. Games are spread over `shards` shards."""
+    """Names and subjects of the log, which begin with `prefix`. Games are spread over `shards` shards."""
 
     prefix: str
     shards: int = SHARDS
 
     @property
     def events(self) -> str:
-        """The stream of events and epochs."""
+        """The stream of events and claims."""
         return f"{self.prefix}_events"
 
     @property
@@ -165,8 +165,8 @@ class LogStreams:
     def is_event(self, subject: str) -> bool:
         return subject.startswith(f"{self.prefix}.events.")
 
-    def of_epoch(self, shard: int) -> str:
-        """The subject on which a shard is claimed."""
+    def of_claim(self, shard: int) -> str:
+        """The subject of the claims of a shard."""
         return f"{self.prefix}.epochs.{shard}.claim"
 
     def of_cursor(self, name: str) -> str:
@@ -176,20 +176,20 @@ class LogStreams:
         return f"{self.prefix}.relays.letters.{token_of(publisher)}.{token_of(event.id)}"
 
     def letters_of(self, publisher: str | None) -> str:
-        """The subjects of all the letters of one publisher, or of all."""
+        """The subjects of all dead letters of one publisher, or of all."""
         return f"{self.prefix}.relays.letters.{'*' if publisher is None else token_of(publisher)}.*"
 
     def configs(self) -> list[Mapping[str, Any]]:
-        """Both streams, as they are asked for. The one that is made last tells that all is there."""
+        """Both streams. The one that is created last shows that both exist."""
         return [
             {
-                **_NEVER_LESS,
+                **_KEEP_ALL,
                 "name": self.relays,
                 "subjects": [f"{self.prefix}.relays.cursors.*", f"{self.prefix}.relays.letters.*.*"],
                 "max_msgs_per_subject": 1,
             },
             {
-                **_NEVER_LESS,
+                **_KEEP_ALL,
                 "name": self.events,
                 "subjects": [f"{self.prefix}.events.*.*", f"{self.prefix}.epochs.*.claim"],
                 "max_msgs_per_subject": -1,
@@ -200,58 +200,58 @@ class LogStreams:
 
 
 async def prepare(stream: JetStream, *, create: bool) -> LogStreams:
-    """Find the streams of the log, and make those that are missing where `create` says so.
+    """Returns the streams of the log, and with `create` creates those that are missing.
 
-    Raises ConfigurationError for streams that are not ours or cannot be had, Unanswered or Refused.
+    Raises ConfigurationError for streams that are not a log's, Unanswered or Refused.
     """
     streams = LogStreams(stream.address.prefix, stream.address.shards or SHARDS)
     for config in streams.configs():
-        standing = await _prepare(stream, config, create=create)
-    return replace(streams, shards=_shards_in(stream, standing))
+        existing = await _prepare(stream, config, create=create)
+    return replace(streams, shards=_shards_in(stream, existing))
 
 
-async def standing_shards(stream: JetStream) -> int:
-    """Over how many shards the games of the log are spread. Raises ConfigurationError or LogError."""
+async def log_shards(stream: JetStream) -> int:
+    """Returns the number of shards of the log. Raises ConfigurationError or LogError."""
     with as_log_errors(stream):
-        standing = await standing_stream(stream, LogStreams(stream.address.prefix).events)
-    return stream.address.shards or SHARDS if standing is None else _shards_in(stream, standing)
+        existing = await stream_config(stream, LogStreams(stream.address.prefix).events)
+    return stream.address.shards or SHARDS if existing is None else _shards_in(stream, existing)
 
 
-def _shards_in(stream: JetStream, standing: Config) -> int:
-    """That of the stream of events, which holds for ever, and is the one that was asked for, if any was."""
-    told, asked_for = (standing.get("metadata") or {}).get(_SHARDS, str(SHARDS)), stream.address.shards
-    shards = int(told) if told.isascii() and told.isdecimal() else 0
+def _shards_in(stream: JetStream, existing: Config) -> int:
+    """Returns the number in the metadata of the stream of events. It never changes, and the URL must agree with it."""
+    written, asked_for = (existing.get("metadata") or {}).get(_SHARDS, str(SHARDS)), stream.address.shards
+    shards = int(written) if written.isascii() and written.isdecimal() else 0
     if not 1 <= shards <= MOST_SHARDS:
         raise ConfigurationError(
-            f"{stream.address.name}: its log tells {shorten(told, 20)!r} for {_SHARDS}: "
-            "put the number back there with which it was made"
+            f"{stream.address.name}: its log has {shorten(written, 20)!r} as {_SHARDS}: "
+            "restore the number with which it was created"
         )
     if asked_for not in {None, shards}:
         raise ConfigurationError(
-            f"{stream.address.name}: its log was made with {shards} shards, and keeps them for ever: "
-            f"leave ?shards={asked_for} out, or begin another log with ?prefix=NAME"
+            f"{stream.address.name}: its log was created with {shards} shards, which cannot change: "
+            f"leave ?shards={asked_for} out, or create another log with ?prefix=NAME"
         )
     return shards
 
 
 async def _prepare(stream: JetStream, config: Config, *, create: bool) -> Config:
-    if not create and await standing_stream(stream, config["name"]) is None:
+    if not create and await stream_config(stream, config["name"]) is None:
         raise ConfigurationError(f"{stream.address.name} holds nothing yet: 'healthprobe run' creates it")
-    standing = await found_or_made_stream(stream, config)
-    _check(stream, config, standing)
-    return standing
+    existing = await find_or_create_stream(stream, config)
+    _check(stream, config, existing)
+    return existing
 
 
-def _check(stream: JetStream, wanted: Mapping[str, Any], standing: Mapping[str, Any]) -> None:
+def _check(stream: JetStream, wanted: Mapping[str, Any], existing: Mapping[str, Any]) -> None:
     place = f"{stream.address.name}: its stream {wanted['name']}"
-    if set(standing.get("subjects") or ()) != set(wanted["subjects"]):
+    if set(existing.get("subjects") or ()) != set(wanted["subjects"]):
         raise ConfigurationError(f"{place} has other subjects than a log's: write ?prefix=NAME for one of our own")
     for key, value in wanted.items():
-        if key not in _NOT_KEPT_BY and standing.get(key, False) != value:
+        if key not in _NOT_COMPARED and existing.get(key, False) != value:
             raise ConfigurationError(
                 f"{place} would not keep a log: set its {key} to {value}, or write ?prefix=NAME for one of our own"
             )
-    replicas, asked_for = standing["num_replicas"], stream.address.replicas
+    replicas, asked_for = existing["num_replicas"], stream.address.replicas
     if asked_for is not None and replicas < asked_for:
         raise ConfigurationError(
             f"{place} has {replicas} of the {asked_for} replicas asked for: "
