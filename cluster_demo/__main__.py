@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from tests.servers.nats import NatsCluster
 
 from cluster_demo.acts import scripts
-from cluster_demo.instance import EndedUnasked
+from cluster_demo.instance import EndedUnexpectedly
+from cluster_demo.output import Output
 from cluster_demo.show import performed
-from cluster_demo.voice import SafeLogger
 from healthprobe._util.duration import Duration, parse_duration
 from healthprobe.ports import HealthprobeError
 from healthprobe.testing.fleet import FleetProcess
@@ -38,7 +38,7 @@ def main() -> None:
             holds = asyncio.run(_performed(cluster, fleet, Path(folder), arguments.seconds))
     except KeyboardInterrupt:
         holds = True
-    except (HealthprobeError, EndedUnasked) as error:
+    except (HealthprobeError, EndedUnexpectedly) as error:
         sys.exit(f"cluster-demo: {error}")
     sys.exit(0 if holds else 1)
 
@@ -47,7 +47,7 @@ async def _performed(cluster: NatsCluster, fleet: FleetProcess, folder: Path, se
     ended = asyncio.Event()
     for ending in _ENDINGS:
         asyncio.get_running_loop().add_signal_handler(ending, ended.set)
-    return await performed(cluster, fleet, folder, SafeLogger(), seconds=seconds, ended=ended)
+    return await performed(cluster, fleet, folder, Output(), seconds=seconds, ended=ended)
 
 
 def _duration(text: str) -> Duration:

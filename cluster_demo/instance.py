@@ -1,4 +1,4 @@
-"""The instance: one `healthprobe run --cluster` in a process of its own, and what it delivers."""
+"""An instance: one `healthprobe run --cluster` as a child process, and the events that it delivers."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from healthprobe.domain.event import HealthEvent
 _PROGRAM = (sys.executable, "-m", "healthprobe", "run")
 _LONGEST_STOP = 5.0
 
-Hear = Callable[[HealthEvent], None]
+OnEvent = Callable[[HealthEvent], None]
 
 
-class EndedUnasked(Exception):
-    """An instance is gone though nobody has ended it. The message is its last line."""
+class EndedUnexpectedly(Exception):
+    """An instance has ended by itself. The message is its last log line."""
 
 
 class DemoInstance:
-    """It is there. Its transitions go to whoever hears them, its log lines to a file."""
+    """A running instance. Its log lines go to a file."""
 
     def __init__(self, process: Process, log: Path) -> None:
         self._process = process
         self._log = log
-        self._is_told = False
+        self._is_stopped = False
 
     @property
     def pid(self) -> int:
@@ -40,23 +40,23 @@ class DemoInstance:
 
     @property
     def is_there(self) -> bool:
-        """Whether it is, and nobody has ended it. Raises EndedUnasked where it is gone all the same."""
-        if self._is_told:
+        """Whether it runs. Raises EndedUnexpectedly if it has ended and was not stopped."""
+        if self._is_stopped:
             return False
         if self._process.returncode is not None:
             last = self._log.read_text().splitlines()[-1:]
-            raise EndedUnasked(f"an instance has ended with {self._process.returncode}: {''.join(last)[:300]}")
+            raise EndedUnexpectedly(f"an instance has ended with {self._process.returncode}: {''.join(last)[:300]}")
         return True
 
     def kill(self) -> None:
-        """Send kill -9."""
-        self._is_told = True
+        """Sends SIGKILL."""
+        self._is_stopped = True
         with suppress(ProcessLookupError):
             self._process.kill()
 
     async def stop(self) -> None:
-        """SIGTERM, until it is gone."""
-        self._is_told = True
+        """Sends SIGTERM and waits until it has ended."""
+        self._is_stopped = True
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         with suppress(TimeoutError):
@@ -66,8 +66,8 @@ class DemoInstance:
 
 
 @asynccontextmanager
-async def begun(arguments: Sequence[str], folder: Path, number: int, hear: Hear) -> AsyncIterator[DemoInstance]:
-    """Start one; it is stopped as the context ends, and killed with us where nobody can stop it."""
+async def begun(arguments: Sequence[str], folder: Path, number: int, on_event: OnEvent) -> AsyncIterator[DemoInstance]:
+    """Starts an instance, which is stopped as the block ends, and killed if this process dies."""
     path = folder / f"instance-{number}.log"
     with path.open("w") as log:
         process = await asyncio.create_subprocess_exec(
@@ -82,7 +82,7 @@ async def begun(arguments: Sequence[str], folder: Path, number: int, hear: Hear)
             preexec_fn=end_with_parent if sys.platform == "linux" else None,
         )
     assert process.stdout is not None
-    listening = asyncio.create_task(_listen(process.stdout, hear))
+    listening = asyncio.create_task(_listen(process.stdout, on_event))
     instance = DemoInstance(process, path)
     try:
         yield instance
@@ -91,8 +91,8 @@ async def begun(arguments: Sequence[str], folder: Path, number: int, hear: Hear)
         await listening
 
 
-async def _listen(printed: asyncio.StreamReader, hear: Hear) -> None:
-    """A line that a kill tore off is none."""
+async def _listen(printed: asyncio.StreamReader, on_event: OnEvent) -> None:
+    """Reads events. Ignores a line that was cut off by a kill."""
     async for line in printed:
         if line.endswith(b"\n"):
-            hear(HealthEvent.from_document(msgspec.json.decode(line)))
+            on_event(HealthEvent.from_document(msgspec.json.decode(line)))

@@ -1,4 +1,4 @@
-"""The show: the opening, the acts at their times, and what the log holds in the end."""
+"""The demo: the opening, the acts at their times, and a check of the log at the end."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from tests.servers.nats import NatsCluster
 
 from cluster_demo.acts import Acts
+from cluster_demo.output import Output
 from cluster_demo.view import View
-from cluster_demo.voice import SafeLogger
 from healthprobe.adapters.nats import JetStreamLog, NatsAddress
 from healthprobe.adapters.nats.connection import JetStream
 from healthprobe.domain.event import EventType, HealthEvent
@@ -21,7 +21,7 @@ from healthprobe.ports import HealthprobeError
 from healthprobe.testing.fleet import FleetProcess
 
 _BEGINNINGS = (0.2, 0.4, 0.55, 0.65)
-"""When each act begins, as a share of the whole, unless the one before still goes on."""
+"""When each act begins, as a share of the whole time, if the one before is over."""
 
 _LONGEST_ACT = 30.0
 _READ = 1_000
@@ -29,17 +29,17 @@ _READ_WITHIN = 10.0
 
 
 async def performed(
-    cluster: NatsCluster, fleet: FleetProcess, folder: Path, voice: SafeLogger, *, seconds: float, ended: asyncio.Event
+    cluster: NatsCluster, fleet: FleetProcess, folder: Path, output: Output, *, seconds: float, ended: asyncio.Event
 ) -> bool:
-    """Play for about so many seconds, or until it is `ended`; False where the log is not as it has to be.
+    """Runs for about so many seconds, or until it is `ended`; returns False if the log is wrong.
 
-    What has begun is shown to its end, and the first act is always played.
+    An act that has begun is shown to its end, and the first is always shown.
     """
     began = time.monotonic()
     async with _connected(cluster) as stream:
-        view = View(stream, voice.tell)
+        view = View(stream, output.transition)
         async with AsyncExitStack() as stack:
-            acts = Acts(cluster, fleet, folder=folder, view=view, voice=voice, stack=stack)
+            acts = Acts(cluster, fleet, folder=folder, view=view, output=output, stack=stack)
             playing = asyncio.create_task(_played(acts, began, seconds))
             ending = asyncio.create_task(ended.wait())
             with suppress(TimeoutError):
@@ -51,7 +51,7 @@ async def performed(
             if isinstance(played, Exception):
                 raise played
             await acts.end()
-        return await _compared(stream, view, voice)
+        return await _compared(stream, view, output)
 
 
 async def _played(acts: Acts, began: float, seconds: float) -> None:
@@ -73,17 +73,17 @@ async def _connected(cluster: NatsCluster) -> AsyncIterator[JetStream]:
         await stream.aclose()
 
 
-async def _compared(stream: JetStream, view: View, voice: SafeLogger) -> bool:
-    """Tell what the log holds beside what was delivered; False where it is not as it has to be."""
+async def _compared(stream: JetStream, view: View, output: Output) -> bool:
+    """Prints what the log holds and what was delivered; returns False if the log is wrong."""
     try:
         async with asyncio.timeout(_READ_WITHIN):
             events = await _log(stream)
     except (HealthprobeError, TimeoutError) as error:
-        voice.say(f"The log cannot be read now: {str(error) or 'nobody leads it yet'}")
+        output.say(f"The log cannot be read now: {str(error) or 'it has no leader yet'}")
         return True
     alternate = _alternate(events)
     once = len(events) == len({event.id for event in events})
-    voice.say(
+    output.say(
         f"{len(events)} transitions are in the log, {'each once' if once else 'SOME TWICE'}; each game's "
         f"{'alternate failed, recovered, without a gap' if alternate else 'DO NOT ALTERNATE'}. "
         f"{len(view.delivered)} of them were delivered, in {view.deliveries} deliveries."

@@ -1,4 +1,4 @@
-"""The view: what the cluster tells of itself, and what its instances have delivered, to be waited for."""
+"""The state of the cluster and the events it has delivered, with functions that wait for them."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from healthprobe.ports import HealthprobeError
 _LOOK_EVERY = 0.05
 
 Pids = Callable[[], Collection[int]]
-"""The processes that are meant, whenever it is asked."""
+"""Returns the processes of the instances that run."""
 
 
 class View:
-    """Looks at the cluster through `stream`; `tell` is called with every transition that was not delivered before."""
+    """Reads the cluster's state; calls `on_transition` with every event that was not delivered before."""
 
-    def __init__(self, stream: JetStream, tell: Callable[[HealthEvent], None]) -> None:
+    def __init__(self, stream: JetStream, on_transition: Callable[[HealthEvent], None]) -> None:
         self._stream = stream
-        self._tell = tell
+        self._on_transition = on_transition
         self.delivered: dict[str, HealthEvent] = {}
         self.deliveries = 0
 
-    def hear(self, event: HealthEvent) -> None:
-        """An instance has delivered this; after a kill another one may do so again."""
+    def on_event(self, event: HealthEvent) -> None:
+        """Counts a delivery. After a kill an event may be delivered again."""
         self.deliveries += 1
         if event.id not in self.delivered:
             self.delivered[event.id] = event
-            self._tell(event)
+            self._on_transition(event)
 
     async def present(self, pids: Pids) -> list[Instance]:
-        """What those of these processes tell that JetStream knows; nobody while it does not answer."""
+        """Returns the documents of these processes; none while JetStream does not answer."""
         with suppress(HealthprobeError):
             return [each for each in await instances(self._stream) if each.pid in pids()]
         return []
 
     async def until_shared(self, pids: Pids) -> float:
-        """Wait until these watch all shards, each about as many as any other; the seconds that it took."""
+        """Waits until these hold all shards in equal shares; returns the seconds that it took."""
 
         async def shared() -> bool:
             counts = [len(each.shards) for each in await self.present(pids)]
@@ -51,25 +51,25 @@ class View:
 
         return await until(shared)
 
-    async def until_watched(self, pids: Pids) -> float:
-        """Wait until each shard is watched by one of these; the seconds that it took."""
+    async def until_held(self, pids: Pids) -> float:
+        """Waits until each shard is held by one of these; returns the seconds that it took."""
 
-        async def watched() -> bool:
+        async def held() -> bool:
             return len({shard for each in await self.present(pids) for shard in each.shards}) == SHARDS
 
-        return await until(watched)
+        return await until(held)
 
-    async def until_told(self, game_id: str) -> float:
-        """Wait until a transition of this game was delivered; the seconds that it took."""
+    async def until_delivered(self, game_id: str) -> float:
+        """Waits until an event of this game was delivered; returns the seconds that it took."""
 
-        async def told() -> bool:
+        async def delivered() -> bool:
             return any(event.game_id == game_id for event in self.delivered.values())
 
-        return await until(told)
+        return await until(delivered)
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> float:
-    """Wait for `condition`, for as long as the demo lasts; the seconds that it took."""
+    """Waits for `condition`; returns the seconds that it took."""
     began = time.monotonic()
     while not await condition():  # noqa: ASYNC110 - what is waited for is elsewhere
         await asyncio.sleep(_LOOK_EVERY)

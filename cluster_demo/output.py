@@ -1,4 +1,4 @@
-"""The voice: what the audience reads, in 80 columns, on dark and on light."""
+"""The demo's output: 80 columns, readable on dark and on light."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from healthprobe.domain.cluster import Instance
 from healthprobe.domain.event import HealthEvent
 
 
-class SafeLogger:
-    """Speaks on standard output."""
+class Output:
+    """Writes to standard output."""
 
     def __init__(self) -> None:
         self._console = terminal.console_for()
 
     def announce(self, sentence: str) -> None:
-        """What is about to happen."""
+        """Prints what is about to happen."""
         self._console.print()
         self._console.print(Text(sentence, "bold"))
 
     def say(self, sentence: str) -> None:
-        """What has come of it."""
+        """Prints what happened."""
         self._console.print(Text(sentence))
 
-    def whisper(self, line: str) -> None:
-        """What may be skipped."""
+    def aside(self, line: str) -> None:
+        """Prints a line that may be skipped."""
         self._console.print(Text(line, terminal.ASIDE))
 
-    def tell(self, event: HealthEvent) -> None:
-        """A transition, as `healthprobe run` shows it."""
+    def transition(self, event: HealthEvent) -> None:
+        """Prints a transition as `healthprobe run` does."""
         terminal.print_line(self._console, terminal.transition_text(event))
 
     def show(self, found: Sequence[Instance]) -> None:
-        """What `healthprobe cluster` shows."""
-        self.whisper("$ healthprobe cluster")
+        """Prints what `healthprobe cluster` prints."""
+        self.aside("$ healthprobe cluster")
         self._console.print(cluster_table(found, datetime.now(UTC), self._console.width))
