@@ -36,9 +36,9 @@ def test_it_shows_a_kill_and_a_takeover_in_eighty_columns_and_ends_by_itself(tmp
     assert (demo.returncode, errors) == (0, "")
     assert max(len(line) for line in shown.splitlines()) <= 80
     told = " ".join(shown.split())
-    assert re.search(r"kill -9 \d+\. It watches", told)
-    assert re.search(r"all 256 are watched again \d+\.\ds after the kill", told)
-    assert re.search(r"quiz-\d+ was told of \d+\.\ds after it crashed", told)
+    assert re.search(r"kill -9 \d+\. It probes", told)
+    assert re.search(r"all 256 are held again \d+\.\ds after the kill", told)
+    assert re.search(r"delivered \d+\.\ds after quiz-\d+ crashed", told)
     assert "each game's alternate failed, recovered, without a gap" in told
     assert not list(tmp_path.iterdir())
 
