@@ -1,4 +1,4 @@
-"""A fleet of instances that share the shards, in this process or in one of their own that can be killed and paused.
+"""Instances that share the shards, in this process or in one of their own that can be killed and paused.
 
 Run as a program it is one instance: `python lease_fleet.py URL LEASE` holds its share until it is killed. It writes a
 line of JSON whenever its shards have changed, and one for each line that it logs.
@@ -28,11 +28,11 @@ from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import LogError
 
 PATIENCE = 60.0
-"""How long to wait for what must come, in seconds: so long that only a hang, never a busy machine, is a failure."""
+"""Seconds to wait for what must happen: so long that only a hang, never a busy machine, is a failure."""
 
 
 class FleetLog:
-    """The log of an instance, through a door: `closed` is it to all claims, or to those `withheld` alone."""
+    """The log of an instance. Its `door` can refuse all claims, or those of the `withheld` shards."""
 
     def __init__(self, log: JetStreamLog, door: Door, name: str) -> None:
         self._log = log
@@ -67,7 +67,7 @@ class FleetLog:
 
 @dataclass(slots=True)
 class Door:
-    """What all the claims of a fleet pass through, in their order."""
+    """Records the claims of a fleet in order, and can refuse them."""
 
     closed: bool = False
     withheld: frozenset[int] = frozenset()
@@ -97,18 +97,18 @@ class Member:
         """What it has logged."""
         return self._lines.entries
 
-    def told(self, message: str) -> list[Any]:
+    def logged(self, message: str) -> list[Any]:
         """The log lines so far that have this message."""
         return [line for line in self.lines if line["event"] == message]
 
     async def leave(self) -> None:
-        """Stop as told to."""
+        """Stops in order."""
         await self._end()
         await self.leases.aclose()
         await self.stream.aclose()
 
     async def vanish(self) -> None:
-        """Be gone without a word."""
+        """Disappears without leaving."""
         await self._end()
         await self.stream.aclose()
 
@@ -194,7 +194,7 @@ def capturing_logger(lines: LogCapture) -> FilteringBoundLogger:
 
 
 async def until(condition: Callable[[], object], hope: str) -> float:
-    """Wait for `condition`, and tell how long that took; the test fails where it never comes."""
+    """Waits for `condition` and returns the seconds that it took; fails if it never comes true."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() > began + PATIENCE:

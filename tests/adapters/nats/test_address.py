@@ -1,4 +1,4 @@
-"""The URL of a NATS cluster: what it may say, who we are there, and that nobody sees a password."""
+"""The URL of a NATS cluster: what it may say, the credentials in it, and that no message shows a password."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_user_without_a_password_is_a_token() -> None:
         ("nats://n1?retries=3", "'retries' is not known in its query"),
     ],
 )
-def test_what_would_not_be_obeyed_is_refused(url: str, told: str) -> None:
+def test_an_option_that_would_be_ignored_is_refused(url: str, told: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^nats://") as refused:
         NatsAddress.of_url(url)
     assert told in str(refused.value)

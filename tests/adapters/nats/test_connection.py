@@ -37,7 +37,7 @@ SUAOY5JZ2WJKVR4UO2KJ2P3SW6FZFNWEOIMAXF4WZEUNVQXXUOKGM55CYE
     [('user: "me@home", password: "p/w"', "me%40home:p%2Fw"), ('token: "t/k"', "t%2Fk")],
     ids=["user and password", "token"],
 )
-async def test_a_node_that_was_discovered_knows_who_we_are(authorization: str, credentials: str) -> None:
+async def test_a_discovered_node_is_sent_our_credentials(authorization: str, credentials: str) -> None:
     with NatsCluster(nodes=2, more=f"authorization {{ {authorization} }}") as cluster:
         first, second = cluster.nodes
         address = NatsAddress.of_url(f"nats://{credentials}@127.0.0.1:{first.port}")
@@ -76,7 +76,7 @@ async def test_a_server_without_the_tls_that_was_asked_for_or_too_old_is_refused
     assert bytes(told) == b""
 
 
-async def test_a_server_that_leaves_tls_to_its_clients_is_spoken_to_by_tls(tmp_path: Path) -> None:
+async def test_tls_is_used_with_a_server_that_leaves_it_to_its_clients(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
@@ -91,7 +91,7 @@ async def test_a_server_that_leaves_tls_to_its_clients_is_spoken_to_by_tls(tmp_p
                 assert ("tls_version" in connection) == speaks_tls
 
 
-async def test_one_that_is_cancelled_at_whatever_moment_of_its_connecting_ends(own_nats: NatsServer) -> None:
+async def test_connecting_can_be_cancelled_at_every_moment(own_nats: NatsServer) -> None:
     address = NatsAddress.of_url(own_nats.url())
     for moment in range(60):
         connecting = asyncio.ensure_future(JetStream.open(address))
@@ -104,7 +104,7 @@ async def test_one_that_is_cancelled_at_whatever_moment_of_its_connecting_ends(o
         assert connecting.cancelled(), f"it went on when it was cancelled after {moment} turns of the loop"
 
 
-async def test_whoever_was_cancelled_may_still_connect_to_put_things_in_order(own_nats: NatsServer) -> None:
+async def test_a_cancelled_task_can_still_connect_to_clean_up(own_nats: NatsServer) -> None:
     connected: list[bool] = []
 
     async def tidy() -> None:
@@ -122,7 +122,7 @@ async def test_whoever_was_cancelled_may_still_connect_to_put_things_in_order(ow
     assert tidying.cancelled()
 
 
-async def test_a_connection_that_was_one_too_many_comes_back_when_there_is_room_again(own_nats: NatsServer) -> None:
+async def test_a_connection_over_the_limit_reconnects_when_there_is_room_again(own_nats: NatsServer) -> None:
     address = NatsAddress.of_url(own_nats.url())
     async with aclosing(await JetStream.open(address)) as one, aclosing(await JetStream.open(address)) as other:
         own_nats.reload("max_connections: 1")
@@ -138,7 +138,7 @@ async def test_a_connection_that_was_one_too_many_comes_back_when_there_is_room_
             assert await stream.call("INFO")
 
 
-async def test_where_nobody_listens_or_no_such_host_is_known_the_cause_is_told_in_words() -> None:
+async def test_a_refused_connection_and_an_unknown_host_are_reported_in_words() -> None:
     with pytest.raises(Unanswered, match=r"^connection refused$"):
         await JetStream.open(NatsAddress.of_url(f"nats://127.0.0.1:{free_port()}"))
     with pytest.raises(Unanswered, match=r"^(name or service not known|temporary failure in name resolution)$"):
@@ -146,7 +146,7 @@ async def test_where_nobody_listens_or_no_such_host_is_known_the_cause_is_told_i
 
 
 @pytest.mark.parametrize("answer", [b"x" * 200_000, b"INFO\r\n", b"INFO []\r\n"], ids=["no line", "no words", "a list"])
-async def test_a_connection_outlives_whatever_answers_in_the_place_of_its_server(answer: bytes) -> None:
+async def test_a_connection_survives_answers_that_are_not_the_nats_protocol(answer: bytes) -> None:
     came = count(1)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -172,7 +172,7 @@ async def test_a_connection_outlives_whatever_answers_in_the_place_of_its_server
 
 
 @pytest.mark.parametrize("words", ["", SEED], ids=["nothing", "no JWT"])
-async def test_a_file_that_has_no_credentials_is_told_of(tmp_path: Path, words: str) -> None:
+async def test_a_file_without_credentials_is_reported(tmp_path: Path, words: str) -> None:
     creds = tmp_path / "us.creds"
     creds.write_text(words)
 
@@ -187,7 +187,7 @@ async def test_a_file_that_has_no_credentials_is_told_of(tmp_path: Path, words: 
             await JetStream.open(NatsAddress.of_url(f"nats://127.0.0.1:{port}?creds={creds}"))
 
 
-async def test_credentials_without_the_library_that_reads_them_are_told_of_with_the_line_that_installs_it(
+async def test_credentials_without_nkeys_are_reported_with_the_line_that_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "nkeys", None)
@@ -199,7 +199,7 @@ async def test_credentials_without_the_library_that_reads_them_are_told_of_with_
     await adapters.aclose()
 
 
-async def test_the_file_of_an_operator_s_credentials_lets_us_in_and_one_of_another_operator_s_does_not(
+async def test_credentials_are_accepted_only_from_the_server_s_own_operator(
     tmp_path: Path,
 ) -> None:
     ours, theirs = credentials(), credentials()

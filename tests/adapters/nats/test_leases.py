@@ -1,4 +1,4 @@
-"""Instances share the shards: each has its fair part, only what must move moves, and whoever leaves hands over."""
+"""Instances share the shards equally, move as few as possible, and hand over theirs when they leave."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_a_shard_is_covered_from_when_it_was_claimed_on(fleet: Fleet) -> N
     assert 7 not in alone.shards
 
 
-async def test_three_share_and_a_fourth_is_given_its_part_of_which_only_that_moves(fleet: Fleet) -> None:
+async def test_a_fourth_instance_is_given_its_share_and_no_other_shard_moves(fleet: Fleet) -> None:
     three = [await fleet.join(name) for name in ("a", "b", "c")]
     await until(have(three, 86, 85, 85), "three have their shares")
     had = {member: member.shards for member in three}
@@ -57,7 +57,7 @@ async def test_three_share_and_a_fourth_is_given_its_part_of_which_only_that_mov
     assert all(member.sizes == [64] for member in three), "each gave back once what it had to"
 
 
-async def test_what_a_leaver_had_is_spread_at_once_and_nothing_else_moves(fleet: Fleet) -> None:
+async def test_shards_of_an_instance_that_leaves_are_spread_at_once_and_no_other_moves(fleet: Fleet) -> None:
     members = [await fleet.join(name, lease=LONG) for name in ("a", "b", "c", "d")]
     await until(have(members, 64, 64, 64, 64), "four have their shares")
     leaver, *others = members
@@ -71,7 +71,7 @@ async def test_what_a_leaver_had_is_spread_at_once_and_nothing_else_moves(fleet:
     assert all(had[member] < member.shards for member in others)
 
 
-async def test_the_duties_are_ones_alone_and_are_handed_over_with_the_shards(fleet: Fleet) -> None:
+async def test_one_instance_has_the_duties_and_hands_them_over_with_its_shards(fleet: Fleet) -> None:
     members = [await fleet.join(name, lease=LONG) for name in ("a", "b", "c")]
     told: list[bool] = []
     for member in members:
@@ -84,7 +84,7 @@ async def test_the_duties_are_ones_alone_and_are_handed_over_with_the_shards(fle
     assert all(told)
 
 
-async def test_what_is_given_away_is_settled_before_while_nobody_has_it_and_its_lease_is_still_confirmed(
+async def test_before_release_is_awaited_while_the_lease_is_still_renewed_and_no_instance_holds_the_shard(
     fleet: Fleet,
 ) -> None:
     settled: list[frozenset[int]] = []
@@ -103,10 +103,10 @@ async def test_what_is_given_away_is_settled_before_while_nobody_has_it_and_its_
     await until(have([first, second], 128, 128), "both have their shares")
     assert settled == [second.shards]
     assert {first.log.fencing_token(shard) for shard in second.shards} == {None}, "it writes nothing more for those"
-    assert first.told("shards released with work pending") == []
+    assert first.logged("shards released with work pending") == []
 
 
-async def test_who_settles_for_ever_holds_the_shards_for_a_second(fleet: Fleet) -> None:
+async def test_a_before_release_that_hangs_delays_the_release_by_a_second(fleet: Fleet) -> None:
     async def settle(_: frozenset[int]) -> None:
         await asyncio.Event().wait()
 
@@ -116,10 +116,10 @@ async def test_who_settles_for_ever_holds_the_shards_for_a_second(fleet: Fleet) 
     second = await fleet.join("second")
     await until(have([slow, second], 128, 128), "both have their shares")
     assert 0.9 < time.monotonic() - began < 5
-    assert len(slow.told("shards released with work pending")) == 1
+    assert len(slow.logged("shards released with work pending")) == 1
 
 
-async def test_an_instance_that_ends_hands_over_its_shards_and_performs_its_duty_to_the_last(fleet: Fleet) -> None:
+async def test_an_instance_that_stops_hands_over_its_shards_first_and_its_duty_last(fleet: Fleet) -> None:
     ending = await fleet.join("ending")
     await until(lambda: ending.leases.has_duties, "it has the duties")
     other = await fleet.join("other")
@@ -135,7 +135,7 @@ async def test_an_instance_that_ends_hands_over_its_shards_and_performs_its_duty
     await until(lambda: other.leases.has_duties, "the other has the duties")
 
 
-async def test_the_last_that_came_are_the_first_to_go(fleet: Fleet) -> None:
+async def test_the_shards_acquired_last_are_released_first(fleet: Fleet) -> None:
     members = [await fleet.join(name, lease=LONG) for name in ("a", "b")]
     await until(have(members, 128, 128), "two have their shares")
     first, second = members
@@ -147,7 +147,7 @@ async def test_the_last_that_came_are_the_first_to_go(fleet: Fleet) -> None:
     assert second.shards == early
 
 
-async def test_confirmed_is_what_is_held_and_nothing_where_jetstream_is_away(fleet: Fleet) -> None:
+async def test_confirm_returns_what_is_held_and_nothing_without_jetstream(fleet: Fleet) -> None:
     members = [await fleet.join(name, lease=LONG) for name in ("a", "b")]
     await until(have(members, 128, 128), "two have their shares")
     a, b = members
@@ -158,20 +158,20 @@ async def test_confirmed_is_what_is_held_and_nothing_where_jetstream_is_away(fle
     assert a.leases.covers(min(a.shards), time.monotonic()), "it is not confirmed, but not over either"
 
 
-async def test_shards_that_the_log_does_not_give_are_not_ours(fleet: Fleet) -> None:
+async def test_shards_that_cannot_be_claimed_are_not_ours(fleet: Fleet) -> None:
     fleet.door.closed = True
     alone = await fleet.join("alone")
-    await until(lambda: alone.told("shards cannot be claimed"), "it says so")
+    await until(lambda: alone.logged("shards cannot be claimed"), "it says so")
     assert alone.shards == frozenset()
     fleet.door.withheld = frozenset({7, 8})
     fleet.door.closed = False
     await until(lambda: alone.shards == EVERY_SHARD - {7, 8}, "it has what it was given")
-    assert len(alone.told("shards cannot be claimed")) == 1
+    assert len(alone.logged("shards cannot be claimed")) == 1
     fleet.door.withheld = frozenset()
     await until(lambda: alone.shards == EVERY_SHARD, "it has everything")
 
 
-async def test_a_log_that_refuses_claims_at_once_is_asked_once_a_beat_and_not_all_the_time(fleet: Fleet) -> None:
+async def test_refused_claims_are_tried_again_once_a_heartbeat(fleet: Fleet) -> None:
     fleet.door.closed = True
     alone = await fleet.join("alone", lease=1.0)
     await until(lambda: fleet.door.refusals, "it was refused")
@@ -182,7 +182,7 @@ async def test_a_log_that_refuses_claims_at_once_is_asked_once_a_beat_and_not_al
     assert await until(lambda: alone.shards == EVERY_SHARD, "it has everything") < 5
 
 
-async def test_whoever_listens_or_settles_badly_costs_nobody_a_shard(fleet: Fleet) -> None:
+async def test_a_faulty_listener_or_before_release_costs_no_shard(fleet: Fleet) -> None:
     async def settle(_: frozenset[int]) -> None:
         raise RuntimeError("settles badly")
 
@@ -194,11 +194,11 @@ async def test_whoever_listens_or_settles_badly_costs_nobody_a_shard(fleet: Flee
     await until(lambda: first.shards == EVERY_SHARD, "it has everything")
     second = await fleet.join("second")
     await until(have([first, second], 128, 128), "both have their shares")
-    assert first.told("a listener for changes of shards failed")
-    assert first.told("shards released with work pending")
+    assert first.logged("a listener for changes of shards failed")
+    assert first.logged("shards released with work pending")
 
 
-async def test_a_whole_fleet_that_starts_at_once_is_soon_at_rest(fleet: Fleet) -> None:
+async def test_a_fleet_that_starts_at_once_settles_soon(fleet: Fleet) -> None:
     members = await fleet.join_at_once(*(f"member-{number}" for number in range(8)))
     await until(have(members, *[32] * 8), "all have their shares")
     for member in members:
@@ -213,14 +213,14 @@ async def test_a_whole_fleet_that_starts_at_once_is_soon_at_rest(fleet: Fleet) -
     }
 
 
-async def test_whoever_takes_over_tells_whose_the_shards_were_and_whoever_leaves_that_it_gave_them_back(
+async def test_takeovers_are_logged_with_the_holder_before_and_releases_by_the_instance_that_leaves(
     fleet: Fleet,
 ) -> None:
     first, second = [await fleet.join(name) for name in ("first", "second")]
     await until(have([first, second], 128, 128), "both have their shares")
     await until(lambda: first.leases.has_duties or second.leases.has_duties, "somebody delivers")
     leaving, staying = (first, second) if first.leases.has_duties else (second, first)
-    assert leaving.told("delivery started")
+    assert leaving.logged("delivery started")
 
     def know_each_other() -> bool:
         return {each.instance: len(each.shards) for each in staying.leases.instances} == {"first": 128, "second": 128}
@@ -229,13 +229,13 @@ async def test_whoever_takes_over_tells_whose_the_shards_were_and_whoever_leaves
     assert staying.leases.silent_for < 1.0
     await leaving.leave()
     await until(lambda: len(staying.shards) == 256 and staying.leases.has_duties, "the other has all")
-    assert leaving.told("shards given back")[-1]["shards"] == 128
-    assert leaving.told("delivery handed over")
-    assert leaving.name in staying.told("shards taken over")[-1]["of"]
-    assert staying.told("delivery started")
+    assert leaving.logged("shards given back")[-1]["shards"] == 128
+    assert leaving.logged("delivery handed over")
+    assert leaving.name in staying.logged("shards taken over")[-1]["of"]
+    assert staying.logged("delivery started")
 
 
-async def test_a_blind_instance_gives_its_shards_back_to_those_that_see_and_has_them_again_when_it_does(
+async def test_a_blind_instance_leaves_its_shards_to_the_others_until_it_sees_again(
     fleet: Fleet,
 ) -> None:
     three = [await fleet.join(name) for name in ("a", "b", "c")]
@@ -248,7 +248,7 @@ async def test_a_blind_instance_gives_its_shards_back_to_those_that_see_and_has_
     assert frozenset().union(blind.shards, *(member.shards for member in others)) == EVERY_SHARD
 
 
-async def test_where_all_are_blind_they_keep_what_they_have(fleet: Fleet) -> None:
+async def test_if_all_are_blind_they_keep_their_shards(fleet: Fleet) -> None:
     two = [await fleet.join(name) for name in ("a", "b")]
     await until(have(two, 128, 128), "two have their shares")
     for member in two:

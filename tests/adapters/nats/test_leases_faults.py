@@ -1,4 +1,4 @@
-"""Whoever dies, stands still or is cut off loses its shards after a lease, and knows it before others have them."""
+"""An instance that dies, pauses or is cut off loses its shards after a lease, and knows it before others hold them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def fleet(nats_url: str) -> AsyncIterator[Fleet]:
         yield fleet
 
 
-async def test_what_a_killed_instance_had_is_taken_over_a_lease_later(fleet: Fleet, nats_url: str) -> None:
+async def test_shards_of_a_killed_instance_are_taken_over_a_lease_later(fleet: Fleet, nats_url: str) -> None:
     async with instance_of_its_own(nats_url, lease=LEASE) as doomed:
         await until(lambda: doomed.size == 256, "it has everything")
         survivor = await fleet.join("survivor", lease=LEASE)
@@ -57,7 +57,7 @@ async def test_what_a_killed_instance_had_is_taken_over_a_lease_later(fleet: Fle
 
 
 @pytest.mark.parametrize(("seconds", "of"), [(0.32, 1), (0.5, 4)], ids=["each beat is late", "each fourth is lost"])
-async def test_where_jetstream_is_slow_who_is_dead_is_gone_all_the_same(
+async def test_a_dead_instance_is_gone_even_where_jetstream_is_slow(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, seconds: float, of: int
 ) -> None:
     members = [await fleet.join(name, lease=LEASE) for name in ("a", "b", "c")]
@@ -75,9 +75,7 @@ async def test_where_jetstream_is_slow_who_is_dead_is_gone_all_the_same(
     assert await until(have(members, 128, 128), "the others have everything") < 10 * LEASE
 
 
-async def test_an_instance_that_stood_still_lets_go_first_of_all_and_takes_nothing_back_by_itself(
-    fleet: Fleet, nats_url: str
-) -> None:
+async def test_a_paused_instance_drops_its_shards_first_of_all_when_it_resumes(fleet: Fleet, nats_url: str) -> None:
     async with instance_of_its_own(nats_url, lease=LEASE) as paused:
         await until(lambda: paused.size == 256, "it has everything")
         survivor = await fleet.join("survivor", lease=LEASE)
@@ -92,11 +90,11 @@ async def test_an_instance_that_stood_still_lets_go_first_of_all_and_takes_nothi
         assert paused.changes[seen][1] == 0
         assert paused.lines.count(STOOD_STILL) == 1
         assert CUT_OFF not in paused.lines
-        assert [line["shards"] for line in survivor.told("shards given back")] == [128], "all of it was handed over"
-        assert survivor.told("shards were claimed by another instance") == []
+        assert [line["shards"] for line in survivor.logged("shards given back")] == [128], "all of it was handed over"
+        assert survivor.logged("shards were claimed by another instance") == []
 
 
-async def test_a_shard_that_a_sleeper_claims_as_it_wakes_is_claimed_back_by_who_has_its_lease(
+async def test_a_shard_claimed_without_a_lease_is_claimed_back_by_the_lease_holder(
     fleet: Fleet, open_log: OpenLog, nats_url: str
 ) -> None:
     holder = await fleet.join("holder", lease=LEASE)
@@ -110,7 +108,7 @@ async def test_a_shard_that_a_sleeper_claims_as_it_wakes_is_claimed_back_by_who_
     assert not holder.leases.covers(SHARD, before), "what it knew of the shard may be old"
     assert holder.leases.covers(SHARD, time.monotonic())
     assert await holder.log.append(recovered(GAME, 2)) == [recovered(GAME, 2)]
-    (line,) = holder.told("shards were claimed without a lease, and are claimed back")
+    (line,) = holder.logged("shards were claimed without a lease, and are claimed back")
     assert (line["shards"], line["log_level"]) == (1, "warning")
 
 
@@ -119,7 +117,7 @@ async def test_a_shard_that_a_sleeper_claims_as_it_wakes_is_claimed_back_by_who_
     [(CuttingProxy.hang, "pass_on"), (CuttingProxy.refuse, "accept")],
     ids=["silence", "broken connections"],
 )
-async def test_an_instance_that_is_cut_off_stops_before_anybody_else_begins(
+async def test_an_instance_that_is_cut_off_stops_before_another_begins(
     fleet: Fleet, nats_server: NatsServer, prefix: str, cut: Callable[[CuttingProxy], None], mend: str
 ) -> None:
     async with CuttingProxy(nats_server.port) as proxy:
@@ -133,7 +131,7 @@ async def test_an_instance_that_is_cut_off_stops_before_anybody_else_begins(
         await until(lambda: len(other.shards) == 256, "the other has everything")
         assert time.monotonic() - gone < LEASE + 5
         assert cut_off.shards == frozenset()
-        (line,) = cut_off.told(CUT_OFF)
+        (line,) = cut_off.logged(CUT_OFF)
         assert line["log_level"] == "warning"
         assert line["shards"] in range(1, 129), "those that came together end together"
         if mend == "accept":
@@ -142,12 +140,12 @@ async def test_an_instance_that_is_cut_off_stops_before_anybody_else_begins(
             proxy.pass_on()
         await until(have([cut_off, other], 128, 128), "both have their shares again")
         assert fleet.shared_at_some_time == set()
-        assert [line["log_level"] for line in cut_off.told(HELD_AGAIN)] == ["info"]
-        assert len(cut_off.told(CUT_OFF)) == 1
-        assert other.told(CUT_OFF) == []
+        assert [line["log_level"] for line in cut_off.logged(HELD_AGAIN)] == ["info"]
+        assert len(cut_off.logged(CUT_OFF)) == 1
+        assert other.logged(CUT_OFF) == []
 
 
-async def test_an_instance_that_is_given_nothing_because_nobody_hears_of_it_says_so_once(
+async def test_an_instance_whose_heartbeats_fail_says_so_once(
     fleet: Fleet, nats_server: NatsServer, prefix: str
 ) -> None:
     async with CuttingProxy(nats_server.port) as proxy:
@@ -155,23 +153,23 @@ async def test_an_instance_that_is_given_nothing_because_nobody_hears_of_it_says
         await until(lambda: len(other.shards) == 256, "it has everything")
         newcomer = await fleet.join("newcomer", url=nats_server.url(f"?prefix={prefix}", port=proxy.port), lease=LEASE)
         proxy.refuse()
-        await until(lambda: newcomer.told(UNHEARD), "it says so")
+        await until(lambda: newcomer.logged(UNHEARD), "it says so")
         await asyncio.sleep(2 * LEASE)
-        (line,) = newcomer.told(UNHEARD)
+        (line,) = newcomer.logged(UNHEARD)
         assert (line["log_level"], line["shards"]) == ("warning", 0)
         await proxy.accept()
         await until(have([other, newcomer], 128, 128), "both have their shares")
-        await until(lambda: newcomer.told(HEARD_AGAIN), "it says that, too")
-        assert newcomer.told(CUT_OFF) == other.told(UNHEARD) == []
+        await until(lambda: newcomer.logged(HEARD_AGAIN), "it says that, too")
+        assert newcomer.logged(CUT_OFF) == other.logged(UNHEARD) == []
 
 
-async def test_a_user_who_may_not_tell_of_itself_is_told_so(fleet: Fleet, prefix: str) -> None:
+async def test_a_user_without_permission_to_publish_documents_is_reported(fleet: Fleet, prefix: str) -> None:
     may_not = f'publish: {{ deny: ["{prefix}.instances.>"] }}'
     users = f"authorization {{ users: [{{ user: me, password: p, permissions: {{ {may_not} }} }}] }}"
     with NatsServer(more=users) as server:
         mute = await fleet.join("mute", url=server.url(f"?prefix={prefix}").replace("//", "//me:p@"), lease=LEASE)
-        await until(lambda: mute.told(UNHEARD), "it says so")
-        assert f'permissions violation for publish to "{prefix}.instances.mute"' in mute.told(UNHEARD)[0]["err"]
+        await until(lambda: mute.logged(UNHEARD), "it says so")
+        assert f'permissions violation for publish to "{prefix}.instances.mute"' in mute.logged(UNHEARD)[0]["err"]
 
 
 async def test_a_short_silence_costs_nothing(fleet: Fleet, nats_server: NatsServer, prefix: str) -> None:
@@ -201,7 +199,7 @@ async def test_an_end_in_order_takes_two_seconds_where_jetstream_is_silent(
         assert member.shards == frozenset()
 
 
-async def test_a_server_that_pauses_or_dies_costs_shards_for_as_long_as_that_and_nobody_is_told_of_beats(
+async def test_a_server_that_pauses_or_dies_costs_shards_only_while_it_is_away(
     own_nats: NatsServer,
 ) -> None:
     async with Fleet(own_nats.url()) as fleet:
@@ -223,13 +221,13 @@ async def test_a_server_that_pauses_or_dies_costs_shards_for_as_long_as_that_and
         await until(have(members, 128, 128), "both have their shares again")
         await until(lambda: all(each.leases.unavailable_for == 0.0 for each in members), "both have heard of it")
         for member in members:
-            assert len(member.told(CUT_OFF)) + len(member.told(STOOD_STILL)) == len(member.told(HELD_AGAIN)) == 2
+            assert len(member.logged(CUT_OFF)) + len(member.logged(STOOD_STILL)) == len(member.logged(HELD_AGAIN)) == 2
         assert max(max(member.sizes) for member in members) == 128, "nobody who was not heard counts as gone"
-        assert all(member.told("heartbeat failed") == [] for member in members)
+        assert all(member.logged("heartbeat failed") == [] for member in members)
         assert not any(member.task.done() for member in members)
 
 
-async def test_an_outage_leaves_nothing_behind_at_the_server_that_comes_after_it(own_nats: NatsServer) -> None:
+async def test_an_outage_leaves_no_subscriptions_behind(own_nats: NatsServer) -> None:
     async with Fleet(own_nats.url()) as fleet:
         member = await fleet.join("first", lease=LEASE)
         await until(have([member], 256), "it has everything")
@@ -241,7 +239,7 @@ async def test_an_outage_leaves_nothing_behind_at_the_server_that_comes_after_it
         assert connection["subscriptions"] < 10, "of the leases that were asked for meanwhile"
 
 
-async def test_shards_that_a_fault_keeps_out_go_to_whoever_can_have_them(
+async def test_shards_that_a_fault_keeps_out_go_to_other_instances(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim, claims = FleetLog.claim, count(1)

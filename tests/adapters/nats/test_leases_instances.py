@@ -1,4 +1,4 @@
-"""Anybody can read who shares the fleet, with what, and since when; JetStream forgets those that tell nothing more."""
+"""The documents of instances: what they say, their order, and that they expire."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ async def told_by(stream: JetStream, member: Member) -> Instance:
                     return each
 
 
-async def test_nobody_is_there_before_the_first_has_come(stream: JetStream) -> None:
+async def test_there_are_no_instances_before_the_first_has_joined(stream: JetStream) -> None:
     assert await instances(stream) == []
 
 
-async def test_a_server_without_jetstream_is_told_so() -> None:
+async def test_a_server_without_jetstream_is_reported() -> None:
     server = NatsServer()
     file = server.folder / "server.conf"
     file.write_text(file.read_text().partition("jetstream")[0])
@@ -69,9 +69,7 @@ async def test_a_server_without_jetstream_is_told_so() -> None:
         await stream.aclose()
 
 
-async def test_instances_are_listed_in_the_order_in_which_they_joined_whatever_they_are_called(
-    fleet: Fleet, stream: JetStream
-) -> None:
+async def test_instances_are_listed_in_the_order_in_which_they_joined(fleet: Fleet, stream: JetStream) -> None:
     names = ["zoë", "b.2 *", "a"]
     members = [await fleet.join(name) for name in names[:1]]
     await until(have(members, 256), "the first is there")
@@ -83,7 +81,7 @@ async def test_instances_are_listed_in_the_order_in_which_they_joined_whatever_t
     assert [len(member.shards) for member in members] == [86, 85, 85], "the first has the odd one"
 
 
-async def test_an_instance_tells_where_it_is_and_what_it_has(fleet: Fleet, stream: JetStream) -> None:
+async def test_a_document_says_where_an_instance_runs_and_what_it_holds(fleet: Fleet, stream: JetStream) -> None:
     began = datetime.now(UTC)
     member = await fleet.join("first", games=lambda: 1234)
     await until(lambda: len(member.shards) == 256 and member.leases.has_duties, "it has everything")
@@ -100,7 +98,7 @@ async def test_an_instance_tells_where_it_is_and_what_it_has(fleet: Fleet, strea
     assert 0 <= told.newest_renewal <= told.oldest_renewal < 1
 
 
-async def test_a_takeover_tells_whether_shards_were_free_were_handed_over_or_had_lapsed(
+async def test_a_takeover_says_whether_shards_were_free_or_handed_over_or_had_expired(
     fleet: Fleet, stream: JetStream
 ) -> None:
     async def takeover_of(member: Member, shards: int, cause: str) -> Takeover:
@@ -128,9 +126,7 @@ async def test_a_takeover_tells_whether_shards_were_free_were_handed_over_or_had
     assert began - timedelta(seconds=1) < takeover.at <= datetime.now(UTC)
 
 
-async def test_an_instance_that_tells_nothing_more_is_forgotten_sooner_than_its_leases_end(
-    fleet: Fleet, stream: JetStream
-) -> None:
+async def test_a_silent_instance_is_gone_before_its_leases_end(fleet: Fleet, stream: JetStream) -> None:
     member = await fleet.join("first", lease=2.0)
     await until(lambda: len(member.shards) == 256, "it has everything")
     await told_by(stream, member)
@@ -148,7 +144,7 @@ async def test_an_instance_that_leaves_is_gone_at_once(fleet: Fleet, stream: Jet
     assert await instances(stream) == []
 
 
-async def test_what_is_no_document_counts_for_nobody(fleet: Fleet, stream: JetStream) -> None:
+async def test_a_message_that_is_no_document_is_ignored(fleet: Fleet, stream: JetStream) -> None:
     member = await fleet.join("first")
     await until(lambda: len(member.shards) == 256, "it has everything")
     for number, document in enumerate((b"", b"no JSON", b"[]", b'{"instance": "half"}')):
@@ -158,7 +154,7 @@ async def test_what_is_no_document_counts_for_nobody(fleet: Fleet, stream: JetSt
     await until(have([member, second], 128, 128), "both have their shares")
 
 
-async def test_a_document_of_a_later_version_is_understood_as_far_as_we_can(fleet: Fleet, stream: JetStream) -> None:
+async def test_unknown_fields_of_a_document_are_ignored(fleet: Fleet, stream: JetStream) -> None:
     member = await fleet.join("first")
     await until(lambda: len(member.shards) == 256, "it has everything")
     later = {"instance": "later", "host": "h", "pid": 1, "started_at": "2026-11-25T00:00:00Z", "colour": "blue"}
@@ -166,7 +162,7 @@ async def test_a_document_of_a_later_version_is_understood_as_far_as_we_can(flee
     await until(lambda: len(member.shards) == 128, "it has its share")
 
 
-async def test_a_shard_that_another_one_claimed_later_is_not_ours_whatever_its_lease_says(
+async def test_a_shard_that_another_instance_claimed_later_is_not_ours_whatever_its_lease(
     fleet: Fleet, stream: JetStream
 ) -> None:
     member = await fleet.join("first", lease=1.2)
@@ -175,7 +171,7 @@ async def test_a_shard_that_another_one_claimed_later_is_not_ours_whatever_its_l
     other = Instance("other", "h", 1, datetime.now(UTC), order=1_000_000, shards=(7, 8), epochs=epochs)
     await put(stream, "other", msgspec.json.encode(other))
     await until(lambda: 7 not in member.shards, "it yields")
-    (line,) = member.told("shards were claimed by another instance")
+    (line,) = member.logged("shards were claimed by another instance")
     assert (line["log_level"], line["shards"]) == ("warning", 1)
     assert 8 in member.shards, "that one was claimed earlier"
     assert member.log.fencing_token(7) is None
@@ -185,7 +181,7 @@ async def test_a_shard_that_another_one_claimed_later_is_not_ours_whatever_its_l
     assert time.monotonic() - released > 0.5, "it was not given back, but left to lapse"
 
 
-async def test_servers_that_cannot_be_asked_are_told_in_one_line(nats_server: NatsServer) -> None:
+async def test_unreachable_servers_are_reported_in_one_line(nats_server: NatsServer) -> None:
     async with CuttingProxy(nats_server.port) as proxy:
         stream = await JetStream.open(NatsAddress.of_url(nats_server.url(port=proxy.port)))
         proxy.refuse()
@@ -194,7 +190,7 @@ async def test_servers_that_cannot_be_asked_are_told_in_one_line(nats_server: Na
         await stream.aclose()
 
 
-async def test_without_most_of_the_servers_nobody_is_called_gone() -> None:
+async def test_without_a_quorum_no_instance_is_called_gone() -> None:
     with NatsCluster() as cluster:
         async with Fleet(cluster.url()) as fleet:
             await fleet.join("first")

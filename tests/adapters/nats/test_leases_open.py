@@ -1,4 +1,4 @@
-"""What leases need at JetStream is made by whoever comes first, put right where it is not, and told where it cannot."""
+"""The first instance creates what leases need at JetStream; later ones repair it, or report what they cannot."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def stream(nats_url: str) -> AsyncIterator[JetStream]:
     await stream.aclose()
 
 
-async def test_it_is_made_as_promised(fleet: Fleet, stream: JetStream, prefix: str) -> None:
+async def test_streams_and_consumers_are_created_as_documented(fleet: Fleet, stream: JetStream, prefix: str) -> None:
     member = await fleet.join("first", lease=2.0)
     await until(lambda: len(member.shards) == 256, "it has everything")
     leases = await stream.call(f"STREAM.INFO.{prefix}_leases", {"subjects_filter": ">"})
@@ -65,12 +65,12 @@ async def test_there_are_as_many_leases_as_the_log_has_shards(stream: JetStream,
     assert len(leases["state"]["subjects"]) == 7
 
 
-async def test_many_that_start_together_all_get_through(fleet: Fleet) -> None:
+async def test_many_instances_that_start_together_all_get_their_shares(fleet: Fleet) -> None:
     members = await fleet.join_at_once("a", "b", "c", "d", "e", "f")
     await until(have(members, 43, 43, 43, 43, 42, 42), "all have their shares")
 
 
-async def test_a_lease_that_is_missing_is_put_back(fleet: Fleet, stream: JetStream, prefix: str) -> None:
+async def test_a_missing_lease_is_put_back(fleet: Fleet, stream: JetStream, prefix: str) -> None:
     member = await fleet.join("first")
     await until(lambda: len(member.shards) == 256, "it has everything")
     await member.leave()
@@ -101,17 +101,17 @@ async def test_a_full_store_that_does_not_take_a_missing_lease_costs_no_other_le
     await until(have(members, 128, 128), "both have their shares")
     await lose_a_lease_and_fill_the_store(stream, prefix)
     message = "missing leases cannot be put back: no instance holds their shards"
-    await until(lambda: all(member.told(message) for member in members), "both report it")
-    assert {line["err"] for member in members for line in member.told(message)} == {"maximum bytes exceeded"}
+    await until(lambda: all(member.logged(message) for member in members), "both report it")
+    assert {line["err"] for member in members for line in member.logged(message)} == {"maximum bytes exceeded"}
     await asyncio.sleep(2.5)
-    assert [len(member.told(message)) for member in members] == [1, 1]
-    assert not any(member.told("heartbeats fail: other instances do not see this one") for member in members)
+    assert [len(member.logged(message)) for member in members] == [1, 1]
+    assert not any(member.logged("heartbeats fail: other instances do not see this one") for member in members)
     assert len(members[0].shards) + len(members[1].shards) >= 255
     await set_max_bytes(stream, prefix, -1)
     await until(have(members, 128, 128), "the lease is put back once there is room")
 
 
-async def test_a_lease_that_is_there_is_left_alone_as_a_missing_one_is_put_back(nats_cluster_url: str) -> None:
+async def test_putting_a_missing_lease_back_leaves_the_others_alone(nats_cluster_url: str) -> None:
     """On a cluster, whose leader checks a condition before it replicates the message."""
     async with Fleet(nats_cluster_url) as fleet:
         member = await fleet.join("first")
@@ -143,7 +143,7 @@ async def set_max_bytes(stream: JetStream, prefix: str, max_bytes: int) -> None:
 
 
 @pytest.mark.parametrize("what", ["STREAM.DELETE.{}_leases", "STREAM.DELETE.{}_instances"])
-async def test_a_stream_that_somebody_removes_is_made_again(
+async def test_a_stream_that_is_deleted_is_created_again(
     fleet: Fleet, stream: JetStream, prefix: str, what: str
 ) -> None:
     members = [await fleet.join(name) for name in ("a", "b")]
@@ -154,7 +154,7 @@ async def test_a_stream_that_somebody_removes_is_made_again(
 
 
 @pytest.mark.parametrize("what", ["STREAM.DELETE.{}_leases", "CONSUMER.DELETE.{}_leases.duties"])
-async def test_where_two_were_given_the_relay_whoever_had_it_before_yields(
+async def test_of_two_instances_with_the_relay_the_earlier_one_yields(
     fleet: Fleet, stream: JetStream, prefix: str, what: str
 ) -> None:
     members = [await fleet.join(name) for name in ("a", "b")]
@@ -167,16 +167,16 @@ async def test_where_two_were_given_the_relay_whoever_had_it_before_yields(
     await asyncio.sleep(2.5)
     assert after.leases.has_duties
     assert not before.leases.has_duties
-    assert len(before.told("duties were given to another instance")) == 1
+    assert len(before.logged("duties were given to another instance")) == 1
 
 
 async def test_a_lease_of_another_length_is_the_length_for_all(fleet: Fleet, stream: JetStream, prefix: str) -> None:
     first = await fleet.join("first", lease=1.0)
     await until(lambda: len(first.shards) == 256, "it has everything")
     second = await fleet.join("second", lease=2.0)
-    (change,) = second.told("lease duration changed by this instance")
+    (change,) = second.logged("lease duration changed by this instance")
     assert (change["log_level"], change["seconds"], change["before"]) == ("info", 2.0, 1.0)
-    await until(lambda: first.told("lease duration changed by another instance"), "the first follows")
+    await until(lambda: first.logged("lease duration changed by another instance"), "the first follows")
     await until(have([first, second], 128, 128), "both have their shares")
     shards = await stream.call(f"CONSUMER.INFO.{prefix}_leases.shards")
     instances = await stream.call(f"STREAM.INFO.{prefix}_instances")
@@ -184,7 +184,7 @@ async def test_a_lease_of_another_length_is_the_length_for_all(fleet: Fleet, str
     assert instances["config"]["max_age"] == 1_200_000_000
 
 
-async def test_leases_that_are_made_much_shorter_lapse_once_and_are_kept_from_then_on(fleet: Fleet) -> None:
+async def test_leases_that_become_much_shorter_expire_once_at_most(fleet: Fleet) -> None:
     first = await fleet.join("first", lease=60.0)
     await until(lambda: len(first.shards) == 256, "it has everything")
     await asyncio.sleep(1.2)
@@ -193,11 +193,11 @@ async def test_leases_that_are_made_much_shorter_lapse_once_and_are_kept_from_th
     changes = len(first.sizes)
     await asyncio.sleep(3.0)
     assert len(first.sizes) == changes, "the first renews at the new pace, not after what was a fifth of its lease"
-    assert len(first.told("leases expired: another instance was started with a shorter --lease")) <= 1
+    assert len(first.logged("leases expired: another instance was started with a shorter --lease")) <= 1
     assert len([line for line in first.lines if line["event"].startswith("leases expired")]) <= 1
 
 
-async def test_who_opens_with_the_same_length_changes_nothing(fleet: Fleet) -> None:
+async def test_an_instance_with_the_same_lease_changes_nothing(fleet: Fleet) -> None:
     members = [await fleet.join(name, lease=0.7) for name in ("a", "b")]
     await until(have(members, 128, 128), "both have their shares")
     assert not any(line["event"].startswith("lease duration") for member in members for line in member.lines)
@@ -210,7 +210,7 @@ async def test_who_opens_with_the_same_length_changes_nothing(fleet: Fleet) -> N
         ("?prefix=taken", "another stream takes our subjects: write \\?prefix=NAME"),
     ],
 )
-async def test_what_cannot_be_had_as_asked_for_is_told(
+async def test_what_cannot_be_created_as_the_url_asks_is_reported(
     nats_server: NatsServer, stream: JetStream, prefix: str, url: str, advice: str
 ) -> None:
     await stream.call("STREAM.CREATE.foreign", {"name": "foreign", "subjects": ["taken.leases.>"]})
@@ -220,12 +220,12 @@ async def test_what_cannot_be_had_as_asked_for_is_told(
     await stream.call("STREAM.DELETE.foreign")
 
 
-async def test_a_lease_shorter_than_a_network_is_reliable_is_refused(fleet: Fleet) -> None:
+async def test_a_lease_that_is_too_short_is_refused(fleet: Fleet) -> None:
     with pytest.raises(ConfigurationError, match=r"a lease of 0\.1s is too short: give it 0\.5s"):
         await fleet.join("first", lease=0.1)
 
 
-async def test_servers_that_go_away_as_it_opens_are_worth_a_retry(nats_server: NatsServer, prefix: str) -> None:
+async def test_an_outage_at_the_opening_may_be_retried(nats_server: NatsServer, prefix: str) -> None:
     async with CuttingProxy(nats_server.port) as proxy:
         stream = await JetStream.open(NatsAddress.of_url(nats_server.url(f"?prefix={prefix}", port=proxy.port)))
         log = await JetStreamLog.open(stream, by_claims=True)
@@ -237,9 +237,7 @@ async def test_servers_that_go_away_as_it_opens_are_worth_a_retry(nats_server: N
         await stream.aclose()
 
 
-async def test_who_is_far_from_jetstream_has_its_share_all_the_same(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_instance_far_from_jetstream_has_its_share(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     ask = JetStream.ask
 
     async def ask_from_afar(self: JetStream, requests: Sequence[Request], within: float = ANSWER_WITHIN) -> list[bytes]:

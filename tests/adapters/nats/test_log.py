@@ -46,7 +46,7 @@ async def test_a_game_id_of_any_length_fits_into_subject_and_headers(log: JetStr
     assert await events_in(log) == batch
 
 
-def test_a_message_id_tells_events_apart_and_fits_into_a_header() -> None:
+def test_a_message_id_is_unique_and_fits_into_a_header() -> None:
     events = [failed(game_id, sequence) for game_id in ("a", "a ", " a", "a\n", "a" * 500, "ж") for sequence in (1, 2)]
     events += [replace(failed("a", 1), occurred_at=FIRST_SECOND)]
     ids = [message_id(event) for event in events]
@@ -54,7 +54,7 @@ def test_a_message_id_tells_events_apart_and_fits_into_a_header() -> None:
     assert all(len(each) <= 128 and each.isascii() and each.isprintable() and " " not in each for each in ids)
 
 
-async def test_an_event_that_is_too_large_is_the_only_one_refused_and_for_good(log: JetStreamLog) -> None:
+async def test_only_the_event_that_is_too_large_is_refused_and_for_good(log: JetStreamLog) -> None:
     large, larger = (failed("game-7", 1, container_id="x" * length) for length in (1_040_000, 1_048_576))
     with pytest.raises(
         LogError, match=r"\A[^\n]*the event 'game-7:1' is larger[^\n]*raise max_payload there\Z"
@@ -66,7 +66,7 @@ async def test_an_event_that_is_too_large_is_the_only_one_refused_and_for_good(l
     assert await events_in(log) == [failed("game-8", 1), large]
 
 
-async def test_a_lone_surrogate_is_refused_for_good_and_told(log: JetStreamLog) -> None:
+async def test_a_lone_surrogate_is_refused_for_good(log: JetStreamLog) -> None:
     calls: Sequence[Callable[[], Awaitable[object]]] = (
         partial(log.append, [failed("half \ud83c", 1)]),
         partial(log.append, [failed("game-7", 1, container_id="half \ud83c")]),
@@ -81,7 +81,7 @@ async def test_a_lone_surrogate_is_refused_for_good_and_told(log: JetStreamLog) 
     assert await log.load_cursor("half \ud83c") is None
 
 
-async def test_a_stream_with_wide_gaps_is_read_in_few_questions(
+async def test_a_stream_with_wide_gaps_is_read_in_few_requests(
     log: JetStreamLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await log.append(history("game-6", 2))
@@ -105,7 +105,7 @@ async def test_a_stream_with_wide_gaps_is_read_in_few_questions(
     assert len(await events_in(log)) == 701
 
 
-async def test_pruning_goes_by_when_events_were_seen_not_by_where_they_stand(log: JetStreamLog) -> None:
+async def test_pruning_goes_by_the_time_of_events_not_by_their_place(log: JetStreamLog) -> None:
     late = [replace(event, occurred_at=AFTER_ALL_SAMPLES + timedelta(days=1)) for event in history("game-7", 2)]
     early = history("game-8", 2)
     await log.append([late[0], early[0], late[1], early[1]])
@@ -113,9 +113,7 @@ async def test_pruning_goes_by_when_events_were_seen_not_by_where_they_stand(log
     assert await events_in(log) == [late[0], late[1], early[1]]
 
 
-async def test_pruning_reads_no_further_than_where_nothing_is_old(
-    log: JetStreamLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pruning_stops_at_a_page_without_old_events(log: JetStreamLog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "_PRUNED_AT_ONCE", 10)
     await log.append(history("game-6", 40))
     newer = [replace(each, occurred_at=AFTER_ALL_SAMPLES + timedelta(days=1)) for each in history("game-7", 400)]
@@ -132,7 +130,7 @@ async def test_pruning_reads_no_further_than_where_nothing_is_old(
     assert len(asked) <= 6, "four pages are old, and the next one tells that no other is"
 
 
-async def test_pruning_beside_an_append_takes_no_game_s_last_event(
+async def test_pruning_during_an_append_keeps_the_last_event_of_each_game(
     log: JetStreamLog, nats_url: str, open_log: OpenLog
 ) -> None:
     other = await open_log(nats_url)
@@ -149,7 +147,7 @@ async def test_pruning_beside_an_append_takes_no_game_s_last_event(
     assert await log.last_events(["game-7"]) == {"game-7": recovered("game-7", 200)}
 
 
-async def test_a_log_that_was_emptied_by_hand_goes_on(log: JetStreamLog, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_log_that_was_purged_goes_on(log: JetStreamLog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "_PAUSES", (0.0, 0.01))
     await log.append(history("game-7", 5))
     assert await log._leader.purge(log._streams.all_events) == 5
@@ -158,15 +156,15 @@ async def test_a_log_that_was_emptied_by_hand_goes_on(log: JetStreamLog, monkeyp
     assert await log.append([failed("game-7", 1)]) == [failed("game-7", 1)]
 
 
-async def test_what_is_older_than_what_is_known_does_not_count(log: JetStreamLog) -> None:
+async def test_an_answer_older_than_an_earlier_one_does_not_count(log: JetStreamLog) -> None:
     await log.append(history("game-7", 2))
     log._leader._known += 1
-    with pytest.raises(LogError, match="what it tells is older than what we know") as failure:
+    with pytest.raises(LogError, match="it is older than what we have read") as failure:
         await log.last_events(["game-7"])
     assert not failure.value.permanent
 
 
-async def test_an_event_that_was_altered_is_told_and_not_read_past(log: JetStreamLog) -> None:
+async def test_an_altered_event_is_reported_and_not_skipped(log: JetStreamLog) -> None:
     await log.append([failed("game-7", 1)])
     subject = log._streams.of_game("game-8")
     calls: Sequence[Callable[[], Awaitable[object]]] = (
@@ -203,7 +201,7 @@ LETTER = msgspec.json.encode(
         (b'"details":{', b'"details":{"x":' + b"[" * 10_000),
     ],
 )
-def test_a_dead_letter_that_was_altered_is_told(was: bytes, altered: bytes) -> None:
+def test_an_altered_dead_letter_is_reported(was: bytes, altered: bytes) -> None:
     assert _decode_letter(Message(1, "letters.webhook", LETTER)).letter().event == failed("game-7", 1)
     assert was in LETTER
     with pytest.raises(LogError, match=r"a dead letter (on|for) .* was altered and cannot be read") as refused:
@@ -211,14 +209,14 @@ def test_a_dead_letter_that_was_altered_is_told(was: bytes, altered: bytes) -> N
     assert refused.value.permanent
 
 
-def test_a_cursor_that_was_altered_is_told_however_deep_it_is() -> None:
+def test_an_altered_cursor_is_reported() -> None:
     for body in (b"17", b'{"x": ' + b"[" * 10_000):
         with pytest.raises(LogError, match="the cursor on cursors was altered") as refused:
             _decode_cursor(Message(1, "cursors", body))
         assert refused.value.permanent
 
 
-async def test_a_relay_without_due_letters_asks_one_question(
+async def test_a_relay_without_due_letters_makes_one_request(
     log: JetStreamLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for event in history("game-7", 4):
@@ -254,7 +252,7 @@ async def test_of_cursors_saved_at_once_the_greatest_is_kept(
     assert await log.all_cursors() == {"bus": 8}
 
 
-async def test_a_thousand_events_of_few_shards_enter_side_by_side_each_game_in_its_order(
+async def test_a_thousand_events_of_few_shards_are_appended_in_order_for_each_game(
     nats_url: str, open_log: OpenLog
 ) -> None:
     log = await open_log(nats_url, by_claims=True)

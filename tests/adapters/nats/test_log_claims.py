@@ -39,7 +39,7 @@ def port(url: str) -> int:
     return int(url.partition("?")[0].rpartition(":")[2])
 
 
-async def test_what_an_earlier_claimant_sent_stays_out_however_late_it_comes(
+async def test_a_message_under_an_earlier_claim_is_refused_however_late_it_comes(
     url: str, port: int, prefix: str, open_log: OpenLog
 ) -> None:
     async with CuttingProxy(port) as proxy:
@@ -58,7 +58,7 @@ async def test_what_an_earlier_claimant_sent_stays_out_however_late_it_comes(
     assert [entry.event.container_id for entry in await later.read(0, 10)] == ["c0ffee", "new"]
 
 
-async def test_who_has_lost_a_shard_is_told_what_stands_until_it_claims_again(url: str, open_log: OpenLog) -> None:
+async def test_a_log_that_lost_a_shard_returns_the_last_event_until_it_claims(url: str, open_log: OpenLog) -> None:
     first, second = await open_log(url, by_claims=True), await open_log(url, by_claims=True)
     await first.claim([SHARD])
     await second.claim([SHARD])
@@ -73,7 +73,7 @@ async def test_who_has_lost_a_shard_is_told_what_stands_until_it_claims_again(ur
     assert await second.append([failed(GAME, 3)]) == [recovered(GAME, 2)]
 
 
-async def test_a_log_by_claims_writes_nothing_about_what_it_has_not_claimed(nats_url: str, open_log: OpenLog) -> None:
+async def test_a_log_by_claims_appends_nothing_to_unclaimed_shards(nats_url: str, open_log: OpenLog) -> None:
     log, other = await open_log(nats_url, by_claims=True), await open_log(nats_url)
     assert await log.append([failed(GAME, 1)]) == [None]
     await log.claim(set(range(SHARDS)) - {SHARD})
@@ -86,7 +86,7 @@ async def test_a_log_by_claims_writes_nothing_about_what_it_has_not_claimed(nats
     assert await log.append([failed(GAME, 3)]) == [recovered(GAME, 2)]
 
 
-async def test_of_those_who_claim_and_write_at_once_one_writes_each_event(url: str, open_log: OpenLog) -> None:
+async def test_of_logs_that_claim_and_append_at_once_one_appends_each_event(url: str, open_log: OpenLog) -> None:
     logs = [await open_log(url, by_claims=True) for _ in range(4)]
     for sequence in range(1, 21):
         events = [failed(GAME, sequence, container_id=f"writer-{number}") for number in range(4)]
@@ -105,7 +105,7 @@ async def test_of_those_who_claim_and_write_at_once_one_writes_each_event(url: s
 
 
 @pytest.mark.parametrize("end", ["no answer", "given up"])
-async def test_what_we_sent_ourselves_is_shut_out_before_we_decide_anew(
+async def test_our_own_late_message_is_refused_before_we_decide_again(
     url: str, open_log: OpenLog, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     log, network = await open_log(url, by_claims=True), await open_log(url)
@@ -135,7 +135,7 @@ async def test_what_we_sent_ourselves_is_shut_out_before_we_decide_anew(
     assert [entry.event for entry in await log.read(0, 10)] == [anew]
 
 
-async def test_a_shard_has_one_claim_in_the_stream_whoever_made_it(nats_url: str, open_log: OpenLog) -> None:
+async def test_the_stream_keeps_one_claim_for_each_shard(nats_url: str, open_log: OpenLog) -> None:
     log = await open_log(nats_url, by_claims=True)
     for _ in range(3):
         await log.claim(range(SHARDS))
@@ -156,7 +156,7 @@ async def test_a_claim_at_the_end_of_the_stream_is_no_entry(nats_url: str, open_
 
 
 @pytest.mark.parametrize("events", [0, 1, 300])
-async def test_the_last_entry_before_many_claims_is_found_without_looking_at_every_game(
+async def test_the_last_entry_before_many_claims_is_found_in_few_requests(
     nats_url: str, open_log: OpenLog, monkeypatch: pytest.MonkeyPatch, events: int
 ) -> None:
     log = await open_log(nats_url, by_claims=True)
@@ -177,7 +177,7 @@ async def test_the_last_entry_before_many_claims_is_found_without_looking_at_eve
         assert asked == [">"] if events else asked[0] == ">"
 
 
-async def test_two_without_claims_share_what_a_fleet_has_claimed(nats_url: str, open_log: OpenLog) -> None:
+async def test_two_logs_without_claims_share_shards_that_a_fleet_has_claimed(nats_url: str, open_log: OpenLog) -> None:
     fleet = await open_log(nats_url, by_claims=True)
     await fleet.claim(range(SHARDS))
     log, rival = await open_log(nats_url), await open_log(nats_url)
@@ -185,7 +185,7 @@ async def test_two_without_claims_share_what_a_fleet_has_claimed(nats_url: str, 
     assert await fleet.append([failed(GAME, 3)]) == [recovered(GAME, 2)]
 
 
-async def test_two_without_claims_write_at_once_where_a_fleet_has_claimed(url: str, open_log: OpenLog) -> None:
+async def test_two_logs_without_claims_append_at_once_where_a_fleet_has_claimed(url: str, open_log: OpenLog) -> None:
     fleet = await open_log(url, by_claims=True)
     await fleet.claim(range(SHARDS))
     log, rival = await open_log(url), await open_log(url)

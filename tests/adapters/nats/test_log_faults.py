@@ -31,7 +31,7 @@ open_log = nats_fixtures.open_log
 @pytest.mark.parametrize(
     ("servers", "by_claims"), [("nats_url", False), ("nats_cluster_url", False), ("nats_cluster_url", True)]
 )
-async def test_what_entered_without_an_answer_is_recognised(
+async def test_an_append_whose_answer_was_lost_is_recognised(
     request: pytest.FixtureRequest, prefix: str, open_log: OpenLog, servers: str, *, by_claims: bool
 ) -> None:
     port = int(request.getfixturevalue(servers).partition("?")[0].rpartition(":")[2])
@@ -55,7 +55,7 @@ async def test_what_entered_without_an_answer_is_recognised(
     assert Counter(await events_in(await open_log(request.getfixturevalue(servers)))) == Counter(batch)
 
 
-async def test_what_was_acknowledged_outlives_a_killed_server(own_nats: NatsServer, open_log: OpenLog) -> None:
+async def test_an_acknowledged_event_survives_a_killed_server(own_nats: NatsServer, open_log: OpenLog) -> None:
     log = await open_log(own_nats.url())
     acknowledged: list[HealthEvent] = []
 

@@ -57,7 +57,7 @@ def server_with(config: str) -> Iterator[NatsServer]:
         yield server
 
 
-async def test_a_log_is_made_at_its_first_use_and_found_at_every_other(nats_url: str, open_log: OpenLog) -> None:
+async def test_a_log_is_created_at_its_first_use_and_found_later(nats_url: str, open_log: OpenLog) -> None:
     logs = await asyncio.gather(*(open_log(nats_url) for _ in range(4)))
     await logs[0].append([failed("game-7", 1)])
     for create in (True, False):
@@ -65,12 +65,12 @@ async def test_a_log_is_made_at_its_first_use_and_found_at_every_other(nats_url:
         assert await log.last_events(["game-7"]) == {"game-7": failed("game-7", 1)}
 
 
-async def test_a_command_that_only_reads_makes_nothing(nats_url: str, prefix: str, open_log: OpenLog) -> None:
+async def test_a_command_that_only_reads_creates_nothing(nats_url: str, prefix: str, open_log: OpenLog) -> None:
     assert "holds nothing yet: 'healthprobe run' creates it" in await refusal(open_log, nats_url, create=False)
     assert "holds nothing yet" in await refusal(open_log, nats_url, create=False)
 
 
-async def test_a_log_keeps_the_number_of_shards_with_which_it_was_made(
+async def test_a_log_keeps_the_number_of_shards_with_which_it_was_created(
     nats_url: str, prefix: str, open_log: OpenLog
 ) -> None:
     made = await open_log(f"{nats_url}&shards=1000")
@@ -92,9 +92,7 @@ async def test_another_number_of_shards_than_that_of_the_log_is_refused(nats_url
     assert (await open_log(f"{nats_url}&shards={SHARDS}")).shard_count == SHARDS
 
 
-async def test_a_log_that_tells_no_number_of_shards_has_the_usual_one(
-    nats_url: str, prefix: str, open_log: OpenLog
-) -> None:
+async def test_a_log_without_a_number_of_shards_has_the_default(nats_url: str, prefix: str, open_log: OpenLog) -> None:
     before = await open_log(nats_url)
     await before.append([failed("game-7", 1)])
     await configured(nats_url, f"{prefix}_events", metadata={})
@@ -103,7 +101,7 @@ async def test_a_log_that_tells_no_number_of_shards_has_the_usual_one(
 
 
 @pytest.mark.parametrize("altered", ["many", "", "0", "-1", "4097", "\u0662"])
-async def test_a_number_of_shards_that_somebody_altered_is_refused(
+async def test_an_altered_number_of_shards_is_refused(
     nats_url: str, prefix: str, open_log: OpenLog, altered: str
 ) -> None:
     await open_log(nats_url)
@@ -118,7 +116,7 @@ async def test_a_prefix_has_a_log_of_its_own(nats_server: NatsServer, prefix: st
     assert await theirs.read(0, 10) == []
 
 
-async def test_three_servers_keep_three_replicas_unless_told_otherwise(
+async def test_three_servers_keep_three_replicas_unless_the_url_says_otherwise(
     nats_cluster_url: str, prefix: str, open_log: OpenLog
 ) -> None:
     await open_log(nats_cluster_url)
@@ -134,15 +132,13 @@ async def test_one_server_keeps_no_three_replicas(nats_url: str, open_log: OpenL
     assert "keeps one replica only: leave ?replicas= out" in await refusal(open_log, f"{nats_url}&replicas=3")
 
 
-async def test_more_replicas_than_servers_are_no_fault_before_those_have_come(
-    nats_cluster_url: str, open_log: OpenLog
-) -> None:
+async def test_more_replicas_than_servers_may_be_retried(nats_cluster_url: str, open_log: OpenLog) -> None:
     with pytest.raises(LogError, match="too few of its servers are there for as many replicas") as failure:
         await open_log(f"{nats_cluster_url}&replicas=5")
     assert not failure.value.permanent
 
 
-async def test_a_stream_of_somebody_else_s_is_no_log(nats_url: str, prefix: str, open_log: OpenLog) -> None:
+async def test_a_stream_of_another_program_is_no_log(nats_url: str, prefix: str, open_log: OpenLog) -> None:
     connection = await JetStream.open(NatsAddress.of_url(nats_url))
     await connection.call(f"STREAM.CREATE.{prefix}_events", {"name": f"{prefix}_events", "subjects": [f"{prefix}.x"]})
     assert "has other subjects than a log's: write ?prefix=NAME" in await refusal(open_log, nats_url)
@@ -153,7 +149,7 @@ async def test_a_stream_of_somebody_else_s_is_no_log(nats_url: str, prefix: str,
 
 
 @pytest.mark.parametrize(("setting", "value"), [("max_age", 3_600_000_000_000), ("max_msgs", 1_000)])
-async def test_a_stream_that_forgets_by_itself_is_no_log(
+async def test_a_stream_with_limits_is_no_log(
     nats_url: str, prefix: str, open_log: OpenLog, setting: str, value: int
 ) -> None:
     await open_log(nats_url)
@@ -161,12 +157,12 @@ async def test_a_stream_that_forgets_by_itself_is_no_log(
     assert f"would not keep a log: set its {setting} to" in await refusal(open_log, nats_url)
 
 
-async def test_a_server_without_jetstream_is_told_so(open_log: OpenLog) -> None:
+async def test_a_server_without_jetstream_is_reported(open_log: OpenLog) -> None:
     with server_with("") as server:
         assert "runs without JetStream: start it with jetstream {" in await refusal(open_log, server.url())
 
 
-async def test_an_account_without_jetstream_is_told_so(open_log: OpenLog) -> None:
+async def test_an_account_without_jetstream_is_reported(open_log: OpenLog) -> None:
     accounts = "accounts { A { users: [{user: a, password: secret}] }, B { jetstream: enabled, users: [] } }"
     with server_with(f'jetstream {{ store_dir: "$DATA" }}\n{accounts}\n') as server:
         told = await refusal(open_log, server.url().replace("//", "//a:secret@"))
@@ -174,7 +170,7 @@ async def test_an_account_without_jetstream_is_told_so(open_log: OpenLog) -> Non
         assert "secret" not in told
 
 
-async def test_a_user_who_may_not_write_is_told_at_once_of_what_is_to_be_allowed(open_log: OpenLog) -> None:
+async def test_a_missing_permission_to_publish_is_reported_at_once(open_log: OpenLog) -> None:
     users = '[{user: all, password: x}, {user: reader, password: secret, permissions: {publish: ["$JS.API.>"]}}]'
     with server_with(f'jetstream {{ store_dir: "$DATA" }}\nauthorization {{ users: {users} }}\n') as server:
         await open_log(server.url().replace("//", "//all:x@"))
@@ -190,7 +186,7 @@ async def test_a_user_who_may_not_write_is_told_at_once_of_what_is_to_be_allowed
         assert await reader.append([]) == []
 
 
-async def test_a_user_who_may_not_hear_answers_is_told_so_at_once(open_log: OpenLog) -> None:
+async def test_a_missing_permission_to_subscribe_is_reported_at_once(open_log: OpenLog) -> None:
     users = '[{user: deaf, password: secret, permissions: {subscribe: {deny: ["_INBOX.>"]}}}]'
     with server_with(f'jetstream {{ store_dir: "$DATA" }}\nauthorization {{ users: {users} }}\n') as server:
         begun = time.monotonic()
@@ -199,7 +195,7 @@ async def test_a_user_who_may_not_hear_answers_is_told_so_at_once(open_log: Open
         assert time.monotonic() - begun < ANSWER_WITHIN
 
 
-async def test_a_server_that_is_away_is_worth_a_retry(nats_url: str, open_log: OpenLog) -> None:
+async def test_an_outage_may_be_retried(nats_url: str, open_log: OpenLog) -> None:
     with NatsServer() as server:
         log = await open_log(server.url())
         server.kill()
@@ -208,7 +204,7 @@ async def test_a_server_that_is_away_is_worth_a_retry(nats_url: str, open_log: O
         assert not failure.value.permanent
 
 
-async def test_streams_that_are_gone_are_no_matter_of_waiting(nats_url: str, prefix: str, open_log: OpenLog) -> None:
+async def test_deleted_streams_are_a_permanent_error(nats_url: str, prefix: str, open_log: OpenLog) -> None:
     log = await open_log(nats_url)
     await log.append([failed("game-7", 1)])
     connection = await JetStream.open(NatsAddress.of_url(nats_url))

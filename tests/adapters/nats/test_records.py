@@ -27,7 +27,7 @@ async def platform(open_platform: OpenPlatform, nats_url: str) -> Platform:
     return await open_platform(nats_url)
 
 
-async def test_what_any_client_puts_deletes_or_purges_is_known_at_once(
+async def test_a_change_by_any_client_is_known_at_once(
     platform: Platform, open_records: OpenRecords, nats_url: str
 ) -> None:
     watched = await open_records(nats_url)
@@ -44,7 +44,7 @@ async def test_what_any_client_puts_deletes_or_purges_is_known_at_once(
     await watched.shows()
 
 
-async def test_a_key_is_the_game_where_the_value_names_none_whatever_is_in_it(
+async def test_the_key_is_the_game_id_where_the_value_has_none(
     platform: Platform, open_records: OpenRecords, nats_url: str
 ) -> None:
     await platform.make()
@@ -58,7 +58,7 @@ async def test_a_key_is_the_game_where_the_value_names_none_whatever_is_in_it(
     assert await watched.store.list_all() == []
 
 
-async def test_the_same_list_is_told_until_a_record_in_it_changes(
+async def test_the_same_list_is_returned_until_a_record_in_it_changes(
     platform: Platform, open_records: OpenRecords, nats_url: str
 ) -> None:
     watched = await open_records(nats_url)
@@ -78,7 +78,7 @@ async def test_the_same_list_is_told_until_a_record_in_it_changes(
     assert listed == [GAME_7]
 
 
-async def test_two_keys_that_name_one_game_are_both_listed_in_an_order_that_is_every_instance_s(
+async def test_two_keys_that_name_one_game_are_listed_in_the_same_order_by_every_instance(
     platform: Platform, open_records: OpenRecords, nats_url: str
 ) -> None:
     first = await open_records(nats_url)
@@ -95,7 +95,7 @@ async def test_two_keys_that_name_one_game_are_both_listed_in_an_order_that_is_e
     assert await first.store.list_by_status(RUNNING) == listed
 
 
-async def test_a_game_is_put_in_the_place_of_all_that_named_it_and_of_nothing_else(
+async def test_put_replaces_all_keys_of_the_game_and_no_other(
     platform: Platform, open_records: OpenRecords, nats_url: str
 ) -> None:
     await platform.make()
@@ -114,7 +114,7 @@ async def test_a_game_is_put_in_the_place_of_all_that_named_it_and_of_nothing_el
 
 
 @pytest.mark.parametrize("game_id", ["", "a\0b", "\ud800"])
-async def test_what_nobody_could_read_is_not_put(open_records: OpenRecords, nats_url: str, game_id: str) -> None:
+async def test_an_unreadable_record_is_not_put(open_records: OpenRecords, nats_url: str, game_id: str) -> None:
     store = (await open_records(nats_url)).store
     with pytest.raises(StoreError, match="cannot be put") as refused:
         await store.put([GAME_7, RuntimeRecord(game_id, "", "http://h:1")])
@@ -122,7 +122,7 @@ async def test_what_nobody_could_read_is_not_put(open_records: OpenRecords, nats
     assert await store.list_all() == []
 
 
-async def test_a_bucket_that_is_missing_is_made_as_nats_makes_it_or_refused_where_it_is_only_read(
+async def test_a_missing_bucket_is_created_or_refused_by_a_command_that_only_reads(
     platform: Platform, open_records: OpenRecords, nats_url: str
 ) -> None:
     with pytest.raises(ConfigurationError, match="there is no such bucket: `healthprobe runtimes add`"):
@@ -141,7 +141,7 @@ async def test_a_bucket_that_is_missing_is_made_as_nats_makes_it_or_refused_wher
     assert (marker.headers or {})["Nats-TTL"] == "3600s", "nobody has to read it for ever"
 
 
-async def test_a_bucket_of_somebody_else_s_making_is_left_as_it_is(
+async def test_an_existing_bucket_is_left_as_it_is(
     platform: Platform, open_records: OpenRecords, nats_url: str
 ) -> None:
     await platform.jetstream.add_stream(
@@ -163,14 +163,14 @@ async def test_a_bucket_of_somebody_else_s_making_is_left_as_it_is(
         await (await platform.kv()).get("game-8")
 
 
-async def test_replicas_that_one_server_cannot_give_are_told_before_anything_is_probed(
+async def test_replicas_that_one_server_cannot_give_are_refused_at_the_opening(
     open_records: OpenRecords, nats_url: str
 ) -> None:
     with pytest.raises(ConfigurationError, match="it is no cluster, and keeps one replica only"):
         await open_records(f"{nats_url}&replicas=3")
 
 
-async def test_many_keys_are_read_without_keeping_others_waiting(open_records: OpenRecords, nats_url: str) -> None:
+async def test_many_keys_are_read_without_blocking_the_loop(open_records: OpenRecords, nats_url: str) -> None:
     records = [RuntimeRecord(f"game-{number}", "c0ffee", "http://10.0.0.1:8080") for number in range(20_000)]
     await (await open_records(nats_url)).store.put(records)
     longest = 0.0

@@ -32,7 +32,7 @@ def frequent_audits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("frequent_audits")
-async def test_keys_that_vanish_without_a_word_are_missed_all_the_same(
+async def test_keys_that_vanish_without_a_marker_are_noticed(
     platform: Platform, open_records: OpenRecords, nats_url: str
 ) -> None:
     await platform.make()
@@ -45,9 +45,7 @@ async def test_keys_that_vanish_without_a_word_are_missed_all_the_same(
 
 
 @pytest.mark.usefixtures("frequent_audits")
-async def test_games_that_are_not_put_again_before_they_expire_are_gone(
-    platform: Platform, open_records: OpenRecords, nats_url: str
-) -> None:
+async def test_games_whose_keys_expire_are_gone(platform: Platform, open_records: OpenRecords, nats_url: str) -> None:
     await platform.make(ttl=0.8)
     watched = await open_records(nats_url)
     await platform.put("expires")
@@ -62,7 +60,7 @@ async def test_games_that_are_not_put_again_before_they_expire_are_gone(
 
 
 @pytest.mark.usefixtures("frequent_audits")
-async def test_a_key_that_expires_without_a_word_among_deleted_ones_is_gone(
+async def test_a_key_that_expires_without_a_marker_among_deleted_ones_is_gone(
     platform: Platform, open_records: OpenRecords, nats_url: str
 ) -> None:
     await platform.make()
@@ -75,7 +73,7 @@ async def test_a_key_that_expires_without_a_word_among_deleted_ones_is_gone(
     await watched.shows_games()
 
 
-async def test_the_expiry_of_a_single_key_is_told_where_the_bucket_is_ours(
+async def test_a_single_key_expires_with_a_marker_in_our_own_bucket(
     platform: Platform, open_records: OpenRecords, nats_url: str
 ) -> None:
     skipped = Skipped()

@@ -1,4 +1,4 @@
-"""Servers that die, hang or forget: no change is missed for good, and what is too old to be told is not told."""
+"""Servers that die, hang or lose state: no change is missed for good, and no list is out of date."""
 
 import asyncio
 import contextlib
@@ -58,7 +58,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_server_that_was_killed_is_read_again_and_what_was_edited_meanwhile_is_known(
+async def test_after_a_killed_server_comes_back_changes_meanwhile_are_known(
     own_nats: NatsServer, open_records: OpenRecords, open_platform: OpenPlatform
 ) -> None:
     platform = await open_platform(own_nats.url())
@@ -78,7 +78,7 @@ async def test_a_server_that_was_killed_is_read_again_and_what_was_edited_meanwh
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_who_lists_only_when_told_of_a_change_learns_what_was_edited_while_we_were_cut_off(
+async def test_listeners_are_called_after_an_outage_for_changes_meanwhile(
     platform: Platform,
     proxy: CuttingProxy,
     open_records: OpenRecords,
@@ -104,7 +104,7 @@ async def test_who_lists_only_when_told_of_a_change_learns_what_was_edited_while
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_what_was_edited_while_we_were_cut_off_is_known_when_we_are_back(
+async def test_changes_during_an_outage_are_known_afterwards(
     platform: Platform, proxy: CuttingProxy, open_records: OpenRecords, url_by_proxy: str
 ) -> None:
     watched = await open_records(url_by_proxy)
@@ -128,7 +128,7 @@ async def test_what_was_edited_while_we_were_cut_off_is_known_when_we_are_back(
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_connection_that_went_silent_is_not_believed(
+async def test_records_are_stale_on_a_silent_connection(
     platform: Platform, proxy: CuttingProxy, open_records: OpenRecords, url_by_proxy: str
 ) -> None:
     watched = await open_records(url_by_proxy)
@@ -143,7 +143,7 @@ async def test_a_connection_that_went_silent_is_not_believed(
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("later", [["game-8"], []], ids=["one in the middle", "the last one"])
-async def test_a_change_that_was_lost_on_the_way_is_missed_and_made_good(
+async def test_a_lost_change_is_noticed_and_read_again(
     platform: Platform, open_records: OpenRecords, nats_url: str, monkeypatch: pytest.MonkeyPatch, later: list[str]
 ) -> None:
     monkeypatch.setattr(bucket_watch, "AUDIT_EVERY", 1e9)
@@ -166,7 +166,7 @@ async def test_a_change_that_was_lost_on_the_way_is_missed_and_made_good(
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(("unknown_for", "complaints"), [(3, 0), (1_000, 1)], ids=["a moment", "for ever"])
-async def test_a_consumer_that_not_every_server_knows_at_once_is_asked_again(
+async def test_a_consumer_that_not_every_server_knows_yet_is_asked_again(
     platform: Platform, nats_url: str, monkeypatch: pytest.MonkeyPatch, unknown_for: int, complaints: int
 ) -> None:
     ask = Changes._publish
@@ -192,7 +192,7 @@ async def test_a_consumer_that_not_every_server_knows_at_once_is_asked_again(
                 await store.aclose()
 
 
-async def test_a_consumer_that_somebody_deleted_is_made_again(
+async def test_a_deleted_consumer_is_created_again(
     platform: Platform, open_records: OpenRecords, nats_url: str
 ) -> None:
     watched = await open_records(nats_url)
@@ -205,7 +205,7 @@ async def test_a_consumer_that_somebody_deleted_is_made_again(
     assert await platform.jetstream.consumers_info(f"KV_{platform.bucket}") == [], "nothing is left behind"
 
 
-async def test_games_that_are_edited_while_the_bucket_is_read_again_do_not_leave_the_list(
+async def test_games_edited_while_the_bucket_is_read_again_stay_listed(
     platform: Platform, open_records: OpenRecords, nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = await open_records(nats_url)
@@ -231,7 +231,7 @@ async def test_games_that_are_edited_while_the_bucket_is_read_again_do_not_leave
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_bucket_that_is_deleted_is_told_of_and_the_games_of_a_new_one_are_taken(
+async def test_a_deleted_bucket_is_reported_and_a_new_one_is_read(
     platform: Platform, open_records: OpenRecords, nats_url: str
 ) -> None:
     watched = await open_records(nats_url)
@@ -245,9 +245,7 @@ async def test_a_bucket_that_is_deleted_is_told_of_and_the_games_of_a_new_one_ar
     await watched.shows_games("game-9")
 
 
-async def test_what_is_away_at_the_start_may_come_and_nothing_is_listed_before(
-    proxy: CuttingProxy, url_by_proxy: str
-) -> None:
+async def test_an_outage_at_the_opening_may_be_retried(proxy: CuttingProxy, url_by_proxy: str) -> None:
     stream = await JetStream.open(NatsAddress.of_url(url_by_proxy))
     try:
         proxy.refuse()
@@ -258,15 +256,13 @@ async def test_what_is_away_at_the_start_may_come_and_nothing_is_listed_before(
         await stream.aclose()
 
 
-async def test_more_replicas_than_servers_are_no_fault_before_those_have_come(
-    nats_cluster_url: str, open_records: OpenRecords
-) -> None:
+async def test_more_replicas_than_servers_may_be_retried(nats_cluster_url: str, open_records: OpenRecords) -> None:
     with pytest.raises(StoreError, match="too few of its servers are there for so many replicas") as failure:
         await open_records(f"{nats_cluster_url}&replicas=5")
     assert not failure.value.permanent
 
 
-async def test_a_server_without_jetstream_is_told_so(open_records: OpenRecords) -> None:
+async def test_a_server_without_jetstream_is_reported(open_records: OpenRecords) -> None:
     server = NatsServer()
     file = server.folder / "server.conf"
     file.write_text(file.read_text().partition("jetstream")[0])

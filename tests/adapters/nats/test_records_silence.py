@@ -38,7 +38,7 @@ async def platform(watched: Watched, open_platform: OpenPlatform, nats_url: str)
     return await open_platform(nats_url)
 
 
-async def test_silence_changes_nothing_else_and_tells_which_games_there_are(watched: Watched) -> None:
+async def test_silence_changes_nothing_else_and_returns_the_games_that_exist(watched: Watched) -> None:
     assert await watched.store.silence(["game-7", "game-70", "game-7"], FIVE, "new map") == {"game-7"}
     silenced = replace(GAME_7, silenced_until=FIVE, silenced_why="new map")
     assert await watched.store.list_all() == [silenced, GAME_8], "seen at once by whoever wrote it"
@@ -46,9 +46,7 @@ async def test_silence_changes_nothing_else_and_tells_which_games_there_are(watc
     assert await watched.store.list_all() == [GAME_7, GAME_8]
 
 
-async def test_what_another_program_edits_in_between_stays(
-    watched: Watched, platform: Platform, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_concurrent_edit_is_kept(watched: Watched, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     read = Bucket.entry
     edits = iter(["http://moved:1", "http://moved:2"])
 
@@ -63,9 +61,7 @@ async def test_what_another_program_edits_in_between_stays(
     await watched.shows(RuntimeRecord("game-7", "c2", "http://moved:2", silenced_until=FIVE), GAME_8)
 
 
-async def test_a_key_that_is_edited_all_the_time_is_given_up_and_told(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_key_that_is_edited_all_the_time_is_an_error(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(*_: object) -> None:
         return None
 
@@ -76,7 +72,7 @@ async def test_a_key_that_is_edited_all_the_time_is_given_up_and_told(
     assert not told.value.permanent
 
 
-async def test_a_game_that_is_deleted_in_between_is_not_made_again(
+async def test_a_game_that_is_deleted_meanwhile_is_not_created_again(
     watched: Watched, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = Bucket.entry
@@ -90,7 +86,7 @@ async def test_a_game_that_is_deleted_in_between_is_not_made_again(
     await watched.shows(GAME_8)
 
 
-async def test_a_key_that_expires_goes_on_to_expire(watched: Watched, platform: Platform) -> None:
+async def test_a_silenced_key_keeps_its_ttl(watched: Watched, platform: Platform) -> None:
     value = json.dumps({"engine_endpoint": "http://h:3"}).encode()
     await (await platform.kv()).create("game-9", value, msg_ttl=2.0)
     await watched.shows(GAME_7, GAME_8, RuntimeRecord("game-9", "", "http://h:3"))

@@ -1,4 +1,4 @@
-"""Instances that judge by different rules are told of, once each: a verdict must not depend on who watches."""
+"""Instances with different rules are reported once each: a verdict must not depend on which instance probes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def agreement() -> tuple[RuleCheck, LogCapture]:
     return RuleCheck(OURS, capturing_logger(told)), told
 
 
-def test_who_judges_by_the_same_rule_or_tells_none_is_not_told_of() -> None:
+def test_an_instance_with_the_same_rule_or_none_is_not_reported() -> None:
     watched, told = agreement()
     watched.check([instance("b", OURS), instance("of an older version", "")])
     assert told.entries == []
 
 
-def test_who_judges_by_another_rule_is_told_of_once_with_both_rules() -> None:
+def test_an_instance_with_another_rule_is_reported_once_with_both_rules() -> None:
     watched, told = agreement()
     for _ in range(3):
         watched.check([instance("b", THEIRS), instance("c", OURS)])
@@ -43,7 +43,7 @@ def test_who_judges_by_another_rule_is_told_of_once_with_both_rules() -> None:
     ]
 
 
-def test_it_is_told_of_again_when_it_has_changed_or_was_away() -> None:
+def test_it_is_reported_again_when_its_rule_has_changed_or_it_was_away() -> None:
     watched, told = agreement()
     watched.check([instance("b", THEIRS)])
     watched.check([instance("b", f"{THEIRS} --confirm 250ms")])
