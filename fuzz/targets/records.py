@@ -13,8 +13,7 @@ from fuzz.mutation import Mutator
 from fuzz.target import Draw, Target, mutated, texts
 from fuzz.values import Values
 from healthprobe.adapters.file.runtimes import parse_records
-from healthprobe.adapters.nats.record_values import InvalidValue
-from healthprobe.adapters.nats.record_values import decode_record, encode_record
+from healthprobe.adapters.nats.record_values import InvalidValue, decode_record, encode_record
 from healthprobe.adapters.sql import query as foreign
 from healthprobe.adapters.sql import records as own
 from healthprobe.adapters.sql.listing import Listing

@@ -6,7 +6,7 @@ import pytest
 from tests.servers import nats_fixtures, nats_records_fixtures
 from tests.servers.nats_records_fixtures import OpenPlatform, OpenRecords, Skipped
 
-from healthprobe.adapters.nats.record_values import RecordIndex, InvalidValue, decode_record
+from healthprobe.adapters.nats.record_values import InvalidValue, RecordIndex, decode_record
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 
 nats_server = nats_fixtures.nats_server
@@ -20,7 +20,7 @@ GAME_7 = RuntimeRecord("game-7", "c0ffee", "http://game-7:8080")
 GAME_8 = RuntimeRecord("game-8", "", "http://game-8:8080")
 
 
-async def test_a_value_that_is_no_record_is_left_out_and_told_until_it_is_mended(
+async def test_a_value_that_is_no_record_is_left_out_and_reported_until_it_is_corrected(
     open_platform: OpenPlatform, open_records: OpenRecords, nats_url: str
 ) -> None:
     platform = await open_platform(nats_url)
@@ -63,13 +63,13 @@ async def test_a_value_that_is_no_record_is_left_out_and_told_until_it_is_mended
         (b'{"engine_endpoint": "h", "' + b"x" * 9999 + b'": 1}', "x…': there is no such field"),
     ],
 )
-def test_what_is_wrong_with_a_value_is_told_with_its_key_and_what_to_change(value: bytes, told: str) -> None:
+def test_a_fault_names_the_key_and_what_to_change(value: bytes, told: str) -> None:
     with pytest.raises(InvalidValue, match=r"\Akey '(game-7|k{79}…)': [^\n]{10,300}\Z") as fault:
         decode_record("game-7" if len(value) < 9999 else "k" * 9999, value)
     assert told in str(fault.value)
 
 
-def test_what_a_value_leaves_out_is_what_files_may_leave_out() -> None:
+def test_a_value_may_leave_out_what_files_may() -> None:
     assert decode_record("game-7", b'{"engine_endpoint": "http://h:1", "current_container_id": null}') == RuntimeRecord(
         "game-7", "", "http://h:1", RUNNING
     )
@@ -92,7 +92,7 @@ async def test_the_order_of_a_listing_depends_on_the_keys_alone() -> None:
     )
 
 
-async def test_a_long_listing_gives_others_their_turn() -> None:
+async def test_a_long_listing_yields_to_the_loop() -> None:
     index = RecordIndex()
     for number in range(20_000):
         index.put(f"key-{number}", VALUE)
