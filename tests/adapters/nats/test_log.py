@@ -57,7 +57,7 @@ def test_a_message_id_is_unique_and_fits_into_a_header() -> None:
 async def test_only_the_event_that_is_too_large_is_refused_and_for_good(log: JetStreamLog) -> None:
     large, larger = (failed("game-7", 1, container_id="x" * length) for length in (1_040_000, 1_048_576))
     with pytest.raises(
-        LogError, match=r"\A[^\n]*the event 'game-7:1' is larger[^\n]*raise max_payload there\Z"
+        LogError, match=r"\A[^\n]*the event 'game-7:1' is larger[^\n]*raise its max_payload\Z"
     ) as refused:
         await log.append([failed("game-8", 1), larger])
     assert refused.value.permanent

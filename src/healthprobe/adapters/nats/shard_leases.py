@@ -318,6 +318,7 @@ class JetStreamLeases:
                 self._react(tasks)
                 await self._request_missing()
         except (Unanswered, Refused) as error:
+            self._on_change()  # leases that have expired are one outage with this
             if self.silent_for >= self._lease and not (self._is_leaving or self._is_unheard or self._has_lapsed):
                 self._is_unheard = True
                 self._logger.warning(
