@@ -155,8 +155,7 @@ def test_following_goes_on_when_a_log_that_was_away_is_back_and_says_both_once(p
         server.kill()
         assert following.stderr is not None
         assert following.stderr.readline().endswith(
-            "check that the servers run, and that most of them reach each other; waiting for it
-"
+            "check that the servers run, and that most of them reach each other; waiting for it\n"
         )
         server.start()
         asyncio.run(see(2))
