@@ -15,28 +15,26 @@ lengths = st.integers(1, 100).map(float)
 
 class TestALease:
     @given(times, lengths)
-    def test_lasts_from_its_renewal_up_to_its_end_and_not_a_moment_longer(self, renewed: float, lasts: float) -> None:
+    def test_is_valid_from_its_renewal_to_its_end(self, renewed: float, lasts: float) -> None:
         lease = Lease(acquired_at=0.0, renewed_at=renewed, lasts=lasts)
         assert lease.ends_at == renewed + lasts
         assert lease.is_valid(now=lease.ends_at - 0.001)
         assert not lease.is_valid(now=lease.ends_at)
 
     @given(times, times, lengths, times, times)
-    def test_covers_an_outcome_only_where_the_shard_was_ours_all_the_while(
+    def test_covers_an_outcome_only_if_it_was_held_all_the_time(
         self, acquired: float, renewed: float, lasts: float, started: float, now: float
     ) -> None:
         lease = Lease(acquired, renewed, lasts)
         assert lease.covers(started, now) == (acquired <= started and now < renewed + lasts)
 
     @given(times, times, lengths, times)
-    def test_that_is_renewed_was_acquired_when_it_was(
-        self, acquired: float, renewed: float, lasts: float, sent: float
-    ) -> None:
+    def test_keeps_its_start_when_renewed(self, acquired: float, renewed: float, lasts: float, sent: float) -> None:
         lease = Lease(acquired, renewed, lasts).renewed(sent)
         assert (lease.acquired_at, lease.lasts) == (acquired, lasts)
 
     @given(times, lengths, st.lists(times))
-    def test_ends_by_the_last_renewal_that_was_sent_in_whatever_order_they_are_confirmed(
+    def test_ends_by_the_renewal_sent_last_in_any_order_of_confirmation(
         self, acquired: float, lasts: float, sent: list[float]
     ) -> None:
         lease = Lease(acquired, acquired, lasts)
@@ -66,7 +64,7 @@ class Lessor:
 
 
 @given(lengths, st.lists(st.tuples(st.floats(0, 50), st.floats(0, 50), st.booleans()), max_size=20))
-def test_we_let_go_before_the_lessor_gives_the_shard_away_however_slow_renewals_and_their_answers_are(
+def test_the_holder_lets_go_before_the_server_gives_the_shard_away(
     lasts: float, renewals: list[tuple[float, float, bool]]
 ) -> None:
     now = 0.0

@@ -119,18 +119,18 @@ urlish = st.lists(pieces | st.text(max_size=3), max_size=16).map("".join)
 
 
 @pytest.mark.parametrize(("text", "url"), URL_OF.items())
-def test_an_endpoint_is_shown_in_its_plainest_form(text: str, url: str) -> None:
+def test_the_url_of_an_endpoint_is_in_canonical_form(text: str, url: str) -> None:
     assert parse_endpoint(text).url == url
 
 
 @pytest.mark.parametrize("url", URL_OF.values())
-def test_the_plainest_form_names_the_same_endpoint_again(url: str) -> None:
+def test_the_canonical_form_parses_to_the_same_endpoint(url: str) -> None:
     assert parse_endpoint(url).url == url
 
 
 @pytest.mark.proves("endpoint-refused")
 @pytest.mark.parametrize(("text", "reason"), REFUSED.items())
-def test_what_cannot_be_probed_is_refused_and_the_reason_is_named(text: str, reason: str) -> None:
+def test_an_endpoint_that_cannot_be_probed_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(InvalidEndpoint, match=reason):
         parse_endpoint(text)
 
@@ -139,7 +139,7 @@ def test_what_cannot_be_probed_is_refused_and_the_reason_is_named(text: str, rea
 @pytest.mark.parametrize(
     ("prefix", "path"), [("", "/healthz"), ("/engine", "/engine/healthz"), ("/a//b", "/a//b/healthz")]
 )
-def test_trailing_slashes_do_not_change_what_is_asked_for(prefix: str, path: str, slashes: str) -> None:
+def test_trailing_slashes_are_ignored(prefix: str, path: str, slashes: str) -> None:
     assert parse_endpoint(f"http://game-7:8080{prefix}{slashes}").healthz_path == path
 
 
@@ -154,13 +154,13 @@ def test_trailing_slashes_do_not_change_what_is_asked_for(prefix: str, path: str
         ("http://user:secret@game-7:8080", "game-7:8080"),
     ],
 )
-def test_the_host_header_has_brackets_around_ipv6_and_a_port_where_it_is_not_the_schemes_own(
+def test_the_host_header_has_brackets_around_ipv6_and_a_port_unless_it_is_the_default(
     text: str, authority: str
 ) -> None:
     assert parse_endpoint(text).authority == authority
 
 
-def test_the_zone_of_an_ipv6_address_is_connected_to_and_not_told_to_the_engine() -> None:
+def test_the_zone_of_an_ipv6_address_is_not_in_the_host_header() -> None:
     endpoint = parse_endpoint("http://[fe80::1%25eth0]:8080")
 
     assert endpoint.host == "fe80::1%eth0"
@@ -191,7 +191,7 @@ def test_an_endpoint_without_credentials_sends_none() -> None:
 
 
 @given(user=labels, password=passwords)
-def test_credentials_never_show_in_an_endpoint_however_it_is_printed(user: str, password: str) -> None:
+def test_credentials_never_show_in_a_printed_endpoint(user: str, password: str) -> None:
     endpoint = parse_endpoint(f"http://{user}X:{password}@[::1]:8080")
 
     for shown in (str(endpoint), repr(endpoint), endpoint.url, endpoint.authority, endpoint.healthz_path):
@@ -200,7 +200,7 @@ def test_credentials_never_show_in_an_endpoint_however_it_is_printed(user: str, 
 
 
 @given(shape=st.sampled_from(SHAPES), user=labels, password=passwords)
-def test_credentials_never_show_in_the_reason_of_a_refusal(shape: str, user: str, password: str) -> None:
+def test_credentials_never_show_in_an_error(shape: str, user: str, password: str) -> None:
     text = shape.format(f"{user}:{password}")
     try:
         shown = parse_endpoint(text).url
@@ -232,7 +232,7 @@ def test_masked_leaves_an_endpoint_without_credentials_as_it_is(text: str) -> No
 @example(host="255.255.255.255")
 @example(host="127.0.0.01")
 @example(host="127.0.0.1.")
-def test_a_host_of_digits_is_an_ipv4_address_just_where_the_standard_library_says_so(host: str) -> None:
+def test_a_host_of_digits_is_an_ipv4_address_exactly_if_the_standard_library_accepts_it(host: str) -> None:
     try:
         address: str | None = str(IPv4Address(host))
     except ValueError:
@@ -248,7 +248,7 @@ def test_a_host_of_digits_is_an_ipv4_address_just_where_the_standard_library_say
 @example("http://[fe80::1%25\r\n]")
 @example("http://" + "ü" * 100_000)
 @example("http://" + "a" * 1_000_000)
-def test_any_text_at_all_is_an_endpoint_or_an_invalid_one(text: str) -> None:
+def test_any_text_is_an_endpoint_or_invalid(text: str) -> None:
     try:
         endpoint = parse_endpoint(text)
     except InvalidEndpoint:

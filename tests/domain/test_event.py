@@ -29,7 +29,7 @@ details = st.one_of(
 instants = st.datetimes(timezones=st.just(UTC))
 
 
-def test_a_failure_reads_to_the_world_exactly_as_the_contract_has_it() -> None:
+def test_the_document_of_a_failure_follows_the_contract() -> None:
     assert json.dumps(FAILED.as_document()) == (
         '{"id": "game-7:3", "sequence": 3, "game_id": "game-7", "container_id": "c0ffee", '
         '"event_type": "probe_failed", "occurred_at": "2026-11-23T17:00:00.123456Z", "details": '
@@ -37,7 +37,7 @@ def test_a_failure_reads_to_the_world_exactly_as_the_contract_has_it() -> None:
     )
 
 
-def test_a_recovery_reads_to_the_world_exactly_as_the_contract_has_it() -> None:
+def test_the_document_of_a_recovery_follows_the_contract() -> None:
     assert json.dumps(RECOVERED.as_document()) == (
         '{"id": "game-7:4", "sequence": 4, "game_id": "game-7", "container_id": "c0ffee", '
         '"event_type": "probe_recovered", "occurred_at": "2026-11-23T17:00:00.123456Z", "details": '
@@ -45,12 +45,12 @@ def test_a_recovery_reads_to_the_world_exactly_as_the_contract_has_it() -> None:
     )
 
 
-def test_an_event_is_of_the_type_that_its_details_are() -> None:
+def test_the_type_of_an_event_follows_its_details() -> None:
     assert (FAILED.event_type, RECOVERED.event_type) == (EventType.PROBE_FAILED, EventType.PROBE_RECOVERED)
     assert set(EventType) == {"probe_failed", "probe_recovered"}
 
 
-def test_the_id_tells_two_events_of_a_game_apart_and_two_deliveries_of_one_together() -> None:
+def test_the_id_is_unique_per_event_and_the_same_for_each_delivery() -> None:
     assert (FAILED.id, RECOVERED.id) == ("game-7:3", "game-7:4")
 
 
@@ -73,7 +73,7 @@ def test_an_event_is_read_back_from_its_document(written: Details) -> None:
         ("probe_recovered", {"prior_failure_count": [3]}),
     ],
 )
-def test_details_that_do_not_fit_the_event_type_are_refused(event_type: str, details: object) -> None:
+def test_details_that_do_not_match_the_event_type_are_refused(event_type: str, details: object) -> None:
     with pytest.raises(ValueError, match=r"not a valid EventType|is missing or has another type|invalid literal"):
         HealthEvent.from_document(FAILED.as_document() | {"event_type": event_type, "details": details})
 
@@ -102,7 +102,7 @@ def test_an_event_without_one_of_its_fields_is_refused(name: str) -> None:
 
 
 @given(instants)
-def test_an_instant_comes_back_from_its_text_to_the_microsecond(instant: datetime) -> None:
+def test_an_instant_is_parsed_back_to_the_microsecond(instant: datetime) -> None:
     assert parse_instant(format_instant(instant)) == instant
 
 
@@ -111,7 +111,7 @@ def test_text_order_is_time_order(one: datetime, other: datetime) -> None:
     assert (format_instant(one) < format_instant(other)) == (one < other)
 
 
-def test_an_instant_of_another_zone_is_written_in_utc() -> None:
+def test_an_instant_in_another_zone_is_written_in_utc() -> None:
     in_delhi = INSTANT.astimezone(timezone(timedelta(hours=5, minutes=30)))
     assert format_instant(in_delhi) == "2026-11-23T17:00:00.123456Z"
 
@@ -134,7 +134,7 @@ def test_an_instant_whose_offset_leads_out_of_the_calendar_is_refused(text: str)
         parse_instant(text)
 
 
-def test_an_instant_of_the_first_thousand_years_has_four_digits_of_its_year_as_well() -> None:
+def test_an_early_year_has_four_digits() -> None:
     early = datetime(26, 11, 25, 14, tzinfo=UTC)
     assert format_instant(early) == "0026-11-25T14:00:00.000000Z"
     assert parse_instant(format_instant(early)) == early

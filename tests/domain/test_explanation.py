@@ -53,7 +53,7 @@ def test_inconclusive_outcomes_are_counted_separately() -> None:
     seconds=st.none() | st.floats(0, 1e8),
     outcomes=st.lists(st.sampled_from(["healthy", "timeout", "inconclusive"]), max_size=100),
 )
-def test_every_combination_of_facts_has_an_explain(
+def test_every_combination_of_facts_has_an_explanation(
     *, condition: Condition, count: int, error: str | None, seconds: float | None, outcomes: list[str]
 ) -> None:
     text = explain(GameFacts("go-1", condition, RULE, count, error, seconds, last_outcomes=outcomes))

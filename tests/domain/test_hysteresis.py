@@ -55,30 +55,30 @@ def failed(count: int, status: int = 503, error: str = "unexpected status 503") 
 recovered = ProbeRecoveredDetails
 
 
-def test_an_engine_that_always_answers_200_is_never_spoken_of_and_holds_no_state() -> None:
+def test_an_engine_that_always_answers_has_no_state_and_no_event() -> None:
     game = Game().succeeds(5)
     assert game.told == []
     assert game.state is None
 
 
-def test_two_failures_and_a_success_are_forgotten_without_a_word() -> None:
+def test_two_failures_and_a_success_leave_no_event() -> None:
     game = Game().fails(2).succeeds()
     assert game.told == []
     assert game.state is None
 
 
-def test_two_failures_do_not_count_after_a_success_came_between() -> None:
+def test_a_success_resets_the_count() -> None:
     assert Game().fails(2).succeeds().fails(2).told == []
 
 
-def test_the_third_failure_in_a_row_publishes_and_the_fourth_stays_silent() -> None:
+def test_the_third_failure_in_a_row_publishes_and_the_fourth_does_not() -> None:
     game = Game().fails(2)
     assert game.told == []
     assert game.fails().told == [failed(3)]
     assert game.fails().told == [failed(3)]
 
 
-def test_the_recovery_carries_the_whole_run_and_the_next_incident_begins_at_nothing() -> None:
+def test_the_recovery_has_the_whole_run_and_the_next_incident_counts_from_zero() -> None:
     assert Game().fails(7).succeeds(2).fails(3).told == [failed(3), recovered(7), failed(3)]
 
 
@@ -86,7 +86,7 @@ def test_only_the_first_success_after_an_incident_is_a_recovery() -> None:
     assert Game().fails(3).succeeds(4).told == [failed(3), recovered(3)]
 
 
-def test_a_recovered_game_holds_no_state() -> None:
+def test_a_recovered_game_has_no_state() -> None:
     assert Game().fails(3).succeeds().state is None
 
 
@@ -99,7 +99,7 @@ def test_a_threshold_of_one_turns_every_change_into_a_transition() -> None:
     assert game.told == [failed(1), recovered(1), failed(1), recovered(1)]
 
 
-def test_two_failures_of_the_old_container_are_not_blamed_on_the_new_one() -> None:
+def test_failures_of_the_old_container_do_not_count_for_the_new_one() -> None:
     game = Game().fails(2).moves_to("c2").fails()
     assert game.told == []
     assert game.fails(2).told == [failed(3)]
@@ -119,7 +119,7 @@ def test_an_open_incident_stays_open_over_a_new_container_until_a_success() -> N
 
 
 @pytest.mark.parametrize("threshold", [1, 2, 3, 10])
-def test_one_failure_short_of_the_threshold_is_silence_however_often_it_comes(threshold: int) -> None:
+def test_one_failure_less_than_the_threshold_never_publishes(threshold: int) -> None:
     game = Game(threshold)
     for _ in range(5):
         game.fails(threshold - 1).succeeds()
@@ -140,7 +140,7 @@ def test_successes_in_a_row_are_counted_from_the_last_failure() -> None:
     assert ended.pending == recovered(3)
 
 
-def test_what_decides_nothing_is_counted_and_the_next_that_does_decides_for_it() -> None:
+def test_an_outcome_that_does_not_decide_is_counted_for_the_next() -> None:
     state: GameState | None = None
     for _ in range(5):
         state = after_failure(state, UNAVAILABLE, "c1", 3, decides=False)

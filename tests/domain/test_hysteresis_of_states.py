@@ -32,7 +32,7 @@ def in_incident(failures_so_far: int = 3) -> GameState:
 
 
 class TestWhileATransitionWaitsForTheLog:
-    def test_it_stays_as_it_was_decided_while_later_failures_are_counted(self) -> None:
+    def test_it_stays_as_decided_while_later_failures_are_counted(self) -> None:
         state = failures(None, 6)
         assert state == GameState(Standing.CLOSED, 6, "c1", FAILED_AT_THREE)
 
@@ -46,7 +46,7 @@ class TestWhileATransitionWaitsForTheLog:
         assert state is not None
         assert state.pending == ProbeRecoveredDetails(4)
 
-    def test_a_game_counts_as_in_incident_from_the_decision_on_and_not_from_the_acknowledgement(self) -> None:
+    def test_a_game_is_in_an_incident_from_the_decision_on(self) -> None:
         two, three = failures(None, 2), failures(None, 3)
         assert two is not None
         assert three is not None
@@ -55,7 +55,7 @@ class TestWhileATransitionWaitsForTheLog:
         assert recovering is not None
         assert not recovering.in_incident
 
-    def test_failures_while_a_recovery_waits_count_from_nothing_and_decide_nothing(self) -> None:
+    def test_failures_while_a_recovery_waits_count_from_zero_and_decide_nothing(self) -> None:
         state = failures(after_success(in_incident(5)), 4)
         assert state == GameState(Standing.OPEN, 4, "c1", ProbeRecoveredDetails(5))
 
@@ -65,11 +65,11 @@ class TestWhileATransitionWaitsForTheLog:
         assert state is not None
         assert state.pending == ProbeFailedDetails(5, 503, "unexpected status 503")
 
-    def test_a_success_while_a_recovery_waits_forgets_the_failures_between(self) -> None:
+    def test_a_success_while_a_recovery_waits_resets_the_count(self) -> None:
         state = after_success(failures(after_success(in_incident()), 2))
         assert state == GameState(Standing.OPEN, 0, "c1", ProbeRecoveredDetails(3))
 
-    def test_a_new_container_while_a_recovery_waits_starts_its_count_afresh(self) -> None:
+    def test_a_new_container_while_a_recovery_waits_resets_the_count(self) -> None:
         state = failures(failures(after_success(in_incident()), 2), 1, container="c2")
         assert state == GameState(Standing.OPEN, 1, "c2", ProbeRecoveredDetails(3))
 
@@ -87,34 +87,34 @@ class TestBeforeTheLogWasRead:
         assert after_success(UNREAD) == UNREAD
         assert after_success(failures(UNREAD, 2)) == GameState(Standing.UNREAD, 0, "c1")
 
-    def test_a_game_without_events_becomes_calm(self) -> None:
+    def test_a_game_without_events_has_no_state(self) -> None:
         assert after_log(UNREAD, None) is None
 
-    def test_a_game_whose_last_event_is_a_recovery_becomes_calm(self) -> None:
+    def test_a_game_whose_last_event_is_a_recovery_has_no_state(self) -> None:
         assert after_log(UNREAD, event(ProbeRecoveredDetails(9), 2)) is None
 
-    def test_an_open_incident_is_taken_up_and_the_next_success_ends_it(self) -> None:
+    def test_an_open_incident_is_adopted_and_the_next_success_ends_it(self) -> None:
         state = after_log(UNREAD, event(FAILED_AT_THREE))
         assert state == GameState(Standing.OPEN, 3, "")
         state = after_success(state)
         assert state is not None
         assert state.pending == ProbeRecoveredDetails(3)
 
-    def test_an_open_incident_is_not_told_again_however_many_failures_follow(self) -> None:
+    def test_an_open_incident_is_not_published_again(self) -> None:
         state = failures(after_log(UNREAD, event(FAILED_AT_THREE)), 20)
         assert state == GameState(Standing.OPEN, 23, "c1")
 
-    def test_failures_counted_meanwhile_are_added_to_the_incident_that_the_log_tells(self) -> None:
+    def test_failures_counted_meanwhile_are_added_to_the_open_incident(self) -> None:
         assert after_log(failures(UNREAD, 2), event(FAILED_AT_THREE)) == GameState(Standing.OPEN, 5, "c1")
 
-    def test_failures_counted_meanwhile_are_kept_where_there_is_no_incident_and_the_next_one_decides(self) -> None:
+    def test_failures_counted_meanwhile_are_kept_without_an_incident_and_the_next_one_decides(self) -> None:
         state = after_log(failures(UNREAD, 4), None)
         assert state == GameState(Standing.CLOSED, 4, "c1")
         state = failures(state, 1)
         assert state is not None
         assert state.pending == ProbeFailedDetails(5, 503, "unexpected status 503")
 
-    def test_a_new_container_starts_the_count_afresh(self) -> None:
+    def test_a_new_container_resets_the_count(self) -> None:
         assert failures(failures(UNREAD, 2), 1, container="c2") == GameState(Standing.UNREAD, 1, "c2")
 
 
@@ -128,27 +128,25 @@ class TestWhenAnotherInstanceWroteFirst:
     def test_its_recovery_is_adopted_in_place_of_ours(self) -> None:
         assert after_log(after_success(in_incident(3)), event(ProbeRecoveredDetails(8), 2)) is None
 
-    def test_its_newer_failure_is_adopted_where_we_had_decided_a_recovery(self) -> None:
+    def test_its_newer_failure_is_adopted_over_our_recovery(self) -> None:
         theirs = event(ProbeFailedDetails(4, 503, "unexpected status 503"), 3)
         assert after_log(after_success(in_incident(3)), theirs) == GameState(Standing.OPEN, 4, "c1")
 
-    def test_a_log_that_has_forgotten_the_game_leaves_it_without_an_incident(self) -> None:
+    def test_a_log_without_events_of_the_game_closes_its_incident(self) -> None:
         assert after_log(after_success(in_incident(3)), None) is None
 
     @pytest.mark.parametrize("last", [None, event(ProbeRecoveredDetails(8), 2)])
-    def test_a_failure_that_was_refused_is_not_told_again_for_less_than_a_whole_new_run(
-        self, last: HealthEvent | None
-    ) -> None:
+    def test_a_refused_failure_is_not_published_again_before_a_whole_new_run(self, last: HealthEvent | None) -> None:
         waiting = after_success(failures(None, 3))  # while it waited the engine was well: three in a row is over
         state = failures(after_log(waiting, last), 1)
         assert state is not None
         assert state.pending is None
 
-    def test_an_incident_that_it_ended_unseen_takes_its_count_with_it(self) -> None:
+    def test_the_count_of_an_incident_that_another_instance_ended_is_dropped(self) -> None:
         assert after_log(in_incident(7), event(ProbeRecoveredDetails(8), 2)) is None
 
 
-def test_states_are_values_that_no_outcome_changes_in_place() -> None:
+def test_states_are_never_changed_in_place() -> None:
     before = failures(None, 2)
     after_failure(before, UNAVAILABLE, "c1", THRESHOLD)
     after_success(before)

@@ -17,11 +17,11 @@ def event(game_id: str, sequence: int, details: Details, after: float = 0.0) -> 
     return HealthEvent(sequence, game_id, "c1", BEGIN + timedelta(seconds=after), details)
 
 
-def test_no_events_tell_no_incident() -> None:
+def test_no_events_mean_no_incident() -> None:
     assert incidents([]) == []
 
 
-def test_an_outage_that_has_ended_is_one_incident_with_both_its_ends() -> None:
+def test_a_failure_and_a_recovery_are_one_incident() -> None:
     failed, recovered = event("a", 1, DOWN), event("a", 2, UP, after=90)
     (incident,) = incidents([failed, recovered])
     assert (incident.failed, incident.recovered) == (failed, recovered)
@@ -29,13 +29,13 @@ def test_an_outage_that_has_ended_is_one_incident_with_both_its_ends() -> None:
     assert incident.lasted(BEGIN + timedelta(days=1)) == timedelta(seconds=90)
 
 
-def test_an_outage_that_lasts_is_open_and_grows_with_the_clock() -> None:
+def test_an_open_incident_grows_with_the_clock() -> None:
     (incident,) = incidents([event("a", 1, DOWN)])
     assert incident.is_open
     assert incident.lasted(BEGIN + timedelta(seconds=5)) == timedelta(seconds=5)
 
 
-def test_games_that_fail_together_are_told_in_the_order_in_which_they_began() -> None:
+def test_incidents_are_in_the_order_in_which_they_began() -> None:
     told = incidents(
         [
             event("a", 1, DOWN, 0),
@@ -48,12 +48,12 @@ def test_games_that_fail_together_are_told_in_the_order_in_which_they_began() ->
     assert [(each.game_id, each.is_open) for each in told] == [("a", False), ("b", False), ("a", True)]
 
 
-def test_a_recovery_whose_failure_is_not_among_the_events_tells_no_incident() -> None:
+def test_a_recovery_without_its_failure_is_ignored() -> None:
     assert incidents([event("a", 8, UP), event("a", 9, DOWN, 5)])[0].failed.sequence == 9
     assert incidents([event("a", 8, UP)]) == []
 
 
-def test_a_wall_clock_that_was_set_back_makes_no_outage_of_negative_length() -> None:
+def test_a_clock_set_back_gives_no_negative_duration() -> None:
     (ended,) = incidents([event("a", 1, DOWN), event("a", 2, UP, after=-30)])
     assert ended.lasted(BEGIN) == timedelta(0)
     (lasting,) = incidents([event("a", 1, DOWN)])
@@ -82,7 +82,7 @@ def test_an_ended_incident_as_data_has_its_recovery_and_its_own_duration() -> No
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=40))
-def test_every_failure_is_one_incident_and_every_game_has_at_most_its_last_one_open(games: list[str]) -> None:
+def test_every_failure_is_one_incident_and_only_the_last_of_a_game_can_be_open(games: list[str]) -> None:
     events = [
         event(game_id, (sequence := games[: at + 1].count(game_id)), DOWN if sequence % 2 else UP, at)
         for at, game_id in enumerate(games)

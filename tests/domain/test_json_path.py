@@ -17,12 +17,12 @@ DOCUMENT = {"state": "up", "checks": [{"name": "db", "ok": True}, {"name": "disk
     ("path", "value"),
     [("state", "up"), ("checks[0].ok", True), ("checks[1].name", "disk"), ("checks[1].ok", None), ("0", "zero")],
 )
-def test_names_and_numbers_lead_there(path: str, value: Any) -> None:
+def test_a_value_is_found_by_names_and_indexes(path: str, value: Any) -> None:
     assert value_at(DOCUMENT, path) == value
 
 
 @pytest.mark.parametrize("path", ["missing", "state.more", "checks[2]", "checks.name", "state[0]", "[0]"])
-def test_where_nothing_stands_that_is_told(path: str) -> None:
+def test_a_missing_value_raises(path: str) -> None:
     with pytest.raises(ValueNotFound):
         value_at(DOCUMENT, path)
 
@@ -30,7 +30,7 @@ def test_where_nothing_stands_that_is_told(path: str) -> None:
 @pytest.mark.parametrize(
     "path", ["", ".", "a.", ".a.", "a..b", "a[", "a[]", "a[-1]", "a[x]", "a b", "a]b", "a[0]b", "a." * 40]
 )
-def test_what_is_no_path_is_refused(path: str) -> None:
+def test_an_invalid_path_is_refused(path: str) -> None:
     with pytest.raises(InvalidJsonPath, match=r"as a\.b\[0\]\.c"):
         parse_json_path(path)
 
@@ -39,7 +39,7 @@ _steps = st.lists(st.one_of(st.text("abcdefgh_-", min_size=1, max_size=5), st.in
 
 
 @given(_steps, st.integers())
-def test_every_way_that_can_be_written_is_gone(steps: list[Step], value: int) -> None:
+def test_every_valid_path_is_parsed(steps: list[Step], value: int) -> None:
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
     document: Any = value
     for step in reversed(steps):

@@ -18,7 +18,7 @@ def fail(mass: MassFailure, games: range, *, of: int, at: float = 0.0) -> None:
 @pytest.mark.parametrize(
     ("failing", "fleet", "is_on"), [(50, 100, False), (51, 100, True), (4, 4, False), (5, 9, True)]
 )
-def test_it_takes_more_than_half_and_five(failing: int, fleet: int, is_on: bool) -> None:  # noqa: FBT001
+def test_a_mass_failure_takes_more_than_the_share_and_five(failing: int, fleet: int, is_on: bool) -> None:  # noqa: FBT001
     mass = MassFailure(0.5, 5.0)
     fail(mass, range(failing), of=fleet)
     assert mass.is_on is is_on
@@ -31,7 +31,7 @@ def test_failures_that_are_more_than_an_interval_apart_do_not_add_up() -> None:
     assert not mass.is_on, "thirty of the sixty that were healthy is not more than half"
 
 
-def test_it_holds_as_long_as_the_share_still_fails() -> None:
+def test_it_holds_while_enough_of_the_cohort_fail() -> None:
     mass = MassFailure(0.5, 5.0)
     fail(mass, range(100), of=100)
     for number in range(49):
@@ -42,7 +42,7 @@ def test_it_holds_as_long_as_the_share_still_fails() -> None:
     assert not mass.holds
 
 
-def test_one_that_has_ended_is_forgotten() -> None:
+def test_an_ended_mass_failure_is_forgotten() -> None:
     mass = MassFailure(0.5, 5.0)
     fail(mass, range(100), of=100)
     mass.end()
@@ -51,7 +51,7 @@ def test_one_that_has_ended_is_forgotten() -> None:
     assert not mass.is_on
 
 
-def test_whoever_fails_while_it_is_on_belongs_to_it() -> None:
+def test_a_game_that_fails_during_it_joins_the_cohort() -> None:
     mass = MassFailure(0.5, 5.0)
     fail(mass, range(60), of=100)
     fail(mass, range(60, 100), of=100, at=4.0)
@@ -61,7 +61,7 @@ def test_whoever_fails_while_it_is_on_belongs_to_it() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans(), st.floats(0, 3)), max_size=80), st.integers(20, 60))
-def test_it_is_never_on_with_fewer_than_five_that_fail_and_total_for_whatever_comes(
+def test_it_is_never_on_with_fewer_than_five_failing_games(
     happenings: list[tuple[int, bool, float]], fleet: int
 ) -> None:
     mass, now, failing = MassFailure(0.2, 5.0), 0.0, set[str]()

@@ -40,12 +40,12 @@ def test_any_other_final_status_is_a_failure_that_names_it(status: int) -> None:
         ("", ""),
     ],
 )
-def test_a_cause_is_one_plain_line_without_credentials(text: str, cause: str) -> None:
+def test_an_error_is_one_line_without_credentials(text: str, cause: str) -> None:
     assert sanitize_error(text) == cause
 
 
 @pytest.mark.parametrize("character", ["x", "ü", "€", "😀"])
-def test_a_cause_of_exactly_a_kibibyte_is_kept_whole_and_a_longer_one_is_cut_between_characters(character: str) -> None:
+def test_an_error_longer_than_a_kibibyte_is_cut_between_characters(character: str) -> None:
     fitting = character * (MAX_ERROR_BYTES // len(character.encode()))
     fitting += "x" * (MAX_ERROR_BYTES - len(fitting.encode()))
 
@@ -61,7 +61,7 @@ def test_a_cause_of_exactly_a_kibibyte_is_kept_whole_and_a_longer_one_is_cut_bet
 @example("x" * 5_000_000)
 @example("://" * 1_000_000)
 @example("http://" + "\n" * 4096 + "a@b")
-def test_a_cause_fits_an_event_whatever_the_text_was(text: str) -> None:
+def test_any_text_becomes_an_error_that_fits_an_event(text: str) -> None:
     cause = sanitize_error(text)
 
     assert len(cause.encode()) <= MAX_ERROR_BYTES
@@ -74,12 +74,10 @@ def test_a_cause_fits_an_event_whatever_the_text_was(text: str) -> None:
     password=st.text("stuvw:/@%", max_size=60).map("s{}w".format),
     after=st.text("abc /:@", max_size=30),
 )
-def test_no_credentials_stand_in_a_cause_wherever_the_url_stands_in_the_text(
-    before: str, password: str, after: str
-) -> None:
+def test_credentials_are_removed_from_any_part_of_an_error(before: str, password: str, after: str) -> None:
     assert password not in sanitize_error(f"{before}http://user:{password}@game-7/{after}")
 
 
 @given(text=any_text)
-def test_a_failure_cleans_its_own_cause_whoever_builds_it(text: str) -> None:
+def test_a_failure_sanitizes_its_error(text: str) -> None:
     assert Failed(0, text).last_error == sanitize_error(text)

@@ -43,12 +43,12 @@ def outcome(text: str) -> ProbeSettings | str:
         return str(invalid)
 
 
-def test_nothing_is_the_reference_s_own_probe() -> None:
+def test_no_settings_mean_the_probe_of_the_reference() -> None:
     assert parse_settings("") is PLAIN
     assert parse_settings("{}") == PLAIN
 
 
-def test_everything_that_can_be_said_is_heard() -> None:
+def test_every_setting_is_parsed() -> None:
     assert parse_settings(json.dumps(EVERYTHING)) == ProbeSettings(
         path="/ready?deep=1",
         port=9090,
@@ -63,7 +63,7 @@ def test_everything_that_can_be_said_is_heard() -> None:
     )
 
 
-def test_the_other_kinds_have_their_own_words() -> None:
+def test_the_settings_of_other_kinds_are_parsed() -> None:
     tcp = parse_settings('{"kind": "tcp", "send": "PING\\r\\n", "expect": {"body_contains": "PONG"}}')
     assert (tcp.kind, tcp.send, tcp.expect.body_contains) == (ProbeKind.TCP, "PING\r\n", "PONG")
     grpc = parse_settings('{"kind": "grpc", "service": "chess.Engine", "port": 50051}')
@@ -133,7 +133,7 @@ def test_a_mistake_is_refused_with_what_to_write_instead(text: str, told: str) -
 
 @pytest.mark.proves("settings-nested")
 @pytest.mark.parametrize("deep", [10_000, 1_000_000])
-def test_a_document_that_is_nested_without_end_is_not_json_of_ours(deep: int) -> None:
+def test_a_deeply_nested_document_is_refused(deep: int) -> None:
     assert refused("[" * deep) == "they are not JSON"
 
 
@@ -141,7 +141,7 @@ def test_a_document_that_is_nested_without_end_is_not_json_of_ours(deep: int) ->
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("text", ["1" * 2_000_000, "1s" * 1_000_000, "." * 2_000_000])
 @pytest.mark.parametrize("name", ["timeout", "path", "host", "headers", "port", "method", "kind", "send", "x"])
-def test_a_value_of_megabytes_is_refused_at_once_and_in_one_short_line(name: str, text: str) -> None:
+def test_a_huge_value_is_refused_at_once_in_one_short_line(name: str, text: str) -> None:
     assert len(refused(json.dumps({name: text}))) < 250
     assert len(refused(json.dumps({"expect": {"json_path": text, "equals": 1, "status": text}}))) < 250
 
@@ -158,7 +158,7 @@ _names = st.sampled_from([*EVERYTHING, "kind", "send", "service", "status", "ver
 
 @pytest.mark.proves("settings-followed-or-refused")
 @given(st.one_of(st.text(), st.dictionaries(_names, _values, max_size=4).map(json.dumps)))
-def test_whatever_is_written_is_followed_or_refused_in_one_line(text: str) -> None:
+def test_any_document_is_parsed_or_refused_in_one_line(text: str) -> None:
     told = outcome(text)
     if isinstance(told, str):
         assert "\n" not in told
@@ -169,7 +169,7 @@ def test_whatever_is_written_is_followed_or_refused_in_one_line(text: str) -> No
 
 
 @given(st.sampled_from(sorted(EVERYTHING)), st.data())
-def test_one_letter_that_is_wrong_is_told_with_the_name_that_was_meant(name: str, data: st.DataObject) -> None:
+def test_a_misspelled_name_is_refused_with_the_right_one(name: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(name) - 1))
     wrong = f"{name[:at]}{name[at]}{name[at:]}"
     document: dict[str, Any] = {wrong: EVERYTHING[name]}
@@ -181,7 +181,7 @@ def test_a_timeout_of_any_length_is_refused_at_once() -> None:
         parse_settings(json.dumps({"timeout": "9" * 70_000}))
 
 
-def test_what_is_just_not_too_deep_to_be_read_is_refused_in_one_line_as_well() -> None:
+def test_a_document_almost_too_deep_to_parse_is_refused_in_one_line() -> None:
     for depth in range(sys.getrecursionlimit() - 300, sys.getrecursionlimit()):
         told = refused(f'{{"path": {"[" * depth}{"]" * depth}}}')
         assert told.startswith("path: ") or told == "they are not JSON"

@@ -178,7 +178,7 @@ class Play:
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(happenings, max_size=30), st.integers(1, 4))
-def test_the_rules_decide_what_the_oracle_decides_at_every_moment(script: list[Happening], threshold: int) -> None:
+def test_the_rules_agree_with_the_oracle_at_every_step(script: list[Happening], threshold: int) -> None:
     play = Play(threshold)
     for happening in script:
         play.happens(happening)
@@ -188,7 +188,7 @@ def test_the_rules_decide_what_the_oracle_decides_at_every_moment(script: list[H
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(happenings, max_size=60), st.integers(1, 4))
-def test_events_alternate_for_ever_and_begin_with_a_failure(script: list[Happening], threshold: int) -> None:
+def test_events_alternate_and_begin_with_a_failure(script: list[Happening], threshold: int) -> None:
     play = Play(threshold)
     for happening in [*script, LogAnswers()]:
         play.happens(happening)
@@ -199,9 +199,7 @@ def test_events_alternate_for_ever_and_begin_with_a_failure(script: list[Happeni
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(happenings, max_size=60), st.integers(2, 4))
-def test_no_game_is_called_failed_unless_its_last_outcomes_all_failed_in_the_same_container(
-    script: list[Happening], threshold: int
-) -> None:
+def test_a_game_fails_only_after_enough_failures_in_the_same_container(script: list[Happening], threshold: int) -> None:
     play = Play(threshold)
     for happening in script:
         waited = play.offered
@@ -215,7 +213,7 @@ def test_no_game_is_called_failed_unless_its_last_outcomes_all_failed_in_the_sam
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.booleans(), max_size=60), st.integers(1, 4))
-def test_with_a_log_that_always_answers_the_events_are_the_long_runs_of_failures(
+def test_with_a_log_that_always_answers_the_events_are_the_runs_that_reach_the_threshold(
     outcomes: list[bool], threshold: int
 ) -> None:
     play = Play(threshold)
@@ -235,9 +233,7 @@ def test_with_a_log_that_always_answers_the_events_are_the_long_runs_of_failures
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(happenings, max_size=60), st.integers(1, 4))
-def test_whatever_happened_a_lasting_recovery_and_an_answering_log_leave_no_state(
-    script: list[Happening], threshold: int
-) -> None:
+def test_a_lasting_recovery_and_an_answering_log_leave_no_state(script: list[Happening], threshold: int) -> None:
     play = Play(threshold)
     for happening in script:
         play.happens(happening)

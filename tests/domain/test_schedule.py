@@ -26,7 +26,7 @@ phases = st.lists(st.floats(0, 10), max_size=60).map(sorted)
 
 
 class TestAGamesFraction:
-    def test_is_its_own_for_ever_and_the_same_in_every_process(self) -> None:
+    def test_is_the_same_in_every_process(self) -> None:
         assert [round(phase_fraction(game_id), 6) for game_id in ("game-7", "", "æøå")] == [
             0.702594,
             0.866604,
@@ -34,19 +34,19 @@ class TestAGamesFraction:
         ]
 
     @given(st.text())
-    def test_lies_between_0_and_1_for_any_id_even_one_that_is_not_text(self, game_id: str) -> None:
+    def test_lies_between_0_and_1_for_any_id_even_with_surrogates(self, game_id: str) -> None:
         assert 0 <= phase_fraction(game_id) < 1
         assert 0 <= phase_fraction(game_id + "\ud800") < 1
 
     @pytest.mark.parametrize("name", ["game-{}", "{:08}", "eu-west/{}/arena"])
-    def test_is_evenly_spread_over_ten_thousand_ids(self, name: str) -> None:
+    def test_is_evenly_distributed_over_ten_thousand_ids(self, name: str) -> None:
         bins, ids = 100, 10_000
         counts = Counter(int(phase_fraction(name.format(number)) * bins) for number in range(ids))
         expected = ids / bins
         chi_square = sum((counts[each] - expected) ** 2 / expected for each in range(bins))
         assert chi_square < 148.2  # 99 degrees of freedom: exceeded by one fair spread in a thousand
 
-    def test_does_not_follow_the_order_of_ids_so_that_neighbours_are_not_probed_together(self) -> None:
+    def test_does_not_follow_the_order_of_ids(self) -> None:
         in_order = sum(phase_fraction(f"game-{n}") < phase_fraction(f"game-{n + 1}") for n in range(1000))
         assert 400 < in_order < 600
 
@@ -59,11 +59,11 @@ class TestTheWindow:
         assert spread_window(interval=1.0, timeout=0.5) == Window(0.025, 0.475)
 
     @pytest.mark.parametrize("timeout", [1.0, 1.5, 100.0])
-    def test_is_no_window_where_the_timeout_is_not_shorter_than_the_interval(self, timeout: float) -> None:
+    def test_is_empty_if_the_timeout_is_not_shorter_than_the_interval(self, timeout: float) -> None:
         assert spread_window(1.0, timeout) == AT_ONCE
         assert AT_ONCE.phase(0.7) == 0.0
 
-    def test_puts_the_middle_game_into_the_middle(self) -> None:
+    def test_has_the_middle_game_in_the_middle(self) -> None:
         assert Window(0.1, 2.9).phase(0.5) == 1.5
 
     @given(intervals, timeouts, st.floats(0, 1, exclude_max=True))
@@ -74,12 +74,12 @@ class TestTheWindow:
         assert 0 <= phase <= max(interval - timeout, 0)
 
     @given(intervals, timeouts)
-    def test_uses_nine_tenths_of_the_room_there_is_or_more(self, interval: float, timeout: float) -> None:
+    def test_uses_at_least_nine_tenths_of_the_room(self, interval: float, timeout: float) -> None:
         window = spread_window(interval, timeout)
         assert window.end - window.start >= 0.9 * max(interval - timeout, 0) * (1 - 1e-9)
 
     @given(st.floats(0.5, 3600), timeouts)
-    def test_ends_early_enough_that_a_last_probe_which_runs_into_its_deadline_costs_no_tick(
+    def test_ends_early_enough_that_a_last_probe_that_times_out_costs_no_tick(
         self, interval: float, timeout: float
     ) -> None:
         window = spread_window(interval, timeout)
@@ -101,7 +101,7 @@ class TestTheLanesATickNeeds:
     def test_games_further_apart_than_the_timeout_share_one(self) -> None:
         assert lanes_needed([0.0, 3.0, 6.0], timeout=2.0) == 1
 
-    def test_a_game_that_starts_just_as_another_may_end_at_the_latest_takes_over_its_lane(self) -> None:
+    def test_a_game_that_starts_as_another_ends_takes_over_its_lane(self) -> None:
         assert lanes_needed([0.0, 2.0 + DEADLINE_SLACK], timeout=2.0) == 1
 
     def test_no_games_need_none(self) -> None:
@@ -111,13 +111,13 @@ class TestTheLanesATickNeeds:
         assert lanes_needed([0.0] * 40, timeout=0.1) == 40
 
     @given(phases, st.floats(0.01, 5))
-    def test_are_what_a_brute_force_count_finds(self, phases: list[float], timeout: float) -> None:
+    def test_agree_with_a_brute_force_count(self, phases: list[float], timeout: float) -> None:
         held = timeout + DEADLINE_SLACK
         together = (sum(first <= other < first + held for other in phases) for first in phases)
         assert lanes_needed(phases, timeout) == max(together, default=0)
 
     @given(phases, st.floats(0.01, 5))
-    def test_start_every_probe_at_its_phase_though_all_engines_hang_and_one_lane_less_does_not(
+    def test_are_just_enough_to_start_every_probe_at_its_phase_if_all_engines_hang(
         self, phases: list[float], timeout: float
     ) -> None:
         needed = lanes_needed(phases, timeout)
@@ -125,7 +125,7 @@ class TestTheLanesATickNeeds:
         if needed > 1:
             assert latest_start(phases, timeout + DEADLINE_SLACK, lanes=needed - 1) > 0
 
-    def test_are_cut_to_the_ceiling(self) -> None:
+    def test_are_limited_by_the_ceiling(self) -> None:
         assert AutoLanes().limit(4000) == 4000
         assert AutoLanes(ceiling=192).limit(4000) == 192
         assert AutoLanes(ceiling=192).limit(5) == 5
@@ -164,7 +164,7 @@ class TestTheNextTick:
         assert next_tick(7, elapsed=46.0, interval=5.0) == (10, 2)
 
     @given(st.integers(0, 10**6), intervals, st.floats(0, 1e6))
-    def test_is_later_than_the_last_and_never_more_than_a_tenth_of_an_interval_past(
+    def test_is_later_than_the_last_and_at_most_a_tenth_of_an_interval_late(
         self, number: int, interval: float, took: float
     ) -> None:
         elapsed = number * interval + took
@@ -173,7 +173,7 @@ class TestTheNextTick:
         assert elapsed <= (following + 0.1) * interval
 
     @given(st.integers(0, 10**6), intervals, st.floats(0, 1e6))
-    def test_is_the_first_that_can_be_begun_and_all_before_it_are_counted_as_dropped(
+    def test_is_the_first_that_can_begin_and_those_before_it_are_dropped(
         self, number: int, interval: float, took: float
     ) -> None:
         elapsed = number * interval + took

@@ -10,7 +10,7 @@ from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import parse_target
 
 
-def test_a_target_is_the_records_game_and_endpoint_with_the_timeout() -> None:
+def test_a_target_has_the_game_the_endpoint_and_the_timeout() -> None:
     target = parse_target(RuntimeRecord("game-7", "c1", "http://engine-7:8080/v1/"), 2.0)
     assert target.game_id == "game-7"
     assert target.endpoint == Endpoint("http", "engine-7", 8080, "/v1")
@@ -18,14 +18,14 @@ def test_a_target_is_the_records_game_and_endpoint_with_the_timeout() -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["", "game-7", "ftp://h", "http://h:1?x=1", "http://h:1#f", "http://h:0"])
-def test_an_endpoint_that_cannot_be_probed_is_a_failure_of_its_game_with_status_0(endpoint: str) -> None:
+def test_an_invalid_endpoint_is_a_failure_with_status_0(endpoint: str) -> None:
     failed = parse_target(RuntimeRecord("game-7", "c1", endpoint), 2.0).endpoint
     assert isinstance(failed, Failed)
     assert failed.last_status == 0
     assert failed.last_error.startswith("invalid endpoint: ")
 
 
-def test_two_targets_of_the_same_record_are_two_so_that_nothing_kept_for_one_answers_for_the_other() -> None:
+def test_two_targets_of_the_same_record_are_not_equal() -> None:
     record = RuntimeRecord("game-7", "c1", "http://engine-7:8080")
     first, second = parse_target(record, 2.0), parse_target(record, 2.0)
     assert first != second
@@ -33,6 +33,6 @@ def test_two_targets_of_the_same_record_are_two_so_that_nothing_kept_for_one_ans
 
 
 @given(st.text(st.characters(exclude_characters="/")), st.text())
-def test_no_endpoint_whatever_raises_or_shows_its_credentials(user: str, rest: str) -> None:
+def test_no_endpoint_raises_or_shows_its_credentials(user: str, rest: str) -> None:
     target = parse_target(RuntimeRecord("game-7", "c1", f"http://{user}:s3cr3t-of-mine@{rest}"), 2.0)
     assert "s3cr3t-of-mine" not in repr(target)

@@ -8,7 +8,7 @@ from healthprobe.domain.endpoint import InvalidEndpoint, parse_endpoint
 
 
 @pytest.mark.parametrize("text", ["unix:/run/games/game-7.sock", "unix:///run/games/game-7.sock"])
-def test_a_socket_is_named_by_its_whole_path(text: str) -> None:
+def test_a_socket_is_named_by_its_absolute_path(text: str) -> None:
     endpoint = parse_endpoint(text)
     assert (endpoint.scheme, endpoint.socket, endpoint.authority) == ("unix", "/run/games/game-7.sock", "localhost")
     assert endpoint.url == "unix:/run/games/game-7.sock"
@@ -27,6 +27,6 @@ def test_a_socket_is_named_by_its_whole_path(text: str) -> None:
         ("unix:/" + "x" * 107, "longer than 107 bytes"),
     ],
 )
-def test_what_names_no_socket_is_refused(text: str, reason: str) -> None:
+def test_an_invalid_socket_path_is_refused(text: str, reason: str) -> None:
     with pytest.raises(InvalidEndpoint, match=reason):
         parse_endpoint(text)

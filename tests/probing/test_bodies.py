@@ -55,9 +55,7 @@ KEPT = {
 
 
 @pytest.mark.parametrize("answer", [*HANGING.values(), *CORRUPT.values()], ids=[*HANGING, *CORRUPT])
-async def test_a_healthy_head_is_healthy_whatever_its_body_does(
-    answer: bytes, peer: StartPeer, prober: HTTPProber
-) -> None:
+async def test_a_healthy_head_is_healthy_with_any_body(answer: bytes, peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(answer))
     begun = time.monotonic()
 
@@ -88,9 +86,7 @@ async def test_a_body_larger_than_64_kib_closes_its_connection(size: int, peer: 
         assert engine.connections == asked
 
 
-async def test_a_body_that_is_still_coming_is_drained_and_its_connection_kept(
-    peer: StartPeer, prober: HTTPProber
-) -> None:
+async def test_the_rest_of_a_body_is_drained_and_the_connection_kept(peer: StartPeer, prober: HTTPProber) -> None:
     whole = asyncio.Event()
 
     async def script(connection: Connection) -> None:
@@ -110,16 +106,14 @@ async def test_a_body_that_is_still_coming_is_drained_and_its_connection_kept(
     assert engine.connections == 1
 
 
-async def test_a_probe_that_comes_before_the_body_has_ended_has_a_connection_of_its_own(
-    peer: StartPeer, prober: HTTPProber
-) -> None:
+async def test_a_probe_during_a_body_opens_another_connection(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(sending(announcing(10) + b"hang"))
 
     assert await probes(prober, engine.target(), 3) == [HEALTHY] * 3
     assert engine.connections == 3
 
 
-async def test_a_body_that_hangs_does_not_hold_its_connection_for_long(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_a_body_that_hangs_closes_its_connection(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(sending(announcing(10) + b"hang"))
 
     assert await prober.probe(engine.target()) == HEALTHY
@@ -128,7 +122,7 @@ async def test_a_body_that_hangs_does_not_hold_its_connection_for_long(peer: Sta
 
 
 @pytest.mark.proves("body-endless")
-async def test_an_endless_body_is_healthy_cut_off_and_costs_no_memory(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_an_endless_body_is_healthy_and_cut_off(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(announcing(10**12))
@@ -148,7 +142,7 @@ async def test_an_endless_body_is_healthy_cut_off_and_costs_no_memory(peer: Star
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
-async def test_a_connection_that_ends_in_the_body_was_healthy_and_the_next_probe_has_a_fresh_one(
+async def test_a_connection_that_ends_in_the_body_is_healthy_and_not_kept(
     end: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     async def script(connection: Connection) -> None:
@@ -165,7 +159,7 @@ async def test_a_connection_that_ends_in_the_body_was_healthy_and_the_next_probe
         assert engine.connections == asked
 
 
-async def test_the_body_of_an_unhealthy_answer_is_not_waited_for_either(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_the_body_of_a_failed_answer_is_not_waited_for(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(sending(b"HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\nnot now"))
 
     assert_failed(await prober.probe(engine.target()), "unexpected status 503", 503)

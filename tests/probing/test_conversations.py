@@ -60,7 +60,9 @@ turns = st.builds(
 @example(plan=[Turn(200, then="answers again"), Turn(503)], keep_connections=True)
 @example(plan=[Turn(200, then="resets"), Turn(200, then="closes"), Turn(500), Turn(200)], keep_connections=True)
 @settings(max_examples=60, deadline=None)
-async def test_each_probe_gets_its_own_answer_whatever_came_before(*, plan: list[Turn], keep_connections: bool) -> None:
+async def test_each_probe_gets_its_own_answer_after_any_conversation(
+    *, plan: list[Turn], keep_connections: bool
+) -> None:
     played = [asyncio.Event() for _ in plan]
 
     async def script(connection: Connection) -> None:

@@ -26,7 +26,7 @@ async def cancelled_after(seconds: float, prober: HTTPProber, target: ProbeTarge
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Half: "])
-async def test_a_probe_that_is_cancelled_while_it_waits_has_no_outcome_and_leaves_no_socket(
+async def test_a_probe_cancelled_while_it_waits_leaves_no_socket(
     answer: bytes, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(sending(answer))
@@ -38,9 +38,7 @@ async def test_a_probe_that_is_cancelled_while_it_waits_has_no_outcome_and_leave
     assert await prober.probe(target) == HEALTHY
 
 
-async def test_a_probe_that_is_cancelled_on_its_kept_connection_gives_that_up(
-    peer: StartPeer, prober: HTTPProber
-) -> None:
+async def test_a_probe_cancelled_on_a_kept_connection_closes_it(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(first_then(once_then(OK, after=0.1), answering(OK)))
     target = engine.target()
     await prober.probe(target)
@@ -52,7 +50,7 @@ async def test_a_probe_that_is_cancelled_on_its_kept_connection_gives_that_up(
     assert engine.connections == 2
 
 
-async def test_a_probe_that_is_cancelled_at_its_second_chance_gives_both_connections_up(
+async def test_a_probe_cancelled_at_its_second_chance_closes_both_connections(
     peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(first_then(once_then(None), sending(b"")))
@@ -64,7 +62,7 @@ async def test_a_probe_that_is_cancelled_at_its_second_chance_gives_both_connect
     assert not await engine.settled(within=0.02), "at once, and not at the timeout"
 
 
-async def test_a_probe_that_is_cancelled_while_it_connects_or_resolves_leaves_no_socket(
+async def test_a_probe_cancelled_while_it_connects_or_resolves_leaves_no_socket(
     without_syn_ack: str, peer: StartPeer
 ) -> None:
     async with HTTPProber(resolver=NeverAnswering()) as prober:
@@ -78,7 +76,7 @@ async def test_a_probe_that_is_cancelled_while_it_connects_or_resolves_leaves_no
         assert open_descriptors() == before
 
 
-async def test_a_probe_that_is_cancelled_while_it_waits_for_a_descriptor_takes_none(peer: StartPeer) -> None:
+async def test_a_probe_cancelled_while_it_waits_for_a_descriptor_takes_none(peer: StartPeer) -> None:
     silent = await peer(sending(b""))
     engine = await peer(answering(OK))
     async with HTTPProber(descriptor_budget=1) as prober:
@@ -91,7 +89,7 @@ async def test_a_probe_that_is_cancelled_while_it_waits_for_a_descriptor_takes_n
     assert engine.connections == 1
 
 
-async def test_cancelling_at_any_moment_leaves_a_prober_that_works(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_a_prober_works_after_a_cancellation_at_any_moment(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(OK))
     target = engine.target()
 
@@ -145,9 +143,7 @@ async def test_a_prober_can_be_closed_twice(peer: StartPeer) -> None:
     assert not await engine.settled()
 
 
-async def test_a_prober_that_is_closed_under_its_probes_ends_them_and_blames_no_engine(
-    without_syn_ack: str, peer: StartPeer
-) -> None:
+async def test_closing_a_prober_ends_its_probes_inconclusive(without_syn_ack: str, peer: StartPeer) -> None:
     silent = await peer(sending(b""))
     prober = HTTPProber(resolver=NeverAnswering())
     kept = (await peer(once_then(None))).target()

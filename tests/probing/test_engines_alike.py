@@ -26,7 +26,7 @@ async def known_by_heart(answer: Script, peer: StartPeer, prober: HTTPProber) ->
     assert await probes(prober, (await peer(answer)).target(), 3) == [HEALTHY] * 3
 
 
-async def test_engines_that_answer_alike_are_all_healthy(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_engines_that_send_the_same_response_are_all_healthy(peer: StartPeer, prober: HTTPProber) -> None:
     for _ in range(3):
         engine = await peer(answering(OK))
         assert await probes(prober, engine.target(), 3) == [HEALTHY] * 3
@@ -47,7 +47,7 @@ async def test_engines_that_answer_alike_are_all_healthy(peer: StartPeer, prober
         ((b"garbage", OK), "status line", 0),
     ],
 )
-async def test_an_engine_that_answers_almost_alike_is_judged_by_what_it_said(
+async def test_a_response_that_differs_a_little_from_the_cached_one_is_parsed(
     pieces: tuple[bytes, ...], words: str, status: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     await known_by_heart(answering(OK), peer, prober)
@@ -58,7 +58,7 @@ async def test_an_engine_that_answers_almost_alike_is_judged_by_what_it_said(
 
 
 @pytest.mark.parametrize("cut", [-2, -6, 20])
-async def test_the_last_piece_of_a_healthy_answer_is_no_answer_by_itself(
+async def test_the_last_part_of_a_cached_response_is_not_an_answer(
     cut: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     await known_by_heart(in_pieces(OK[:cut], OK[cut:]), peer, prober)
@@ -68,7 +68,7 @@ async def test_the_last_piece_of_a_healthy_answer_is_no_answer_by_itself(
 
 
 @pytest.mark.parametrize("answer", [OK + OK, OK + b"x", response(200, "Connection: close"), response(body=None)])
-async def test_a_healthy_answer_that_ends_its_connection_ends_every_connection(
+async def test_a_cached_response_that_closes_the_connection_closes_every_connection(
     answer: bytes, peer: StartPeer, prober: HTTPProber
 ) -> None:
     await known_by_heart(answering(OK), peer, prober)

@@ -74,7 +74,7 @@ async def test_serving_is_healthy_and_its_channel_is_kept(engine: Engine, prober
     prober.forget(target)
 
 
-async def test_what_else_it_says_is_a_failure_in_plain_words(engine: Engine, prober: ProberByKind) -> None:
+async def test_any_other_serving_status_is_a_failure(engine: Engine, prober: ProberByKind) -> None:
     engine.tells(STATUS.NOT_SERVING)
     assert_failed(await prober.probe(asked(engine.port)), "grpc: not serving")
     assert_failed(
@@ -84,7 +84,7 @@ async def test_what_else_it_says_is_a_failure_in_plain_words(engine: Engine, pro
     assert await prober.probe(asked(engine.port, service="chess.Engine")) == HEALTHY
 
 
-async def test_an_engine_that_is_back_is_asked_anew(engine: Engine, prober: ProberByKind) -> None:
+async def test_an_engine_that_is_back_is_healthy_at_the_next_probe(engine: Engine, prober: ProberByKind) -> None:
     target = asked(engine.port)
     engine.tells(STATUS.NOT_SERVING)
     assert_failed(await prober.probe(target), "grpc: not serving")
@@ -93,13 +93,13 @@ async def test_an_engine_that_is_back_is_asked_anew(engine: Engine, prober: Prob
     assert await prober.probe(target) == HEALTHY
 
 
-async def test_an_engine_without_the_service_is_told_as_that(prober: ProberByKind) -> None:
+async def test_an_engine_without_the_health_service_is_a_failure(prober: ProberByKind) -> None:
     engine = Engine(healthy=False)
     assert_failed(await prober.probe(asked(engine.port)), "grpc: the engine has no grpc.health.v1 service")
     engine.stop()
 
 
-async def test_nobody_there_and_nobody_who_speaks_it(peer: StartPeer, prober: ProberByKind) -> None:
+async def test_a_closed_port_and_another_protocol_are_failures(peer: StartPeer, prober: ProberByKind) -> None:
     assert_failed(await prober.probe(asked(1)), "connection refused")
 
     async def hangs(connection: Any) -> None:
@@ -113,15 +113,13 @@ async def test_nobody_there_and_nobody_who_speaks_it(peer: StartPeer, prober: Pr
 
 
 @pytest.mark.proves("network-grpc")
-async def test_networks_hold_for_this_kind_too(engine: Engine) -> None:
+async def test_forbidden_networks_are_not_probed(engine: Engine) -> None:
     prober = ProberByKind(HTTPProber(networks=Networks.parse(deny=["127.0.0.0/8"])))
     assert_failed(await prober.probe(asked(engine.port)), "is not to be probed")
     await prober.aclose()
 
 
-async def test_over_tls_the_certificate_is_checked_with_the_authorities_of_the_settings(
-    prober: ProberByKind, tmp_path: Path
-) -> None:
+async def test_the_certificate_is_verified_with_the_ca_of_the_settings(prober: ProberByKind, tmp_path: Path) -> None:
     authority = trustme.CA()
     issued = authority.issue_cert("chess.example")
     credentials = grpc.ssl_server_credentials(

@@ -83,9 +83,7 @@ async def answers_and_dies(connection: Connection) -> None:
     [resets, closes, hangs, talks_nonsense, floods, drips, answers_and_dies],
     ids=lambda script: script.__name__,
 )
-async def test_a_hostile_peer_is_a_failure_in_time(
-    peer: StartPeer, prober: ProberByKind, kind: str, script: Any
-) -> None:
+async def test_a_hostile_peer_fails_in_time(peer: StartPeer, prober: ProberByKind, kind: str, script: Any) -> None:
     engine = await peer(script)
     target = ProbeTarget("game-7", parse_endpoint(engine.url()), TIMEOUT, settings_from(KINDS[kind]))
     for _ in range(2):
@@ -107,7 +105,7 @@ async def is_left_alone(engine: Peer) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_hundred_that_hang_are_all_told_of_in_time_and_nothing_is_left_of_them(
+async def test_a_hundred_engines_that_hang_fail_in_time_and_leave_nothing_open(
     peer: StartPeer, prober: ProberByKind, kind: str
 ) -> None:
     engine = await peer(hangs)
@@ -130,7 +128,7 @@ async def test_a_hundred_that_hang_are_all_told_of_in_time_and_nothing_is_left_o
     assert open_descriptors() <= descriptors + 10
 
 
-async def test_a_prober_without_the_extra_says_what_to_install(
+async def test_without_the_extra_the_error_says_what_to_install(
     prober: ProberByKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "healthprobe.probing.grpc", None)

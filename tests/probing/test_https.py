@@ -100,7 +100,7 @@ def serving(certificate: trustme.LeafCert | trustme.CA) -> ssl.SSLContext:
     return context
 
 
-async def test_a_trusted_engine_is_judged_as_over_http_and_its_connection_is_kept(
+async def test_a_trusted_engine_is_healthy_and_its_connection_kept(
     authority: trustme.CA, tls_engine: StartTls, prober: HTTPProber
 ) -> None:
     certificate = authority.issue_cert("127.0.0.1")
@@ -112,7 +112,7 @@ async def test_a_trusted_engine_is_judged_as_over_http_and_its_connection_is_kep
     assert await probes(prober, target_at(busy.url()), 2) == [Failed(503, "unexpected status 503")] * 2
 
 
-async def test_a_certificate_may_be_made_out_to_a_name(authority: trustme.CA, tls_engine: StartTls) -> None:
+async def test_a_certificate_for_a_name_is_accepted(authority: trustme.CA, tls_engine: StartTls) -> None:
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
     names = ["game-7.example", "xn--mnchen-3ya.example"]
@@ -126,7 +126,7 @@ async def test_a_certificate_may_be_made_out_to_a_name(authority: trustme.CA, tl
 
 
 @pytest.mark.proves("certificate-untrusted")
-async def test_a_certificate_that_cannot_be_trusted_is_a_failure_that_says_why(
+async def test_an_untrusted_certificate_is_a_failure_that_says_why(
     authority: trustme.CA, tls_engine: StartTls, prober: HTTPProber
 ) -> None:
     stranger = trustme.CA()
@@ -148,7 +148,7 @@ async def test_a_certificate_that_cannot_be_trusted_is_a_failure_that_says_why(
         assert not engine.requests, "nothing is asked of an engine that is not trusted"
 
 
-async def test_by_default_only_the_systems_roots_are_trusted(authority: trustme.CA, tls_engine: StartTls) -> None:
+async def test_only_the_roots_of_the_system_are_trusted_by_default(authority: trustme.CA, tls_engine: StartTls) -> None:
     engine = await tls_engine(authority.issue_cert("127.0.0.1"))
 
     async with HTTPProber() as prober:
@@ -167,7 +167,7 @@ async def test_https_to_a_port_that_speaks_plain_http_says_so(peer: StartPeer, p
     assert not await engine.settled()
 
 
-async def test_http_to_a_port_that_speaks_tls_is_a_failure_with_a_plain_cause(
+async def test_http_to_a_tls_port_is_a_failure_that_says_so(
     authority: trustme.CA, tls_engine: StartTls, prober: HTTPProber
 ) -> None:
     engine = await tls_engine(authority.issue_cert("127.0.0.1"))
@@ -188,9 +188,7 @@ async def test_a_handshake_that_hangs_fails_at_the_timeout(peer: StartPeer, prob
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
-async def test_a_handshake_that_is_cut_off_is_a_failure_with_a_plain_cause(
-    end: str, peer: StartPeer, prober: HTTPProber
-) -> None:
+async def test_an_interrupted_handshake_is_a_failure(end: str, peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.anything()
         if end == "reset":
@@ -203,7 +201,7 @@ async def test_a_handshake_that_is_cut_off_is_a_failure_with_a_plain_cause(
     )
 
 
-async def test_credentials_go_over_tls_as_well(authority: trustme.CA, tls_engine: StartTls, prober: HTTPProber) -> None:
+async def test_credentials_are_sent_over_tls(authority: trustme.CA, tls_engine: StartTls, prober: HTTPProber) -> None:
     engine = await tls_engine(authority.issue_cert("127.0.0.1"))
 
     assert await prober.probe(target_at(engine.url("user:secret@127.0.0.1"))) == HEALTHY

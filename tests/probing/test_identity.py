@@ -43,7 +43,7 @@ async def engine_that_answers(peer: StartPeer, *answers: bytes) -> Peer:
 
 
 @pytest.mark.proves("identity-other-game")
-async def test_an_answer_of_another_game_is_a_failure_that_names_it(peer: StartPeer, suspicious: HTTPProber) -> None:
+async def test_an_answer_from_another_game_is_a_failure_that_names_it(peer: StartPeer, suspicious: HTTPProber) -> None:
     engine = await engine_that_answers(peer, response(200, "X-Game-ID: game-9"))
     outcome = await suspicious.probe(asked(engine))
     assert outcome == ANSWERED_BY_9
@@ -64,7 +64,7 @@ async def test_an_answer_of_another_game_is_a_failure_that_names_it(peer: StartP
         ("Y: X-Game-ID: game-9",),
     ],
 )
-async def test_its_own_name_in_whatever_spelling_or_none_is_as_ever(
+async def test_the_games_own_name_in_any_spelling_or_no_name_is_healthy(
     peer: StartPeer, suspicious: HTTPProber, headers: tuple[str, ...]
 ) -> None:
     engine = await engine_that_answers(peer, response(200, *headers))
@@ -75,14 +75,14 @@ async def test_its_own_name_in_whatever_spelling_or_none_is_as_ever(
 
 
 @pytest.mark.parametrize("headers", [("X-Game-ID: game-7", "X-Game-ID: game-9"), ("x-game-id:game-9",)])
-async def test_any_value_that_is_another_s_counts(
+async def test_any_header_value_that_names_another_game_is_a_failure(
     peer: StartPeer, suspicious: HTTPProber, headers: tuple[str, ...]
 ) -> None:
     engine = await engine_that_answers(peer, response(200, *headers))
     assert await suspicious.probe(asked(engine)) == ANSWERED_BY_9
 
 
-async def test_a_body_or_an_interim_answer_that_looks_like_the_header_is_none(
+async def test_a_body_or_interim_response_that_contains_the_header_is_ignored(
     peer: StartPeer, suspicious: HTTPProber
 ) -> None:
     interim = b"HTTP/1.1 103 Early Hints\r\nX-Game-ID: game-9\r\n\r\n"
@@ -90,15 +90,13 @@ async def test_a_body_or_an_interim_answer_that_looks_like_the_header_is_none(
     assert await suspicious.probe(asked(engine)) == HEALTHY
 
 
-async def test_a_neighbour_that_fails_or_redirects_is_named_all_the_same(
-    peer: StartPeer, suspicious: HTTPProber
-) -> None:
+async def test_another_game_that_fails_or_redirects_is_named(peer: StartPeer, suspicious: HTTPProber) -> None:
     for status in (503, 302):
         engine = await engine_that_answers(peer, response(status, "X-Game-ID: game-9", "Location: /"))
         assert await suspicious.probe(asked(engine)) == Failed(status, "answered by game-9")
 
 
-async def test_a_game_that_moves_away_under_a_kept_connection_is_noticed(
+async def test_a_game_that_moves_away_from_a_kept_connection_is_noticed(
     peer: StartPeer, suspicious: HTTPProber
 ) -> None:
     ours, theirs = response(200, "X-Game-ID: game-7"), response(200, "X-Game-ID: game-9")
@@ -108,9 +106,7 @@ async def test_a_game_that_moves_away_under_a_kept_connection_is_noticed(
     assert outcomes == [HEALTHY, HEALTHY, HEALTHY, ANSWERED_BY_9]
 
 
-async def test_a_hundred_games_behind_one_port_are_told_apart_though_they_answer_alike(
-    peer: StartPeer, suspicious: HTTPProber
-) -> None:
+async def test_a_hundred_games_behind_one_port_are_distinguished(peer: StartPeer, suspicious: HTTPProber) -> None:
     """The remembered answer has a blank where each names itself: it must never pass another's name."""
 
     async def script(connection: Connection) -> None:
@@ -129,7 +125,7 @@ async def test_a_hundred_games_behind_one_port_are_told_apart_though_they_answer
 
 
 @pytest.mark.parametrize("spelling", [lambda name: name.encode(), lambda name: quote(name).encode()])
-async def test_a_game_whose_name_is_no_ascii_may_spell_it_in_utf_8_or_percent_encoded(
+async def test_a_name_outside_ascii_can_be_written_in_utf_8_or_percent_encoded(
     peer: StartPeer, suspicious: HTTPProber, spelling: object
 ) -> None:
     assert callable(spelling)
@@ -142,21 +138,23 @@ async def test_a_game_whose_name_is_no_ascii_may_spell_it_in_utf_8_or_percent_en
 
 
 @pytest.mark.proves("identity-clean-text")
-async def test_a_name_that_is_too_long_or_no_text_is_told_cleanly(peer: StartPeer, suspicious: HTTPProber) -> None:
+async def test_a_name_that_is_too_long_or_not_text_is_shortened_and_cleaned(
+    peer: StartPeer, suspicious: HTTPProber
+) -> None:
     engine = await engine_that_answers(peer, response(200, "X-Game-ID: " + "x" * 5000))
     outcome = await suspicious.probe(asked(engine))
     assert isinstance(outcome, Failed)
     assert outcome.last_error == "answered by " + "x" * 199 + "…"
 
 
-async def test_a_canary_may_be_whoever_it_is(peer: StartPeer, suspicious: HTTPProber) -> None:
+async def test_a_canary_can_have_any_name(peer: StartPeer, suspicious: HTTPProber) -> None:
     engine = await engine_that_answers(peer, response(200, "X-Game-ID: game-9"))
     (canary,) = canary_targets([engine.url()], 5.0)
     for _ in range(2):
         assert await suspicious.probe(canary) == HEALTHY
 
 
-async def test_a_value_of_blanks_without_end_costs_no_time(peer: StartPeer, suspicious: HTTPProber) -> None:
+async def test_a_header_value_full_of_spaces_takes_no_quadratic_time(peer: StartPeer, suspicious: HTTPProber) -> None:
     blanks = " " * 60_000
     engine = await engine_that_answers(peer, response(200, f"X-Game-ID:{blanks}game-7{blanks[:3000]}"))
     began = time.process_time()

@@ -42,7 +42,7 @@ async def test_two_targets_never_share_a_connection_even_at_the_same_address(
     assert engine.connections == 2
 
 
-async def test_a_target_that_is_forgotten_holds_no_connection(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_a_forgotten_target_has_no_connection(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(OK))
     forgotten, kept = engine.target(), engine.target()
     await prober.probe(forgotten)
@@ -56,9 +56,7 @@ async def test_a_target_that_is_forgotten_holds_no_connection(peer: StartPeer, p
     assert engine.connections == 2
 
 
-async def test_a_target_that_is_forgotten_under_its_probe_holds_no_connection_either(
-    peer: StartPeer, prober: HTTPProber
-) -> None:
+async def test_a_target_forgotten_during_its_probe_has_no_connection(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await asyncio.sleep(ON_ITS_WAY)
@@ -77,7 +75,7 @@ async def test_a_target_that_is_forgotten_under_its_probe_holds_no_connection_ei
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
-async def test_a_connection_that_the_engine_ended_between_probes_costs_one_more_and_no_failure(
+async def test_a_connection_closed_by_the_engine_between_probes_is_no_failure(
     end: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     async def script(connection: Connection) -> None:
@@ -98,7 +96,7 @@ async def test_a_connection_that_the_engine_ended_between_probes_costs_one_more_
 @pytest.mark.parametrize(
     ("bad", "status"), [(BUSY, 503), (response(204, body=None), 204), (b"garbage\r\n\r\n", 0), (b"", 0)]
 )
-async def test_after_any_failure_the_next_probe_comes_on_a_fresh_connection(
+async def test_after_a_failure_the_next_probe_uses_a_fresh_connection(
     bad: bytes, status: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(sending(bad))
@@ -111,7 +109,7 @@ async def test_after_any_failure_the_next_probe_comes_on_a_fresh_connection(
     assert engine.connections == 2
 
 
-async def test_a_failure_on_a_kept_connection_ends_it(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_a_failure_closes_a_kept_connection(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(OK, OK, BUSY))
 
     outcomes = await probes(prober, engine.target(), 6)
@@ -121,7 +119,7 @@ async def test_a_failure_on_a_kept_connection_ends_it(peer: StartPeer, prober: H
 
 @pytest.mark.parametrize("gap", [None, 0.0, 0.01])
 @pytest.mark.parametrize("forged", [OK, b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Hidden: ", b"x"])
-async def test_what_comes_unasked_after_an_answer_is_never_the_answer_to_the_next_probe(
+async def test_unsolicited_data_is_never_the_answer_to_the_next_probe(
     forged: bytes, gap: float | None, peer: StartPeer, prober: HTTPProber
 ) -> None:
     all_sent = asyncio.Event()
@@ -145,9 +143,7 @@ async def test_what_comes_unasked_after_an_answer_is_never_the_answer_to_the_nex
     assert engine.connections == 2
 
 
-async def test_an_answer_that_comes_too_late_is_never_the_answer_to_the_next_probe(
-    peer: StartPeer, prober: HTTPProber
-) -> None:
+async def test_a_late_answer_is_never_the_answer_to_the_next_probe(peer: StartPeer, prober: HTTPProber) -> None:
     async def late(connection: Connection) -> None:
         await connection.request()
         await connection.send(OK)
@@ -165,7 +161,9 @@ async def test_an_answer_that_comes_too_late_is_never_the_answer_to_the_next_pro
         await asyncio.sleep(0.05)
 
 
-async def test_an_engine_that_closes_idle_connections_costs_no_descriptor(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_an_idle_connection_closed_by_the_engine_frees_its_descriptor(
+    peer: StartPeer, prober: HTTPProber
+) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(OK)
@@ -181,7 +179,7 @@ async def test_an_engine_that_closes_idle_connections_costs_no_descriptor(peer: 
     assert open_descriptors() == before
 
 
-async def test_without_keeping_each_probe_opens_a_connection_and_leaves_none(
+async def test_without_kept_connections_each_probe_opens_and_closes_one(
     peer: StartPeer, fresh_prober: HTTPProber
 ) -> None:
     engine = await peer(answering(OK))

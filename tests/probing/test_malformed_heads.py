@@ -96,7 +96,7 @@ def padded_head(size: int) -> bytes:
 
 
 @pytest.mark.parametrize(("answer", "words"), MALFORMED.values(), ids=MALFORMED.keys())
-async def test_what_is_no_http_response_is_a_failure_that_says_what_came_instead(
+async def test_a_malformed_response_is_a_failure_that_describes_it(
     answer: bytes, words: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(sending(answer))
@@ -114,7 +114,7 @@ async def test_what_is_no_http_response_is_a_failure_that_says_what_came_instead
         (response(408), "unexpected status 408", 408),
     ],
 )
-async def test_what_an_engine_says_before_it_was_asked_is_judged_and_ends_its_connection(
+async def test_data_sent_before_the_request_is_judged_and_closes_the_connection(
     greeting: bytes, words: str, status: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     async def script(connection: Connection) -> None:
@@ -128,9 +128,7 @@ async def test_what_an_engine_says_before_it_was_asked_is_judged_and_ends_its_co
     assert engine.connections == 2
 
 
-async def test_a_head_just_below_64_kib_is_read_and_a_longer_one_is_a_failure(
-    peer: StartPeer, prober: HTTPProber
-) -> None:
+async def test_a_head_of_64_kib_is_read_and_a_longer_one_is_a_failure(peer: StartPeer, prober: HTTPProber) -> None:
     fitting = await peer(answering(padded_head(HEAD_LIMIT - 1), padded_head(HEAD_LIMIT)))
     longer = await peer(answering(padded_head(HEAD_LIMIT + 1)))
 
@@ -144,7 +142,7 @@ async def test_a_head_just_below_64_kib_is_read_and_a_longer_one_is_a_failure(
     [b"", b"HTTP/1.1 200 OK\r\nX-Header: ", b"HTTP/1.1 200 ", b"HTTP/1.1 "],
     ids=["garbage", "header", "reason", "status"],
 )
-async def test_five_megabytes_of_a_head_are_a_failure_with_a_short_cause_and_little_memory(
+async def test_a_head_of_five_megabytes_is_a_failure_with_a_short_error_and_little_memory(
     opening: bytes, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(opening + b"x" * 5 * MIB))
@@ -197,9 +195,7 @@ any_head = st.binary(max_size=200) | st.lists(st.sampled_from(PIECES), max_size=
 @example(head=b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 503 No\r\n\r\n", cuts=[19])
 @example(head=b"\r\n" + OK, cuts=[1, 1])
 @settings(max_examples=150, deadline=None)
-async def test_any_bytes_are_healthy_or_a_failure_and_the_verdict_does_not_depend_on_how_they_were_cut(
-    head: bytes, cuts: list[int]
-) -> None:
+async def test_the_outcome_of_any_bytes_does_not_depend_on_how_they_are_split(head: bytes, cuts: list[int]) -> None:
     async with Peer(cut_differently_each_time(head, cuts)) as engine:
         prober = HTTPProber()
         outcomes = await probes(prober, engine.target(), 3)

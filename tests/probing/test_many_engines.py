@@ -53,9 +53,7 @@ async def in_lanes(prober: HTTPProber, targets: Iterable[ProbeTarget]) -> list[P
     return outcomes
 
 
-async def test_two_thousand_engines_are_probed_by_lanes_each_on_its_own_kept_connection(
-    peer: StartPeer, prober: HTTPProber
-) -> None:
+async def test_two_thousand_engines_have_one_kept_connection_each(peer: StartPeer, prober: HTTPProber) -> None:
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 3 * ENGINES:
         pytest.skip("this machine's hard limit of descriptors is too low for as many sockets")
     engine = await peer(answering(OK), host="0.0.0.0")
@@ -71,7 +69,7 @@ async def test_two_thousand_engines_are_probed_by_lanes_each_on_its_own_kept_con
 
 
 @pytest.mark.parametrize("trouble", ["engines that hang", "names that do not resolve"])
-async def test_five_hundred_dead_engines_delay_no_healthy_one_and_end_on_time(
+async def test_five_hundred_dead_engines_delay_no_healthy_one_and_time_out_on_time(
     trouble: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(OK))

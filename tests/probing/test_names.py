@@ -98,7 +98,7 @@ async def test_a_name_is_resolved_once_for_many_probes_of_many_engines(
     assert names.asked == ["games.example"]
 
 
-async def test_a_name_that_does_not_exist_is_a_failure_and_asked_for_afresh_each_time(
+async def test_a_name_that_does_not_exist_is_a_failure_and_looked_up_each_time(
     names: NameServer, peer: StartPeer, prober: HTTPProber
 ) -> None:
     names.errors["game-7.example"] = NO_SUCH_NAME
@@ -111,7 +111,7 @@ async def test_a_name_that_does_not_exist_is_a_failure_and_asked_for_afresh_each
     assert await prober.probe(target) == HEALTHY
 
 
-async def test_name_servers_that_fail_leave_the_last_good_answer_in_force(
+async def test_the_last_good_answer_is_used_while_name_servers_fail(
     names: NameServer, peer: StartPeer, prober: HTTPProber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("healthprobe.probing.resolver._MIN_TTL", 0.01)
@@ -131,7 +131,7 @@ async def test_name_servers_that_fail_leave_the_last_good_answer_in_force(
 
 
 @pytest.mark.proves("dns-silent-known-name")
-async def test_name_servers_that_fall_silent_cost_a_known_name_no_probe_however_short_its_timeout(
+async def test_the_last_good_answer_is_used_while_name_servers_do_not_answer(
     names: NameServer, peer: StartPeer, prober: HTTPProber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("healthprobe.probing.resolver._MIN_TTL", 0.01)
@@ -147,15 +147,13 @@ async def test_name_servers_that_fall_silent_cost_a_known_name_no_probe_however_
     assert sum(seconds for _, seconds in outcomes) < 0.2, "the silence is waited for once, not by every probe"
 
 
-async def test_a_name_without_an_address_is_a_failure_that_says_so(names: NameServer, prober: HTTPProber) -> None:
+async def test_a_name_without_an_address_is_a_failure(names: NameServer, prober: HTTPProber) -> None:
     names.addresses["game-7.example"] = ""
 
     assert_failed(await prober.probe(target_at("http://game-7.example:8080")), "resolve the name game-7.example")
 
 
-async def test_name_servers_that_do_not_answer_are_waited_for_until_the_timeout_and_no_longer(
-    names: NameServer, prober: HTTPProber
-) -> None:
+async def test_an_unknown_name_without_an_answer_fails_at_the_timeout(names: NameServer, prober: HTTPProber) -> None:
     outcome, seconds = await timed(prober, target_at("http://game-7.example:8080", IMPATIENT))
 
     assert_failed(outcome, "timed out after 300ms resolving the name")
@@ -188,7 +186,7 @@ async def test_an_engine_whose_first_address_is_dead_is_reached_on_its_second(pe
         assert await prober.probe(target_at(engine.url(host="game-7.example"))) == HEALTHY
 
 
-async def test_localhost_is_known_without_any_name_server(
+async def test_localhost_is_resolved_without_a_name_server(
     names: NameServer, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(OK))

@@ -56,7 +56,7 @@ async def test_a_refused_connection_fails_at_once(refusing: str, prober: HTTPPro
 
 
 @pytest.mark.parametrize("moment", ["before the request", "before the head", "in the head"])
-async def test_a_reset_before_the_head_has_ended_is_a_failure_and_is_not_tried_again(
+async def test_a_reset_before_the_end_of_the_head_is_a_failure_without_retry(
     moment: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(at(moment, "reset"))
@@ -73,7 +73,7 @@ async def test_a_reset_before_the_head_has_ended_is_a_failure_and_is_not_tried_a
         ("in the head", "^connection closed in the middle of the response head$"),
     ],
 )
-async def test_an_end_before_the_head_has_ended_is_a_failure_and_is_not_tried_again(
+async def test_a_close_before_the_end_of_the_head_is_a_failure_without_retry(
     moment: str, words: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(at(moment, "close"))
@@ -83,9 +83,7 @@ async def test_an_end_before_the_head_has_ended_is_a_failure_and_is_not_tried_ag
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
-async def test_what_happens_to_a_connection_after_the_head_has_no_say(
-    end: str, peer: StartPeer, prober: HTTPProber
-) -> None:
+async def test_nothing_after_the_head_changes_the_outcome(end: str, peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(at("after the head", end))
     target = engine.target()
 
@@ -95,7 +93,7 @@ async def test_what_happens_to_a_connection_after_the_head_has_no_say(
         assert engine.connections == asked
 
 
-async def test_no_probe_outlives_its_timeout_whatever_it_waits_for(
+async def test_no_probe_outlives_its_timeout(
     without_syn_ack: str, never_accepting: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     silent = await peer(sending(b""))
@@ -132,7 +130,7 @@ async def test_a_head_that_drips_in_fails_at_the_timeout(peer: StartPeer, prober
     assert not await engine.settled()
 
 
-async def test_an_answer_that_comes_just_in_time_is_healthy(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_an_answer_just_before_the_timeout_is_healthy(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         while True:
             await connection.request()
@@ -144,7 +142,7 @@ async def test_an_answer_that_comes_just_in_time_is_healthy(peer: StartPeer, pro
     assert await prober.probe(engine.target(timeout=0.6)) == HEALTHY
 
 
-async def test_an_engine_that_is_back_is_seen_by_the_very_next_probe(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_an_engine_that_is_back_is_healthy_at_the_next_probe(peer: StartPeer, prober: HTTPProber) -> None:
     with socket.socket() as placeholder:
         placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         placeholder.bind(("127.0.0.1", 0))
@@ -157,7 +155,7 @@ async def test_an_engine_that_is_back_is_seen_by_the_very_next_probe(peer: Start
 
 
 @pytest.mark.parametrize("host", ["::1", "127.83.7.1"])
-async def test_an_engine_is_reached_on_any_address_of_its_own(host: str, peer: StartPeer, prober: HTTPProber) -> None:
+async def test_an_engine_is_reached_at_any_of_its_addresses(host: str, peer: StartPeer, prober: HTTPProber) -> None:
     if host == "::1" and not has_ipv6():
         pytest.skip("this machine has no IPv6 on loopback")
     engine = await peer(sending(OK), host=host)

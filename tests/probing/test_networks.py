@@ -53,13 +53,13 @@ async def test_a_forbidden_address_is_a_failure_and_nothing_is_sent_there(
 
 
 @pytest.mark.proves("network-by-name")
-async def test_a_name_is_judged_by_what_it_leads_to(within: Callable[[Networks], HTTPProber]) -> None:
+async def test_the_addresses_of_a_name_are_checked(within: Callable[[Networks], HTTPProber]) -> None:
     outcome = await within(Networks.parse(deny=["169.254.0.0/16"])).probe(target_at("http://metadata/latest"))
     assert outcome == Failed(0, "address 169.254.169.254 is not to be probed: --deny-network 169.254.0.0/16")
 
 
 @pytest.mark.proves("network-several-addresses")
-async def test_of_a_name_with_several_addresses_those_that_are_allowed_are_used(
+async def test_only_the_allowed_addresses_of_a_name_are_used(
     peer: StartPeer, within: Callable[[Networks], HTTPProber]
 ) -> None:
     engine = await peer(answers)
@@ -70,7 +70,7 @@ async def test_of_a_name_with_several_addresses_those_that_are_allowed_are_used(
 
 
 @pytest.mark.proves("unix-socket-closed")
-async def test_with_networks_named_no_socket_of_this_machine_is_opened(
+async def test_with_allowed_networks_no_unix_socket_is_opened(
     within: Callable[[Networks], HTTPProber], tmp_path: Path
 ) -> None:
     target = target_at(f"unix:{tmp_path}/engine.sock")

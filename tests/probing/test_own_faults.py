@@ -57,7 +57,7 @@ async def in_a_child(*arguments: str) -> dict[str, int]:
         (ValueError("http://user:secret@game-7"), "own.*ValueError"),
     ],
 )
-async def test_a_fault_of_the_probers_own_is_inconclusive_and_named(error: Exception, cause: str) -> None:
+async def test_a_fault_of_the_prober_is_inconclusive(error: Exception, cause: str) -> None:
     async with HTTPProber(resolver=Faulty(error)) as prober:
         outcome = await prober.probe(target_at("http://user:secret@game-7.example:8080"))
 
@@ -66,7 +66,7 @@ async def test_a_fault_of_the_probers_own_is_inconclusive_and_named(error: Excep
     assert "secret" not in outcome.cause
 
 
-async def test_no_free_descriptor_is_inconclusive_for_whom_there_is_none(peer: StartPeer) -> None:
+async def test_probes_without_a_free_descriptor_are_inconclusive(peer: StartPeer) -> None:
     engine = await peer(answering(OK))
 
     counts = await in_a_child("descriptors", engine.url())
@@ -75,26 +75,26 @@ async def test_no_free_descriptor_is_inconclusive_for_whom_there_is_none(peer: S
     assert sum(counts.values()) == 60
 
 
-async def test_a_small_limit_of_descriptors_fails_no_engine_when_the_budget_follows_it(peer: StartPeer) -> None:
+async def test_a_small_descriptor_limit_fails_no_engine_if_the_budget_follows_it(peer: StartPeer) -> None:
     engine = await peer(answering(OK))
 
     assert await in_a_child("budget", engine.url()) == {"Healthy": 400}
     assert engine.connections > 200, "connections were closed to make room"
 
 
-async def test_no_free_local_port_is_inconclusive_for_whom_there_is_none() -> None:
+async def test_probes_without_a_free_local_port_are_inconclusive() -> None:
     counts = await in_a_child("ports")
 
     assert counts == {"Healthy": 4, "Inconclusive: no free local port": 16}
 
 
-async def test_no_route_of_the_probers_own_is_inconclusive() -> None:
+async def test_a_prober_without_a_route_is_inconclusive() -> None:
     counts = await in_a_child("route")
 
     assert counts == {"Inconclusive: the prober has no route to the engine's network": 20}
 
 
-async def test_a_descriptor_budget_is_never_exceeded_and_fails_nobody(peer: StartPeer) -> None:
+async def test_the_descriptor_budget_is_never_exceeded_and_fails_no_engine(peer: StartPeer) -> None:
     engine = await peer(answering(OK))
 
     counts = await in_a_child("twenty", engine.url())
@@ -110,7 +110,7 @@ async def test_the_capacity_of_a_prober_is_its_budget() -> None:
         assert 0 < prober.capacity < resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-async def test_the_connection_that_rested_longest_is_closed_first_when_the_budget_runs_short(peer: StartPeer) -> None:
+async def test_the_least_recently_used_connection_is_closed_first(peer: StartPeer) -> None:
     engine = await peer(answering(OK))
     first, second, third = (engine.target() for _ in range(3))
     async with HTTPProber(descriptor_budget=2) as prober:

@@ -67,7 +67,7 @@ async def test_a_redirect_within_the_engine_is_followed_at_every_probe(
         ("/a b", "/a%20b"),
     ],
 )
-async def test_a_location_is_relative_or_absolute_as_in_a_browser(
+async def test_a_location_is_resolved_as_in_a_browser(
     location: str, path: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(OK))
@@ -77,7 +77,7 @@ async def test_a_location_is_relative_or_absolute_as_in_a_browser(
     assert paths(engine.requests) == ["/engine/healthz", path]
 
 
-async def test_a_location_without_a_scheme_or_with_a_loud_one_names_the_same_engine(
+async def test_a_location_without_a_scheme_or_with_an_uppercase_one_stays_on_the_engine(
     peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(OK))
@@ -106,7 +106,7 @@ async def test_a_loop_of_redirects_ends(loop: dict[str, str], peer: StartPeer, p
     assert len(engine.requests) == 11
 
 
-async def test_what_the_last_answer_says_is_the_verdict(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_the_last_answer_decides(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(routing({"/healthz": response(302, "Location: /live"), "/live": response(503)}))
 
     assert await prober.probe(engine.target()) == Failed(503, "unexpected status 503")
@@ -132,7 +132,7 @@ async def test_what_the_last_answer_says_is_the_verdict(peer: StartPeer, prober:
         "http://127.0.0.1:99999/",
     ],
 )
-async def test_a_redirect_to_anywhere_else_is_refused_and_nothing_is_asked_there(
+async def test_a_redirect_to_another_host_is_refused_and_not_requested(
     location: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     other = await peer(answering(OK))
@@ -164,7 +164,7 @@ async def test_the_refusal_names_the_address(peer: StartPeer, prober: HTTPProber
 @pytest.mark.parametrize(
     "location", ["\\\\elsewhere.example", "/\\elsewhere.example", "///elsewhere.example", "http://", ""]
 )
-async def test_a_location_that_only_some_take_for_another_host_stays_with_the_engine_or_is_refused(
+async def test_an_ambiguous_location_stays_on_the_engine_or_is_refused(
     location: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(redirecting({"/healthz": location}))
@@ -175,7 +175,7 @@ async def test_a_location_that_only_some_take_for_another_host_stays_with_the_en
 
 
 @pytest.mark.proves("error-long-location")
-async def test_a_location_of_sixty_kilobytes_makes_a_short_cause(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_a_location_of_sixty_kilobytes_gives_a_short_error(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(response(302, "Location: http://elsewhere.example/" + "x" * 60_000)))
 
     outcome = await prober.probe(engine.target())
@@ -184,7 +184,7 @@ async def test_a_location_of_sixty_kilobytes_makes_a_short_cause(peer: StartPeer
     assert len(outcome.last_error.encode()) <= 1024
 
 
-async def test_the_location_is_that_of_the_final_head_and_of_no_other(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_only_the_location_of_the_final_head_counts(peer: StartPeer, prober: HTTPProber) -> None:
     hints = b"HTTP/1.1 103 Early Hints\r\nLocation: /hinted\r\n\r\n"
     body = b"\r\nLocation: /from-the-body\r\n\r\n"
     found = response(302, "X-Location: /x", "Location: /live", body=body)
@@ -196,7 +196,7 @@ async def test_the_location_is_that_of_the_final_head_and_of_no_other(peer: Star
     assert await prober.probe(nowhere.target()) == Failed(302, "unexpected status 302")
 
 
-async def test_credentials_go_along_within_the_engine(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_credentials_are_sent_after_a_redirect_within_the_engine(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(redirecting({"/healthz": "/live"}))
 
     assert await prober.probe(target_at(engine.url(credentials="user:secret@"))) == HEALTHY
@@ -211,7 +211,7 @@ async def test_the_body_of_a_redirect_is_not_waited_for(peer: StartPeer, prober:
     assert await prober.probe(engine.target()) == HEALTHY
 
 
-async def test_all_redirects_together_have_one_deadline(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_all_redirects_of_a_probe_share_one_deadline(peer: StartPeer, prober: HTTPProber) -> None:
     async def slow(connection: Connection) -> None:
         while True:
             await connection.request()
@@ -225,7 +225,7 @@ async def test_all_redirects_together_have_one_deadline(peer: StartPeer, prober:
     assert_on_time(seconds, IMPATIENT)
 
 
-async def test_a_redirect_into_silence_fails_at_the_timeout_and_leaves_no_connection(
+async def test_a_redirect_without_an_answer_fails_at_the_timeout_and_leaves_no_connection(
     peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(routing({"/healthz": response(302, "Location: /live"), "/live": b""}))
@@ -237,7 +237,7 @@ async def test_a_redirect_into_silence_fails_at_the_timeout_and_leaves_no_connec
 
 
 @pytest.mark.parametrize("blank", [b" ", b"\t", b" \t"])
-def test_a_location_that_is_full_of_blanks_holds_nobody_up(blank: bytes) -> None:
+def test_a_location_full_of_spaces_takes_no_quadratic_time(blank: bytes) -> None:
     reader = HeadReader()
     blanks = blank * (60_000 // len(blank))
     reader.feed(b"HTTP/1.1 302 Found\r\nLocation:" + blank + b"/a" + blanks + b"b" + blank + b"\r\n\r\n")

@@ -27,7 +27,7 @@ def headers_of(request: bytes) -> dict[str, str]:
     ("prefix", "path"),
     [("", "/healthz"), ("/", "/healthz"), ("/engine//", "/engine/healthz"), ("/größe", "/gr%C3%B6%C3%9Fe/healthz")],
 )
-async def test_an_engine_is_asked_for_healthz_below_its_prefix(
+async def test_healthz_is_requested_below_the_prefix(
     prefix: str, path: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(OK))
@@ -49,7 +49,7 @@ async def test_a_request_names_its_host_once_and_has_no_body(peer: StartPeer, pr
     assert engine.requests[1] == engine.requests[0]
 
 
-async def test_the_host_of_an_ipv6_engine_stands_in_brackets(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_the_host_header_has_brackets_around_ipv6(peer: StartPeer, prober: HTTPProber) -> None:
     if not socket.has_dualstack_ipv6():
         pytest.skip("this machine has no IPv6")
     engine = await peer(answering(OK), host="::1")
@@ -58,7 +58,7 @@ async def test_the_host_of_an_ipv6_engine_stands_in_brackets(peer: StartPeer, pr
     assert headers_of(engine.requests[0])["Host"] == f"[::1]:{engine.port}"
 
 
-async def test_the_host_of_a_name_is_the_name_and_not_its_address(peer: StartPeer) -> None:
+async def test_the_host_header_has_the_name_and_not_its_address(peer: StartPeer) -> None:
     engine = await peer(answering(OK))
     async with HTTPProber(resolver=Told({"game-7.example": ("127.0.0.1",)})) as prober:
         assert await prober.probe(target_at(engine.url(host="Game-7.example"))) == HEALTHY
@@ -66,7 +66,7 @@ async def test_the_host_of_a_name_is_the_name_and_not_its_address(peer: StartPee
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a port below 1024 needs root")
-async def test_a_schemes_own_port_is_not_named_in_the_host(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_the_host_header_omits_the_default_port(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(OK), host="127.83.7.80", port=80)
 
     assert await prober.probe(target_at("http://127.83.7.80")) == HEALTHY
@@ -102,7 +102,7 @@ async def test_credentials_are_sent_as_basic_authorization(
         b"",
     ],
 )
-async def test_no_failure_tells_the_credentials(answer: bytes, peer: StartPeer, prober: HTTPProber) -> None:
+async def test_no_failure_contains_the_credentials(answer: bytes, peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(sending(answer))
 
     outcome = await prober.probe(target_at(engine.url(credentials="user:hunter2@"), IMPATIENT))
@@ -136,7 +136,7 @@ async def test_proxies_of_the_environment_are_ignored(peer: StartPeer, monkeypat
         (":1", "bracket"),
     ],
 )
-async def test_an_invalid_endpoint_fails_every_time_and_touches_nothing(
+async def test_an_invalid_endpoint_fails_at_every_probe_without_a_connection(
     rest: str, reason: str, peer: StartPeer
 ) -> None:
     engine = await peer(answering(OK))
@@ -152,13 +152,13 @@ async def test_an_invalid_endpoint_fails_every_time_and_touches_nothing(
 
 
 @pytest.mark.parametrize("text", ["", "game-7:8080", "ftp://game-7", "http://", "http://game-7:99999"])
-async def test_what_is_no_endpoint_at_all_is_a_failure_of_its_game_alone(text: str, prober: HTTPProber) -> None:
+async def test_an_invalid_endpoint_fails_only_its_game(text: str, prober: HTTPProber) -> None:
     for outcome in await probes(prober, target_at(text), 2):
         assert_failed(outcome, "^invalid endpoint: ")
 
 
 @pytest.mark.parametrize("keep", [True, False], ids=["kept", "fresh"])
-async def test_a_probe_of_a_trace_says_so_in_one_header_more(peer: StartPeer, *, keep: bool) -> None:
+async def test_a_traced_probe_sends_the_traceparent_header(peer: StartPeer, *, keep: bool) -> None:
     engine = await peer(answering(OK))
 
     async with HTTPProber(keep_connections=keep) as prober:

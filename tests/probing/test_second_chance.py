@@ -20,7 +20,7 @@ ON_ITS_WAY = 0.03
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
-async def test_a_connection_that_ends_under_the_request_is_retried_on_a_fresh_one_silently(
+async def test_a_kept_connection_closed_during_the_request_is_retried_on_a_fresh_one(
     end: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(first_then(once_then(None, end=end), answering(OK)))
@@ -29,7 +29,7 @@ async def test_a_connection_that_ends_under_the_request_is_retried_on_a_fresh_on
     assert (engine.connections, len(engine.requests)) == (2, 5)
 
 
-async def test_the_retry_is_one_and_no_more(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_there_is_only_one_retry(peer: StartPeer, prober: HTTPProber) -> None:
     async def hang_up(connection: Connection) -> None:
         await connection.request()
 
@@ -41,7 +41,7 @@ async def test_the_retry_is_one_and_no_more(peer: StartPeer, prober: HTTPProber)
     assert engine.connections == 2
 
 
-async def test_the_retry_happens_inside_the_same_deadline(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_the_retry_has_the_same_deadline(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(first_then(once_then(None, after=0.9 * IMPATIENT, end="reset"), sending(b"")))
     target = engine.target(2 * IMPATIENT)
 
@@ -53,7 +53,7 @@ async def test_the_retry_happens_inside_the_same_deadline(peer: StartPeer, probe
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
-async def test_half_an_answer_on_a_kept_connection_is_an_answer_and_so_a_failure(
+async def test_a_partial_answer_on_a_kept_connection_is_a_failure(
     end: str, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(first_then(once_then(OK[:20], end=end), answering(OK)))
@@ -65,7 +65,7 @@ async def test_half_an_answer_on_a_kept_connection_is_an_answer_and_so_a_failure
 
 
 @pytest.mark.proves("second-chance")
-async def test_a_kept_connection_that_went_silent_is_no_failure_while_fresh_ones_answer(
+async def test_a_silent_kept_connection_is_no_failure_if_a_fresh_one_answers(
     peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(once_then(None))
@@ -81,7 +81,7 @@ async def test_a_kept_connection_that_went_silent_is_no_failure_while_fresh_ones
         assert engine.open == 1, "the silent one is given up"
 
 
-async def test_an_engine_that_is_only_slow_on_its_kept_connection_is_healthy_whatever_a_fresh_one_gives(
+async def test_a_slow_answer_on_the_kept_connection_is_healthy_if_the_fresh_one_fails(
     peer: StartPeer, prober: HTTPProber
 ) -> None:
     timeout = 0.5
@@ -93,7 +93,7 @@ async def test_an_engine_that_is_only_slow_on_its_kept_connection_is_healthy_wha
         assert outcomes == [HEALTHY] * 2
 
 
-async def test_an_engine_that_is_slow_everywhere_is_healthy_as_well(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_an_engine_that_is_slow_on_both_connections_is_healthy(peer: StartPeer, prober: HTTPProber) -> None:
     async def slow(connection: Connection) -> None:
         while True:
             await connection.request()
@@ -105,9 +105,7 @@ async def test_an_engine_that_is_slow_everywhere_is_healthy_as_well(peer: StartP
     assert await probes(prober, engine.target(IMPATIENT), 3) == [HEALTHY] * 3
 
 
-async def test_the_first_response_of_the_two_chances_counts_be_it_good_or_bad(
-    peer: StartPeer, prober: HTTPProber
-) -> None:
+async def test_the_first_response_of_both_connections_counts(peer: StartPeer, prober: HTTPProber) -> None:
     slowly_bad = await peer(first_then(once_then(BUSY, after=0.35), sending(b"")))
     quickly_bad = await peer(first_then(once_then(OK, after=0.45), answering(BUSY)))
 
@@ -117,9 +115,7 @@ async def test_the_first_response_of_the_two_chances_counts_be_it_good_or_bad(
         assert_failed(failed, "unexpected status 503", 503)
 
 
-async def test_silence_on_both_chances_fails_at_the_timeout_and_leaves_no_connection(
-    peer: StartPeer, prober: HTTPProber
-) -> None:
+async def test_no_answer_on_both_connections_fails_at_the_timeout(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(first_then(once_then(None), sending(b"")))
     target = engine.target(IMPATIENT)
 

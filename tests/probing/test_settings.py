@@ -35,7 +35,7 @@ async def answered(peer: StartPeer, prober: HTTPProber, settings: dict[str, Any]
     return await prober.probe(target(await peer(script), settings))
 
 
-async def test_the_request_is_what_the_settings_say(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_the_settings_define_the_request(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(response(200, "Connection: close", body=None))
@@ -55,7 +55,7 @@ async def test_the_request_is_what_the_settings_say(peer: StartPeer, prober: HTT
     assert [line for line in lines if line.lower().startswith("user-agent")] == ["User-Agent: ours"]
 
 
-async def test_an_answer_to_head_has_no_body_whatever_its_head_says(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_an_answer_to_head_has_no_body(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         while True:
             await connection.request()
@@ -78,16 +78,14 @@ async def test_an_answer_to_head_has_no_body_whatever_its_head_says(peer: StartP
         ("200-299", 300, Failed(300, "unexpected status 300")),
     ],
 )
-async def test_the_statuses_that_are_expected_are_healthy_and_no_others(
+async def test_only_expected_statuses_are_healthy(
     peer: StartPeer, prober: HTTPProber, expected: Any, status: int, outcome: ProbeOutcome
 ) -> None:
     answer = response(status, "Location: http://elsewhere/", body=None if status == 204 else b"ok")
     assert await answered(peer, prober, {"expect": {"status": expected}}, answer) == outcome
 
 
-async def test_a_redirect_that_is_not_expected_is_followed_with_the_same_settings(
-    peer: StartPeer, prober: HTTPProber
-) -> None:
+async def test_an_unexpected_redirect_is_followed_with_the_same_settings(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         request = await connection.request()
         is_there = request.startswith(b"GET /there ")
@@ -100,7 +98,7 @@ async def test_a_redirect_that_is_not_expected_is_followed_with_the_same_setting
 
 
 @pytest.mark.parametrize("pieces", [1, 3, 40])
-async def test_a_text_is_found_in_a_body_in_however_many_pieces_it_comes(
+async def test_a_text_is_found_in_a_body_that_arrives_in_pieces(
     peer: StartPeer, prober: HTTPProber, pieces: int
 ) -> None:
     answer = response(200, body=b"the engine is ready to play")
@@ -123,7 +121,7 @@ async def test_a_body_without_the_text_is_a_failure_with_its_status(peer: StartP
 
 @pytest.mark.proves("body-64-kib")
 @pytest.mark.parametrize(("before", "found"), [(BODY_LIMIT - 5, True), (BODY_LIMIT, False)])
-async def test_a_text_counts_within_the_first_64_kib(
+async def test_a_text_is_searched_in_the_first_64_kib(
     peer: StartPeer,
     prober: HTTPProber,
     before: int,
@@ -134,7 +132,7 @@ async def test_a_text_counts_within_the_first_64_kib(
     assert (outcome == HEALTHY) is found
 
 
-async def test_a_body_that_ends_with_its_connection_is_judged_then(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_a_body_is_checked_when_its_connection_ends(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(b"HTTP/1.0 200 OK\r\n\r\nnearly ")
@@ -144,7 +142,7 @@ async def test_a_body_that_ends_with_its_connection_is_judged_then(peer: StartPe
     assert await prober.probe(target(await peer(script), {"expect": {"body_contains": "nearly ready"}})) == HEALTHY
 
 
-async def test_a_body_that_never_comes_is_a_timeout(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_a_body_that_never_arrives_is_a_timeout(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nready?")
@@ -169,14 +167,14 @@ async def test_a_body_that_never_comes_is_a_timeout(peer: StartPeer, prober: HTT
         (b"\xff\xfe", "state", "up", Failed(200, "body is not JSON")),
     ],
 )
-async def test_a_place_in_a_json_body_must_have_its_value(
+async def test_a_value_in_a_json_body_must_be_the_expected_one(
     peer: StartPeer, prober: HTTPProber, *, body: bytes, path: str, equals: Any, outcome: ProbeOutcome
 ) -> None:
     settings = {"expect": {"json_path": path, "equals": equals}}
     assert await answered(peer, prober, settings, response(200, body=body)) == outcome
 
 
-async def test_a_kept_connection_goes_on_being_judged_by_its_body(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_the_body_is_checked_at_every_probe_of_a_kept_connection(peer: StartPeer, prober: HTTPProber) -> None:
     bodies = [b"ready", b"ready", b"broken", b"ready"]
 
     async def script(connection: Connection) -> None:
@@ -191,7 +189,7 @@ async def test_a_kept_connection_goes_on_being_judged_by_its_body(peer: StartPee
     assert engine.connections == 2, "the first was kept until it failed"
 
 
-async def test_an_engine_of_which_less_is_expected_is_no_precedent_for_one_of_which_more_is(
+async def test_targets_with_different_expectations_share_no_cached_response(
     peer: StartPeer, prober: HTTPProber
 ) -> None:
     async def script(connection: Connection) -> None:
@@ -206,7 +204,7 @@ async def test_an_engine_of_which_less_is_expected_is_no_precedent_for_one_of_wh
         assert isinstance(await prober.probe(exacting), Failed)
 
 
-async def test_a_chunk_that_looks_like_a_whole_answer_is_none(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_a_chunk_that_equals_the_cached_response_is_not_an_answer(peer: StartPeer, prober: HTTPProber) -> None:
     """An engine that was healthy sends the same bytes once more, in the middle of a body."""
     good = response(200, body=b"ready")
 
@@ -227,6 +225,6 @@ async def test_a_chunk_that_looks_like_a_whole_answer_is_none(peer: StartPeer, p
 
 
 @pytest.mark.proves("body-compressed")
-async def test_a_compressed_body_is_not_asked_for_and_so_not_undone(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_a_compressed_body_is_neither_requested_nor_decompressed(peer: StartPeer, prober: HTTPProber) -> None:
     answer = response(200, "Content-Encoding: deflate", body=zlib.compress(b"ready"))
     assert isinstance(await answered(peer, prober, {"expect": {"body_contains": "ready"}}, answer), Failed)

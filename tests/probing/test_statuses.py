@@ -29,7 +29,7 @@ DRESSES = {
 }
 
 
-async def test_two_hundred_is_healthy_however_often_it_is_asked_for(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_status_200_is_healthy_at_every_probe(peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(answering(OK))
 
     assert await probes(prober, engine.target(), 5) == [HEALTHY] * 5
@@ -37,9 +37,7 @@ async def test_two_hundred_is_healthy_however_often_it_is_asked_for(peer: StartP
 
 
 @pytest.mark.parametrize("answer", DRESSES.values(), ids=DRESSES.keys())
-async def test_a_two_hundred_is_healthy_in_every_dress_that_http_allows(
-    answer: bytes, peer: StartPeer, prober: HTTPProber
-) -> None:
+async def test_status_200_is_healthy_in_every_valid_form(answer: bytes, peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(sending(answer))
 
     assert await prober.probe(engine.target()) == HEALTHY
@@ -55,7 +53,7 @@ async def test_any_other_final_status_is_a_failure_that_names_it(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_that_does_not_say_where_to_is_an_unexpected_status(
+async def test_a_redirect_without_a_location_is_an_unexpected_status(
     status: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(response(status)))
@@ -64,7 +62,7 @@ async def test_a_redirect_that_does_not_say_where_to_is_an_unexpected_status(
 
 
 @pytest.mark.parametrize("status", [304, 305, 306])
-async def test_a_location_does_not_make_a_redirect_of_a_status_that_is_none(
+async def test_a_location_with_another_status_is_not_a_redirect(
     status: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(response(status, "Location: /other", body=None), OK))
@@ -80,7 +78,7 @@ async def test_interim_responses_are_skipped(interim: bytes, peer: StartPeer, pr
     assert await probes(prober, engine.target(), 3) == [HEALTHY, Failed(503, "unexpected status 503"), HEALTHY]
 
 
-async def test_interim_responses_may_come_one_by_one_before_the_final_one(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_interim_responses_can_arrive_one_by_one(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         while True:
             await connection.request()
@@ -100,7 +98,7 @@ async def test_sixteen_interim_responses_pass_and_seventeen_fail(peer: StartPeer
     assert not await seventeen.settled()
 
 
-async def test_interim_responses_without_end_are_a_failure_at_once(peer: StartPeer, prober: HTTPProber) -> None:
+async def test_endless_interim_responses_are_a_failure_at_once(peer: StartPeer, prober: HTTPProber) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         while True:
@@ -137,7 +135,7 @@ async def test_switching_protocols_is_a_failure_and_its_connection_is_not_kept(
         (response(200, "Connection: keep-alive"), 1),
     ],
 )
-async def test_http_1_0_works_and_the_engine_says_whether_its_connection_is_kept(
+async def test_an_http_1_0_connection_is_kept_if_the_engine_says_so(
     answer: bytes, connections: int, peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(answering(answer))

@@ -39,7 +39,9 @@ async def silence(connection: Connection) -> None:
     await connection.silence()
 
 
-async def test_an_engine_that_accepts_is_up_and_nothing_is_said_to_it(peer: StartPeer, prober: ProberByKind) -> None:
+async def test_an_engine_that_accepts_a_connection_is_healthy_and_nothing_is_sent(
+    peer: StartPeer, prober: ProberByKind
+) -> None:
     heard: list[bytes] = []
 
     async def listens(connection: Connection) -> None:
@@ -51,7 +53,7 @@ async def test_an_engine_that_accepts_is_up_and_nothing_is_said_to_it(peer: Star
     assert heard == []
 
 
-async def test_it_must_answer_the_word_that_is_said(peer: StartPeer, prober: ProberByKind) -> None:
+async def test_the_expected_answer_to_the_sent_text_is_healthy(peer: StartPeer, prober: ProberByKind) -> None:
     async def speaks(connection: Connection) -> None:
         word = await connection.anything()
         await connection.drip([b"+PO", b"NG\r\n"] if word == b"PING\r\n" else [b"-ERR\r\n"], 0.01)
@@ -61,7 +63,7 @@ async def test_it_must_answer_the_word_that_is_said(peer: StartPeer, prober: Pro
     assert await prober.probe(asked(engine.url(), send="PING\r\n", expect={"body_contains": "+PONG"})) == HEALTHY
 
 
-async def test_a_banner_may_be_expected_without_a_word(peer: StartPeer, prober: ProberByKind) -> None:
+async def test_a_banner_can_be_expected_without_sending(peer: StartPeer, prober: ProberByKind) -> None:
     async def greets(connection: Connection) -> None:
         await connection.send(b"220 chess ready\r\n")
         await connection.silence()
@@ -69,7 +71,7 @@ async def test_a_banner_may_be_expected_without_a_word(peer: StartPeer, prober: 
     assert await prober.probe(asked((await peer(greets)).url(), expect={"body_contains": "ready"})) == HEALTHY
 
 
-async def test_another_answer_is_waited_out_and_an_end_is_told(peer: StartPeer, prober: ProberByKind) -> None:
+async def test_another_answer_fails_at_the_timeout_and_a_close_at_once(peer: StartPeer, prober: ProberByKind) -> None:
     async def errs(connection: Connection) -> None:
         await connection.send(b"-ERR\r\n")
         if connection.number > 1:
@@ -89,7 +91,7 @@ async def timed_tcp(prober: ProberByKind, target: ProbeTarget) -> tuple[Any, flo
     return await timed(prober, target)  # type: ignore[arg-type]  # any prober will do
 
 
-async def test_a_flood_is_read_as_far_as_counts_and_no_further(peer: StartPeer, prober: ProberByKind) -> None:
+async def test_a_flood_is_read_up_to_64_kib(peer: StartPeer, prober: ProberByKind) -> None:
     async def floods(connection: Connection) -> None:
         while True:
             await connection.send(b"x" * 65536)
@@ -98,7 +100,7 @@ async def test_a_flood_is_read_as_far_as_counts_and_no_further(peer: StartPeer, 
     assert_failed(outcome, "the first 64 KiB do not contain “ready”")
 
 
-async def test_a_port_that_nobody_listens_at_refuses(prober: ProberByKind) -> None:
+async def test_a_closed_port_refuses_the_connection(prober: ProberByKind) -> None:
     outcome = await prober.probe(asked("http://127.0.0.1:1"))
     assert outcome == Failed(0, "connection refused")
     assert isinstance(outcome, Failed)
@@ -106,7 +108,7 @@ async def test_a_port_that_nobody_listens_at_refuses(prober: ProberByKind) -> No
 
 
 @pytest.mark.proves("network-tcp")
-async def test_networks_hold_for_this_kind_too(peer: StartPeer) -> None:
+async def test_forbidden_networks_are_not_probed(peer: StartPeer) -> None:
     engine = await peer(silence)
     prober = ProberByKind(HTTPProber(networks=Networks.parse(deny=["127.0.0.0/8"])))
     assert_failed(await prober.probe(asked(engine.url())), "is not to be probed")
@@ -114,9 +116,7 @@ async def test_networks_hold_for_this_kind_too(peer: StartPeer) -> None:
     assert engine.connections == 0
 
 
-async def test_over_tls_the_certificate_is_checked_with_the_authorities_of_the_settings(
-    prober: ProberByKind, tmp_path: Path
-) -> None:
+async def test_the_certificate_is_verified_with_the_ca_of_the_settings(prober: ProberByKind, tmp_path: Path) -> None:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)

@@ -43,7 +43,7 @@ def asked(kind: str, **tls: str) -> ProbeTarget:
 @pytest.mark.proves("pem-pipe")
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_pipe_that_a_record_names_holds_up_nobody(kind: str, pipe: str, prober: ProberByKind) -> None:
+async def test_a_pipe_named_by_a_record_blocks_no_probe(kind: str, pipe: str, prober: ProberByKind) -> None:
     for tls in ({"ca": pipe}, {"certificate": pipe}):
         outcome = await prober.probe(asked(kind, **tls))
         assert_failed(outcome, "^TLS settings: .*pipe.pem cannot be used: no file$")
@@ -52,12 +52,12 @@ async def test_a_pipe_that_a_record_names_holds_up_nobody(kind: str, pipe: str, 
 @pytest.mark.proves("pem-endless")
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_device_without_end_is_not_read(kind: str, prober: ProberByKind) -> None:
+async def test_an_endless_device_is_not_read(kind: str, prober: ProberByKind) -> None:
     assert_failed(await prober.probe(asked(kind, ca="/dev/zero")), "/dev/zero cannot be used: no file$")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_key_is_looked_at_like_its_certificate(
+async def test_a_key_is_checked_like_its_certificate(
     kind: str, pipe: str, tmp_path: Path, prober: ProberByKind
 ) -> None:
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "good.pem"))
@@ -67,7 +67,7 @@ async def test_a_key_is_looked_at_like_its_certificate(
 
 @pytest.mark.proves("pem-secret")
 @pytest.mark.parametrize("kind", ["http", "tcp"])
-async def test_an_error_shows_nothing_of_a_file_that_is_not_pem(
+async def test_an_error_shows_no_content_of_a_file_that_is_not_pem(
     kind: str, tmp_path: Path, prober: ProberByKind
 ) -> None:
     secret = tmp_path / "shadow"
@@ -93,6 +93,6 @@ def test_a_file_of_the_kernel_or_one_that_is_empty_or_too_large_is_refused(tmp_p
 @pytest.mark.parametrize(
     ("path", "why"), [("/nowhere/at/all.pem", "no such file"), ("/a\0b", "no path"), ("/", "no fi")]
 )
-def test_what_is_no_file_is_told_as_that(path: str, why: str) -> None:
+def test_a_path_that_is_not_a_file_is_named_in_the_error(path: str, why: str) -> None:
     with pytest.raises(InvalidTlsFile, match=f"cannot be used: {why}"):
         read_file(path)

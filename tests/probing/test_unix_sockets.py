@@ -53,7 +53,7 @@ async def prober(serve: Serve) -> AsyncIterator[HTTPProber]:  # it is closed bef
         yield prober
 
 
-async def test_an_engine_behind_a_socket_is_asked_like_any_other_and_its_connection_is_kept(
+async def test_an_engine_behind_a_socket_is_healthy_and_its_connection_kept(
     serve: Serve, prober: HTTPProber, path: Path
 ) -> None:
     requests = await serve(OK)
@@ -63,7 +63,7 @@ async def test_an_engine_behind_a_socket_is_asked_like_any_other_and_its_connect
     assert prober.open_connections == 1
 
 
-async def test_a_status_and_a_silence_are_failures_as_ever(serve: Serve, prober: HTTPProber, path: Path) -> None:
+async def test_an_unexpected_status_over_a_socket_is_a_failure(serve: Serve, prober: HTTPProber, path: Path) -> None:
     await serve(response(503))
     assert_failed(await prober.probe(target_at(f"unix:{path}")), "unexpected status 503", 503)
 
@@ -75,7 +75,7 @@ async def test_an_engine_that_hangs_runs_into_its_timeout(serve: Serve, prober: 
     assert_on_time(seconds, IMPATIENT)
 
 
-async def test_a_socket_that_is_not_there_or_nobody_listens_at_is_told_as_that(prober: HTTPProber, path: Path) -> None:
+async def test_a_missing_or_closed_socket_is_a_failure_that_says_so(prober: HTTPProber, path: Path) -> None:
     assert_failed(await prober.probe(target_at(f"unix:{path}")), "there is no such socket")
     server = await asyncio.start_unix_server(lambda _, __: None, path)
     server.close()

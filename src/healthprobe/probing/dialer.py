@@ -87,7 +87,8 @@ class Dialer:
             self._steps.begin()
         addresses = await self.addresses(endpoint)
         first_error: OSError | None = None
-        for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        left = len(addresses)
+        for address in addresses:
             try:
                 if left == 1:
                     return await self._open(target, endpoint, address, progress, new_connection)
@@ -99,6 +100,7 @@ class Dialer:
                 if self._steps is not None:
                     self._steps.failed_to_open(endpoint, address, error)
                 first_error = first_error or error
+                left -= 1
         raise first_error or OSError(errno.EHOSTUNREACH, "no address")
 
     async def addresses(self, endpoint: Endpoint) -> tuple[str, ...]:
