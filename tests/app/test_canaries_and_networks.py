@@ -33,7 +33,7 @@ def test_a_canary_that_is_named_twice_is_asked_once() -> None:
 
 @pytest.mark.parametrize("url", ["gateway", "ftp://gateway", "http://", "http://user:secret@gate way/"])
 def test_what_is_no_url_is_refused_without_its_secrets(url: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"--canary .*; write something that always answers 200") as refused:
+    with pytest.raises(ConfigurationError, match=r"--canary .*; write a URL that always answers 200") as refused:
         canary_targets([url], 2.0)
     assert "secret" not in str(refused.value)
 

@@ -25,15 +25,12 @@ async def test_records_and_log_in_one_file_share_its_database_however_it_is_spel
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    adapters = Adapters()
-    try:
+    async with Adapters() as adapters:
         await adapters.records("sqlite:games.db")
         first = await adapters.database("sqlite:games.db")
         await adapters.log(f"sqlite:{tmp_path}/../{tmp_path.name}/games.db")
         assert await adapters.database(f"sqlite:{tmp_path / 'games.db'}") is first
         assert await adapters.database("sqlite:other.db") is not first
-    finally:
-        await adapters.aclose()
 
 
 WITHOUT = "import sys; sys.modules[sys.argv.pop(1)] = None; from healthprobe.cli.main import main; main()"
@@ -75,7 +72,7 @@ def test_two_urls_of_one_bus_are_refused_for_they_would_share_its_relay(command_
     bus = "redis://:secret@127.0.0.1:1/0?stream=health"
     told = command_line("run", "--publish", bus, "--publish", f"{bus}&maxlen=7")
     assert (told.code, told.out, len(told.err)) == (2, [], 1)
-    assert "--publish redis://127.0.0.1:1?stream=health is named by two URLs" in told.err[0]
+    assert "--publish redis://127.0.0.1:1?stream=health is the name of two URLs" in told.err[0]
 
 
 @pytest.mark.parametrize(("wanted", "warnings"), [(10**9, 1), (4, 0), (None, 0)])
@@ -86,7 +83,7 @@ async def test_more_lanes_than_open_files_are_cut_with_a_warning(
     logger: Any = structlog.wrap_logger(structlog.PrintLogger(), processors=[written])
     database = f"sqlite:{tmp_path / 'games.db'}"
     settings = Settings(records=database, log=database, max_concurrency=wanted)
-    async with composed(settings, telemetry=Counters(), logger=logger):
+    async with composed(settings, counters=Counters(), logger=logger):
         assert [line["wanted"] for line in written.entries] == [wanted] * warnings
 
 

@@ -67,11 +67,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 @pytest.mark.parametrize("port", ["records", "log", "publisher"])
 async def test_a_plugin_is_opened_with_its_whole_url_and_closed_with_all_others(install: Install, port: str) -> None:
     install(acme="acme:of_ours")
-    adapters = Adapters()
-    made: Any = await getattr(adapters, port)("acme://user:secret@host/path?colour=red")
-    assert made.url == "acme://user:secret@host/path?colour=red"
-    assert made.is_open
-    await adapters.aclose()
+    async with Adapters() as adapters:
+        made: Any = await getattr(adapters, port)("acme://user:secret@host/path?colour=red")
+        assert made.url == "acme://user:secret@host/path?colour=red"
+        assert made.is_open
     assert not made.is_open
 
 
@@ -88,7 +87,7 @@ def test_an_unknown_scheme_is_answered_with_all_that_are_there(
     install(acme="acme:of_ours", beta="acme:of_ours", file="acme:of_ours")
     told = command_line("run", "--publish", "stdout:", option, "gamma://user:secret@host")
     assert (told.code, len(told.err)) == (2, 1)
-    assert f"{option} gamma:…: not a URL that is known here; use " in told.err[0]
+    assert f"{option} gamma:…: not a known URL; use " in told.err[0]
     assert "acme: or beta:" in told.err[0]
     assert told.err[0].count(" file:") == 1
 
@@ -123,7 +122,7 @@ def test_a_bug_of_a_package_is_not_taken_for_one_of_ours(
     install(acme=function)
     told = command_line("events", "--log", "acme://user:secret@host")
     assert (told.code, told.out, len(told.err)) == (2, [], 1)
-    assert "acme://***@host: the package that brings acme: cannot open it" in told.err[0]
+    assert "acme://***@host: the plugin for acme: cannot open it" in told.err[0]
     assert cause in told.err[0]
     assert "secret" not in told.err[0]
 

@@ -199,7 +199,7 @@ def test_a_reader_that_leaves_ends_the_run_with_a_line_and_not_a_traceback(
     engine.become(200)
     assert running.wait(timeout=PATIENCE) == 1
     *_, last = running.stderr.read().splitlines()
-    assert last.startswith("healthprobe: stopped, for nobody takes health events any more")
+    assert last.startswith("healthprobe: stopped: every publisher is closed")
 
 
 def test_variables_of_the_reference_are_heeded_and_file_descriptors_raised(program: Program) -> None:
@@ -287,11 +287,11 @@ def test_a_database_that_comes_up_later_is_waited_for_and_then_the_run_begins(
     with late_server:
         while (line := next_log_line(running))["msg"] == waiting[0]["msg"]:
             waiting.append(line)
-        assert (line["level"], line["msg"]) == ("WARNING", "it is there: the run begins")
+        assert (line["level"], line["msg"]) == ("WARNING", "available: the run begins")
         assert next_document(running)["id"] == "game-1:1"
         running.terminate()
         assert running.wait(timeout=PATIENCE) == 0
-    assert (waiting[0]["level"], waiting[0]["msg"]) == ("WARNING", "waiting for what this run needs")
+    assert (waiting[0]["level"], waiting[0]["msg"]) == ("WARNING", "waiting for a store or a log")
     assert f"127.0.0.1:{late_server.port}" in waiting[0]["err"]
     assert "it is away" in waiting[0]["err"]
     assert len({each["err"] for each in waiting}) == len(waiting), "each reason is said once"
@@ -301,7 +301,7 @@ def test_a_run_that_waits_for_its_database_ends_cleanly_when_it_is_told_to(
     program: Program, needs_server: tuple[str, ...]
 ) -> None:
     running = program.start(*needs_server)
-    assert next_log_line(running)["msg"] == "waiting for what this run needs"
+    assert next_log_line(running)["msg"] == "waiting for a store or a log"
     asked = time.monotonic()
     running.terminate()
     out, errors = running.communicate(timeout=PATIENCE)

@@ -29,7 +29,7 @@ async def test_a_reason_is_told_when_it_changes_and_every_record_is_counted() ->
     stage = Stage()
     skipped = SkippedRecords(stage.telemetry, stage.logger)
     for count, reason in [(0, ""), (2, "no url"), (3, "no url"), (1, "no container"), (0, ""), (0, "")]:
-        skipped.tell(count, reason)
+        skipped.report(count, reason)
         assert stage.telemetry.skipped_records == count
     assert [(line["log_level"], line["event"], line.get("count"), line.get("err")) for line in stage.lines] == [
         ("warning", "records skipped", 2, "no url"),
@@ -68,6 +68,6 @@ def test_a_bad_row_that_comes_later_is_told_and_the_others_go_on(
 def test_a_query_asks_a_database_and_nothing_else(command_line: CommandLine, records: str) -> None:
     told = command_line("run", "--records", records, "--records-query", QUERY)
     assert (told.code, told.out, len(told.err)) == (2, [], 1)
-    assert "--records-query asks a database, and --records " in told.err[0]
+    assert "--records-query needs a database, and --records " in told.err[0]
     assert "is none; use sqlite: or postgresql:" in told.err[0]
     assert "secret" not in told.err[0]

@@ -28,7 +28,7 @@ def test_the_demo_is_an_introduction_a_line_a_transition_and_a_summary(terminal:
     assert_readable(session)
     introduction, address, *transitions, summary = session.lines
     assert introduction == "12 engines crash, hang and recover; 3 failures in a row count. Ctrl-C ends it."
-    assert re.fullmatch(r"Look at it: http://127\.0\.0\.1:\d+/", address)
+    assert re.fullmatch(r"Page: http://127\.0\.0\.1:\d+/", address)
     refused = r"\d\d:\d\d:\d\d  failed     chess-1             3 failures: connection refused"
     assert any(re.fullmatch(refused, line) for line in transitions)
     assert all(re.match(r"\d\d:\d\d:\d\d  (failed|recovered)  ", line) for line in transitions)
@@ -58,7 +58,7 @@ def test_a_run_says_what_it_watches_and_how_to_begin_where_it_watches_nothing(
     assert_readable(session)
     first, second, transition, summary = session.lines
     assert first == "0 running games, probed every 600ms; 1 failure counts. Ctrl-C ends it."
-    assert second == "Add one: healthprobe runtimes add GAME http://HOST:PORT, now or at any time."
+    assert second == "Add a game: healthprobe runtimes add GAME http://HOST:PORT, now or at any time."
     assert transition.endswith("failed     game-7              1 failure: connection refused")
     assert re.fullmatch(r"1 engine, \d+ probes?, 1 transition, 1 incident open\.", summary)
 

@@ -11,7 +11,7 @@ import structlog
 from structlog.testing import LogCapture
 from tests.support.virtual_time import in_virtual_time
 
-from healthprobe.app.startup import patiently
+from healthprobe.app.startup import retry_until_available
 from healthprobe.ports import ConfigurationError, LogError, StoreError
 
 AWAY = LogError("the database is away")
@@ -44,22 +44,22 @@ class Opening:
 
 def test_what_is_there_is_opened_at_once_and_without_a_word(logger: Any, written: LogCapture) -> None:
     opening = Opening([])
-    assert in_virtual_time(patiently(opening, logger)) == "opened"
+    assert in_virtual_time(retry_until_available(opening, logger)) == "opened"
     assert (opening.tried_at, written.entries) == ([0.0], [])
 
 
 def test_each_reason_to_wait_is_said_once_and_the_end_of_it_too(logger: Any, written: LogCapture) -> None:
-    assert in_virtual_time(patiently(Opening([AWAY, AWAY, AWAY, STARTING, STARTING]), logger)) == "opened"
+    assert in_virtual_time(retry_until_available(Opening([AWAY, AWAY, AWAY, STARTING, STARTING]), logger)) == "opened"
     assert [(line["log_level"], line["event"], line.get("err")) for line in written.entries] == [
-        ("warning", "waiting for what this run needs", "the database is away"),
-        ("warning", "waiting for what this run needs", "the database starts up"),
-        ("warning", "it is there: the run begins", None),
+        ("warning", "waiting for a store or a log", "the database is away"),
+        ("warning", "waiting for a store or a log", "the database starts up"),
+        ("warning", "available: the run begins", None),
     ]
 
 
 def test_it_is_tried_again_ever_more_seldom_but_at_least_every_five_seconds(logger: Any) -> None:
     opening = Opening([AWAY] * 100)
-    in_virtual_time(patiently(opening, logger))
+    in_virtual_time(retry_until_available(opening, logger))
     pauses = [after - before for before, after in zip(opening.tried_at, opening.tried_at[1:], strict=False)]
     assert 0.0 < pauses[0] <= 0.1
     assert all(2.5 <= pause <= 5.0 for pause in pauses[10:])
@@ -73,14 +73,14 @@ def test_it_is_tried_again_ever_more_seldom_but_at_least_every_five_seconds(logg
 def test_what_no_waiting_mends_is_raised_at_once(logger: Any, written: LogCapture, error: Exception) -> None:
     opening = Opening([AWAY, error])
     with pytest.raises(type(error), match=str(error)):
-        in_virtual_time(patiently(opening, logger))
+        in_virtual_time(retry_until_available(opening, logger))
     assert len(opening.tried_at) == 2
     assert len(written.entries) == 1
 
 
 def test_waiting_can_be_cancelled(logger: Any) -> None:
     async def cancelled() -> None:
-        waiting = asyncio.create_task(patiently(Opening([AWAY] * 1000), logger))
+        waiting = asyncio.create_task(retry_until_available(Opening([AWAY] * 1000), logger))
         await asyncio.sleep(60.0)
         waiting.cancel()
         await waiting

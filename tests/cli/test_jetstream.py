@@ -74,7 +74,7 @@ def test_servers_that_are_away_are_told_in_one_line(command_line: CommandLine) -
     told = command_line("runtimes", "list", "--records", "nats://user:SECRET@127.0.0.1:1/GAMES")
     assert (told.code, told.out, len(told.err)) == (1, [], 1)
     assert "nats://127.0.0.1:1/GAMES: " in told.err[0]
-    assert "look whether its servers run and can be reached" in told.err[0]
+    assert "check that its servers run and can be reached" in told.err[0]
     assert "SECRET" not in told.err[0]
 
 
@@ -96,8 +96,7 @@ def test_a_game_that_starts_is_probed_at_once(
 
 
 async def test_each_cluster_is_connected_once_whatever_is_named_there(nats_url: str, bucket_url: str) -> None:
-    adapters = Adapters()
-    try:
+    async with Adapters() as adapters:
         games, log = await adapters.jetstream(f"{nats_url}&replicas=1"), await adapters.jetstream(nats_url)
         other_user = await adapters.jetstream(bucket_url)
         assert games.client is log.client
@@ -105,8 +104,6 @@ async def test_each_cluster_is_connected_once_whatever_is_named_there(nats_url: 
         assert other_user.client is not log.client
         told = await asyncio.gather(*(stream.call("INFO") for stream in (games, log, games, log)))
         assert len(told) == 4
-    finally:
-        await adapters.aclose()
     assert log.client.is_closed
 
 

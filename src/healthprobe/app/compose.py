@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from healthprobe.app.settings import DEFAULT_LEASE, Settings
-from healthprobe.app.startup import patiently
+from healthprobe.app.startup import retry_until_available
 from healthprobe.app.url_names import notification_name, publisher_name
-from healthprobe.app.urls import Adapters, EventLine
+from healthprobe.app.urls import Adapters, EventFormat
 from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
 from healthprobe.domain.networks import InvalidNetwork, Network, Networks, parse_network
 from healthprobe.domain.probe_settings import ProbeSettings
@@ -25,12 +25,13 @@ from healthprobe.ports import (
     Telemetry,
     WatchedRecords,
 )
+from healthprobe.status.counters import Counters
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from healthprobe.adapters.nats import JetStreamLeases
-    from healthprobe.app.delivery import Duties
+    from healthprobe.app.delivery import Delivery
     from healthprobe.probing.prober import ProberByKind
     from healthprobe.worker.relay import Relay
     from healthprobe.worker.static_shards import StaticShards
@@ -38,12 +39,12 @@ if TYPE_CHECKING:
 
 
 def canary_targets(urls: Sequence[str], timeout: float) -> tuple[ProbeTarget, ...]:
-    """What is asked at exactly these URLs, within `timeout` seconds. Raises ConfigurationError for what is none."""
-    return tuple(_target_of(url, timeout) for url in dict.fromkeys(urls))
+    """Returns targets that are probed at exactly these URLs. Raises ConfigurationError for an invalid one."""
+    return tuple(_canary_target(url, timeout) for url in dict.fromkeys(urls))
 
 
 def networks_of(settings: Settings) -> Networks:
-    """The networks that may be probed. Raises ConfigurationError, by the option, for what is none."""
+    """Returns the networks that may be probed. Raises ConfigurationError for an invalid one."""
     found: dict[str, tuple[Network, ...]] = {}
     for option, texts in (("--allow-network", settings.allow_networks), ("--deny-network", settings.deny_networks)):
         try:
@@ -53,12 +54,12 @@ def networks_of(settings: Settings) -> Networks:
     return Networks(found["--allow-network"], found["--deny-network"])
 
 
-def _target_of(url: str, timeout: float) -> ProbeTarget:
+def _canary_target(url: str, timeout: float) -> ProbeTarget:
     try:
         endpoint = parse_endpoint(url)
     except InvalidEndpoint as invalid:
         raise ConfigurationError(
-            f"--canary {masked(url)}: {invalid}; write something that always answers 200, as https://gateway/status"
+            f"--canary {masked(url)}: {invalid}; write a URL that always answers 200, such as https://gateway/status"
         ) from invalid
     settings = ProbeSettings(path=endpoint.prefix or "/")
     name = f"canary {endpoint.url}"
@@ -67,12 +68,12 @@ def _target_of(url: str, timeout: float) -> ProbeTarget:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A run, put together and not started. `leases` is None where it shares the fleet with nobody."""
+    """The parts of a run that is not started yet. `leases` is None outside a cluster."""
 
     records: RuntimeRecordStore
     log: HealthEventLog
     worker: Worker
-    duties: Duties
+    delivery: Delivery
     leases: JetStreamLeases | None
     prober: ProberByKind
 
@@ -81,29 +82,33 @@ class Parts:
 async def composed(
     settings: Settings,
     *,
-    telemetry: Telemetry,
+    counters: Counters,
     logger: FilteringBoundLogger,
-    line: EventLine | None = None,
+    telemetry: Telemetry | None = None,
+    event_format: EventFormat | None = None,
     traceparent: Callable[[str], bytes] | None = None,
 ) -> AsyncIterator[Parts]:
-    """Open what `settings` name, in a running loop, and close it in the end. `line` is how stdout: writes an event,
-    `traceparent` what a probe's request tells of its trace.
+    """Opens what the settings name, and closes it at the end. Runs in an event loop.
 
-    A store or a log that is away is waited for. Raises ConfigurationError before anything is probed.
+    `telemetry` is what the worker reports to, `counters` by default. `event_format` is that of the publisher stdout:,
+    None is JSON. `traceparent` returns the trace header of a game's next probe. Waits for a store or a log that is
+    away. Raises ConfigurationError before anything is probed.
     """
-    from healthprobe.app.delivery import Duties
+    from healthprobe.app.delivery import Delivery
     from healthprobe.app.retention import Retention
     from healthprobe.probing.http import HTTPProber
     from healthprobe.probing.prober import ProberByKind
     from healthprobe.worker.worker import Worker
 
-    async with AsyncExitStack() as stack:
-        adapters = Adapters(logger=logger, telemetry=telemetry, line=line, webhook_secret=settings.webhook_secret)
-        stack.push_async_callback(adapters.aclose)
+    telemetry = telemetry or counters
+    async with Adapters(
+        logger=logger, telemetry=telemetry, event_format=event_format, webhook_secret=settings.webhook_secret
+    ) as adapters:
         publishers = await _publishers(settings, adapters)
-        records = await patiently(partial(adapters.records, settings.records, settings.records_query), logger)
-        worker: Worker
-        log, leases = await patiently(partial(_log, settings, adapters, lambda: worker.games), logger)
+        records = await retry_until_available(
+            partial(adapters.records, settings.records, settings.records_query), logger
+        )
+        log, leases = await retry_until_available(partial(_log, settings, adapters, counters), logger)
         shards = leases or _static_shards(settings)
         prober = ProberByKind(
             HTTPProber(
@@ -113,38 +118,38 @@ async def composed(
                 traceparent=traceparent,
             )
         )
-        stack.push_async_callback(prober.aclose)
+        adapters.close_later(prober.aclose)
         relays = await _relays(publishers, settings, log, telemetry, logger)
         retention = None if settings.retain is None else Retention(log, publishers.keys(), settings.retain, logger)
-        duties = Duties(relays, retention, shards)
+        delivery = Delivery(relays, retention, shards)
         worker = Worker(
             records=records,
             log=log,
             prober=prober,
             telemetry=telemetry,
-            config=settings.worker_config(_lanes(settings.max_concurrency, prober.capacity, logger)),
+            config=settings.worker_config(_max_concurrency(settings.max_concurrency, prober.capacity, logger)),
             canaries=canary_targets(settings.canaries, float(settings.timeout)),
             shards=shards,
             logger=logger,
-            on_commit=duties.wake,
+            on_commit=delivery.wake,
             on_sight=None if leases is None else leases.set_sight,
         )
         if isinstance(records, WatchedRecords):
             records.on_change(worker.refresh)
-        yield Parts(records, log, worker, duties, leases, prober)
+        yield Parts(records, log, worker, delivery, leases, prober)
 
 
 async def _log(
-    settings: Settings, adapters: Adapters, games: Callable[[], int]
+    settings: Settings, adapters: Adapters, counters: Counters
 ) -> tuple[HealthEventLog, JetStreamLeases | None]:
-    """The log, and in a cluster the leases under which it is written."""
     if settings.cluster is None:
         return await adapters.log(settings.log), None
-    return await adapters.cluster(settings.cluster, float(settings.lease or DEFAULT_LEASE), games, settings.rule)
+    lease = float(settings.lease or DEFAULT_LEASE)
+    return await adapters.cluster(settings.cluster, lease, lambda: counters.games, settings.rule)
 
 
 def _static_shards(settings: Settings) -> StaticShards | None:
-    """The part of the fleet that is ours for ever; the first of all parts delivers and prunes for the others."""
+    """Returns the shards of --shard. The instance with the first part delivers and prunes."""
     if settings.shard is None:
         return None
     from healthprobe.worker.static_shards import StaticShards
@@ -153,13 +158,13 @@ def _static_shards(settings: Settings) -> StaticShards | None:
 
 
 async def _publishers(settings: Settings, adapters: Adapters) -> dict[str, HealthEventPublisher]:
-    """The publishers by the names of their relays; none of them is asked for anything yet."""
+    """Returns the publishers by the names of their relays."""
     publishers: dict[str, HealthEventPublisher] = {}
     for url in dict.fromkeys(settings.publish):
         name = publisher_name(url)
         if name in publishers:
             raise ConfigurationError(
-                f"--publish {name} is named by two URLs: leave one out, or end a webhook's with a word, as in #ops"
+                f"--publish {name} is the name of two URLs: leave one out, or add a word to a webhook, as in #ops"
             )
         publishers[name] = await adapters.publisher(url)
     for url in dict.fromkeys(settings.notify):
@@ -174,18 +179,18 @@ async def _relays(
     telemetry: Telemetry,
     logger: FilteringBoundLogger,
 ) -> tuple[Relay, ...]:
-    """A relay a publisher. A new bus gets the whole log, people only what happens from now on."""
+    """Returns one relay per publisher. A new publisher gets the whole log, a new notification only new events."""
     from healthprobe.worker.relay import Relay, begin_at_the_end
 
     for url in settings.notify:
-        await patiently(partial(begin_at_the_end, log, notification_name(url)), logger)
+        await retry_until_available(partial(begin_at_the_end, log, notification_name(url)), logger)
     return tuple(
         Relay(log=log, publisher=publisher, name=name, telemetry=telemetry, logger=logger)
         for name, publisher in publishers.items()
     )
 
 
-def _lanes(wanted: int | None, capacity: int, logger: FilteringBoundLogger) -> int | AutoLanes:
+def _max_concurrency(wanted: int | None, capacity: int, logger: FilteringBoundLogger) -> int | AutoLanes:
     if wanted is None:
         return AutoLanes(ceiling=capacity)
     if wanted > capacity:

@@ -1,4 +1,4 @@
-"""The audience of a run: people at a terminal, or machines behind a pipe. What each is told, and in what form."""
+"""What a run writes to its terminal or, without one, to its log and standard output."""
 
 from __future__ import annotations
 
@@ -12,35 +12,40 @@ from healthprobe._util.text import counted
 from healthprobe.app import terminal
 from healthprobe.app.settings import DEFAULT_LEASE, Settings
 from healthprobe.app.url_names import notification_name, publisher_name, shown
-from healthprobe.app.urls import EventLine
+from healthprobe.app.urls import EventFormat
 from healthprobe.status.counters import Counters
 from healthprobe.telemetry.logs import LogLevel, configure_logs
 
 
-class Audience(Protocol):
-    """Who follows a run. `line` is how stdout: writes an event to them; None is the event's own JSON."""
+class RunConsole(Protocol):
+    """The output of a run. `event_format` is that of the publisher stdout:, None is JSON."""
 
     logger: FilteringBoundLogger
-    line: EventLine | None
+    event_format: EventFormat | None
 
     def started(self, settings: Settings, games: int, address: str | None) -> None:
-        """The run begins, over `games` running games, and can be seen at `address` if there is one."""
+        """Reports the start with this many running games, and the address of the page if there is one."""
         ...
 
-    def stopped(self, tally: Counters, open_incidents: int | None) -> None:
-        """The run has ended cleanly; so many of its games are in an incident, if the log still tells."""
+    def stopped(self, counters: Counters, open_incidents: int | None) -> None:
+        """Reports the end; `open_incidents` is None if the log did not answer."""
         ...
 
 
-class Machines:
-    """Events as JSON lines on standard output, everything else as log lines on standard error."""
+class JSONConsole:
+    """Writes events as JSON lines to standard output, and everything else as log lines to standard error."""
 
-    line: EventLine | None = None
+    event_format: EventFormat | None = None
 
     def __init__(self, log_level: LogLevel | None) -> None:
         self.logger = configure_logs(log_level or "info")
 
     def started(self, settings: Settings, games: int, address: str | None) -> None:
+        sharing: dict[str, str] = {}
+        if settings.cluster is not None:
+            sharing = {"cluster": shown(settings.cluster), "lease": str(settings.lease or DEFAULT_LEASE)}
+        elif settings.shard is not None:
+            sharing = {"shard": f"{settings.shard.number}/{settings.shard.count}"}
         self.logger.info(
             "started",
             games=games,
@@ -51,56 +56,49 @@ class Machines:
             interval=str(settings.interval),
             timeout=str(settings.timeout),
             failures=settings.failures,
-            **_shared(settings),
+            **sharing,
             **({} if address is None else {"address": address}),
         )
 
-    def stopped(self, tally: Counters, open_incidents: int | None) -> None:
-        self.logger.info("stopped", **tally.summary(), open_incidents=open_incidents)
+    def stopped(self, counters: Counters, open_incidents: int | None) -> None:
+        self.logger.info("stopped", **counters.summary(), open_incidents=open_incidents)
 
 
-def _shared(settings: Settings) -> dict[str, str]:
-    """With whom a run shares the fleet."""
-    if settings.cluster is not None:
-        return {"cluster": shown(settings.cluster), "lease": str(settings.lease or DEFAULT_LEASE)}
-    return {} if settings.shard is None else {"shard": f"{settings.shard.number}/{settings.shard.count}"}
-
-
-class People:
-    """Transitions as lines in the terminal between one line of introduction and one of summary, on standard error."""
+class TerminalConsole:
+    """Writes transitions as lines to the terminal, between an introduction and a summary on standard error."""
 
     def __init__(self, log_level: LogLevel | None, introduction: str = "") -> None:
         self.logger = configure_logs(log_level or "warning")
-        self.line: EventLine | None = terminal.TransitionLines(terminal.console_for())
+        self.event_format: EventFormat | None = terminal.TransitionLines(terminal.console_for())
         self._console = terminal.console_for(stderr=True)
         self._introduction = introduction
 
     def started(self, settings: Settings, games: int, address: str | None) -> None:
         opening = self._introduction or f"{counted(games, 'running game')}, probed every {settings.interval}"
         in_a_row = "1 failure counts" if settings.failures == 1 else f"{settings.failures} failures in a row count"
-        self._say(f"{opening}; {in_a_row}. Ctrl-C ends it.")
+        self._print(f"{opening}; {in_a_row}. Ctrl-C ends it.")
         if address is not None:
-            self._say(f"Look at it: {address}")
+            self._print(f"Page: {address}")
         if games == 0:
-            self._say("Add one: healthprobe runtimes add GAME http://HOST:PORT, now or at any time.")
+            self._print("Add a game: healthprobe runtimes add GAME http://HOST:PORT, now or at any time.")
 
-    def stopped(self, tally: Counters, open_incidents: int | None) -> None:
-        told = [
-            counted(tally.games, "engine"),
-            counted(tally.probes, "probe"),
-            counted(sum(tally.events.values()), "transition"),
+    def stopped(self, counters: Counters, open_incidents: int | None) -> None:
+        parts = [
+            counted(counters.games, "engine"),
+            counted(counters.probes, "probe"),
+            counted(sum(counters.events.values()), "transition"),
         ]
         if open_incidents is not None:
-            told.append(f"{counted(open_incidents, 'incident')} open")
-        sys.stderr.write("\r")  # over the ^C that the terminal has left there
-        self._say(", ".join(told) + ".")
+            parts.append(f"{counted(open_incidents, 'incident')} open")
+        sys.stderr.write("\r")  # over the terminal's ^C
+        self._print(", ".join(parts) + ".")
 
-    def _say(self, sentence: str) -> None:
+    def _print(self, sentence: str) -> None:
         self._console.print(Text(sentence, terminal.ASIDE))
 
 
-def audience_for(*, as_json: bool, log_level: LogLevel | None, introduction: str = "") -> Audience:
-    """People where standard output is a terminal and nobody asked for JSON, else machines."""
+def run_console(*, as_json: bool, log_level: LogLevel | None, introduction: str = "") -> RunConsole:
+    """Returns a TerminalConsole if standard output is a terminal and JSON is not requested, else a JSONConsole."""
     if terminal.people_watch(json_wanted=as_json):
-        return People(log_level, introduction)
-    return Machines(log_level)
+        return TerminalConsole(log_level, introduction)
+    return JSONConsole(log_level)

@@ -1,33 +1,29 @@
-"""Duties: what one instance does for all who share a log. It delivers to the publishers, and it prunes."""
+"""Delivery: the relays and the retention of a log. In a cluster one instance at a time runs them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from healthprobe.app.retention import Retention
 from healthprobe.ports import PublishError
 from healthprobe.worker.relay import Relay
 
-
-class DutyRoster(Protocol):
-    """Tells whether the duties are this instance's now."""
-
-    @property
-    def has_duties(self) -> bool: ...
-
-    def on_change(self, tell: Callable[[], None]) -> None: ...
+if TYPE_CHECKING:
+    from healthprobe.adapters.nats import JetStreamLeases
+    from healthprobe.worker.static_shards import StaticShards
 
 
-class Duties:
-    """Runs relays and retention while they are ours: always, where there is no `leases`.
+class Delivery:
+    """Runs relays and retention while `leases` give this instance the duty, or always without `leases`.
 
-    Whoever has them after us goes on from the cursors in the log. What we deliver in the moment in which they pass on
-    may come again, as after a kill.
+    The next instance continues from the cursors in the log. Events that are being delivered when the duty changes hands
+    may be delivered again.
     """
 
-    def __init__(self, relays: tuple[Relay, ...], retention: Retention | None, leases: DutyRoster | None) -> None:
+    def __init__(
+        self, relays: tuple[Relay, ...], retention: Retention | None, leases: JetStreamLeases | StaticShards | None
+    ) -> None:
         self._relays = relays
         self._retention = retention
         self._leases = leases
@@ -36,46 +32,46 @@ class Duties:
             leases.on_change(self._changed.set)
 
     @property
-    def are_ours(self) -> bool:
+    def is_ours(self) -> bool:
+        """Whether this instance delivers now."""
         return self._leases is None or self._leases.has_duties
 
     def wake(self) -> None:
-        """The log has something new to deliver."""
+        """Wakes the relays: the log has new events."""
         for relay in self._relays:
             relay.wake()
 
     async def run(self) -> None:
-        """Until cancelled. Raises PublishError once no publisher will ever take an event again."""
+        """Delivers and prunes until cancelled. Raises PublishError if every publisher is closed for good."""
         while True:
             self._changed.clear()
-            if self.are_ours:
-                await self._perform_until_changed()
+            if self.is_ours:
+                await self._run_while_ours()
             else:
                 await self._changed.wait()
 
     async def drain(self, within: float) -> None:
-        """Deliver what the log holds now, for at most `within` seconds, if that is our duty."""
-        if self.are_ours:
+        """Delivers the events that the log has now, for at most `within` seconds, if this instance delivers."""
+        if self.is_ours:
             await asyncio.gather(*(relay.drain(within) for relay in self._relays))
 
-    async def _perform_until_changed(self) -> None:
-        """Perform until the duties are somebody else's."""
-        works = [asyncio.create_task(self._relay())]
+    async def _run_while_ours(self) -> None:
+        tasks = [asyncio.create_task(self._run_relays())]
         if self._retention is not None:
-            works.append(asyncio.create_task(self._retention.run()))
+            tasks.append(asyncio.create_task(self._retention.run()))
         try:
-            while self.are_ours:
+            while self.is_ours:
                 self._changed.clear()
                 changed = asyncio.create_task(self._changed.wait())
-                ended, _ = await asyncio.wait({changed, *works}, return_when=asyncio.FIRST_COMPLETED)
+                ended, _ = await asyncio.wait({changed, *tasks}, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
-                for work in ended - {changed}:
-                    work.result()
+                for task in ended - {changed}:
+                    task.result()
         finally:
-            for work in works:
-                work.cancel()
-            await asyncio.gather(*works, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _relay(self) -> None:
+    async def _run_relays(self) -> None:
         await asyncio.gather(*(relay.run() for relay in self._relays))
-        raise PublishError("stopped, for nobody takes health events any more; they are kept in the log", permanent=True)
+        raise PublishError("stopped: every publisher is closed; the events are kept in the log", permanent=True)

@@ -1,4 +1,4 @@
-"""Editable records: what the stores that are edited from here have in common."""
+"""The runtime records of a store that commands edit."""
 
 from __future__ import annotations
 
@@ -13,23 +13,20 @@ from healthprobe.telemetry.logs import configure_logs
 
 
 def put_records(url: str, records: Sequence[RuntimeRecord]) -> None:
-    """Add `records` to the store at `url`, or replace those of the same games: all, or none where it can do that."""
+    """Adds records to the store at a URL, or replaces those of the same games."""
     uvloop.run(_put(url, records))
 
 
 def drop_records(url: str, game_ids: Sequence[str]) -> set[str]:
-    """Remove the records of these games from the store at `url`; returns the ids of all games that were there."""
+    """Removes the records of games from the store at a URL. Returns the ids of all games that it had."""
     return uvloop.run(_drop(url, game_ids))
 
 
 @asynccontextmanager
 async def store_at(url: str, *, existing: bool) -> AsyncIterator[EditableRecords]:
-    """The store at `url`, which with `existing` must be there. Raises ConfigurationError where it cannot be edited."""
-    adapters = Adapters(existing=existing, logger=configure_logs("warning"))
-    try:
+    """Opens the store at a URL. Raises ConfigurationError if it cannot be edited, or must exist and does not."""
+    async with Adapters(existing=existing, logger=configure_logs("warning")) as adapters:
         yield await adapters.editable_records(url)
-    finally:
-        await adapters.aclose()
 
 
 async def _put(url: str, records: Sequence[RuntimeRecord]) -> None:

@@ -1,9 +1,10 @@
-"""The showing: what lets others see a run. Nothing of it is imported, made or paid for where nobody asked for it."""
+"""Observability of a run: counters, the page and API, export to a collector. Imports only what the settings ask for."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,31 +23,25 @@ if TYPE_CHECKING:
     from healthprobe.telemetry.otlp_exporter import OTLPExporter
 
 
-def load(settings: Settings) -> None:
-    """Import what a run with these settings is shown by: the demo's engines, once started, do not wait for that."""
-    if settings.listen is not None:
-        pass
+class Observability:
+    """Counts what a run does, and serves or exports it as the settings ask for.
 
-
-class Showing:
-    """Shows a run as `settings` ask for: over HTTP, to a collector, both, or not at all.
-
-    The worker is made with `telemetry`, the prober with `traceparent`; `tally` is what has counted. Raises
-    ConfigurationError where it cannot be.
+    `telemetry` is for the worker, `traceparent` for the prober. Raises ConfigurationError for a wrong URL or a missing
+    extra.
     """
 
     def __init__(self, settings: Settings, logger: FilteringBoundLogger) -> None:
         self._settings = settings
         self._otlp: OTLPExporter | None = None
-        self.tally = Counters()
+        self.counters = Counters()
         if self._is_wanted:
             from healthprobe.status.histories import Histories
 
-            self.tally = Histories()
-        self.telemetry: Telemetry = self.tally
+            self.counters = Histories()
+        self.telemetry: Telemetry = self.counters
         self.traceparent: Callable[[str], bytes] | None = None
         if settings.otlp is not None:
-            self._otlp = otlp(settings.otlp, self.tally, logger)
+            self._otlp = otlp(settings.otlp, self.counters, logger)
             self.telemetry = self._otlp.telemetry
             self.traceparent = self._otlp.telemetry.traceparent
 
@@ -55,10 +50,10 @@ class Showing:
         return self._settings.listen is not None or self._settings.otlp is not None
 
     @asynccontextmanager
-    async def of(self, parts: Parts) -> AsyncIterator[str | None]:
-        """Show what `parts` do, as long as somebody is inside; gives the URL at which it can be seen, if there is one.
+    async def serving(self, parts: Parts) -> AsyncIterator[str | None]:
+        """Serves and exports the state of the run while the block runs. Yields the URL of the page, if there is one.
 
-        Raises ConfigurationError where nobody can listen there.
+        Raises ConfigurationError if the address cannot be listened at.
         """
         if not self._is_wanted:
             yield None
@@ -67,12 +62,12 @@ class Showing:
         from healthprobe.status.run_status import RunStatus
         from healthprobe.telemetry.collector import RunCollector, exposition, registry_of
 
-        assert isinstance(self.tally, Histories)
+        assert isinstance(self.counters, Histories)
         status = RunStatus(
             config=parts.worker.config,
             worker=parts.worker.status,
             log=parts.log,
-            counters=self.tally,
+            counters=self.counters,
             connections=parts.prober,
             cluster=parts.leases,
         )
@@ -87,20 +82,20 @@ class Showing:
                 from healthprobe.web.app import create_app
                 from healthprobe.web.server import serving
 
-                app = create_app(status, lambda: exposition(registry), token=self._settings.token)
+                app = create_app(status, partial(exposition, registry), token=self._settings.token)
                 address = await stack.enter_async_context(serving(app, self._settings.listen))
             yield address
 
 
 def otlp(url: str, telemetry: Telemetry, logger: FilteringBoundLogger | None = None) -> OTLPExporter:
-    """An export to the collector at `url`, such as http://collector:4318, of what `telemetry` is told and more.
+    """Returns an exporter to the collector at a URL, such as http://collector:4318.
 
-    Its own `telemetry` stands before the given one: that is what the worker is made with. `run` exports, `aclose` ends
-    it. Raises ConfigurationError where `url` is none of OTLP/HTTP, and where the extra is not installed.
+    Its own `telemetry` is for the worker, and passes everything on to the given one. Raises ConfigurationError for a
+    URL that is not one of OTLP over HTTP, and if the extra is not installed.
     """
     if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-        told = shown(url) if "://" in url else url
-        raise ConfigurationError(f"--otlp {told}: OTLP goes over HTTP here; use http://HOST:4318 or https://…")
+        name = shown(url) if "://" in url else url
+        raise ConfigurationError(f"--otlp {name}: only OTLP over HTTP is supported; use http://HOST:4318 or https://…")
     with extra("otel", "--otlp"):
         from healthprobe.telemetry.otlp_exporter import OTLPExporter
     return OTLPExporter(url, telemetry, logger)

@@ -1,4 +1,4 @@
-"""Plugins: stores, logs and publishers of third parties, found by entry points under their URL schemes."""
+"""Plugins: stores, logs and publishers of other packages, found by entry points named after URL schemes."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ LOGS = "healthprobe.logs"
 PUBLISHERS = "healthprobe.publishers"
 
 Opener = Callable[[str], AbstractAsyncContextManager[Any]]
-"""What an entry point names: called with the whole URL, it opens and closes what its group is about."""
+"""The object that an entry point names: called with the URL, it opens and closes a store, log or publisher."""
 
 
 def installed(group: str) -> list[str]:
-    """The schemes that installed packages bring for `group`, in order."""
+    """Returns the schemes that installed packages add to a group, sorted."""
     return sorted({entry_point.name for entry_point in entry_points(group=group)})
 
 
 def opener(group: str, scheme: str) -> Opener | None:
-    """What an installed package brings for `scheme`, or None. Raises ConfigurationError where it cannot be loaded."""
+    """Returns the opener of an installed package, or None. Raises ConfigurationError if it cannot be loaded."""
     for entry_point in entry_points(group=group, name=scheme):
         try:
             loaded: Opener = entry_point.load()
         except Exception as error:
             package = entry_point.dist.name if entry_point.dist else entry_point.value
             raise ConfigurationError(
-                f"{scheme}: comes with {package}, which cannot be loaded: {error!r}; mend or remove that package"
+                f"{scheme}: comes with {package}, which cannot be loaded: {error!r}; fix or remove that package"
             ) from error
         return loaded
     return None
@@ -40,7 +40,7 @@ def opener(group: str, scheme: str) -> Opener | None:
 
 @asynccontextmanager
 async def opened(opener: Opener, url: str) -> AsyncIterator[Any]:
-    """What `opener` opens. Raises its HealthprobeError, and ConfigurationError for a bug of its own."""
+    """Yields what `opener` opens. Any error of it but a HealthprobeError becomes a ConfigurationError."""
     async with AsyncExitStack() as stack:
         try:
             made = await stack.enter_async_context(opener(url))
@@ -48,6 +48,6 @@ async def opened(opener: Opener, url: str) -> AsyncIterator[Any]:
             raise
         except Exception as error:
             raise ConfigurationError(
-                f"{shown(url)}: the package that brings {scheme_of(url)}: cannot open it: {masked(repr(error))}"
+                f"{shown(url)}: the plugin for {scheme_of(url)}: cannot open it: {masked(repr(error))}"
             ) from error
         yield made

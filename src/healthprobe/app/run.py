@@ -17,10 +17,10 @@ import uvloop
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.app.compose import Parts, composed
-from healthprobe.app.console import Audience
-from healthprobe.app.observability import Showing
+from healthprobe.app.console import RunConsole
+from healthprobe.app.observability import Observability
 from healthprobe.app.settings import Settings
-from healthprobe.app.startup import patiently, raise_descriptor_limit
+from healthprobe.app.startup import raise_descriptor_limit, retry_until_available
 from healthprobe.domain.event import EventType
 from healthprobe.domain.record import RUNNING
 from healthprobe.ports import HealthprobeError
@@ -30,7 +30,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def exit_cleanly_at_once() -> None:
-    """A signal ends the process with exit code 0, for as long as no loop listens for signals."""
+    """Makes SIGINT and SIGTERM end the process with exit code 0, until an event loop handles them."""
 
     def exit_now(*_: object) -> None:
         sys.exit(0)
@@ -40,10 +40,10 @@ def exit_cleanly_at_once() -> None:
 
 
 class StopSignal:
-    """Waits for a request to stop, in a running loop.
+    """A request to stop, by a signal or by `request`. Made in a running loop.
 
-    `give_up_after` is in seconds from the request: a stop that hangs, on a disk or on a reader that has gone to sleep,
-    ends with exit code 0 then. Nothing is lost by it: what is in the log is delivered by the next run.
+    A stop that hangs, on a disk or on a reader that does not read, ends the process with exit code 0 after
+    `give_up_after` seconds. Nothing is lost: the next run delivers what is in the log. A second signal ends at once.
     """
 
     def __init__(self, give_up_after: float) -> None:
@@ -55,7 +55,7 @@ class StopSignal:
 
     @property
     def remaining(self) -> float:
-        """Seconds left of `give_up_after`."""
+        """Returns the seconds left of `give_up_after`."""
         return max(self.requested_at + self._give_up_after - self._loop.time(), 0.0)
 
     def __enter__(self) -> Self:
@@ -68,7 +68,6 @@ class StopSignal:
             self._watchdog.cancel()
 
     def request(self) -> None:
-        """Ask for the stop, from inside."""
         if self._requested.is_set():
             return
         self.requested_at = self._loop.time()
@@ -87,7 +86,7 @@ class StopSignal:
 
 
 async def until_signal(work: Coroutine[Any, Any, None]) -> None:
-    """Do `work` until it ends, or until SIGINT or SIGTERM: either is a good end."""
+    """Runs `work` until it ends or SIGINT or SIGTERM arrives."""
     task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
     for number in STOPPING:
@@ -97,67 +96,68 @@ async def until_signal(work: Coroutine[Any, Any, None]) -> None:
 
 
 STOP_ALLOWANCE = 1.8
-"""Seconds beyond the probe timeout after which a stop is over, whatever hangs: a little less than the 2 promised."""
+"""The longest stop, in seconds beyond the probe timeout: a little less than the 2 that are documented."""
 
 _RESERVE = 0.4
 _REPORT_INTERVAL = 60.0
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
-"""New objects between two looks of the garbage collector: at the default of 700 it took a twentieth of all CPU to look
-at probes in flight, which leave no garbage."""
+"""The threshold of the garbage collector. With the default of 700 it took a twentieth of all CPU to traverse probes in
+flight, which leave no garbage."""
 _LONGEST_TURN = 0.0005
-"""How long, in seconds, a database's thread goes on where the loop wants its turn. With Python's 5 ms probes were later
-by half when all engines failed at once and the log was on PostgreSQL."""
-_SETTLING_POLL = 0.1
-_SETTLING_POLLS = 100
+"""The thread switch interval, in seconds. With Python's 5 ms the thread of a database delayed probes by half when all
+engines failed at once and the log was on PostgreSQL."""
+_FIRST_TICK_POLL = 0.1
+_FIRST_TICK_POLLS = 100
 
 
-def run_service(settings: Settings, audience: Audience, *, duration: float | None = None) -> None:
-    """Serve on a loop of its own until SIGINT, SIGTERM, or for `duration` seconds, and stop cleanly.
+def run_service(settings: Settings, console: RunConsole, *, duration: float | None = None) -> None:
+    """Runs in an event loop of its own until SIGINT, SIGTERM, or for `duration` seconds, and stops cleanly.
 
-    Raises HealthprobeError where the run cannot begin.
+    Raises HealthprobeError if the run cannot begin.
     """
     exit_cleanly_at_once()
     raise_descriptor_limit()
     sys.setswitchinterval(_LONGEST_TURN)
-    uvloop.run(_serve(settings, audience, duration))
+    uvloop.run(_serve(settings, console, duration))
 
 
-async def _serve(settings: Settings, audience: Audience, duration: float | None) -> None:
-    showing = Showing(settings, audience.logger)
-    tally = showing.tally
+async def _serve(settings: Settings, console: RunConsole, duration: float | None) -> None:
+    observability = Observability(settings, console.logger)
+    counters = observability.counters
     with StopSignal(give_up_after=settings.timeout + STOP_ALLOWANCE) as stop:
         async with AsyncExitStack() as stack:
             if duration is not None:
                 asyncio.get_running_loop().call_later(duration, stop.request)
-            async with _given_up_at(stop) as beginning:
+            async with _cancelled_by(stop) as starting:
                 composing = composed(
                     settings,
-                    telemetry=showing.telemetry,
-                    logger=audience.logger,
-                    line=audience.line,
-                    traceparent=showing.traceparent,
+                    counters=counters,
+                    logger=console.logger,
+                    telemetry=observability.telemetry,
+                    event_format=console.event_format,
+                    traceparent=observability.traceparent,
                 )
                 parts = await stack.enter_async_context(composing)
-                running = await patiently(partial(parts.records.list_by_status, RUNNING), audience.logger)
-            if beginning.expired():
+                running = await retry_until_available(partial(parts.records.list_by_status, RUNNING), console.logger)
+            if starting.expired():
                 return
-            async with showing.of(parts) as address:
-                audience.started(settings, len(running), address)
-                await _serve_until(stop, parts, tally, audience.logger)
+            async with observability.serving(parts) as address:
+                console.started(settings, len(running), address)
+                await _serve_until(stop, parts, counters, console.logger)
             open_incidents = await _open_incidents(parts, within=stop.remaining / 2)
-        audience.stopped(tally, open_incidents)
+        console.stopped(counters, open_incidents)
 
 
 @asynccontextmanager
-async def _given_up_at(stop: StopSignal) -> AsyncIterator[asyncio.Timeout]:
-    """Leave what is done inside as soon as the stop comes: a run that waits for its database can be ended."""
+async def _cancelled_by(stop: StopSignal) -> AsyncIterator[asyncio.Timeout]:
+    """Cancels the block when the stop is requested, so that a run that waits for its database can be stopped."""
 
-    async def give_up() -> None:
+    async def expire() -> None:
         await stop.wait()
         scope.reschedule(asyncio.get_running_loop().time())
 
     scope = asyncio.timeout(None)
-    giving_up = asyncio.create_task(give_up())
+    expiring = asyncio.create_task(expire())
     try:
         async with scope:
             yield scope
@@ -165,47 +165,46 @@ async def _given_up_at(stop: StopSignal) -> AsyncIterator[asyncio.Timeout]:
         if not scope.expired():
             raise
     finally:
-        await _cancelled(giving_up)
+        await _cancel(expiring)
 
 
-async def _serve_until(stop: StopSignal, parts: Parts, tally: Counters, logger: FilteringBoundLogger) -> None:
-    """The tasks of a run. Only a stop ends them; one that ends by itself ends the run, with its error."""
+async def _serve_until(stop: StopSignal, parts: Parts, counters: Counters, logger: FilteringBoundLogger) -> None:
+    """Runs the tasks of a run until the stop. A task that ends earlier ends the run with its error."""
     stopping = asyncio.create_task(stop.wait())
     worker = asyncio.create_task(parts.worker.run())
-    others = [asyncio.create_task(parts.duties.run()), asyncio.create_task(_report(tally, logger))]
+    others = [asyncio.create_task(parts.delivery.run()), asyncio.create_task(_report(counters, logger))]
     leasing = None if parts.leases is None else asyncio.create_task(parts.leases.run())
-    settling = asyncio.create_task(_settle_memory(tally))
+    freezing = asyncio.create_task(_freeze_after_first_tick(counters))
     ended, _ = await asyncio.wait(
         {stopping, worker, *others, *([leasing] if leasing else [])}, return_when=asyncio.FIRST_COMPLETED
     )
     stop.request()
-    # The order matters: what the worker commits as it stops needs its leases, others wait for the shards, what was
-    # committed is still to be delivered, and a relay that is cancelled between a delivery and its note of it would
-    # deliver again.
-    await _cancelled(worker)
+    # The order matters: the worker needs its leases to write its last events; then other instances get the shards; then
+    # the relays deliver the last events. A relay that is cancelled before it saves its cursor would deliver again.
+    await _cancel(worker)
     if parts.leases is not None:
         await parts.leases.give_back_shards()
-    await parts.duties.drain(within=max(stop.remaining - _RESERVE, 0.1))
-    await _cancelled(*others, settling, stopping)
+    await parts.delivery.drain(within=max(stop.remaining - _RESERVE, 0.1))
+    await _cancel(*others, freezing, stopping)
     if parts.leases is not None and leasing is not None:
-        await _cancelled(leasing)
+        await _cancel(leasing)
         await parts.leases.aclose()
     for task in ended - {stopping}:
         task.result()
 
 
-async def _settle_memory(tally: Counters) -> None:
-    """Keep the garbage collector away from what the first tick makes, nearly all of which stays.
+async def _freeze_after_first_tick(counters: Counters) -> None:
+    """Disables the garbage collector during the first tick, for at most ten seconds, then freezes all objects.
 
-    With 10,000 engines it would look through everything four times in that tick, for 0.5 s in all and up to 0.18 s at
-    once, in which no probe starts. A tick that lasts longer than ten seconds is none that has to hurry.
+    Nearly all objects of the first tick stay alive. With 10,000 engines four collections in that tick took 0.5 s in
+    all, up to 0.18 s at once, in which no probe started.
     """
     gc.disable()
     try:
-        for _ in range(_SETTLING_POLLS):
-            if tally.ticks > 0:
+        for _ in range(_FIRST_TICK_POLLS):
+            if counters.ticks > 0:
                 break
-            await asyncio.sleep(_SETTLING_POLL)
+            await asyncio.sleep(_FIRST_TICK_POLL)
         gc.freeze()
     finally:
         gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
@@ -213,10 +212,7 @@ async def _settle_memory(tally: Counters) -> None:
 
 
 async def _open_incidents(parts: Parts, within: float) -> int | None:
-    """How many of the running games are in an incident; None where store and log do not tell within so many seconds.
-
-    In a cluster, too: the games of all the others are not ours to ask for.
-    """
+    """Returns the number of open incidents; None in a cluster, or if store and log do not answer in time."""
     if parts.leases is not None:
         return None
     with suppress(HealthprobeError, TimeoutError):
@@ -227,13 +223,13 @@ async def _open_incidents(parts: Parts, within: float) -> int | None:
     return None
 
 
-async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _report(tally: Counters, logger: FilteringBoundLogger) -> None:
+async def _report(counters: Counters, logger: FilteringBoundLogger) -> None:
     while True:
         await asyncio.sleep(_REPORT_INTERVAL)
-        logger.debug("so far", **tally.summary())
+        logger.debug("so far", **counters.summary())

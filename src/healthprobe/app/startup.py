@@ -1,4 +1,4 @@
-"""What a run does before it begins: raise the limit of open files, wait for what is away."""
+"""What a run does before it begins: raises the limit of open files, and waits for a store or a log that is away."""
 
 from __future__ import annotations
 
@@ -18,32 +18,31 @@ _LONGEST_WAIT = 5.0
 Opened = TypeVar("Opened")
 
 
-async def patiently(open_it: Callable[[], Awaitable[Opened]], logger: FilteringBoundLogger) -> Opened:
-    """What `open_it` gives, tried again as long as it raises an error that may pass; each new one is said once.
+async def retry_until_available(open_it: Callable[[], Awaitable[Opened]], logger: FilteringBoundLogger) -> Opened:
+    """Returns what `open_it` returns, retried after errors that are not permanent. Logs each new error once.
 
-    A machine that comes up brings its databases and its prober in any order. Raises HealthprobeError where trying again
-    cannot help.
+    When a machine boots, its databases may start after the run. Raises HealthprobeError for a permanent error.
     """
     failures = 0
-    told = ""
+    logged = ""
     while True:
         try:
             opened = await open_it()
         except HealthprobeError as error:
             if error.permanent:
                 raise
-            if str(error) != told:
-                told = str(error)
-                logger.warning("waiting for what this run needs", err=told)
+            if str(error) != logged:
+                logged = str(error)
+                logger.warning("waiting for a store or a log", err=logged)
             await asyncio.sleep(backoff(failures, random(), _LONGEST_WAIT))
             failures += 1
         else:
-            if told:
-                logger.warning("it is there: the run begins")
+            if logged:
+                logger.warning("available: the run begins")
             return opened
 
 
 def raise_descriptor_limit() -> None:
-    """As many open files as the system lets us have: one connection an engine is kept open."""
+    """Raises the limit of open files as far as the system allows: one connection per engine is kept open."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

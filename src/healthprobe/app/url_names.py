@@ -1,4 +1,4 @@
-"""Naming: how messages, logs and cursors call what a URL names, without anything that only its owner may know."""
+"""Names of URLs for messages, logs and cursors, without secrets."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _PORTS = {"redis": 6379, "rediss": 6379, "http": 80, "https": 443}
 _NATS = ("nats", "tls")
 _PASSWORD = re.compile(r"(://[^/@:]*):[^/]*@")
 _PART_OF_THE_NAME = ("stream", "db")
-"""The parameters of a Redis URL that tell where events go; the others tell how, and may change or be secret."""
+"""The parameters of a Redis URL that say where events go. Others may change, or are secret."""
 
 
 def scheme_of(url: str) -> str:
-    """What stands before the first colon."""
+    """Returns the text before the first colon."""
     return url.partition(":")[0]
 
 
 def shown(url: str) -> str:
-    """`url` as messages and logs call it: without credentials and without its query, where tokens are kept."""
+    """Returns the URL without credentials and without its query, for messages and logs."""
     return masked(url.partition("?")[0]) if "://" in url else url
 
 
 def publisher_name(url: str) -> str:
-    """The name of the relay that delivers to `url`, under which the log keeps its cursor and its dead letters.
+    """Returns the name of the relay to a URL, under which the log keeps its cursor and its dead letters.
 
-    It stays the same when credentials, tokens or limits change, and when what goes without saying is said: the same bus
-    must go on where it was. Two webhooks that differ in their query alone are told apart by a word of the user's own
-    after a #, two buses of a plugin's by a digest of their query.
+    The name does not depend on credentials, tokens, limits or default ports, so that a relay continues at its cursor.
+    A word after a # distinguishes two webhooks that differ only in their query, and a digest of the query two URLs of a
+    plugin.
 
     >>> publisher_name("rediss://user:secret@bus:6379/0?stream=health&maxlen=1000")
     'rediss://bus?stream=health'
@@ -54,9 +54,9 @@ def publisher_name(url: str) -> str:
 
 
 def notification_name(url: str) -> str:
-    """The name of the relay that notifies through `url`: such URLs are secrets from end to end.
+    """Returns the name of the relay that notifies through a URL, all of which may be secret.
 
-    It stays the same when a password changes.
+    The name does not depend on a password.
 
     >>> notification_name("slack://TokenA/TokenB/TokenC/#on-call")
     'slack:eaec8877'
@@ -66,9 +66,9 @@ def notification_name(url: str) -> str:
 
 
 def records_name(url: str, query: str | None = None) -> str:
-    """What tells whether two instances read the same games: where they are listed, and by which query.
+    """Returns a name that is equal for two instances that read the same games: the place and the query.
 
-    A bucket has the same name whichever of its servers a URL names first. Which credentials are used says nothing.
+    The name does not depend on credentials, nor for a bucket on the order of its servers.
 
     >>> records_name("nats://healthprobe:secret@n1,n2/games"), records_name("nats://n3/games")
     ('nats:games', 'nats:games')
@@ -84,7 +84,7 @@ def records_name(url: str, query: str | None = None) -> str:
 
 
 def _plain(location: str, scheme: str) -> str:
-    """Scheme, host, port and path, without what is there by default."""
+    """Returns scheme, host, port and path without defaults."""
     without_credentials = masked(location).replace("***@", "", 1)
     without_port = re.sub(rf"^([^/]*//[^/]*):{_PORTS.get(scheme, 0)}(?=/|$)", r"\1", without_credentials)
     return re.sub(r"/0?$", "", without_port) if scheme in {"redis", "rediss"} else without_port

@@ -1,12 +1,12 @@
-"""URLs: which adapter a scheme names, and how a URL is shown without its secrets."""
+"""URLs: opens the adapter that the scheme of a URL names."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -33,42 +33,42 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def extra(name: str, wanted: str) -> Iterator[None]:
-    """Tell which extra brings the library that `wanted` needs, where it is not installed."""
+def extra(name: str, needed_by: str) -> Iterator[None]:
+    """Turns the import error of a library that is not installed into one that names the extra with it."""
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("healthprobe"):
             raise
         raise ConfigurationError(
-            f"{wanted} needs {error.name}, which is not installed: pip install 'healthprobe[{name}]'"
+            f"{needed_by} needs {error.name}, which is not installed: pip install 'healthprobe[{name}]'"
         ) from error
 
 
 class SkippedRecords:
-    """Counts the records that each listing leaves out, and says so when the first reason changes, not every tick."""
+    """Counts the records that a listing skips, and logs it when the first reason changes, not at every tick."""
 
     def __init__(self, telemetry: Telemetry | None, logger: FilteringBoundLogger) -> None:
         self._telemetry = telemetry
         self._logger = logger
-        self._told = ""
+        self._logged = ""
 
-    def tell(self, count: int, first_reason: str) -> None:
-        """The last listing left out `count` records, the first of them for `first_reason`."""
+    def report(self, count: int, first_reason: str) -> None:
+        """Records that the last listing skipped `count` records, the first of them for `first_reason`."""
         if self._telemetry is not None:
             self._telemetry.record_skipped_records(count)
-        if first_reason == self._told:
+        if first_reason == self._logged:
             return
-        self._told = first_reason
+        self._logged = first_reason
         if count:
             self._logger.warning("records skipped", count=count, err=first_reason)
         else:
             self._logger.info("no record is skipped any more")
 
 
-Made = TypeVar("Made")
+Opened = TypeVar("Opened")
 
-Maker = Callable[["Adapters", str], Awaitable[Made]]
+Maker = Callable[["Adapters", str], Awaitable[Opened]]
 
 
 async def _sql_records(adapters: Adapters, url: str) -> SqlRecords:
@@ -97,7 +97,7 @@ async def _jetstream_records(adapters: Adapters, url: str) -> JetStreamRecords:
     with extra("nats", f"--records {scheme_of(url)}:"):
         from healthprobe.adapters.nats import JetStreamRecords
     stream = await adapters.jetstream(url)
-    store = await JetStreamRecords.open(stream, adapters.skipped.tell, create=not adapters.existing)
+    store = await JetStreamRecords.open(stream, adapters.skipped.report, create=not adapters.existing)
     adapters.close_later(store.aclose)
     return store
 
@@ -117,7 +117,7 @@ async def _sql_log(adapters: Adapters, url: str) -> HealthEventLog:
 async def _stdout_publisher(adapters: Adapters, _: str) -> HealthEventPublisher:
     from healthprobe.adapters.stdout import StdoutPublisher
 
-    return StdoutPublisher(render=adapters.line)
+    return StdoutPublisher(render=adapters.event_format)
 
 
 async def _file_publisher(adapters: Adapters, url: str) -> HealthEventPublisher:
@@ -178,35 +178,36 @@ def _path_of(url: str) -> str:
     return path
 
 
-EventLine = Callable[[HealthEvent], str]
+EventFormat = Callable[[HealthEvent], str]
+"""Returns the text of an event."""
 
 
 class EditableRecords(Protocol):
-    """A store of runtime records that is edited by hand. Every method raises StoreError."""
+    """A store of runtime records that commands edit. Every method raises StoreError."""
 
     async def list_all(self) -> list[RuntimeRecord]:
-        """Every record, whatever its status, by game id."""
+        """Returns every record, whatever its status, by game id."""
         ...
 
     async def put(self, records: Sequence[RuntimeRecord]) -> None:
-        """Put these records in, or in the place of those of the same games; of two for one game the later one."""
+        """Adds records, or replaces those of the same games. Of two records of one game the later counts."""
         ...
 
     async def remove(self, game_ids: Iterable[str]) -> int:
-        """Remove the records of these games; returns how many there were."""
+        """Removes the records of games and returns how many there were."""
         ...
 
     async def silence(self, game_ids: Iterable[str], until: datetime | None, why: str = "") -> set[str]:
-        """Silence these games until then, or with None end their silence; returns those that are there."""
+        """Silences games until a time, or with None ends their silence. Returns the games that the store has."""
         ...
 
 
 class Adapters:
-    """The adapters that URLs name: each database and each cluster opened once, whoever names it, all closed in the end.
+    """Opens the adapters that URLs name, and closes them at the end. Opens each database and each cluster once.
 
-    `existing` refuses what is not there yet, for commands that only read. `line` is how stdout: writes an event,
-    `webhook_secret` what webhooks are signed with. Every method raises ConfigurationError where a URL names nothing
-    that can be used, and another HealthprobeError where it names what is away for now.
+    With `existing` a store or log that does not exist yet is refused, for commands that only read. `event_format` is
+    that of the publisher stdout:, None is JSON. Every method raises ConfigurationError for a URL that cannot be used,
+    and another HealthprobeError for a server that is away.
     """
 
     def __init__(
@@ -215,10 +216,10 @@ class Adapters:
         existing: bool = False,
         logger: FilteringBoundLogger | None = None,
         telemetry: Telemetry | None = None,
-        line: EventLine | None = None,
+        event_format: EventFormat | None = None,
         webhook_secret: str | None = None,
     ) -> None:
-        self.line = line
+        self.event_format = event_format
         self.webhook_secret = webhook_secret
         self.logger: FilteringBoundLogger = logger or structlog.get_logger()
         self.skipped = SkippedRecords(telemetry, self.logger)
@@ -228,20 +229,20 @@ class Adapters:
         self._clusters: dict[tuple[object, ...], JetStream] = {}
 
     async def records(self, url: str, query: str | None = None) -> RuntimeRecordStore:
-        """The store that `url` names, read by a `query` of the user's own where one is given."""
+        """Returns the store at a URL, or the result of a query of a database as a store."""
         if query is not None:
             return await self._queried(url, query)
-        return await self._made(RECORDS, plugins.RECORDS, "--records", url)
+        return await self._open(RECORDS, plugins.RECORDS, "--records", url)
 
     async def log(self, url: str) -> HealthEventLog:
-        return await self._made(LOGS, plugins.LOGS, "--log", url)
+        return await self._open(LOGS, plugins.LOGS, "--log", url)
 
     async def cluster(
         self, url: str, lease: float, games: Callable[[], int], rule: str
     ) -> tuple[HealthEventLog, JetStreamLeases]:
-        """The log of the cluster at `url`, and the leases of `lease` seconds under which it is written.
+        """Returns the log of the cluster at a URL, and leases of `lease` seconds.
 
-        `games` tells the others how many games we watch, and `rule` by what we judge them and whom we tell.
+        Other instances see the number of `games` and the `rule` of this one.
         """
         with extra("nats", "--cluster"):
             from healthprobe.adapters.nats import JetStreamLeases, JetStreamLog
@@ -252,18 +253,17 @@ class Adapters:
         return log, leases
 
     async def publisher(self, url: str) -> HealthEventPublisher:
-        return await self._made(PUBLISHERS, plugins.PUBLISHERS, "--publish", url)
+        return await self._open(PUBLISHERS, plugins.PUBLISHERS, "--publish", url)
 
     async def notifier(self, url: str) -> HealthEventPublisher:
-        """What tells people of events, through the service that `url` names."""
+        """Returns a publisher that sends sentences for people to the service at a URL."""
         with extra("notify", "--notify"):
             from healthprobe.adapters.notify import NotifyPublisher
         return NotifyPublisher.of_url(url)
 
     async def editable_records(self, url: str) -> EditableRecords:
-        """The store that can be edited."""
         if scheme_of(url) == "file":
-            raise ConfigurationError(f"--records {shown(url)} is edited in the file itself; sqlite:PATH is edited here")
+            raise ConfigurationError(f"--records {shown(url)} is edited in the file itself; commands edit sqlite:PATH")
         if scheme_of(url) not in EDITABLE:
             raise ConfigurationError(_unknown("--records", url, EDITABLE))
         return await EDITABLE[scheme_of(url)](self, url)
@@ -278,7 +278,7 @@ class Adapters:
         return self._databases[identity]
 
     async def jetstream(self, url: str) -> JetStream:
-        """The connection to the NATS cluster that `url` names, for what else `url` names there."""
+        """Returns a connection to the NATS cluster of a URL, with the bucket or prefix that the URL names."""
         with extra("nats", f"{scheme_of(url)}:"):
             from healthprobe.adapters.nats.address import NatsAddress
             from healthprobe.adapters.nats.connection import JetStream, Unanswered
@@ -289,16 +289,20 @@ class Adapters:
                 with extra("nats", "?creds=" if address.creds else "nats:"):  # nats-py looks for nkeys only now
                     self._clusters[identity] = await JetStream.open(address)
             except Unanswered as error:
-                told = f"{address.name}: {error}; look whether its servers run and can be reached"
-                raise HealthprobeError(told) from error
+                raise HealthprobeError(
+                    f"{address.name}: {error}; check that its servers run and can be reached"
+                ) from error
             self.close_later(self._clusters[identity].aclose)
         return self._clusters[identity].at(address)
 
     def close_later(self, close: Callable[[], Awaitable[None]]) -> None:
-        """Call `close` as all this ends."""
+        """Calls `close` at the end."""
         self._stack.push_async_callback(close)
 
-    async def aclose(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
     async def _queried(self, url: str, query: str) -> RuntimeRecordStore:
@@ -306,29 +310,35 @@ class Adapters:
 
         if scheme_of(url) not in DATABASES:
             raise ConfigurationError(
-                f"--records-query asks a database, and --records {shown(url)} is none; {_use(DATABASES)}"
+                f"--records-query needs a database, and --records {shown(url)} is none; {_use(DATABASES)}"
             )
-        store = await SqlQuery.open(url, query, self.skipped.tell)
+        store = await SqlQuery.open(url, query, self.skipped.report)
         self.close_later(store.aclose)
         return store
 
-    async def _made(self, table: Mapping[str, Maker[Made]], group: str, option: str, url: str) -> Made:
+    async def _open(self, table: Mapping[str, Maker[Opened]], group: str, option: str, url: str) -> Opened:
         scheme, colon, _ = url.partition(":")
         if colon and scheme in table:
             return await table[scheme](self, url)
         if colon and (opener := plugins.opener(group, scheme)) is not None:
-            made: Made = await self._stack.enter_async_context(plugins.opened(opener, url))
-            return made
+            opened: Opened = await self._stack.enter_async_context(plugins.opened(opener, url))
+            return opened
         raise ConfigurationError(_unknown(option, url, [*table, *plugins.installed(group)]))
 
 
 def _unknown(option: str, url: str, known: Iterable[str]) -> str:
-    """What nobody knows may hold a secret anywhere: its scheme alone is told."""
-    scheme = scheme_of(url)
-    told = f"{option} {scheme}:…" if ":" in url else f"{option} {url}"
-    hint = "; the services that apprise knows are for --notify" if option == "--publish" and "://" in url else ""
-    return f"{told}: not a URL that is known here; {_use(known)}{hint}"
+    """Returns the message for an unknown scheme. It omits the rest of the URL, which may hold a secret."""
+    name = f"{option} {scheme_of(url)}:…" if ":" in url else f"{option} {url}"
+    hint = "; URLs of apprise are for --notify" if option == "--publish" and "://" in url else ""
+    return f"{name}: not a known URL; {_use(known)}{hint}"
 
 
 def _use(schemes: Iterable[str]) -> str:
     return "use " + " or ".join(f"{each}:" for each in dict.fromkeys(schemes) if each != "postgres")
+
+
+@asynccontextmanager
+async def log_at(url: str) -> AsyncIterator[HealthEventLog]:
+    """Opens the log at a URL, which must exist, for a command."""
+    async with Adapters(existing=True) as adapters:
+        yield await adapters.log(url)

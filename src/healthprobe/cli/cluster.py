@@ -56,12 +56,9 @@ async def _instances(url: str) -> tuple[list[Instance], int]:
     """Returns the instances and the number of shards."""
     with extra("nats", "--cluster"):
         from healthprobe.adapters.nats import instances, log_shards
-    adapters = Adapters(existing=True)
-    try:
+    async with Adapters(existing=True) as adapters:
         stream = await adapters.jetstream(url)
         return await instances(stream), await log_shards(stream)
-    finally:
-        await adapters.aclose()
 
 
 def differing_options(found: Sequence[Instance]) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Annotated, Any
@@ -15,16 +15,19 @@ from rich.text import Text
 
 from healthprobe._util.text import counted, printable
 from healthprobe.app import terminal
+from healthprobe.app.run import exit_cleanly_at_once, until_signal
 from healthprobe.app.settings import DEFAULT_DATABASE
-from healthprobe.app.urls import Adapters
+from healthprobe.app.urls import log_at
 from healthprobe.cli import errors, options
-from healthprobe.domain.event import format_instant
-from healthprobe.ports import ConfigurationError, DeadLetter, HealthEventLog
+from healthprobe.domain.event import HealthEvent, format_instant
+from healthprobe.ports import ConfigurationError, DeadLetter, HealthEventLog, LogError
 
 _NO_DEAD_LETTER = "No dead letter in this log."
 ALL = 1_000_000
 """A limit above the number of dead letters in any log."""
+_PAGE = 1000
 _POLL_INTERVAL = 0.25
+_RETRY_INTERVAL = 1.0
 _PATIENCE = 5.0
 """Seconds to wait for a relay to deliver one more of the dead letters."""
 
@@ -37,6 +40,64 @@ class Replay:
     delivered: int
     refused: int
     waiting: int
+
+
+def show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> None:
+    """Writes the events of the log at a URL, or of one game; with `follow` until SIGINT or SIGTERM."""
+    if not follow:
+        uvloop.run(_show_events(url, game=game, follow=False, as_json=as_json))
+        return
+    exit_cleanly_at_once()
+    uvloop.run(until_signal(_show_events(url, game=game, follow=True, as_json=as_json)))
+
+
+def read_events(url: str, game: str | None = None) -> list[HealthEvent]:
+    """Returns the events of the log at a URL, or of one game, oldest first."""
+    return uvloop.run(_read_events(url, game))
+
+
+async def _read_events(url: str, game: str | None) -> list[HealthEvent]:
+    async with log_at(url) as log:
+        return [event async for event in _entries(log, follow=False) if game in {None, event.game_id}]
+
+
+async def _show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> None:
+    people = terminal.people_watch(json_wanted=as_json)
+    console = terminal.console_for()
+    async with log_at(url) as log, aclosing(_entries(log, follow=follow)) as entries:
+        async for event in entries:
+            if game is not None and event.game_id != game:
+                continue
+            if people:
+                terminal.print_line(console, terminal.transition_text(event, dated=True))
+            else:
+                terminal.write_json(event.as_document())
+
+
+async def _entries(log: HealthEventLog, *, follow: bool) -> AsyncGenerator[HealthEvent]:
+    """Yields the events in order. With `follow` it waits for more, and for a log that is away, without end."""
+    cursor, is_away = 0, False
+    while True:
+        try:
+            page = await log.read(cursor, _PAGE)
+        except LogError as error:
+            if error.permanent or not follow:
+                raise
+            if not is_away:
+                terminal.report(f"{error}; waiting for it")
+            is_away = True
+            await asyncio.sleep(_RETRY_INTERVAL)
+            continue
+        if is_away:
+            is_away = False
+            terminal.report("the log answers again")
+        for entry in page:
+            cursor = entry.cursor
+            yield entry.event
+        if not page:
+            if not follow:
+                return
+            await asyncio.sleep(_POLL_INTERVAL)
 
 
 def show_dead_letters(url: str, *, game: str | None, as_json: bool) -> None:
@@ -65,22 +126,13 @@ def replay_dead_letters(url: str, *, as_json: bool) -> bool:
     return replay.refused == 0
 
 
-@asynccontextmanager
-async def _log(url: str) -> AsyncIterator[HealthEventLog]:
-    adapters = Adapters(existing=True)
-    try:
-        yield await adapters.log(url)
-    finally:
-        await adapters.aclose()
-
-
 async def _dead_letters(url: str) -> Sequence[DeadLetter]:
-    async with _log(url) as log:
+    async with log_at(url) as log:
         return await log.dead_letters(ALL)
 
 
 async def _replay(url: str) -> Replay:
-    async with _log(url) as log:
+    async with log_at(url) as log:
         asked_for = {_key(letter) for letter in await log.dead_letters(ALL)}
         await log.request_replay()
         left, waiting = len(asked_for), len(asked_for)
@@ -198,6 +250,4 @@ def events(
     elif dead:
         show_dead_letters(log, game=game, as_json=as_json)
     else:
-        from healthprobe.cli.incidents import show_events
-
         show_events(log, game=game, follow=follow, as_json=as_json)

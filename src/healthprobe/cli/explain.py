@@ -16,7 +16,7 @@ from healthprobe.app import terminal
 from healthprobe.app.url_names import shown
 from healthprobe.cli import errors, options
 from healthprobe.cli.api_client import At, InsteadLog, NotFound, RunClient, Source, source_of
-from healthprobe.cli.incidents import read_events_of
+from healthprobe.cli.events import read_events
 from healthprobe.cli.output import marks, marks_summary
 from healthprobe.domain.incident import incidents
 from healthprobe.ports import ConfigurationError
@@ -86,7 +86,7 @@ def _from_run(run: RunClient, game_id: str) -> Explained:
 
 def _from_log(url: str, game_id: str) -> Explained:
     now = datetime.now(UTC)
-    events = read_events_of(url, game_id)
+    events = read_events(url, game_id)
     if not events:
         raise ConfigurationError(
             f"no event of {printable(game_id)} is in the log {shown(url)}: it never failed, "

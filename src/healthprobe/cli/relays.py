@@ -12,7 +12,7 @@ import uvloop
 from healthprobe._util.text import printable
 from healthprobe.app import terminal
 from healthprobe.app.settings import DEFAULT_DATABASE
-from healthprobe.app.urls import Adapters
+from healthprobe.app.urls import log_at
 from healthprobe.cli import errors, options
 from healthprobe.cli.events import ALL
 from healthprobe.worker.relay import events_behind
@@ -55,24 +55,16 @@ def forget_relay(url: str, name: str) -> bool:
 
 
 async def _states(url: str) -> list[RelayState]:
-    adapters = Adapters(existing=True)
-    try:
-        log = await adapters.log(url)
+    async with log_at(url) as log:
         cursors = await log.all_cursors()
         behind = {name: await events_behind(log, cursor) for name, cursor in cursors.items()}
         letters = Counter(letter.publisher for letter in await log.dead_letters(ALL))
-    finally:
-        await adapters.aclose()
-    names = sorted({*behind, *letters})
-    return [RelayState(name, behind.get(name, 0), letters[name]) for name in names]
+    return [RelayState(name, behind.get(name, 0), letters[name]) for name in sorted({*behind, *letters})]
 
 
 async def _forget(url: str, name: str) -> bool:
-    adapters = Adapters(existing=True)
-    try:
-        return await (await adapters.log(url)).forget_cursor(name)
-    finally:
-        await adapters.aclose()
+    async with log_at(url) as log:
+        return await log.forget_cursor(name)
 
 
 def relays(

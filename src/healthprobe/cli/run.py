@@ -58,7 +58,7 @@ def run(
 
     Example: [b]healthprobe run --records file:engines.yaml --interval 10s[/b]
     """
-    from healthprobe.app.console import audience_for
+    from healthprobe.app.console import run_console
     from healthprobe.app.run import run_service
 
     home = cluster or DEFAULT_DATABASE
@@ -87,4 +87,4 @@ def run(
         lease=lease,
         shard=shard,
     )
-    run_service(settings, audience_for(as_json=as_json, log_level=log_level))
+    run_service(settings, run_console(as_json=as_json, log_level=log_level))

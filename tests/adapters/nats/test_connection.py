@@ -193,10 +193,9 @@ async def test_credentials_without_nkeys_are_reported_with_the_line_that_install
     monkeypatch.setitem(sys.modules, "nkeys", None)
     creds = tmp_path / "us.creds"
     creds.write_text(SEED)
-    adapters = Adapters()
-    with pytest.raises(ConfigurationError, match=r"\?creds= needs nkeys.*pip install 'healthprobe\[nats\]'"):
-        await adapters.jetstream(f"nats://127.0.0.1:{free_port()}?creds={creds}")
-    await adapters.aclose()
+    async with Adapters() as adapters:
+        with pytest.raises(ConfigurationError, match=r"\?creds= needs nkeys.*pip install 'healthprobe\[nats\]'"):
+            await adapters.jetstream(f"nats://127.0.0.1:{free_port()}?creds={creds}")
 
 
 async def test_credentials_are_accepted_only_from_the_server_s_own_operator(
