@@ -37,7 +37,7 @@ async def test_an_incident_lasts_from_probe_failed_to_probe_recovered() -> None:
     await refreshed(scene)
     assert not scene.status.incidents.open
     assert [each.game_id for each in scene.status.incidents.ended] == ["a"]
-    assert scene.status.count_of(Condition.HEALTHY) == 2
+    assert scene.status.cells.count_of(Condition.HEALTHY) == 2
 
 
 async def test_an_incident_that_began_before_the_part_of_the_log_that_is_read_is_looked_up(

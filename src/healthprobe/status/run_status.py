@@ -185,15 +185,12 @@ class RunStatus:
             self.cells.on_host,
             self.outages if outages is None else outages,
             self.trouble,
-            failing=self.count_of(Condition.FAILING),
-            unknown=self.count_of(Condition.UNKNOWN),
+            failing=self.cells.count_of(Condition.FAILING),
+            unknown=self.cells.count_of(Condition.UNKNOWN),
             watched=None
             if target_set.shards is None
             else WatchedShards(len(target_set.shards), target_set.shard_count),
         )
-
-    def count_of(self, condition: Condition) -> int:
-        return self.cells.count_of(condition)
 
     @property
     def silenced(self) -> int:

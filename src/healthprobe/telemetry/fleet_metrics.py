@@ -23,7 +23,7 @@ def fleet_families(status: RunStatus) -> Iterator[Metric]:
         "healthprobe_games",
         "Watched games by state.",
         ("state",),
-        [((condition.value,), status.count_of(condition)) for condition in Condition],
+        [((condition.value,), status.cells.count_of(condition)) for condition in Condition],
     )
     watched = status.worker.target_set.by_id
     yield gauge(
@@ -47,7 +47,7 @@ def fleet_families(status: RunStatus) -> Iterator[Metric]:
     yield gauge(
         "healthprobe_games_down_unlisted",
         "Games that are down and have no healthprobe_game_down_seconds series.",
-        max(status.count_of(Condition.DOWN) - len(listed), 0),
+        max(status.cells.count_of(Condition.DOWN) - len(listed), 0),
     )
 
 

@@ -44,7 +44,6 @@ from healthprobe.telemetry.span_records import (
     TracingTelemetry,
     TransitionRecord,
     endpoint_of,
-    now_ns,
 )
 from healthprobe.telemetry.spans import SpanFactory
 from healthprobe.worker.config import WORKER_KEY
@@ -81,7 +80,7 @@ class OTLPExporter:
         self._errors = ExportErrorHandler(logger)
         self._errors.install()
         self._span_factory = SpanFactory(resource, scope)
-        self._metrics_converter = MetricsConverter(resource, scope, now_ns())
+        self._metrics_converter = MetricsConverter(resource, scope, time.time_ns())
         self._metric_exporter = OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=_REQUEST_TIMEOUT)
         self._span_exporter = OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=_REQUEST_TIMEOUT)
         self._source: MetricSource | None = None
@@ -112,7 +111,7 @@ class OTLPExporter:
             if dropped:
                 self._errors.warn(f"{dropped} spans were dropped: there were more than can be sent")
             try:
-                data = self._metrics_converter.convert(self._source.collect(), now_ns())
+                data = self._metrics_converter.convert(self._source.collect(), time.time_ns())
                 await run_in_daemon_thread(partial(self._send, self.spans.drain(), data))
             except Exception as error:  # noqa: BLE001  a fault of the export must not end the run
                 self._errors.warn(f"{type(error).__name__}: {error}")

@@ -92,10 +92,6 @@ class SpanBuffer:
         return records
 
 
-def now_ns() -> int:
-    return time.time_ns()
-
-
 def endpoint_of(status: RunStatus, game_id: str) -> Endpoint | None:
     """Returns the endpoint of a watched game's engine, or None if it has no usable one."""
     game = status.worker.target_set.by_id.get(game_id)
@@ -110,7 +106,7 @@ class TracingTelemetry:
     prober that sends `traceparent` lets an engine's own spans hang below the span of the failed probe.
     """
 
-    def __init__(self, telemetry: Telemetry, spans: SpanBuffer, clock: Callable[[], int] = now_ns) -> None:
+    def __init__(self, telemetry: Telemetry, spans: SpanBuffer, clock: Callable[[], int] = time.time_ns) -> None:
         self.status: RunStatus | None = None
         self.events = 0
         self.record_listing_error = telemetry.record_listing_error
@@ -129,7 +125,7 @@ class TracingTelemetry:
         """The header line that names the span of a probe (W3C Trace Context), and the empty line that ends the head.
 
         Each tick is a trace of its own and probes each game once, so a game can keep one span id: nothing is drawn or
-        formatted for a probe. A probe that is judged after its tick has ended belongs to the next tick's trace.
+        formatted for a probe. A probe that completes after its tick has ended belongs to the next tick's trace.
         """
         known = self._span_ids.get(game_id)
         return self._traceparent_start + (known or self._new_span_id(game_id))[1]

@@ -112,7 +112,7 @@ class LiveRun:
     def until_down(self, games: int) -> None:
         """Waits until the status has so many games down."""
         assert self._status is not None
-        while self._status.count_of(Condition.DOWN) < games:
+        while self._status.cells.count_of(Condition.DOWN) < games:
             self.do(self._status.refresh())
             time.sleep(0.05)
 

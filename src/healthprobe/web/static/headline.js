@@ -27,14 +27,14 @@ export function showHeadline(fleet) {
 }
 
 /** Whether all events are delivered, in a few words. */
-export function deliveryOf(fleet) {
+function deliveryOf(fleet) {
   const { prober, publishers } = fleet;
-  if (prober.blind_s > 0) return { text: "paused: no canary answers", isBad: true };
+  if (prober.blind_s > 0) return { text: "no failure is counted: no canary answers", isBad: true };
   if (prober.decisions_held > 0) {
-    return { text: `${count(prober.decisions_held)} held: mass failure`, isBad: true };
+    return { text: `${count(prober.decisions_held)} transitions held: mass failure`, isBad: true };
   }
   if (prober.log_away_s > LOG_OUTAGE) {
-    return { text: `waiting: the log has been unavailable for ${duration(prober.log_away_s)}`, isBad: true };
+    return { text: `no new events: the log has been unavailable for ${duration(prober.log_away_s)}`, isBad: true };
   }
   if (publishers.length === 0) return { text: "no publisher is configured", isBad: false };
   const parked = publishers.filter((each) => each.parked > 0);

@@ -33,7 +33,7 @@ export function showProber(fleet) {
   showReading("Listing errors", count(prober.listing_errors), { isBad: prober.listing_errors > 0 });
   showReading("Probes", count(prober.probes));
   showReading("Inconclusive", inconclusive.map(([cause, number]) => `${count(number)} × ${cause}`).join(", ") || "0");
-  showReading("Settings", `interval ${prober.interval_s}s, timeout ${prober.timeout_s}s, ${prober.failures} failures`);
+  showReading("Settings", `interval ${prober.interval_s}s, timeout ${prober.timeout_s}s, threshold ${prober.failures}`);
   if (prober.shards !== null) showReading("Shards", count(prober.shards));
   showReading("Version", prober.version);
   showReading("Up since", "", { time: prober.started_at });
