@@ -6,13 +6,10 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import partial
 from itertools import groupby, pairwise
-from threading import Thread
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, cast
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -35,6 +32,7 @@ from prometheus_client.samples import Sample
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
+from healthprobe._util.threads import run_in_daemon_thread
 from healthprobe._util.version import __version__
 from healthprobe.ports import LogError, Telemetry
 from healthprobe.status.run_status import RunStatus
@@ -47,8 +45,6 @@ from healthprobe.telemetry.span_records import (
 )
 from healthprobe.telemetry.spans import SpanFactory
 from healthprobe.worker.config import WORKER_KEY
-
-Result = TypeVar("Result")
 
 EXPORT_INTERVAL = 5.0
 """Seconds between two exports."""
@@ -112,7 +108,8 @@ class OTLPExporter:
                 self._errors.warn(f"{dropped} spans were dropped: there were more than can be sent")
             try:
                 data = self._metrics_converter.convert(self._source.collect(), time.time_ns())
-                await run_in_daemon_thread(partial(self._send, self.spans.drain(), data))
+                records = self.spans.drain()
+                await run_in_daemon_thread(lambda _: self._send(records, data))
             except Exception as error:  # noqa: BLE001  a fault of the export must not end the run
                 self._errors.warn(f"{type(error).__name__}: {error}")
 
@@ -240,26 +237,6 @@ class MetricsConverter:
 
 def _labels_of_series(sample: Sample) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in sample.labels.items() if name != "le")
-
-
-async def run_in_daemon_thread(work: Callable[[], Result]) -> Result:
-    """Returns or raises what `work` does. Cancelling the caller does not wait for the thread.
-
-    The loop's own executor is joined at exit, so a collector that hangs would hold up the shutdown.
-    """
-    future: Future[Result] = Future()
-    future.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            result = work()
-        except Exception as error:  # noqa: BLE001  it is raised where the future is awaited
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-
-    Thread(target=run, name="otlp-export", daemon=True).start()
-    return await asyncio.wrap_future(future)
 
 
 def _resource() -> Resource:
