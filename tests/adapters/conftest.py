@@ -1,4 +1,4 @@
-"""Places for databases: a path of its own, a folder that ordinary users may enter, a disk that is soon full."""
+"""Fixtures for databases: a path, a folder that ordinary users may enter, a small disk."""
 
 import shutil
 import subprocess

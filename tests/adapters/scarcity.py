@@ -1,4 +1,4 @@
-"""Scarcity: a world without permissions or without room, for a while."""
+"""Context managers that take away permissions or disk space."""
 
 import os
 import resource
@@ -11,7 +11,7 @@ NOBODY = 65534
 
 @contextmanager
 def as_an_ordinary_user() -> Iterator[None]:
-    """For root, whom permissions do not bind: be nobody. Everybody else is ordinary already."""
+    """Runs as an ordinary user: permissions do not bind root."""
     if os.geteuid() != 0:
         yield
         return
@@ -35,7 +35,7 @@ def no_file_grows_beyond(size: int) -> Iterator[None]:
 
 @contextmanager
 def filled(disk: Path) -> Iterator[None]:
-    """Not one block is free on `disk`."""
+    """Leaves no block free on `disk`."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file, suppress(OSError):
         while True:

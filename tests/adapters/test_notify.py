@@ -52,7 +52,7 @@ async def phone() -> AsyncIterator[Phone]:
     await runner.cleanup()
 
 
-async def test_a_failure_and_a_recovery_are_told_in_a_sentence_each_under_a_title_that_counts_them(
+async def test_a_failure_and_a_recovery_are_a_sentence_each_below_a_title_with_counts(
     phone: Phone,
 ) -> None:
     await NotifyPublisher.of_url(phone.url).publish(history("game-7", 2))
@@ -68,12 +68,12 @@ async def test_a_failure_and_a_recovery_are_told_in_a_sentence_each_under_a_titl
     ]
 
 
-async def test_a_message_of_recoveries_alone_is_good_news(phone: Phone) -> None:
+async def test_a_message_of_recoveries_only_has_the_type_success(phone: Phone) -> None:
     await NotifyPublisher.of_url(phone.url).publish([recovered("a", 2), recovered("b", 2)])
     assert [(message["title"], message["type"]) for message in phone.messages] == [("2 games answer again", "success")]
 
 
-async def test_a_mass_failure_is_a_few_messages_in_which_everybody_is_named_in_order(phone: Phone) -> None:
+async def test_a_mass_failure_is_a_few_messages_with_all_games_in_order(phone: Phone) -> None:
     events = [failed(f"game-{number}", 1) for number in range(500)]
     await NotifyPublisher.of_url(phone.url).publish(events)
     assert phone.sentences == [sentence_of(event) for event in events]
@@ -81,12 +81,12 @@ async def test_a_mass_failure_is_a_few_messages_in_which_everybody_is_named_in_o
     assert all(len(message["message"]) <= 3_000 for message in phone.messages)
 
 
-async def test_nothing_to_tell_sends_nothing(phone: Phone) -> None:
+async def test_no_events_send_no_message(phone: Phone) -> None:
     await NotifyPublisher.of_url(phone.url).publish([])
     assert phone.messages == []
 
 
-async def test_a_service_that_fails_in_the_middle_is_told_with_how_many_arrived(phone: Phone) -> None:
+async def test_the_error_of_a_failing_service_counts_the_events_delivered_before(phone: Phone) -> None:
     phone.refuse_after = 1
     with pytest.raises(PublishError, match=r"\Athe json service did not take a notification\Z") as refused:
         await NotifyPublisher.of_url(phone.url).publish([failed(f"game-{number}", 1) for number in range(60)])
@@ -95,7 +95,7 @@ async def test_a_service_that_fails_in_the_middle_is_told_with_how_many_arrived(
 
 
 @pytest.mark.filterwarnings("error")
-async def test_what_apprise_logs_goes_nowhere(
+async def test_the_logs_of_apprise_are_discarded(
     phone: Phone, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     phone.refuse_after = 0
@@ -115,7 +115,7 @@ def test_a_url_that_apprise_does_not_know_is_refused_in_one_line_without_secrets
     assert capfd.readouterr() == ("", "")
 
 
-async def test_a_service_that_hangs_holds_up_neither_the_loop_nor_a_cancellation(phone: Phone) -> None:
+async def test_a_hanging_service_blocks_neither_the_loop_nor_a_cancellation(phone: Phone) -> None:
     phone.gate.clear()
     publishing = asyncio.create_task(NotifyPublisher.of_url(phone.url).publish([failed("game-7", 1)]))
     await asyncio.sleep(0.05)
@@ -126,7 +126,7 @@ async def test_a_service_that_hangs_holds_up_neither_the_loop_nor_a_cancellation
     assert publishing.cancelled()
 
 
-async def test_a_service_that_hangs_is_given_up(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hanging_service_times_out(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher, "_TIMEOUT", 0.2)
     phone.gate.clear()
     async with asyncio.timeout(3.0):  # apprise itself waits four seconds for an answer
@@ -141,7 +141,7 @@ async def test_a_service_that_hangs_is_given_up(phone: Phone, monkeypatch: pytes
     ["<!channel>", "@everyone", "[free](http://evil)", "<b onclick=x>", "**bold**", "`code`", "a\nb", "x" * 5_000],
 )
 @pytest.mark.parametrize("where", ["game", "error", "container"])
-def test_nothing_that_a_game_or_an_engine_says_mentions_links_or_formats(hostile: str, where: str) -> None:
+def test_no_text_of_a_game_or_an_engine_can_mention_link_or_format(hostile: str, where: str) -> None:
     event = {
         "game": failed(hostile, 1),
         "error": failed("game-7", 1, last_error=hostile),

@@ -1,4 +1,4 @@
-"""Standard output as a real pipe: lines flushed one by one, readers that are slow, readers that go away."""
+"""Standard output as a real pipe: each line flushed, slow readers, readers that close it."""
 
 import asyncio
 import json
@@ -55,7 +55,7 @@ async def test_a_reader_gets_every_line_whole_and_in_order(events: int, game_id:
     assert [json.loads(line) for line in printed.splitlines()] == [e.as_document() for e in history(game_id, events)]
 
 
-async def test_a_reader_that_sleeps_holds_up_neither_the_loop_nor_the_end_of_the_process() -> None:
+async def test_a_slow_reader_blocks_neither_the_loop_nor_the_end_of_the_process() -> None:
     reader, writer = os.pipe()
     process = await publishing(5000, writer)
     os.close(writer)
@@ -64,7 +64,7 @@ async def test_a_reader_that_sleeps_holds_up_neither_the_loop_nor_the_end_of_the
     assert complaints == b"200 turns while the reader slept\n"
 
 
-async def test_a_reader_that_goes_away_is_told_in_plain_words_and_no_retry_helps() -> None:
+async def test_a_closed_reader_is_a_permanent_error_in_plain_words() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     process = await publishing(1, writer)
@@ -90,7 +90,7 @@ class GuardedOutput:
         return await asyncio.to_thread(self.reached.acquire, timeout=within)
 
 
-async def test_each_line_is_out_before_the_next_is_offered() -> None:
+async def test_each_line_is_written_before_the_next_is_rendered() -> None:
     output = GuardedOutput()
     events = history("game-7", 3)
     task = asyncio.create_task(StdoutPublisher(output.write).publish(events))
@@ -120,25 +120,23 @@ async def test_a_cancelled_delivery_ends_with_its_line_and_the_next_comes_after_
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "expected"),
     [
         (OSError(28, "No space left on device"), ("standard output takes no more: No space left on device", False)),
         (BrokenPipeError(32, "Broken pipe"), ("standard output was closed by its reader", True)),
         (ValueError("I/O operation on closed file"), ("standard output was closed by its reader", True)),
     ],
 )
-async def test_a_fault_of_the_output_is_told_with_whether_a_retry_helps(
-    fault: Exception, told: tuple[str, bool]
-) -> None:
+async def test_an_error_of_the_output_says_whether_a_retry_helps(fault: Exception, expected: tuple[str, bool]) -> None:
     def write(line: str) -> None:
         raise fault
 
     with pytest.raises(PublishError) as refused:
         await StdoutPublisher(write).publish([failed("game-7", 1)])
-    assert (str(refused.value), refused.value.permanent) == told
+    assert (str(refused.value), refused.value.permanent) == expected
 
 
-async def test_a_fault_of_the_writer_s_own_comes_through_as_it_is() -> None:
+async def test_an_error_of_the_given_writer_is_raised_unchanged() -> None:
     def write(line: str) -> None:
         raise LookupError("a bug")
 

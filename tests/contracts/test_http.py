@@ -87,7 +87,7 @@ class TestRecords(HttpRecordsContract):
 
 
 def as_groups(records: Sequence[RuntimeRecord]) -> list[Any]:
-    """As groups where those can tell it: running games at a scheme, a host and a port. The others as records."""
+    """Running games at a scheme, host and port are groups; the others are records."""
     return [_as_group(record) if _is_plain(record) else asdict(record) for record in records]
 
 

@@ -1,4 +1,4 @@
-"""The ports in memory, on which other tests build, keep the same promises as the real ones."""
+"""The store, log and publisher in memory keep the same promises as the real ones."""
 
 from collections.abc import Sequence
 from typing import Any

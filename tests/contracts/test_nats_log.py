@@ -1,4 +1,4 @@
-"""A log on JetStream keeps the promises of every log: game by game or by claims, on one server and on three."""
+"""The log on JetStream keeps its port's promises: game by game or by claims, on one server and on three."""
 
 import msgspec
 import nats
@@ -37,7 +37,7 @@ class TestJetStreamLog(HealthEventLogContract):
     async def rival(self, log: JetStreamLog, nats_url: str, open_log: OpenLog) -> JetStreamLog:
         return await open_log(nats_url)
 
-    async def test_what_stands_in_the_stream_is_as_the_contract_with_the_world_says(
+    async def test_the_entries_of_the_stream_match_the_published_contract(
         self, log: JetStreamLog, nats_url: str, prefix: str
     ) -> None:
         await log.append([failed(game_id, 1, last_error="é" * 500) for game_id in ODD_GAME_IDS])

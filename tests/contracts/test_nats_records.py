@@ -1,4 +1,4 @@
-"""A bucket of JetStream keeps the promises of a store of records, edited by a program on another machine."""
+"""The store in a JetStream bucket keeps its port's promises, with edits by another program."""
 
 from collections.abc import Sequence
 

@@ -42,7 +42,7 @@ class TestRedisPublisher(PublisherContract):
             deaf.bind(("127.0.0.1", 0))
             yield open_publisher(f"redis://127.0.0.1:{deaf.getsockname()[1]}")
 
-    async def test_what_stands_in_the_stream_is_as_the_contract_with_the_world_says(
+    async def test_the_entries_of_the_stream_match_the_published_contract(
         self, publisher: RedisPublisher, delivered: Delivered, redis_server: RedisServer
     ) -> None:
         await publisher.publish([failed(game_id, 1, last_error="é" * 500) for game_id in ODD_GAME_IDS])

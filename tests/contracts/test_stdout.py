@@ -18,11 +18,11 @@ class TestStdoutPublisher(PublisherContract):
 
     @pytest.fixture
     def delivered(self, capfd: pytest.CaptureFixture[str]) -> Delivered:
-        told: list[dict[str, Any]] = []
+        written: list[dict[str, Any]] = []
 
         async def delivered() -> Sequence[dict[str, Any]]:
-            told.extend(json.loads(line) for line in capfd.readouterr().out.split("\n")[:-1])
-            return told
+            written.extend(json.loads(line) for line in capfd.readouterr().out.split("\n")[:-1])
+            return written
 
         return delivered
 

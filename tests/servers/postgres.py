@@ -18,7 +18,7 @@ from tests.servers.ports import free_port
 _PATIENCE = 60.0
 _USER = "postgres"
 _OWNER = 65534 if os.geteuid() == 0 else None
-"""Nobody, where we are root: PostgreSQL refuses to be root."""
+"""The user `nobody`, for tests that run as root: PostgreSQL refuses to."""
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",

@@ -1,4 +1,4 @@
-"""A cutting proxy: stands before any TCP server, and lets its connections fail at the moment that a test names."""
+"""A TCP proxy that cuts, holds or refuses connections when a test says so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _CHUNK = 65_536
 
 
 class CuttingProxy:
-    """Passes bytes between its own port on loopback and `upstream_port`, until it is told otherwise.
+    """Passes bytes between its own port on loopback and `upstream_port`, until a test changes that.
 
     async with CuttingProxy(server.port) as proxy:
         proxy.cut()             # every connection ends now, by a reset; new ones pass
@@ -18,14 +18,14 @@ class CuttingProxy:
         proxy.cut_after(10)     # the same, after ten bytes of answers
         proxy.hang()            # connections are taken and stay open, and not a byte passes in either direction
         proxy.hang_at(b"PUT")   # the same, as soon as a client has sent this: it is held back, too
-        await proxy.caught()    # somebody waits for what is held back
+        await proxy.caught()    # returns once bytes are held back
         proxy.pass_on()         # what was held back goes on its way, and all that follows
         proxy.deafen()          # clients of now are not even read: one that closes in order waits for an answer
         proxy.refuse()          # every connection ends now, and new ones are refused by the kernel
         await proxy.accept()    # on the same port again
 
     With `tls` it speaks TLS to its clients and plain text to the server. `connections` is how many ever came, `open` is
-    how many there are now. It lives on the loop it was entered on: only there may it be told anything. Leaving the
+    how many there are now. It lives on the loop it was entered on: call its methods only there. Leaving the
     context ends all connections.
     """
 

@@ -1,4 +1,4 @@
-"""Redis for every room: a room imports these fixtures into its conftest, or a module by an assignment."""
+"""Redis fixtures: import them into a conftest, or into a module by an assignment."""
 
 from __future__ import annotations
 

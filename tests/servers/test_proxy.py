@@ -1,4 +1,4 @@
-"""The cutting proxy does to a conversation what it is told, at the byte."""
+"""The proxy cuts, holds and refuses connections at the exact byte."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -53,9 +53,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ask
         return b""
 
 
-async def test_a_cut_ends_the_conversation_and_lets_the_next_begin(
-    proxy: CuttingProxy, conversation: Conversation
-) -> None:
+async def test_a_cut_ends_one_connection_and_allows_the_next(proxy: CuttingProxy, conversation: Conversation) -> None:
     proxy.cut()
     assert await answer(*conversation, b"more") == b""
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
@@ -65,7 +63,7 @@ async def test_a_cut_ends_the_conversation_and_lets_the_next_begin(
 
 
 @pytest.mark.parametrize("passing", [0, 3])
-async def test_a_cut_after_some_bytes_lets_the_server_hear_all_and_the_client_no_more_than_those(
+async def test_a_cut_after_some_bytes_passes_all_to_the_server_and_only_those_to_the_client(
     proxy: CuttingProxy, conversation: Conversation, loud: Loud, passing: int
 ) -> None:
     proxy.cut_after(passing)
@@ -82,7 +80,7 @@ async def test_a_cut_after_some_bytes_counts_over_several_answers(
     assert await answer(*conversation, b"three") == b""
 
 
-async def test_what_hangs_goes_on_its_way_later(proxy: CuttingProxy, conversation: Conversation, loud: Loud) -> None:
+async def test_held_bytes_are_passed_on_later(proxy: CuttingProxy, conversation: Conversation, loud: Loud) -> None:
     proxy.hang()
     waiting = asyncio.create_task(answer(*conversation, b"question"))
     await proxy.caught()
@@ -91,7 +89,7 @@ async def test_what_hangs_goes_on_its_way_later(proxy: CuttingProxy, conversatio
     assert await waiting == b"question"
 
 
-async def test_it_hangs_at_certain_words_and_holds_those_back_too(
+async def test_it_can_hold_back_from_certain_words_on(
     proxy: CuttingProxy, conversation: Conversation, loud: Loud
 ) -> None:
     proxy.hang_at(b"quest")
@@ -104,9 +102,7 @@ async def test_it_hangs_at_certain_words_and_holds_those_back_too(
     assert await answer(*conversation, b"question") == b"question", "once is enough"
 
 
-async def test_refused_connections_are_taken_again_on_the_same_port(
-    proxy: CuttingProxy, conversation: Conversation
-) -> None:
+async def test_connections_are_accepted_again_on_the_same_port(proxy: CuttingProxy, conversation: Conversation) -> None:
     port = proxy.port
     proxy.refuse()
     assert await answer(*conversation, b"more") == b""
@@ -118,7 +114,7 @@ async def test_refused_connections_are_taken_again_on_the_same_port(
     writer.close()
 
 
-async def test_a_client_whose_server_is_away_is_left_alone() -> None:
+async def test_a_client_is_disconnected_if_its_server_is_away() -> None:
     async with CuttingProxy(1, host="127.0.0.1") as proxy:
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         assert await answer(reader, writer, b"hello") == b""

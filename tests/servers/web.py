@@ -1,4 +1,4 @@
-"""A web server: a real one on loopback that notes what it is asked and answers by script. For tests and harnesses."""
+"""A real web server on loopback that records requests and answers by script, for tests and harnesses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Asked:
 
 
 Script = Callable[[web.BaseRequest, Asked], Awaitable[web.StreamResponse]]
-"""Answers a request that came in full, or does worse with its transport."""
+"""Answers a request that came in full, or breaks its transport."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def raw(data: bytes) -> Script:
 
 
 def trickling(head: bytes, pause: float = 0.02) -> Script:
-    """Send `head`, and then a byte every `pause` seconds for as long as somebody listens."""
+    """Sends `head`, and then a byte every `pause` seconds while the client is connected."""
 
     async def script(request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
         transport = request.transport

@@ -1,4 +1,4 @@
-"""What a file says that cannot be taken, and how it is told: each fixture in bad_files/ with its message."""
+"""Invalid files and their messages: each fixture in bad_files/."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from healthprobe.ports import ConfigurationError
 BAD_FILES = Path(__file__).parent / "bad_files"
 
 MESSAGES = dict(line.split(":", 1) for line in (BAD_FILES / "messages.txt").read_text().splitlines())
-"""By file name what follows it in the message: line, field and problem."""
+"""By file name, the part of the message after it: line, field and problem."""
 
 
 @pytest.mark.parametrize("name", MESSAGES)
@@ -34,18 +34,18 @@ def test_nesting_of_any_depth_is_refused_and_never_ends_the_process(opening: str
 
 
 @pytest.mark.proves("yaml-bomb")
-def test_a_file_that_multiplies_itself_is_refused() -> None:
+def test_a_file_with_nested_aliases_is_refused() -> None:
     laughs = ["- &a0 [ha, ha]", *(f"- &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12))]
     with pytest.raises(ConfigurationError, match=r"laughs.yaml:2: aliases are not supported"):
         parse_records("\n".join(laughs), "laughs.yaml")
 
 
-def test_text_that_is_not_whole_is_refused_as_not_utf_8() -> None:
+def test_text_with_a_lone_surrogate_is_refused_as_not_utf_8() -> None:
     with pytest.raises(ConfigurationError, match=r"stdin:2: not UTF-8 text"):
         parse_records("# one\n- game_id: \udce9", "stdin")
 
 
 @pytest.mark.parametrize("name", ["x - at `$.b", "x` - at `$.b[0]", "x` - at `$[7]", "a\nb"])
-def test_an_unknown_field_whose_name_looks_like_a_place_is_told_as_one(name: str) -> None:
+def test_an_unknown_field_whose_name_looks_like_a_path_is_reported_as_unknown(name: str) -> None:
     with pytest.raises(ConfigurationError, match=r"there is no such field|expected text"):
         parse_records(json.dumps([{"game_id": "game-7", "engine_endpoint": "http://h", name: 1}]), "games.json")

@@ -1,4 +1,4 @@
-"""A file that somebody writes while we run: read when it changes, not otherwise; if broken, told each time alike."""
+"""A file that is written during a run: read only when it changes; if invalid, the same error each time."""
 
 import os
 import time
@@ -53,7 +53,7 @@ async def games(store: FileRecords) -> list[str]:
     return [record.game_id for record in await store.list_by_status("running")]
 
 
-async def test_a_file_that_stays_as_it_is_is_read_once(path: Path, write: Write, readings: list[Path]) -> None:
+async def test_an_unchanged_file_is_read_once(path: Path, write: Write, readings: list[Path]) -> None:
     write(ONE)
     store = await FileRecords.open(path)
     listing = await store.list_by_status("running")
@@ -63,7 +63,7 @@ async def test_a_file_that_stays_as_it_is_is_read_once(path: Path, write: Write,
     assert readings == [path]
 
 
-async def test_a_file_that_says_the_same_again_gives_the_very_same_list(path: Path, write: Write) -> None:
+async def test_a_file_rewritten_with_the_same_content_gives_the_same_list_object(path: Path, write: Write) -> None:
     write(ONE)
     store = await FileRecords.open(path)
     listing = await store.list_by_status("running")
@@ -80,14 +80,14 @@ async def test_a_change_shows_at_the_next_listing(path: Path, write: Write) -> N
     assert await games(store) == ["game-2"]
 
 
-async def test_a_file_that_takes_another_s_place_is_seen_though_size_and_time_agree(path: Path, write: Write) -> None:
+async def test_a_replaced_file_is_read_even_if_size_and_time_are_the_same(path: Path, write: Write) -> None:
     write(ONE)
     store = await FileRecords.open(path)
     replace_alike(path, TWO)
     assert await games(store) == ["game-2"]
 
 
-async def test_a_second_change_in_the_same_instant_is_seen(
+async def test_a_second_change_with_the_same_time_stamp_is_seen(
     path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(content, "_FRESH", 60.0)
@@ -98,23 +98,23 @@ async def test_a_second_change_in_the_same_instant_is_seen(
     assert await games(store) == ["game-2"]
 
 
-async def test_a_broken_file_is_told_each_time_alike_and_parsed_once(
+async def test_an_invalid_file_raises_the_same_error_each_time_and_is_parsed_once(
     path: Path, write: Write, readings: list[Path]
 ) -> None:
     write(ONE)
     store = await FileRecords.open(path)
     write(TWO + BROKEN)
-    told = set()
+    messages = set()
     for _ in range(4):
         with pytest.raises(StoreError) as refused:
             await store.list_by_status("running")
         assert not refused.value.permanent
-        told.add(str(refused.value))
-    assert told == {f"{path}:2: engine_endpoint: expected text, and this is a number; quote it"}
+        messages.add(str(refused.value))
+    assert messages == {f"{path}:2: engine_endpoint: expected text, and this is a number; quote it"}
     assert len(readings) == 2
 
 
-async def test_a_file_that_is_mended_is_in_force_again(path: Path, write: Write) -> None:
+async def test_a_repaired_file_is_listed_again(path: Path, write: Write) -> None:
     write(ONE)
     store = await FileRecords.open(path)
     listing = await store.list_by_status("running")
@@ -125,7 +125,9 @@ async def test_a_file_that_is_mended_is_in_force_again(path: Path, write: Write)
     assert await store.list_by_status("running") is listing
 
 
-async def test_a_file_that_goes_away_is_told_each_time_alike_and_may_come_back(path: Path, write: Write) -> None:
+async def test_a_missing_file_raises_the_same_error_each_time_and_is_listed_when_it_returns(
+    path: Path, write: Write
+) -> None:
     write(ONE)
     store = await FileRecords.open(path)
     listing = await store.list_by_status("running")
@@ -138,7 +140,7 @@ async def test_a_file_that_goes_away_is_told_each_time_alike_and_may_come_back(p
     assert await store.list_by_status("running") is listing
 
 
-async def test_an_editor_that_truncates_first_takes_no_game_off_the_list(path: Path, write: Write) -> None:
+async def test_a_truncated_file_removes_no_game_from_the_list(path: Path, write: Write) -> None:
     write(ONE)
     store = await FileRecords.open(path)
     write("")
@@ -154,7 +156,7 @@ async def test_each_status_has_a_list_of_its_own(path: Path, write: Write) -> No
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (Path.mkdir, "it is a folder: give the path of a JSON or YAML file"),
         (os.mkfifo, "it is not a file: give the path of a JSON or YAML file"),
@@ -162,11 +164,11 @@ async def test_each_status_has_a_list_of_its_own(path: Path, write: Write) -> No
         (lambda path: path.symlink_to("nowhere"), "there is no such file: create it, or correct the path"),
     ],
 )
-async def test_what_is_not_a_file_is_refused_at_once(path: Path, make: Callable[[Path], None], told: str) -> None:
+async def test_what_is_not_a_file_is_refused_at_once(path: Path, make: Callable[[Path], None], message: str) -> None:
     make(path)
     with pytest.raises(ConfigurationError) as refused:
         await FileRecords.open(path)
-    assert str(refused.value) == f"{path}: {told}"
+    assert str(refused.value) == f"{path}: {message}"
 
 
 async def test_a_file_of_any_size_is_not_read(path: Path, write: Write) -> None:

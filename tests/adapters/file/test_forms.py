@@ -1,4 +1,4 @@
-"""The forms in which a file may tell runtime records, and what is made of each."""
+"""The forms of runtime records in a file."""
 
 import json
 from datetime import UTC, datetime
@@ -42,20 +42,20 @@ AS_GROUPS = [
 ]
 
 
-def test_a_list_of_records_runs_unless_it_says_otherwise() -> None:
+def test_records_have_the_status_running_by_default() -> None:
     assert parse_records(RECORDS, "engines.yaml") == AS_RECORDS
 
 
-def test_file_sd_groups_give_a_record_a_target() -> None:
+def test_a_file_sd_group_gives_one_record_for_each_target() -> None:
     assert parse_records(GROUPS, "targets.yml") == AS_GROUPS
 
 
-def test_records_and_groups_may_stand_in_one_list() -> None:
+def test_records_and_groups_may_be_in_one_list() -> None:
     assert parse_records(GROUPS + RECORDS, "both.yaml") == [*AS_GROUPS, *AS_RECORDS]
 
 
 @pytest.mark.parametrize("name", ["engines.json", "engines.yaml", "engines", "/dev/stdin"])
-def test_json_is_told_by_its_name_or_its_content(name: str) -> None:
+def test_json_is_recognized_by_its_name_or_its_content(name: str) -> None:
     text = json.dumps(
         [{"game_id": "game-7", "engine_endpoint": "http://h:1", "current_container_id": None}], indent="\t"
     )
@@ -68,7 +68,7 @@ def test_yaml_in_flow_style_is_not_mistaken_for_json() -> None:
 
 
 @pytest.mark.parametrize("name", ["engines.json", "engines.yaml"])
-def test_an_empty_list_is_no_engines(name: str) -> None:
+def test_an_empty_list_has_no_records(name: str) -> None:
     assert parse_records("[]\n", name) == []
 
 
@@ -89,16 +89,16 @@ def test_an_empty_list_is_no_engines(name: str) -> None:
         ("|-\n    a\n    b", "a\nb"),
     ],
 )
-def test_a_game_id_is_taken_as_it_is_written(written: str, game_id: str) -> None:
+def test_a_game_id_is_kept_as_it_is_written(written: str, game_id: str) -> None:
     text = f"- game_id: {written}\n  engine_endpoint: http://h:1\n"
     assert [record.game_id for record in parse_records(text, "engines.yaml")] == [game_id]
 
 
-def test_line_ends_of_windows_are_line_ends() -> None:
+def test_windows_line_breaks_are_accepted() -> None:
     assert parse_records(RECORDS.replace("\n", "\r\n"), "engines.yaml") == AS_RECORDS
 
 
-def test_a_game_that_stands_twice_is_told_twice_and_left_to_the_worker() -> None:
+def test_a_game_that_is_listed_twice_gives_two_records() -> None:
     assert parse_records(RECORDS + RECORDS, "engines.yaml") == AS_RECORDS * 2
 
 

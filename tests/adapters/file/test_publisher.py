@@ -1,5 +1,5 @@
-"""Events in a file: rotated, torn, refused, shared between processes, on a disk that is full. No line is ever half."""
-# ruff: noqa: ASYNC240  the files have a few lines, and nobody else is on the loop
+"""Events in a file: rotated, torn, shared between processes, on a full disk. No line is ever incomplete."""
+# ruff: noqa: ASYNC240  the files have a few lines, and no other task runs
 
 import asyncio
 import json
@@ -91,7 +91,7 @@ async def test_a_batch_is_one_write_and_on_the_disk_before_it_is_acknowledged(
     assert [call for call in calls if call in {f"write {whole}", "fsync"}] == [f"write {whole}", "fsync"]
 
 
-async def test_what_stands_in_the_file_is_kept(path: Path) -> None:
+async def test_the_content_of_the_file_is_kept(path: Path) -> None:
     for _ in range(2):
         await opened_and_published(path)
     assert ids_in(path) == ["game-7:1"] * 2
@@ -120,7 +120,7 @@ class TestAFileThatIsNotOurs:
             await FilePublisher.open(path, line_of)
         assert path.read_text() == content
 
-    async def test_that_takes_the_name_in_mid_run_is_not_touched_either(
+    async def test_that_gets_the_name_during_a_run_is_not_touched_either(
         self, publisher: FilePublisher, path: Path
     ) -> None:
         path.unlink()
@@ -130,14 +130,14 @@ class TestAFileThatIsNotOurs:
         assert not refused.value.permanent
         assert path.read_text() == "- game_id: game-7\n"
 
-    async def test_is_no_folder_and_no_pipe(self, tmp_path: Path) -> None:
+    async def test_that_is_a_folder_or_a_pipe_is_refused(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
         with pytest.raises(ConfigurationError, match="pipe: it is not a regular file"):
             await FilePublisher.open(tmp_path / "pipe", line_of)
         with pytest.raises(ConfigurationError, match="it is a folder: name a file in it"):
             await FilePublisher.open(tmp_path, line_of)
 
-    async def test_or_cannot_be_reached_is_told_with_what_to_change(self, public_folder: Path) -> None:
+    async def test_or_cannot_be_reached_is_refused_with_what_to_change(self, public_folder: Path) -> None:
         with pytest.raises(ConfigurationError, match="its folder does not exist: create it"):
             await FilePublisher.open(public_folder / "missing" / "events.jsonl", line_of)
         locked = public_folder / "locked"
@@ -156,13 +156,13 @@ class TestARotation:
         assert ids_in(path.with_suffix(".1")) == ["game-7:1", "game-7:2"]
         assert ids_in(path) == ["game-7:3", "game-7:4"]
 
-    async def test_by_copying_and_truncating_goes_on_from_the_start(self, publisher: FilePublisher, path: Path) -> None:
+    async def test_by_copying_and_truncating_continues_at_the_start(self, publisher: FilePublisher, path: Path) -> None:
         await publisher.publish(history("game-7", 3))
         os.truncate(path, 0)
         await publisher.publish([ONE])
         assert path.read_text() == line_of(ONE)
 
-    async def test_by_removal_or_replacement_goes_on_in_what_has_the_name(
+    async def test_by_removal_or_replacement_continues_in_the_file_of_that_name(
         self, publisher: FilePublisher, path: Path
     ) -> None:
         await publisher.publish([ONE])
@@ -192,12 +192,12 @@ class TestATornTail:
         assert path.read_text() == before + line_of(ONE)
 
     @pytest.mark.parametrize("tail", ["-- rotated by hand", line_of(failed("game-8", 1)).rstrip()])
-    async def test_of_somebody_else_s_or_of_a_whole_event_is_ended(self, path: Path, tail: str) -> None:
+    async def test_of_another_program_or_of_a_whole_event_is_ended(self, path: Path, tail: str) -> None:
         path.write_text(line_of(ONE) + tail)
         await opened_and_published(path)
         assert path.read_text() == line_of(ONE) + tail + "\n" + line_of(ONE)
 
-    async def test_that_another_process_leaves_in_mid_run_is_removed(
+    async def test_that_another_process_leaves_during_a_run_is_removed(
         self, publisher: FilePublisher, path: Path
     ) -> None:
         await publisher.publish([ONE])
@@ -208,7 +208,7 @@ class TestATornTail:
 
 
 class TestAFullDisk:
-    async def test_takes_nothing_and_goes_on_with_room_again(self, small_disk: Path) -> None:
+    async def test_fails_and_continues_when_there_is_space_again(self, small_disk: Path) -> None:
         path = small_disk / "events.jsonl"
         publisher = await FilePublisher.open(path, line_of)
         await publisher.publish([ONE])
@@ -234,7 +234,7 @@ class TestAFullDisk:
         assert len(ids_in(path)) == 1 + len(BATCH)
 
 
-async def test_an_event_that_is_no_text_is_refused_and_those_before_it_are_delivered(
+async def test_an_event_that_cannot_be_encoded_is_refused_and_those_before_it_are_delivered(
     publisher: FilePublisher, path: Path
 ) -> None:
     with pytest.raises(PublishError, match="cannot be written as text") as refused:
@@ -269,13 +269,13 @@ async def test_processes_that_share_a_file_do_not_tear_each_other_s_lines(path: 
         ]
 
 
-async def test_after_kill_9_in_mid_batch_the_next_start_has_whole_lines_again(path: Path) -> None:
+async def test_after_kill_9_during_a_batch_the_next_start_repairs_the_last_line(path: Path) -> None:
     command = [sys.executable, "-c", APPENDING, str(path), "a", "100000"]
     for _ in range(3):
         size = path.stat().st_size if path.exists() else 0
         writer = await asyncio.create_subprocess_exec(*command)
         async with asyncio.timeout(60):
-            while not path.exists() or path.stat().st_size < size + 200_000:  # noqa: ASYNC110  a file tells nobody
+            while not path.exists() or path.stat().st_size < size + 200_000:  # noqa: ASYNC110  a file sends no notification
                 await asyncio.sleep(0.001)
         writer.kill()
         await writer.wait()
@@ -283,7 +283,7 @@ async def test_after_kill_9_in_mid_batch_the_next_start_has_whole_lines_again(pa
     assert ids_in(path)[-1] == "game-7:1"
 
 
-async def test_a_process_that_keeps_the_lock_is_told_of_and_not_waited_for(
+async def test_a_process_that_keeps_the_lock_causes_an_error_after_a_timeout(
     publisher: FilePublisher, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publisher_module, "_LOCK_TIMEOUT", 0.05)

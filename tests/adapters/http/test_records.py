@@ -1,4 +1,4 @@
-"""Records by http_sd: asked for at each listing, parsed when they change, the very same list until they do."""
+"""Records by http_sd: fetched at each listing, parsed when they change, the same list object until then."""
 
 import asyncio
 import gzip
@@ -9,7 +9,7 @@ from base64 import b64decode
 from contextlib import aclosing
 
 import pytest
-from tests.adapters.http.targets import CountingParser, Versioned, games, group, json_answer, store_of, told
+from tests.adapters.http.sd_endpoint import CountingParser, Versioned, games, group, json_answer, listing_of, store_of
 from tests.servers.web import Answer, WebServer
 from tests.support.waiting import PATIENCE
 
@@ -22,7 +22,7 @@ LONG_AGO = "Mon, 23 Nov 2026 17:00:00 GMT"
 A_SECOND_LATER = "Mon, 23 Nov 2026 17:00:01 GMT"
 
 
-async def test_groups_and_records_are_told_as_in_a_file() -> None:
+async def test_groups_and_records_have_the_same_form_as_in_a_file() -> None:
     document = [group(1), {"game_id": "game-2", "engine_endpoint": "http://h/2", "status": "stopped"}]
     async with store_of(json_answer(json.dumps(document).encode())) as (_, store):
         assert await store.list_by_status("running") == [RuntimeRecord("game-1", "", "http://h:1")]
@@ -30,8 +30,8 @@ async def test_groups_and_records_are_told_as_in_a_file() -> None:
         assert await store.list_by_status("paused") is await store.list_by_status("paused")
 
 
-async def test_the_question_says_who_asks_for_what() -> None:
-    async with store_of(told(1), path="/sd?tenant=a%2Fb") as (server, _):
+async def test_the_request_has_a_user_agent_and_the_accepted_types() -> None:
+    async with store_of(listing_of(1), path="/sd?tenant=a%2Fb") as (server, _):
         [asked] = server.asked
     assert (asked.method, asked.path) == ("GET", "/sd?tenant=a%2Fb")
     assert asked.headers["Accept"] == "application/json"
@@ -39,30 +39,30 @@ async def test_the_question_says_who_asks_for_what() -> None:
     assert "If-None-Match" not in asked.headers
 
 
-async def test_an_etag_is_honoured_and_nothing_parsed_again() -> None:
-    script, parser = Versioned(told(1, ETag='"v1"')), CountingParser()
+async def test_a_response_with_the_same_etag_is_not_parsed_again() -> None:
+    script, parser = Versioned(listing_of(1, ETag='"v1"')), CountingParser()
     async with store_of(script, parser=parser) as (server, store):
         listing = await store.list_by_status("running")
         assert all([await store.list_by_status("running") is listing for _ in range(5)])
         assert (script.whole, script.not_modified, len(parser.parsed)) == (1, 6, 1)
         assert {asked.connection for asked in server.asked} == {1}
-        script.answer = told(2, ETag='"v2"')
+        script.answer = listing_of(2, ETag='"v2"')
         assert await games(store) == ["game-2"]
         assert await games(store) == ["game-2"]
     assert (script.whole, script.not_modified, len(parser.parsed)) == (2, 7, 2)
 
 
-async def test_a_new_etag_for_the_same_content_is_honoured_from_then_on() -> None:
-    script = Versioned(told(1, ETag='"v1"'))
+async def test_a_new_etag_for_the_same_content_is_used_from_then_on() -> None:
+    script = Versioned(listing_of(1, ETag='"v1"'))
     async with store_of(script) as (_, store):
         listing = await store.list_by_status("running")
-        script.answer = told(1, ETag='"v2"')
+        script.answer = listing_of(1, ETag='"v2"')
         assert all([await store.list_by_status("running") is listing for _ in range(3)])
     assert (script.whole, script.not_modified) == (2, 3)
 
 
-async def test_a_time_of_modification_is_honoured_once_its_second_is_over() -> None:
-    script = Versioned(told(1, Last_Modified=LONG_AGO, Date=A_SECOND_LATER))
+async def test_last_modified_is_used_once_its_second_is_over() -> None:
+    script = Versioned(listing_of(1, Last_Modified=LONG_AGO, Date=A_SECOND_LATER))
     async with store_of(script) as (_, store):
         assert await games(store) == ["game-1"]
     assert (script.whole, script.not_modified) == (1, 1)
@@ -70,15 +70,15 @@ async def test_a_time_of_modification_is_honoured_once_its_second_is_over() -> N
 
 @pytest.mark.parametrize("date", [LONG_AGO, "nonsense"])
 async def test_a_second_change_within_one_second_is_seen(date: str) -> None:
-    script = Versioned(told(1, Last_Modified=LONG_AGO, Date=date))
+    script = Versioned(listing_of(1, Last_Modified=LONG_AGO, Date=date))
     async with store_of(script) as (_, store):
-        script.answer = told(2, Last_Modified=LONG_AGO, Date=date)
+        script.answer = listing_of(2, Last_Modified=LONG_AGO, Date=date)
         assert await games(store) == ["game-2"]
 
 
-async def test_a_server_without_validators_that_says_the_same_again_gives_the_very_same_list() -> None:
+async def test_the_same_response_without_validators_gives_the_same_list_object() -> None:
     parser = CountingParser()
-    async with store_of(told(1, 2), parser=parser) as (server, store):
+    async with store_of(listing_of(1, 2), parser=parser) as (server, store):
         listing = await store.list_by_status("running")
         assert all([await store.list_by_status("running") is listing for _ in range(3)])
         assert len(parser.parsed) == 1
@@ -88,9 +88,9 @@ async def test_a_server_without_validators_that_says_the_same_again_gives_the_ve
 
 
 async def test_a_change_shows_at_the_next_listing_and_leaves_the_last_one_as_it_was() -> None:
-    async with store_of(told(1, 2)) as (server, store):
+    async with store_of(listing_of(1, 2)) as (server, store):
         before = await store.list_by_status("running")
-        server.script = told(2, 3)
+        server.script = listing_of(2, 3)
         assert await games(store) == ["game-2", "game-3"]
         assert [record.game_id for record in before] == ["game-1", "game-2"]
 
@@ -98,7 +98,7 @@ async def test_a_change_shows_at_the_next_listing_and_leaves_the_last_one_as_it_
 @pytest.mark.parametrize("charset", ["", "; charset=utf-8", "; charset=UTF-8"])
 @pytest.mark.parametrize("kind", ["application/json", "Application/JSON", "application/vnd.sd+json"])
 async def test_the_answer_may_be_any_kind_of_json(kind: str, charset: str) -> None:
-    body = "\ufeff".encode() + told(1).body
+    body = "\ufeff".encode() + listing_of(1).body
     async with store_of(Answer(200, body, {"Content-Type": kind + charset})) as (_, store):
         assert await games(store) == ["game-1"]
 
@@ -108,23 +108,23 @@ async def test_the_answer_may_be_any_kind_of_json(kind: str, charset: str) -> No
 )
 async def test_the_answer_may_be_compressed(encoding: str, compressed: object) -> None:
     assert callable(compressed)
-    async with store_of(json_answer(compressed(told(1).body), Content_Encoding=encoding)) as (server, store):
+    async with store_of(json_answer(compressed(listing_of(1).body), Content_Encoding=encoding)) as (server, store):
         listing = await store.list_by_status("running")
-        server.script = told(1)
+        server.script = listing_of(1)
         assert await store.list_by_status("running") is listing
         assert listing == [RuntimeRecord("game-1", "", "http://h:1")]
         assert server.asked[0].headers["Accept-Encoding"] == "gzip"
 
 
 async def test_credentials_in_the_url_become_a_header() -> None:
-    async with WebServer(told(1)) as server:
+    async with WebServer(listing_of(1)) as server:
         store = await HttpRecords.open(server.url(credentials="user:p%40ss"), parse_records)
         async with aclosing(store):
             assert await games(store) == ["game-1"]
     assert {b64decode(a.headers["Authorization"].split()[1]) for a in server.asked} == {b"user:p@ss"}
 
 
-async def test_parsing_does_not_hold_up_the_loop() -> None:
+async def test_parsing_does_not_block_the_loop() -> None:
     begun, let_through = threading.Event(), threading.Event()
 
     def parse(text: str, name: str) -> list[RuntimeRecord]:
@@ -132,7 +132,7 @@ async def test_parsing_does_not_hold_up_the_loop() -> None:
         assert let_through.wait(PATIENCE)
         return parse_records(text, name)
 
-    async with WebServer(told(1)) as server:
+    async with WebServer(listing_of(1)) as server:
         opening = asyncio.create_task(HttpRecords.open(server.url(), parse))
         assert await asyncio.to_thread(begun.wait, 20)
         assert not opening.done()
@@ -141,26 +141,28 @@ async def test_parsing_does_not_hold_up_the_loop() -> None:
             assert await games(store) == ["game-1"]
 
 
-async def test_a_long_list_is_parsed_in_slices_and_told_as_a_whole() -> None:
+async def test_a_long_list_is_parsed_in_chunks_and_listed_as_a_whole() -> None:
     parser = CountingParser()
-    async with store_of(told(*range(1, 1001)), parser=parser) as (_, store):
+    async with store_of(listing_of(*range(1, 1001)), parser=parser) as (_, store):
         assert await games(store) == [f"game-{number}" for number in range(1, 1001)]
     assert len(parser.parsed) == 5
-    assert [group for text in parser.parsed for group in json.loads(text)] == json.loads(told(*range(1, 1001)).body)
+    assert [group for text in parser.parsed for group in json.loads(text)] == json.loads(
+        listing_of(*range(1, 1001)).body
+    )
 
 
-async def test_a_list_that_is_too_long_is_the_parser_s_to_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_list_that_is_too_long_is_passed_whole_to_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "_MOST_RECORDS", 300)
     parser = CountingParser()
-    answer = told(*range(1, 1001))
+    answer = listing_of(*range(1, 1001))
     async with store_of(answer, parser=parser):
         assert [len(json.loads(text)) for text in parser.parsed] == [200, 200, 1000]
     assert parser.parsed[-1] == answer.body.decode()
 
 
-async def test_a_server_is_found_by_its_name_too() -> None:
+async def test_a_server_name_is_resolved() -> None:
     async with (
-        WebServer(told(1)) as server,
+        WebServer(listing_of(1)) as server,
         aclosing(await HttpRecords.open(server.url(host="localhost"), parse_records)) as store,
     ):
         assert await games(store) == ["game-1"]

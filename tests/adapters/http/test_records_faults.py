@@ -1,11 +1,11 @@
-"""A server that fails while we run: told each time alike, always worth a retry, in force again when it is back."""
+"""A server that fails during a run: the same error each time, never permanent, listed again when it is back."""
 
 import asyncio
 import gzip
 import tracemalloc
 
 import pytest
-from tests.adapters.http.targets import Versioned, fault_of, games, json_answer, store_of, told
+from tests.adapters.http.sd_endpoint import Versioned, fault_of, games, json_answer, listing_of, store_of
 from tests.servers.web import Answer, Script, raw, resetting, silent, trickling
 
 from healthprobe.adapters.http import document
@@ -15,8 +15,8 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 BROKEN = b'[\n {"targets": ["h:1"]},\n {"targets": ["http://h:2"]}\n]'
 
 
-async def test_a_server_that_goes_away_is_told_each_time_alike_and_the_very_same_list_is_in_force_again() -> None:
-    async with store_of(told(1)) as (server, store):
+async def test_a_server_that_is_away_raises_the_same_error_each_time_and_then_gives_the_same_list_object() -> None:
+    async with store_of(listing_of(1)) as (server, store):
         listing = await store.list_by_status("running")
         await server.go_away()
         assert await fault_of(store, times=3) == f"{server.url('/targets')}: connection refused"
@@ -46,49 +46,51 @@ async def test_a_server_that_goes_away_is_told_each_time_alike_and_the_very_same
         (json_answer(b'[{"targets": ["\xff"]}]'), "1: not UTF-8 text: serve it as UTF-8"),
     ],
 )
-async def test_a_server_that_breaks_is_told_each_time_alike_and_recovers(answer: Script, told_of_it: str) -> None:
-    async with store_of(told(1)) as (server, store):
+async def test_a_server_that_fails_raises_the_same_error_each_time_and_recovers(
+    answer: Script, told_of_it: str
+) -> None:
+    async with store_of(listing_of(1)) as (server, store):
         listing = await store.list_by_status("running")
         server.script = answer
         fault = await fault_of(store, times=3)
         assert fault.startswith(f"{server.url('/targets')}:")
         assert told_of_it in fault
-        server.script = told(1)
+        server.script = listing_of(1)
         assert await store.list_by_status("running") is listing
-        server.script = told(2)
+        server.script = listing_of(2)
         assert await games(store) == ["game-2"]
 
 
-async def test_a_list_that_breaks_is_told_with_its_line_and_field() -> None:
-    async with store_of(told(1)) as (server, store):
+async def test_an_invalid_list_is_reported_with_line_and_field() -> None:
+    async with store_of(listing_of(1)) as (server, store):
         listing = await store.list_by_status("running")
         server.script = json_answer(BROKEN, ETag='"broken"')
         told_each_time = "targets[0]: expected HOST:PORT, without a scheme or a path"
         assert await fault_of(store, times=3) == f"{server.url('/targets')}:3: {told_each_time}"
-        server.script = told(1)
+        server.script = listing_of(1)
         assert await store.list_by_status("running") is listing
 
 
 async def test_the_line_is_counted_in_the_whole_list() -> None:
     lines = [f'{{"targets": ["h:{number}"]}},' for number in range(1, 1001)]
-    async with store_of(told(1)) as (server, store):
+    async with store_of(listing_of(1)) as (server, store):
         lines[899] = '{"targets": [7]},'
         server.script = json_answer("\n".join([*lines, "[]]"]).replace("{", "[{", 1).replace(",\n[]]", "\n]").encode())
         assert (await fault_of(store)).startswith(f"{server.url('/targets')}:900: targets[0]: ")
 
 
-async def test_an_answer_that_was_cut_short_unseen_is_not_taken_for_the_unchanged_whole() -> None:
-    whole = told(1, 2, ETag='"v2"')
+async def test_a_truncated_response_is_not_taken_for_an_unchanged_one() -> None:
+    whole = listing_of(1, 2, ETag='"v2"')
     cut = HEAD + b'ETag: "v2"\r\nConnection: close\r\n\r\n' + whole.body[:-10]
-    async with store_of(told(1, ETag='"v1"')) as (server, store):
+    async with store_of(listing_of(1, ETag='"v1"')) as (server, store):
         server.script = raw(cut)
         assert "it ends too early" in await fault_of(store, times=2)
         server.script = Versioned(whole)
         assert await games(store) == ["game-1", "game-2"]
 
 
-async def test_a_server_that_grows_slow_is_not_waited_for_longer_than_agreed() -> None:
-    async with store_of(told(1), timeout=2.0) as (server, store):
+async def test_a_server_that_becomes_slow_causes_an_error_after_the_timeout() -> None:
+    async with store_of(listing_of(1), timeout=2.0) as (server, store):
         server.script = trickling(HEAD + b"\r\n[")
         assert await fault_of(store) == f"{server.url('/targets')}: no answer within 2s"
 
@@ -104,16 +106,16 @@ async def test_a_server_that_grows_slow_is_not_waited_for_longer_than_agreed() -
 )
 async def test_an_answer_of_any_size_is_not_read(answer: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document, "MAX_BYTES", 1500)
-    async with store_of(told(1)) as (server, store):
+    async with store_of(listing_of(1)) as (server, store):
         server.script = answer
         fault = await fault_of(store)
         assert fault == f"{server.url('/targets')}: its answer is larger than 0 MiB: split it, or use a database"
-        server.script = told(2)
+        server.script = listing_of(2)
         assert await games(store) == ["game-2"]
 
 
 @pytest.mark.proves("list-inflated")
-def test_a_bomb_is_not_inflated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document, "MAX_BYTES", 1_000_000)
     bomb = document.Document(gzip.compress(bytes(30_000_000)), is_compressed=True, validators={})
     tracemalloc.start()
@@ -126,7 +128,7 @@ def test_a_bomb_is_not_inflated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_cancelled_listing_ends_at_once_and_leaves_nothing_behind() -> None:
-    async with store_of(told(1)) as (server, store):
+    async with store_of(listing_of(1)) as (server, store):
         server.script = silent
         listing = asyncio.create_task(store.list_by_status("running"))
         while len(server.asked) < 2:  # noqa: ASYNC110  a server only counts
@@ -134,12 +136,12 @@ async def test_a_cancelled_listing_ends_at_once_and_leaves_nothing_behind() -> N
         listing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await listing
-        server.script = told(2)
+        server.script = listing_of(2)
         assert await games(store) == ["game-2"]
         assert server.asked[-1].connection == 2
 
 
-async def test_a_server_that_says_unchanged_to_who_has_nothing_is_not_believed() -> None:
-    async with store_of(told(1)) as (server, store):
+async def test_not_modified_without_validators_is_an_error() -> None:
+    async with store_of(listing_of(1)) as (server, store):
         server.script = Answer(304)
         assert await fault_of(store) == f"{server.url('/targets')}: it answered 304"

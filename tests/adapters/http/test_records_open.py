@@ -1,9 +1,9 @@
-"""Opening: what can never work is refused at once as a configuration; what is only away is worth a retry."""
+"""Opening: a configuration error if a retry cannot help, a store error if the server is away."""
 
 from contextlib import aclosing
 
 import pytest
-from tests.adapters.http.targets import games, json_answer, refusal_of, store_of, told
+from tests.adapters.http.sd_endpoint import games, json_answer, listing_of, refusal_of, store_of
 from tests.servers.web import Answer, Script, WebServer, in_turn, raw, resetting, silent, trickling
 
 from healthprobe.adapters.file import parse_records
@@ -29,7 +29,7 @@ ELSEWHERE = "it redirects to another server, which is not followed: give the URL
         (json_answer(b"[\n"), ":2: not valid JSON: it ends too early"),
     ],
 )
-async def test_what_must_be_changed_is_a_matter_of_configuration(script: Script, fault: str) -> None:
+async def test_an_error_that_a_retry_cannot_help_is_a_configuration_error(script: Script, fault: str) -> None:
     assert await refusal_of(script) == (ConfigurationError, fault)
 
 
@@ -47,18 +47,18 @@ async def test_what_must_be_changed_is_a_matter_of_configuration(script: Script,
         ),
     ],
 )
-async def test_a_server_that_is_away_is_worth_a_retry(script: Script, fault: str) -> None:
+async def test_a_server_that_is_away_is_a_store_error(script: Script, fault: str) -> None:
     assert await refusal_of(script) == (StoreError, fault)
 
 
 @pytest.mark.parametrize(
     "script", [silent, trickling(HEAD + b"X: "), trickling(HEAD + b"\r\n["), Answer(200, b"[]", pause=60)]
 )
-async def test_a_server_is_not_waited_for_longer_than_agreed(script: Script) -> None:
+async def test_a_slow_server_is_an_error_after_the_timeout(script: Script) -> None:
     assert await refusal_of(script, timeout=0.3) == (StoreError, ": no answer within 0.3s")
 
 
-async def test_a_port_where_nobody_listens_is_worth_a_retry_and_tells_no_secret() -> None:
+async def test_a_refused_connection_is_a_store_error_without_secrets() -> None:
     async with WebServer() as server:
         url = server.url("/sd?token=secret", credentials="user:secret")
     with pytest.raises(StoreError) as refused:
@@ -66,7 +66,7 @@ async def test_a_port_where_nobody_listens_is_worth_a_retry_and_tells_no_secret(
     assert str(refused.value) == f"http://127.0.0.1:{server.port}/sd: connection refused"
 
 
-async def test_a_broken_list_tells_no_secret() -> None:
+async def test_an_invalid_list_is_reported_without_secrets() -> None:
     async with WebServer(json_answer(b"{}")) as server:
         with pytest.raises(ConfigurationError) as refused:
             await HttpRecords.open(server.url("/sd.json?token=secret", credentials="user:secret"), parse_records)
@@ -85,8 +85,8 @@ def moved(location: str, status: int = 302) -> Answer:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_within_the_server_is_followed_with_all_that_was_asked(status: int) -> None:
-    script = in_turn(moved("other?x=1#part", status), told(1))
+async def test_a_redirect_within_the_server_is_followed_with_the_same_headers(status: int) -> None:
+    script = in_turn(moved("other?x=1#part", status), listing_of(1))
     async with (
         WebServer(script) as server,
         aclosing(await HttpRecords.open(server.url("/a/b", credentials="u:p"), parse_records)) as store,
@@ -98,22 +98,22 @@ async def test_a_redirect_within_the_server_is_followed_with_all_that_was_asked(
 
 async def test_credentials_in_a_redirect_are_not_used() -> None:
     async with WebServer() as server:
-        server.script = in_turn(moved(server.url("/new", credentials="their:own")), told(1))
+        server.script = in_turn(moved(server.url("/new", credentials="their:own")), listing_of(1))
         async with aclosing(await HttpRecords.open(server.url(credentials="u:p"), parse_records)):
             first, second = server.asked
     assert (second.path, second.headers["Authorization"]) == ("/new", first.headers["Authorization"])
 
 
 async def test_three_redirects_are_followed_and_no_fourth() -> None:
-    async with store_of(in_turn(moved("/1"), moved("/2"), moved("/3"), told(1))) as (server, store):
+    async with store_of(in_turn(moved("/1"), moved("/2"), moved("/3"), listing_of(1))) as (server, store):
         assert await games(store) == ["game-1"]
     assert [asked.path for asked in server.asked][:4] == ["/targets", "/1", "/2", "/3"]
     assert await refusal_of(moved("/again")) == (ConfigurationError, ": it redirects more than 3 times")
 
 
 @pytest.mark.proves("list-redirect")
-async def test_no_other_server_is_asked_whatever_a_redirect_says() -> None:
-    async with WebServer(told(1)) as elsewhere:
+async def test_a_redirect_to_another_server_is_never_followed() -> None:
+    async with WebServer(listing_of(1)) as elsewhere:
         for location in (
             elsewhere.url("/x"),
             f"//localhost:{elsewhere.port}/x",
@@ -124,5 +124,5 @@ async def test_no_other_server_is_asked_whatever_a_redirect_says() -> None:
 
 
 @pytest.mark.parametrize("location", ["", "http://h:99999999/", "mailto:x@y", "http://[::1"])
-async def test_a_redirect_that_leads_nowhere_is_refused(location: str) -> None:
+async def test_a_redirect_without_a_valid_location_is_refused(location: str) -> None:
     assert await refusal_of(moved(location)) == (ConfigurationError, f": {ELSEWHERE}")

@@ -1,4 +1,4 @@
-"""A webhook that takes everything: what it gets, in which order, over which connections."""
+"""A webhook that acknowledges everything: what it gets, in which order, over which connections."""
 
 import asyncio
 from base64 import b64decode
@@ -35,7 +35,7 @@ async def test_an_event_comes_as_a_cloud_event() -> None:
     }
 
 
-async def test_the_type_tells_which_transition_it_is() -> None:
+async def test_the_type_is_that_of_the_transition() -> None:
     async with webhook() as (server, publisher):
         await publisher.publish([failed("game-7", 1), recovered("game-7", 2)])
     assert [a.document["type"] for a in server.asked] == ["healthprobe.probe_failed", "healthprobe.probe_recovered"]
@@ -48,7 +48,7 @@ async def test_the_subject_is_the_game_whatever_it_is_called() -> None:
     assert [asked.document["id"] for asked in server.asked] == [f"{game_id}:1" for game_id in ODD_GAME_IDS]
 
 
-async def test_an_event_that_is_no_text_is_refused_and_those_before_it_are_not() -> None:
+async def test_an_event_that_cannot_be_encoded_is_refused_and_those_before_it_are_delivered() -> None:
     async with webhook() as (server, publisher):
         with pytest.raises(PublishError, match="cannot be written as text") as refused:
             await publisher.publish([failed("game-7", 1), failed("half a \ud83d", 1)])
@@ -88,7 +88,7 @@ async def test_a_server_that_closes_after_each_answer_gets_every_event() -> None
 
 
 @pytest.mark.proves("webhook-endless-response")
-async def test_an_answer_that_will_not_end_is_not_read_on() -> None:
+async def test_an_endless_response_is_not_read_to_its_end() -> None:
     async with webhook(Answer(200, b"x" * 1_000_000)) as (server, publisher):
         await publisher.publish(history("game-7", 2))
     assert [asked.connection for asked in server.asked] == [1, 2]
@@ -111,7 +111,7 @@ async def test_credentials_in_the_url_become_a_header_and_nothing_else() -> None
         assert "p%40ss" not in str(refused.value)
 
 
-async def test_the_query_is_sent_as_it_was_written_and_never_told() -> None:
+async def test_the_query_is_sent_as_it_was_written_and_not_in_messages() -> None:
     signed = "/hook?sig=a%2Fb+c%7E%20&se=2026-11-23T17:00:00Z"
     async with webhook(path=signed) as (server, publisher):
         await publisher.publish(history("game-7", 1))
@@ -134,7 +134,7 @@ async def test_neither_proxies_of_the_environment_nor_cookies_are_used(monkeypat
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "expected"),
     [
         ("http://", "http:// cannot be asked: it has no host"),
         ("http://user:secret@", "http://***@ cannot be asked: it has no host"),
@@ -145,7 +145,7 @@ async def test_neither_proxies_of_the_environment_nor_cookies_are_used(monkeypat
         ("ftp://h/", "ftp://h/ cannot be asked: the scheme ftp is neither http nor https"),
     ],
 )
-def test_a_url_that_cannot_be_asked_is_refused_at_once(url: str, told: str) -> None:
+def test_a_url_that_cannot_be_asked_is_refused_at_once(url: str, expected: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         WebhookPublisher.of_url(url)
-    assert str(refused.value) == told
+    assert str(refused.value) == expected

@@ -1,4 +1,4 @@
-"""A webhook that refuses: which answers are worth a retry and after how long, which park the event, what is told."""
+"""A webhook that refuses: which responses are retried and when, which are permanent, and their messages."""
 
 import time
 from email.utils import formatdate
@@ -25,13 +25,13 @@ async def test_2xx_acknowledges(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 502, 503, 504, 599])
-async def test_a_server_that_asks_for_patience_is_asked_again(status: int) -> None:
+async def test_a_temporary_error_is_retried(status: int) -> None:
     error = await refused_by(Answer(status))
     assert (str(error), error.permanent, error.retry_after) == (f"webhook answered {status}", False, None)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 431, 451, 499])
-async def test_an_event_that_is_refused_is_refused_for_good(status: int) -> None:
+async def test_a_client_error_is_permanent(status: int) -> None:
     error = await refused_by(Answer(status, b"no game of ours"))
     assert (str(error), error.permanent) == (f"webhook answered {status}: no game of ours", True)
 
@@ -43,28 +43,28 @@ async def test_a_redirect_is_not_followed_and_parks_nothing(status: int) -> None
         error = await refused_by(Answer(status, headers={"Location": elsewhere.url("/new?token=1", credentials="u:p")}))
         assert elsewhere.asked == []
     place = f"http://***@127.0.0.1:{elsewhere.port}/new"
-    told = f"webhook answered {status}: it has moved to {place}; redirects are not followed, so give the new URL"
-    assert (str(error), error.permanent) == (told, False)
+    expected = f"webhook answered {status}: it has moved to {place}; redirects are not followed, so give the new URL"
+    assert (str(error), error.permanent) == (expected, False)
 
 
-async def test_a_redirect_to_nowhere_is_told_all_the_same() -> None:
+async def test_a_redirect_without_a_location_is_reported() -> None:
     error = await refused_by(Answer(302))
     assert str(error) == "webhook answered 302: it has moved; redirects are not followed, so give the new URL"
 
 
 @pytest.mark.parametrize("status", [304, 600, 999])
-async def test_an_answer_that_makes_no_sense_says_nothing_of_the_event(status: int) -> None:
+async def test_an_invalid_response_is_retried(status: int) -> None:
     assert not (await refused_by(Answer(status))).permanent
 
 
 @pytest.mark.parametrize("refusal", [400, 503])
-async def test_what_was_acknowledged_before_is_told(refusal: int) -> None:
+async def test_the_error_counts_the_events_acknowledged_before(refusal: int) -> None:
     async with webhook(in_turn(ACCEPTED, ACCEPTED, Answer(refusal))) as (server, publisher):
         error = await refused(publisher, history("game-7", 5))
     assert (error.delivered, len(server.asked)) == (2, 3)
 
 
-async def test_the_refused_event_s_followers_come_through_later() -> None:
+async def test_the_events_after_a_refused_one_are_delivered_later() -> None:
     events = history("game-7", 3)
     async with webhook(in_turn(ACCEPTED, Answer(400), ACCEPTED)) as (server, publisher):
         error = await refused(publisher, events)
@@ -93,7 +93,7 @@ async def test_the_refused_event_s_followers_come_through_later() -> None:
         ("Mon, 99 Nov 2026 99:00:00 GMT", None),
     ],
 )
-async def test_retry_after_is_obeyed_within_reason(status: int, header: str, seconds: float | None) -> None:
+async def test_retry_after_is_limited(status: int, header: str, seconds: float | None) -> None:
     error = await refused_by(Answer(status, headers={"Retry-After": header}))
     assert error.retry_after == seconds
 
@@ -106,7 +106,7 @@ async def test_retry_after_may_be_an_instant() -> None:
 
 @pytest.mark.proves("webhook-clean-error")
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "expected"),
     [
         (b"", ""),
         (b"\r\n \n  the field\ttime is missing  \nsecond line", ": the field time is missing"),
@@ -117,5 +117,7 @@ async def test_retry_after_may_be_an_instant() -> None:
         (b"\n" * 10_000 + b"too late", ""),
     ],
 )
-async def test_the_first_line_of_the_answer_is_told_in_clean_words(body: bytes, told: str) -> None:
-    assert str(await refused_by(Answer(400, body))) == f"webhook answered 400{told}"
+async def test_the_error_has_the_first_line_of_the_response_without_control_characters(
+    body: bytes, expected: str
+) -> None:
+    assert str(await refused_by(Answer(400, body))) == f"webhook answered 400{expected}"

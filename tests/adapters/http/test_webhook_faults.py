@@ -1,4 +1,4 @@
-"""A webhook that is away, slow or broken: told in plain words, worth a retry, never waited for longer than agreed."""
+"""A webhook that is away, slow or broken: an error in plain words, a retry, and a timeout."""
 
 import asyncio
 import ssl
@@ -20,7 +20,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "expected"),
     [
         (resetting, "connection closed before the answer"),
         (raw(b""), "connection closed before the answer"),
@@ -29,15 +29,15 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
         (raw(HEAD + b"X: " + b"y" * 100_000 + b"\r\n\r\n"), "the answer is not HTTP"),
     ],
 )
-async def test_a_broken_answer_is_told_in_plain_words(script: Script, told: str) -> None:
+async def test_a_broken_response_is_reported_in_plain_words(script: Script, expected: str) -> None:
     async with webhook(in_turn(ACCEPTED, script)) as (server, publisher):
         error = await refused(publisher, history("game-7", 3))
-    assert str(error) == f"webhook at http://127.0.0.1:{server.port}: {told}"
+    assert str(error) == f"webhook at http://127.0.0.1:{server.port}: {expected}"
     assert (error.permanent, error.delivered, error.retry_after) == (False, 1, None)
 
 
 @pytest.mark.parametrize("script", [silent, trickling(HEAD + b"X: ")])
-async def test_an_answer_is_not_waited_for_longer_than_agreed(script: Script) -> None:
+async def test_a_missing_response_is_an_error_after_the_timeout(script: Script) -> None:
     error = await refused_by(script, timeout=SHORTLY)
     assert str(error).endswith(": no answer within 0.3s")
     assert not error.permanent
@@ -47,8 +47,8 @@ async def test_a_webhook_that_is_away_gets_every_event_when_it_is_back() -> None
     async with webhook() as (server, publisher):
         await publisher.publish(history("game-7", 1))
         await server.go_away()
-        told = {str(await refused(publisher)) for _ in range(3)}
-        assert told == {f"webhook at http://127.0.0.1:{server.port}: connection refused"}
+        messages = {str(await refused(publisher)) for _ in range(3)}
+        assert messages == {f"webhook at http://127.0.0.1:{server.port}: connection refused"}
         await server.come_back()
         await publisher.publish(history("game-7", 2))
     assert len(server.asked) == 3
@@ -63,21 +63,19 @@ async def test_a_webhook_that_is_away_gets_every_event_when_it_is_back() -> None
         trickling(HEAD + b"\r\n"),
     ],
 )
-async def test_an_acknowledgement_counts_whatever_becomes_of_its_body(
-    script: Script, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_2xx_acknowledges_even_if_its_body_breaks_off(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_BODY_TIMEOUT", 0.1)
     async with webhook(script) as (server, publisher):
         await asyncio.wait_for(publisher.publish(history("game-7", 2)), PATIENCE)
     assert len(server.asked) == 2
 
 
-async def test_a_refusal_is_told_with_what_came_of_its_body() -> None:
+async def test_a_refusal_is_reported_with_what_came_of_its_body() -> None:
     error = await refused_by(raw(b"HTTP/1.1 400 No\r\nContent-Length: 100\r\n\r\nno game"))
     assert (str(error), error.permanent) == ("webhook answered 400: no game", True)
 
 
-async def test_a_name_that_nobody_knows_is_told() -> None:
+async def test_an_unknown_host_name_is_reported() -> None:
     async with aclosing(WebhookPublisher.of_url("http://nowhere.onion/")) as publisher:  # RFC 7686: never looked up
         error = await refused(publisher)
     assert (str(error), error.permanent) == ("webhook at http://nowhere.onion: its name cannot be resolved", False)
@@ -117,7 +115,7 @@ def tls(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-async def test_a_certificate_that_the_machine_trusts_is_taken(
+async def test_a_trusted_certificate_is_accepted(
     authority: trustme.CA, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with authority.cert_pem.tempfile() as bundle:
@@ -128,14 +126,14 @@ async def test_a_certificate_that_the_machine_trusts_is_taken(
 
 
 @pytest.mark.proves("webhook-certificate")
-async def test_a_certificate_that_nobody_vouches_for_is_refused_and_nothing_sent(tls: ssl.SSLContext) -> None:
+async def test_an_untrusted_certificate_is_refused_and_nothing_sent(tls: ssl.SSLContext) -> None:
     async with WebServer(tls=tls) as server, aclosing(WebhookPublisher.of_url(server.url())) as publisher:
         error = await refused(publisher)
     assert str(error).endswith(": certificate refused: unable to get local issuer certificate")
     assert (error.permanent, server.asked) == (False, [])
 
 
-async def test_a_server_that_does_not_speak_tls_is_told() -> None:
+async def test_a_server_without_tls_is_reported() -> None:
     async with webhook() as (server, _):
         url = server.url().replace("http:", "https:")
         async with aclosing(WebhookPublisher.of_url(url)) as publisher:

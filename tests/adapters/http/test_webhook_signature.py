@@ -1,4 +1,4 @@
-"""The signature: a receiver that follows the Standard Webhooks specification can tell our messages from others."""
+"""The signature: a receiver can verify messages as the Standard Webhooks specification says."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
 
 def verify(headers: Mapping[str, str], body: bytes, key: bytes = KEY) -> None:
-    """What the README tells receivers to do."""
+    """Verifies a message as the README says."""
     assert abs(time.time() - int(headers["webhook-timestamp"])) < 300
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
@@ -60,7 +60,7 @@ def test_the_signature_is_that_of_the_specification_s_own_libraries() -> None:
     }
 
 
-async def test_a_secret_that_is_any_text_is_its_own_key() -> None:
+async def test_a_secret_without_a_prefix_is_the_key() -> None:
     async with webhook(secret="pässword.") as (server, publisher):
         await publisher.publish(history("game-7", 1))
     verify(server.asked[0].headers, server.asked[0].body, key="pässword.".encode())
@@ -84,9 +84,9 @@ async def test_each_attempt_has_the_event_s_own_id_and_the_time_of_the_attempt()
 async def test_an_odd_game_id_is_percent_encoded_or_too_long_and_hashed_and_always_its_own() -> None:
     async with webhook(secret=SECRET) as (server, publisher):
         await publisher.publish([failed(game_id, 1) for game_id in (*ODD_GAME_IDS, "a.b", "y" * 300)])
-    told = {asked.document["id"]: asked.headers["webhook-id"] for asked in server.asked}
-    assert len(set(told.values())) == len(told)
-    for event_id, identifier in told.items():
+    ids = {asked.document["id"]: asked.headers["webhook-id"] for asked in server.asked}
+    assert len(set(ids.values())) == len(ids)
+    for event_id, identifier in ids.items():
         assert identifier.isascii()
         assert "." not in identifier
         if len(event_id) > 256:
@@ -95,13 +95,13 @@ async def test_an_odd_game_id_is_percent_encoded_or_too_long_and_hashed_and_alwa
             assert unquote(identifier) == event_id
 
 
-def test_blanks_and_full_stops_are_encoded_and_the_colon_is_not() -> None:
+def test_spaces_and_full_stops_are_encoded_and_the_colon_is_not() -> None:
     assert webhook_id("game 7.b:3") == "game%207%2Eb:3"
 
 
 @pytest.mark.proves("webhook-secret")
 @pytest.mark.parametrize(
-    ("secret", "told"),
+    ("secret", "expected"),
     [
         ("", "the webhook secret is empty: give one, or leave it out to send without a signature"),
         ("whsec_", "the webhook secret is empty: give one, or leave it out to send without a signature"),
@@ -109,7 +109,7 @@ def test_blanks_and_full_stops_are_encoded_and_the_colon_is_not() -> None:
         ("whsec_ñ", "the webhook secret begins with whsec_, and base64 does not follow"),
     ],
 )
-def test_a_secret_that_gives_no_key_is_refused_and_not_told(secret: str, told: str) -> None:
+def test_a_secret_without_a_key_is_refused_and_not_shown(secret: str, expected: str) -> None:
     with pytest.raises(ConfigurationError) as refusal:
         WebhookPublisher.of_url("http://127.0.0.1:1/", secret=secret)
-    assert str(refusal.value) == told
+    assert str(refusal.value) == expected

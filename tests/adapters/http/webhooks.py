@@ -1,4 +1,4 @@
-"""Webhooks of a test's own: a scripted server, a publisher that delivers to it, and how it fails."""
+"""Helpers: a scripted webhook, a publisher that delivers to it, and its errors."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager

@@ -1,4 +1,4 @@
-"""A peer: a server that speaks Redis's protocol and answers by script, for what a real one says too seldom."""
+"""A server that speaks Redis's protocol and answers by script, for answers that a real one rarely gives."""
 
 from __future__ import annotations
 

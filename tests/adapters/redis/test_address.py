@@ -1,4 +1,4 @@
-"""The URL of a stream: what it may say, and that nothing in it goes unobeyed or shows a password."""
+"""The URL of a stream: its parameters, and messages without its password."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from healthprobe.adapters.redis.address import DEFAULT_STREAM, StreamAddress
 from healthprobe.ports import ConfigurationError
 
 
-def test_a_url_that_says_no_more_means_the_stream_of_the_reference_and_keeps_all() -> None:
+def test_a_url_without_a_query_means_the_stream_of_the_reference_and_no_limit() -> None:
     address = StreamAddress.of_url("redis://127.0.0.1")
     assert (address.stream, address.maxlen) == (DEFAULT_STREAM, None)
 
 
-def test_a_url_names_stream_and_bound() -> None:
+def test_a_url_may_have_a_stream_and_a_limit() -> None:
     address = StreamAddress.of_url("redis://127.0.0.1:6380/2?stream=games%20%23%20one&maxlen=100000")
     assert (address.stream, address.maxlen) == ("games # one", 100_000)
 
@@ -63,7 +63,7 @@ def test_it_is_shown_without_credentials(url: str, name: str) -> None:
         ("http://bus", "names no Redis server; write redis://"),
     ],
 )
-def test_what_cannot_be_obeyed_is_refused_in_one_line_that_says_what_to_change(url: str, reason: str) -> None:
+def test_an_invalid_url_is_refused_in_one_line_that_says_what_to_change(url: str, reason: str) -> None:
     with pytest.raises(ConfigurationError) as refusal:
         StreamAddress.of_url(url)
     assert reason in str(refusal.value)
@@ -80,6 +80,6 @@ def test_a_password_that_breaks_the_url_is_not_shown_in_the_refusal(url: str) ->
     assert "ret" not in str(refusal.value)
 
 
-def test_a_file_of_the_certificate_that_can_be_read_is_taken(tmp_path: Path) -> None:
+def test_a_readable_certificate_file_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").touch()
     assert "ca.pem" in StreamAddress.of_url(f"rediss://bus?ssl_ca_certs={tmp_path}/ca.pem").server

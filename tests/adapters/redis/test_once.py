@@ -1,4 +1,4 @@
-"""Once in the stream: an event that is delivered again is told from a new one by the server itself."""
+"""Once in the stream: the server itself recognizes an event that is delivered again."""
 
 import asyncio
 from dataclasses import replace
@@ -27,7 +27,7 @@ def marks_in(server: RedisServer) -> list[str]:
     return sorted(server.command("KEYS", "*:published:*"))
 
 
-async def test_a_delivery_that_is_repeated_in_part_adds_what_is_new_alone(
+async def test_a_partly_repeated_delivery_adds_only_the_new_events(
     redis_server: RedisServer, open_publisher: OpenPublisher
 ) -> None:
     publisher = open_publisher(redis_server.url())
@@ -37,7 +37,7 @@ async def test_a_delivery_that_is_repeated_in_part_adds_what_is_new_alone(
     assert redis_server.ids() == [event.id for event in events]
 
 
-async def test_three_publishers_that_deliver_the_same_events_at_once_leave_each_in_the_stream_once_and_in_order(
+async def test_three_publishers_of_the_same_events_add_each_once_and_in_order(
     redis_server: RedisServer, open_publisher: OpenPublisher
 ) -> None:
     events = history("game-7", 1000)
@@ -45,7 +45,7 @@ async def test_three_publishers_that_deliver_the_same_events_at_once_leave_each_
     assert redis_server.ids() == [event.id for event in events]
 
 
-async def test_an_acknowledgement_that_is_lost_on_the_way_is_no_second_entry(
+async def test_a_lost_acknowledgement_causes_no_second_entry(
     redis_server: RedisServer, open_publisher: OpenPublisher
 ) -> None:
     events = history("game-7", 300)
@@ -62,7 +62,7 @@ async def test_an_acknowledgement_that_is_lost_on_the_way_is_no_second_entry(
     assert redis_server.ids() == [event.id for event in events]
 
 
-async def test_what_was_acknowledged_before_a_connection_was_cut_is_told(
+async def test_the_error_counts_the_events_acknowledged_before_a_cut(
     redis_server: RedisServer, open_publisher: OpenPublisher
 ) -> None:
     events = history("game-7", 300)
@@ -76,7 +76,7 @@ async def test_what_was_acknowledged_before_a_connection_was_cut_is_told(
     assert redis_server.ids() == [event.id for event in events[:201]]
 
 
-async def test_the_server_forgets_after_a_day_and_keeps_its_marks_where_the_stream_lives(
+async def test_marks_expire_after_a_day_and_are_on_the_node_of_the_stream(
     redis_server: RedisServer, open_publisher: OpenPublisher
 ) -> None:
     await open_publisher(redis_server.url()).publish([failed("game-7", 1)])
@@ -90,7 +90,7 @@ def test_a_mark_and_its_stream_hash_to_the_same_slot_of_a_cluster(stream: str) -
     assert key_slot(f"{mark_prefix(stream)}game-7:1".encode()) == key_slot(stream.encode())
 
 
-async def test_a_log_that_was_begun_anew_is_not_taken_for_the_old_one(
+async def test_the_events_of_a_new_log_are_not_taken_for_those_of_the_old_one(
     redis_server: RedisServer, open_publisher: OpenPublisher
 ) -> None:
     publisher = open_publisher(redis_server.url())
@@ -100,7 +100,7 @@ async def test_a_log_that_was_begun_anew_is_not_taken_for_the_old_one(
     assert redis_server.ids() == ["game-7:1", "game-7:1"]
 
 
-async def test_two_streams_on_one_server_know_nothing_of_each_other(
+async def test_two_streams_on_one_server_are_independent(
     redis_server: RedisServer, open_publisher: OpenPublisher
 ) -> None:
     for stream in ("one", "two"):
@@ -108,14 +108,14 @@ async def test_two_streams_on_one_server_know_nothing_of_each_other(
         assert redis_server.ids(stream) == ["game-7:1"]
 
 
-async def test_a_stream_is_trimmed_to_about_its_bound(redis_server: RedisServer, open_publisher: OpenPublisher) -> None:
+async def test_a_stream_is_trimmed_to_about_its_limit(redis_server: RedisServer, open_publisher: OpenPublisher) -> None:
     await open_publisher(redis_server.url("?maxlen=200")).publish(history("game-7", 2000))
     kept = redis_server.ids()
     assert 200 <= len(kept) <= 400
     assert kept[-1] == "game-7:2000"
 
 
-async def test_a_server_that_forgot_the_script_is_given_it_again(
+async def test_a_script_that_the_server_lost_is_loaded_again(
     redis_server: RedisServer, open_publisher: OpenPublisher
 ) -> None:
     publisher = open_publisher(redis_server.url())
@@ -125,7 +125,7 @@ async def test_a_server_that_forgot_the_script_is_given_it_again(
     assert redis_server.ids() == ["game-7:1", "game-8:1"]
 
 
-async def test_a_server_that_lost_its_data_takes_the_events_anew(
+async def test_a_server_that_lost_its_data_gets_the_events_again(
     redis_server: RedisServer, open_publisher: OpenPublisher
 ) -> None:
     publisher = open_publisher(redis_server.url())
@@ -158,7 +158,7 @@ async def test_a_refused_entry_leaves_no_mark(redis_server: RedisServer, open_pu
     assert redis_server.ids() == ["game-7:1"]
 
 
-async def test_full_memory_leaves_no_mark_and_ends(own_redis: RedisServer, open_publisher: OpenPublisher) -> None:
+async def test_full_memory_leaves_no_mark(own_redis: RedisServer, open_publisher: OpenPublisher) -> None:
     publisher = open_publisher(own_redis.url())
     await publisher.publish([failed("game-7", 1)])
     own_redis.command("CONFIG", "SET", "maxmemory", "1")
@@ -170,16 +170,14 @@ async def test_full_memory_leaves_no_mark_and_ends(own_redis: RedisServer, open_
     assert own_redis.ids() == ["game-7:1", "game-8:1"]
 
 
-async def test_five_hundred_events_are_five_steps_of_the_server(
-    own_redis: RedisServer, open_publisher: OpenPublisher
-) -> None:
+async def test_five_hundred_events_are_five_script_calls(own_redis: RedisServer, open_publisher: OpenPublisher) -> None:
     await open_publisher(own_redis.url()).publish(history("game-7", 500))
     statistics = own_redis.command("INFO", "commandstats")
     # one more: the first finds that the server does not know the script yet
     assert statistics["cmdstat_evalsha"]["calls"] == 6
 
 
-async def test_without_scripts_events_arrive_plainly_and_that_is_said_once(
+async def test_without_scripts_plain_commands_are_used_and_this_is_logged_once(
     redis_server: RedisServer, open_publisher: OpenPublisher
 ) -> None:
     redis_server.command(*NO_SCRIPTS)
@@ -215,7 +213,7 @@ async def test_a_user_who_may_use_the_marks_needs_these_commands_and_no_more(
     assert redis_server.ids() == ["game-7:1", "game-7:2", "game-7:3"]
 
 
-async def test_a_logger_that_fails_costs_no_event(redis_server: RedisServer, open_publisher: OpenPublisher) -> None:
+async def test_a_failing_logger_loses_no_event(redis_server: RedisServer, open_publisher: OpenPublisher) -> None:
     class Broken:
         def warning(self, *_: object, **__: object) -> None:
             raise OSError("disk full")

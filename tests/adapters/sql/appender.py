@@ -22,7 +22,7 @@ def following(game_id: str, last: HealthEvent | None) -> HealthEvent:
     return (failed if sequence % 2 else recovered)(game_id, sequence, container_id=str(os.getpid()))
 
 
-def tell(*lines: str) -> None:
+def write_lines(*lines: str) -> None:
     os.write(1, "".join(f"{line}\n" for line in lines).encode())
 
 
@@ -35,7 +35,9 @@ async def append_for_ever(path: str) -> None:
             standing = await log.append(batch)
         except LogError:  # the other one had the write lock all the time
             continue
-        tell(*(f"{os.getpid()} {ours.id}" for ours, stands in zip(batch, standing, strict=True) if ours == stands))
+        write_lines(
+            *(f"{os.getpid()} {ours.id}" for ours, stands in zip(batch, standing, strict=True) if ours == stands)
+        )
         last = dict(zip(GAMES, standing, strict=True))
 
 
@@ -43,7 +45,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for _ in sys.stdin:
         if os.fork() == 0:  # a fork has all the imports done, which would take most of the tests' time
-            tell(f"{os.getpid()} begins")
+            write_lines(f"{os.getpid()} begins")
             asyncio.run(append_for_ever(sys.argv[1]))
 
 

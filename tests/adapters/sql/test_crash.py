@@ -1,4 +1,4 @@
-"""Promise 2 under kill -9: what the log has acknowledged is there for ever; no gap, no event twice."""
+"""Promise 2 under kill -9: every acknowledged event is in the log; no gap, no duplicate."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""A full disk: told in one line at the start; while running nothing is lost, and with room again all goes on."""
+"""A full disk: an error in one line at the start; during a run nothing is lost, and appends continue later."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ async def test_a_database_is_not_opened_on_a_full_disk(small_disk: Path) -> None
     assert path.read_bytes() == before
 
 
-async def test_a_disk_that_fills_up_takes_nothing_and_then_goes_on(small_disk: Path) -> None:
+async def test_a_full_disk_refuses_appends_until_there_is_space_again(small_disk: Path) -> None:
     database = await SqlDatabase.open(f"sqlite:{small_disk}/healthprobe.db")
     log = SqlLog(database)
     await log.append([failed("first", 1)])
@@ -56,7 +56,7 @@ async def test_a_file_that_may_not_grow_leaves_no_half_made_database(path: Path)
         assert names_in(path.parent) == []
 
 
-async def test_a_file_that_may_not_grow_takes_nothing_and_then_goes_on(database: SqlDatabase, path: Path) -> None:
+async def test_a_file_size_limit_refuses_appends_until_it_is_raised(database: SqlDatabase, path: Path) -> None:
     log = SqlLog(database)
     await log.append([failed("first", 1)])
     with no_file_grows_beyond(path.with_name("healthprobe.db-wal").stat().st_size):

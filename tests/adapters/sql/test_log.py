@@ -1,4 +1,4 @@
-"""The SQLite log when things go wrong around it: locks, cancellation, altered rows, a file that disappears."""
+"""The SQLite log under faults: locks, cancellation, altered rows, a file that disappears."""
 
 import asyncio
 import sqlite3
@@ -29,7 +29,7 @@ async def other_program(log: SqlLog, path: Path) -> AsyncIterator[sqlite3.Connec
         yield connection
 
 
-async def test_a_lock_that_is_not_released_is_told_and_worth_a_retry(
+async def test_a_lock_that_is_not_released_is_an_error_worth_a_retry(
     log: SqlLog, other_program: sqlite3.Connection
 ) -> None:
     other_program.execute("BEGIN IMMEDIATE")
@@ -41,7 +41,7 @@ async def test_a_lock_that_is_not_released_is_told_and_worth_a_retry(
     assert await log.append([failed("game-7", 1)]) == [failed("game-7", 1)]
 
 
-async def test_a_batch_enters_whole_or_not_at_all(log: SqlLog, other_program: sqlite3.Connection) -> None:
+async def test_a_batch_is_appended_whole_or_not_at_all(log: SqlLog, other_program: sqlite3.Connection) -> None:
     other_program.execute(
         "CREATE TRIGGER fault AFTER INSERT ON health_events WHEN NEW.game_id = 'game-2500' "
         "BEGIN SELECT RAISE(ABORT, 'no'); END"
@@ -74,7 +74,7 @@ async def test_a_reader_never_waits_for_a_writer(log: SqlLog, other_program: sql
     "alteration",
     ["details = 'not json'", "details = '[]'", "details = '{}'", "event_type = 'x'", "container_id = x'ff'"],
 )
-async def test_an_altered_event_is_told_by_its_id_and_no_retry_helps(
+async def test_an_altered_event_is_a_permanent_error_with_its_id(
     log: SqlLog, other_program: sqlite3.Connection, alteration: str
 ) -> None:
     await log.append(history("game-7", 2))
@@ -82,21 +82,21 @@ async def test_an_altered_event_is_told_by_its_id_and_no_retry_helps(
     for reading in (log.read(0, 10), log.last_events(["game-7"])):
         with pytest.raises(
             LogError, match=r"healthprobe did not write|the event game-7:2 in the log was altered"
-        ) as told:
+        ) as raised:
             await reading
-        assert told.value.permanent
+        assert raised.value.permanent
     assert [entry.event for entry in await log.read(0, 1)] == history("game-7", 1)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "0001-01-01T00:00:00+01:00"])
-async def test_an_altered_instant_is_told(log: SqlLog, other_program: sqlite3.Connection, text: str) -> None:
+async def test_an_altered_instant_is_an_error(log: SqlLog, other_program: sqlite3.Connection, text: str) -> None:
     await log.append([failed("game-7", 1)])
     other_program.execute(f"UPDATE health_events SET occurred_at = '{text}'")
     with pytest.raises(LogError, match=r"the event game-7:1 in the log was altered and cannot be read"):
         await log.read(0, 10)
 
 
-async def test_text_that_no_database_takes_is_refused_for_good(log: SqlLog) -> None:
+async def test_text_that_cannot_be_encoded_is_a_permanent_error(log: SqlLog) -> None:
     with pytest.raises(LogError, match=r"takes no text with lone surrogates") as refused:
         await log.append([failed("\ud83d", 1)])
     assert refused.value.permanent
@@ -106,7 +106,7 @@ def move(path: Path, to: Path) -> None:
     path.rename(to)
 
 
-async def test_a_file_that_was_removed_takes_nothing_that_would_be_lost(log: SqlLog, path: Path) -> None:
+async def test_a_removed_file_refuses_appends(log: SqlLog, path: Path) -> None:
     await log.append([failed("game-7", 1)])
     elsewhere = path.with_name("elsewhere.db")
     move(path, elsewhere)
@@ -117,7 +117,7 @@ async def test_a_file_that_was_removed_takes_nothing_that_would_be_lost(log: Sql
     assert await log.append([recovered("game-7", 2)]) == [recovered("game-7", 2)]
 
 
-async def test_writes_wait_for_their_turn_and_reads_go_on_meanwhile(log: SqlLog) -> None:
+async def test_writes_wait_for_each_other_and_reads_do_not(log: SqlLog) -> None:
     batches = [[failed(f"game-{batch}-{number}", 1) for number in range(200)] for batch in range(10)]
     appending = [asyncio.create_task(log.append(batch)) for batch in batches]
     sizes = {len(await log.read(0, 10_000)) % 200 for _ in range(20)}
@@ -139,7 +139,7 @@ asyncio.run(main())
 """
 
 
-async def test_a_process_that_forgets_to_close_ends_all_the_same(path: Path) -> None:
+async def test_a_process_ends_even_if_it_does_not_close_the_database(path: Path) -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-W", "error", "-c", LEFT_OPEN, path, stderr=PIPE)
     _, complaints = await process.communicate()
     assert (process.returncode, complaints) == (0, b"")

@@ -1,4 +1,4 @@
-"""Migrations: opening a database of schema version 1 brings it up to date, once, whole, and with all that it held."""
+"""Migrations: opening a database of schema version 1 migrates it once, completely, with its content."""
 
 import asyncio
 import sqlite3
@@ -78,7 +78,7 @@ COUNTS_ITSELF = """
 WITH RECURSIVE long (step) AS (SELECT 1 UNION ALL SELECT step + 1 FROM long WHERE step < 200000)
 UPDATE relay_cursors SET position = position + (SELECT count(*) FROM long WHERE step = 1)
 """
-"""It adds one, and takes so long that whoever opens the database together with us comes in its midst."""
+"""It increments a number, and takes so long that a program that opens the database at once meets it."""
 
 FAILS = "INSERT INTO nowhere VALUES (1)"
 
@@ -161,9 +161,7 @@ def shape_of(connection: Connection) -> Mapping[str, object]:
 
 
 @pytest.mark.parametrize("create", [True, False])
-async def test_opening_an_older_database_brings_it_up_to_date_with_all_that_it_held(
-    version_1: str, *, create: bool
-) -> None:
+async def test_opening_an_older_database_migrates_all_of_its_content(version_1: str, *, create: bool) -> None:
     before = await looked_at(version_1, rows_in)
     async with opened(version_1, create=create):
         after = await looked_at(version_1, rows_in)
@@ -174,7 +172,7 @@ async def test_opening_an_older_database_brings_it_up_to_date_with_all_that_it_h
     assert after == {**before, **news}
 
 
-async def test_what_an_older_program_has_written_goes_on_where_it_stood(version_1: str) -> None:
+async def test_a_migrated_log_continues_after_its_last_event(version_1: str) -> None:
     async with opened(version_1) as database:
         log, records = SqlLog(database), SqlRecords(database)
         assert [entry.event for entry in await log.read(0, 10)] == history("game-7", 2)
@@ -219,16 +217,16 @@ async def test_eight_programs_that_open_an_older_database_together_migrate_it_on
 
 
 @pytest.mark.parametrize("create", [True, False])
-async def test_a_migration_that_fails_half_way_leaves_the_older_version_whole_and_is_told(
+async def test_a_failed_migration_leaves_the_older_version_and_is_an_error(
     version_1: str, monkeypatch: pytest.MonkeyPatch, *, create: bool
 ) -> None:
     rows, shape = await looked_at(version_1, rows_in), await looked_at(version_1, shape_of)
     with monkeypatch.context() as patch:
         patch.setattr(migrations, "STEPS", {1: (migrations.STEPS[1][0], COUNTS_ITSELF, FAILS)})
-        with pytest.raises(ConfigurationError, match=r"nowhere") as told:
+        with pytest.raises(ConfigurationError, match=r"nowhere") as raised:
             await SqlDatabase.open(version_1, create=create)
-    assert str(told.value).startswith(version_1.removeprefix("sqlite:").replace("postgres@", ""))
-    assert "\n" not in str(told.value)
+    assert str(raised.value).startswith(version_1.removeprefix("sqlite:").replace("postgres@", ""))
+    assert "\n" not in str(raised.value)
     assert await looked_at(version_1, rows_in) == rows
     assert await looked_at(version_1, shape_of) == shape
     async with opened(version_1, create=create) as database:

@@ -1,4 +1,4 @@
-"""Opening a database: made at its first use; what cannot be used is refused in one line, and nothing is touched."""
+"""Opening a database: created at its first use; refused in one line, and left as it is, if it cannot be used."""
 
 import asyncio
 import os
@@ -59,7 +59,7 @@ async def refusal(path: Path, *, create: bool = True) -> str:
     return message.removeprefix(str(path)).replace(str(path.parent), "FOLDER")
 
 
-async def test_the_first_use_makes_the_database_and_the_next_finds_what_it_holds(path: Path) -> None:
+async def test_the_first_use_creates_the_database_and_the_next_reads_its_content(path: Path) -> None:
     record = RuntimeRecord("game-7", "c0ffee", "http://game-7:8080")
     database = await SqlDatabase.open(f"sqlite:{path}")
     await SqlRecords(database).put([record])
@@ -93,14 +93,14 @@ async def test_a_commit_is_on_the_disk_when_it_returns(path: Path) -> None:
     await database.aclose()
 
 
-async def test_a_path_relative_to_the_working_folder_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_path_may_be_relative_to_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     database = await SqlDatabase.open("sqlite:engines 100%?.db")
     await database.aclose()
     assert list(contents(tmp_path)) == ["engines 100%?.db"]
 
 
-async def test_an_empty_file_is_taken_for_a_new_database(path: Path) -> None:
+async def test_an_empty_file_becomes_a_new_database(path: Path) -> None:
     write(path, "")
     database = await SqlDatabase.open(f"sqlite:{path}")
     assert await SqlRecords(database).list_all() == []
@@ -136,9 +136,9 @@ async def test_a_database_of_another_program_is_refused(path: Path, journal_mode
         connection.execute("CREATE TABLE customers (name TEXT)")
         connection.execute("INSERT INTO customers VALUES ('Ada')")
         connection.commit()
-    told = " is the database of another program: choose a path of its own for healthprobe"
-    assert await refusal(path) == told
-    assert await refusal(path, create=False) == told
+    expected = " is the database of another program: choose a path of its own for healthprobe"
+    assert await refusal(path) == expected
+    assert await refusal(path, create=False) == expected
 
 
 async def test_a_database_that_another_program_has_open_is_refused(path: Path) -> None:
@@ -151,7 +151,7 @@ async def test_a_database_that_another_program_has_open_is_refused(path: Path) -
         assert connection.execute("SELECT count(*) FROM customers").fetchone() == (0,)
 
 
-async def test_what_another_program_left_in_a_crash_is_left_for_it_to_recover(path: Path) -> None:
+async def test_the_wal_of_another_program_that_crashed_is_left_to_it(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE customers (name TEXT)")
         connection.execute("PRAGMA journal_mode = wal")
@@ -161,7 +161,7 @@ async def test_what_another_program_left_in_a_crash_is_left_for_it_to_recover(pa
     assert await refusal(crashed) == " is the database of another program: choose a path of its own for healthprobe"
 
 
-async def test_what_a_newer_program_left_in_a_crash_is_left_for_it_to_recover(path: Path) -> None:
+async def test_the_wal_of_a_newer_version_that_crashed_is_left_to_it(path: Path) -> None:
     await made(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE healthprobe_schema SET version = version + 1")
@@ -178,12 +178,12 @@ async def test_a_schema_of_a_newer_program_is_refused(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE healthprobe_schema SET version = version + 1")
         connection.commit()
-    told = (
+    expected = (
         f" has schema version {VERSION + 1} and this healthprobe knows version {VERSION}: "
         "upgrade healthprobe, or choose another database"
     )
-    assert await refusal(path) == told
-    assert await refusal(path, create=False) == told
+    assert await refusal(path) == expected
+    assert await refusal(path, create=False) == expected
 
 
 async def test_a_newer_schema_that_is_still_in_the_wal_is_refused(path: Path) -> None:
@@ -195,12 +195,12 @@ async def test_a_newer_schema_that_is_still_in_the_wal_is_refused(path: Path) ->
             await SqlDatabase.open(f"sqlite:{path}")
 
 
-async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    told = ": there is no folder FOLDER: create it, or choose another path"
-    assert await refusal(tmp_path / "missing" / "healthprobe.db") == told
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    expected = ": there is no folder FOLDER: create it, or choose another path"
+    assert await refusal(tmp_path / "missing" / "healthprobe.db") == expected
 
 
-async def test_a_folder_and_a_fifo_are_no_databases(tmp_path: Path) -> None:
+async def test_a_folder_and_a_fifo_are_refused(tmp_path: Path) -> None:
     assert await refusal(tmp_path) == " is not a file: choose another path"
     os.mkfifo(tmp_path / "fifo")
     assert await refusal(tmp_path / "fifo") == " is not a file: choose another path"
@@ -217,10 +217,10 @@ async def test_a_read_only_folder_is_refused(public_folder: Path) -> None:
     path = await made(public_folder / "healthprobe.db")
     permit(path, 0o666)
     permit(public_folder, 0o555)
-    told = ": the folder FOLDER cannot be written: change its permissions"
+    expected = ": the folder FOLDER cannot be written: change its permissions"
     with as_an_ordinary_user():
-        assert await refusal(path) == told
-        assert await refusal(public_folder / "new.db") == told
+        assert await refusal(path) == expected
+        assert await refusal(public_folder / "new.db") == expected
 
 
 async def test_a_damaged_database_is_refused(path: Path) -> None:
@@ -232,10 +232,10 @@ async def test_a_damaged_database_is_refused(path: Path) -> None:
 
 
 async def test_a_command_that_only_reads_creates_nothing(path: Path) -> None:
-    told = " holds nothing yet: 'healthprobe run' or 'healthprobe runtimes add' creates it"
-    assert await refusal(path, create=False) == told
+    expected = " holds nothing yet: 'healthprobe run' or 'healthprobe runtimes add' creates it"
+    assert await refusal(path, create=False) == expected
     write(path, "")
-    assert await refusal(path, create=False) == told
+    assert await refusal(path, create=False) == expected
     database = await SqlDatabase.open(f"sqlite:{await made(path)}", create=False)
     assert await SqlLog(database).read(0, 10) == []
     await database.aclose()

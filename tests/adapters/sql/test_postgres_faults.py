@@ -1,4 +1,4 @@
-"""The log on PostgreSQL when things go wrong around it: nothing acknowledged is lost, nothing stands twice."""
+"""The log on PostgreSQL under faults: nothing acknowledged is lost, nothing is in it twice."""
 
 import asyncio
 import random
@@ -61,7 +61,7 @@ async def events_in(log: SqlLog) -> list[HealthEvent]:
     return [entry.event for entry in entries]
 
 
-async def test_kill_9_in_mid_append_loses_nothing_acknowledged_and_a_retry_is_accepted(mortal: PostgresServer) -> None:
+async def test_kill_9_during_an_append_loses_nothing_acknowledged_and_a_retry_succeeds(mortal: PostgresServer) -> None:
     database = await SqlDatabase.open(mortal.url("killed"))
     log = SqlLog(database)
     acknowledged: list[HealthEvent] = []
@@ -87,14 +87,14 @@ async def events_in_again(log: SqlLog) -> list[HealthEvent]:
         await asyncio.sleep(0.02)
 
 
-async def test_a_server_that_restarted_between_two_calls_fails_one_of_them_at_most(mortal: PostgresServer) -> None:
+async def test_a_restart_of_the_server_between_two_calls_fails_at_most_one(mortal: PostgresServer) -> None:
     database = await SqlDatabase.open(mortal.url("restarted"))
     log = SqlLog(database)
     await log.append([failed("game-7", 1)])
     await asyncio.to_thread(mortal.stop)
-    with pytest.raises(LogError, match=r"it is away: look whether the server runs and can be reached") as told:
+    with pytest.raises(LogError, match=r"it is away: look whether the server runs and can be reached") as raised:
         await log.append([recovered("game-7", 2)])
-    assert not told.value.permanent
+    assert not raised.value.permanent
     with pytest.raises(LogError, match=r"it is away"):
         await SqlDatabase.open(mortal.address(mortal.port, "restarted"))
     await asyncio.to_thread(mortal.start)
@@ -103,7 +103,7 @@ async def test_a_server_that_restarted_between_two_calls_fails_one_of_them_at_mo
     await database.aclose()
 
 
-async def test_a_paused_server_is_given_up_in_time_and_served_again_once_it_goes_on(
+async def test_a_paused_server_causes_a_timeout_and_is_used_again_when_it_continues(
     mortal: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = await SqlDatabase.open(mortal.url("paused"))
@@ -113,9 +113,9 @@ async def test_a_paused_server_is_given_up_in_time_and_served_again_once_it_goes
     mortal.pause()
     try:
         for call in (log.append([recovered("game-7", 2)]), log.read(0, 10)):
-            with pytest.raises(LogError, match=r"it is away") as told:
+            with pytest.raises(LogError, match=r"it is away") as raised:
                 await asyncio.wait_for(call, PATIENCE)
-            assert not told.value.permanent
+            assert not raised.value.permanent
     finally:
         mortal.resume()
     await in_the_end(log, [recovered("game-7", 2)])
@@ -183,13 +183,13 @@ async def test_a_connection_that_an_administrator_ended_is_made_again(
     name = postgres_url.rpartition("/")[2]
     with postgres_server.connect("postgres") as administrator:
         administrator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-    with pytest.raises(LogError, match=r"it is away") as told:
+    with pytest.raises(LogError, match=r"it is away") as raised:
         await log.append([failed("game-7", 1)])
-    assert not told.value.permanent
+    assert not raised.value.permanent
     assert await log.append([failed("game-7", 1)]) == [failed("game-7", 1)]
 
 
-async def test_a_database_that_is_read_only_for_a_while_is_told_and_then_goes_on(
+async def test_a_database_that_is_read_only_for_a_while_is_an_error_until_it_is_not(
     log: SqlLog, postgres_server: PostgresServer, postgres_url: str
 ) -> None:
     name = postgres_url.rpartition("/")[2]
@@ -198,30 +198,30 @@ async def test_a_database_that_is_read_only_for_a_while_is_told_and_then_goes_on
         administrator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
         with suppress(LogError):
             await log.append([failed("game-7", 1)])
-        with pytest.raises(LogError, match=r"it is read-only, a standby perhaps: name the primary") as told:
+        with pytest.raises(LogError, match=r"it is read-only, a standby perhaps: name the primary") as raised:
             await log.append([failed("game-7", 1)])
-        assert not told.value.permanent
+        assert not raised.value.permanent
         administrator.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
     assert await log.append([failed("game-7", 1)]) == [failed("game-7", 1)]
 
 
-async def test_a_lock_that_is_not_released_is_told_and_worth_a_retry(
+async def test_a_lock_that_is_not_released_is_an_error_worth_a_retry(
     log: SqlLog, postgres_server: PostgresServer, postgres_url: str
 ) -> None:
     with postgres_server.connect(postgres_url.rpartition("/")[2]) as other:
         other.execute("SELECT pg_advisory_lock(%s)", [WRITE_LOCK])
         begun = time.monotonic()
-        with pytest.raises(LogError, match=r"it is locked by another program: let that one finish") as told:
+        with pytest.raises(LogError, match=r"it is locked by another program: let that one finish") as raised:
             await log.append([failed("game-7", 1)])
         assert 1.5 < time.monotonic() - begun < 15
-        assert not told.value.permanent
+        assert not raised.value.permanent
         assert await log.read(0, 10) == []
     assert await log.append([failed("game-7", 1)]) == [failed("game-7", 1)]
 
 
-async def test_what_the_server_cannot_take_as_text_is_refused_for_good_and_not_called_away(log: SqlLog) -> None:
+async def test_text_that_the_server_refuses_is_a_permanent_error(log: SqlLog) -> None:
     for game_id in ("nul\0", "\ud83d"):
-        with pytest.raises(LogError) as told:
+        with pytest.raises(LogError) as raised:
             await log.append([failed(game_id, 1)])
-        assert told.value.permanent
-        assert "away" not in str(told.value)
+        assert raised.value.permanent
+        assert "away" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""Opening PostgreSQL: what must be changed is told in one line without the password, what may pass as worth a retry."""
+"""Opening PostgreSQL: errors in one line without the password, and which of them are worth a retry."""
 
 import asyncio
 import socket
@@ -38,15 +38,15 @@ async def test_eight_programs_that_come_first_at_the_same_time_share_one_databas
     await asyncio.gather(*(database.aclose() for database in databases))
 
 
-async def test_a_role_with_an_odd_password_is_let_in_and_told_what_it_may_not_do(
+async def test_a_role_with_an_odd_password_connects_and_a_missing_permission_is_named(
     postgres_server: PostgresServer, name: str
 ) -> None:
     with postgres_server.connect(name) as administrator:
         administrator.execute(f"CREATE ROLE \"odd role {name}\" LOGIN PASSWORD '{SECRET}'")
         url = f"postgresql://odd%20role%20{name}:{ENCODED}@127.0.0.1:{postgres_server.port}/{name}"
-        told = await refusal(url)
-        assert "our role may not do this: grant it what the message names" in told
-        assert "permission denied for schema public" in told
+        message = await refusal(url)
+        assert "our role may not do this: grant it what the message names" in message
+        assert "permission denied for schema public" in message
         administrator.execute(f'GRANT CREATE ON SCHEMA public TO "odd role {name}"')
         database = await SqlDatabase.open(url)
         assert database.name == f"postgresql://127.0.0.1:{postgres_server.port}/{name}"
@@ -55,7 +55,7 @@ async def test_a_role_with_an_odd_password_is_let_in_and_told_what_it_may_not_do
         administrator.execute(f'DROP ROLE "odd role {name}"')
 
 
-async def test_what_the_server_does_not_know_is_told(postgres_server: PostgresServer, name: str) -> None:
+async def test_an_unknown_database_role_or_schema_is_reported(postgres_server: PostgresServer, name: str) -> None:
     place = f"127.0.0.1:{postgres_server.port}"
     assert 'database "nowhere" does not exist' in await refusal(f"postgresql://postgres:{ENCODED}@{place}/nowhere")
     assert 'role "nobody" does not exist' in await refusal(f"postgresql://nobody:{ENCODED}@{place}/{name}")
@@ -75,27 +75,25 @@ async def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: st
     assert await refusal(url)
 
 
-async def test_a_server_that_is_not_there_is_worth_a_retry() -> None:
+async def test_a_missing_server_is_an_error_worth_a_retry() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        with pytest.raises(LogError, match=r"it is away") as told:
+        with pytest.raises(LogError, match=r"it is away") as raised:
             await SqlDatabase.open(f"postgresql://u:{ENCODED}@127.0.0.1:{taken.getsockname()[1]}/games")
-    assert not told.value.permanent
-    assert "s3cr" not in str(told.value)
+    assert not raised.value.permanent
+    assert "s3cr" not in str(raised.value)
 
 
-async def test_a_database_without_a_connection_to_spare_is_worth_a_retry(
-    postgres_server: PostgresServer, name: str
-) -> None:
+async def test_too_many_connections_are_an_error_worth_a_retry(postgres_server: PostgresServer, name: str) -> None:
     with postgres_server.connect("postgres") as administrator:
         administrator.execute("CREATE ROLE crowd LOGIN CONNECTION LIMIT 0")
-        with pytest.raises(LogError, match=r"too many connections for role") as told:
+        with pytest.raises(LogError, match=r"too many connections for role") as raised:
             await SqlDatabase.open(f"postgresql://crowd@127.0.0.1:{postgres_server.port}/{name}")
         administrator.execute("DROP ROLE crowd")
-    assert not told.value.permanent
+    assert not raised.value.permanent
 
 
-async def test_a_commit_is_on_the_disk_and_reads_what_is_committed_whatever_the_database_is_set_to(
+async def test_commits_are_on_the_disk_and_reads_see_commits_with_any_server_settings(
     postgres_server: PostgresServer, postgres_url: str, name: str
 ) -> None:
     def settings(connection: Connection) -> list[object]:
@@ -110,7 +108,7 @@ async def test_a_commit_is_on_the_disk_and_reads_what_is_committed_whatever_the_
     await database.aclose()
 
 
-async def test_a_schema_of_its_own_keeps_our_tables_out_of_everybody_else_s(
+async def test_the_tables_may_be_in_a_schema_of_their_own(
     postgres_server: PostgresServer, postgres_url: str, name: str
 ) -> None:
     with postgres_server.connect(name) as administrator:
@@ -122,7 +120,7 @@ async def test_a_schema_of_its_own_keeps_our_tables_out_of_everybody_else_s(
         assert administrator.execute("SELECT game_id FROM hp.health_events").fetchall() == [("game-7",)]
 
 
-async def test_other_tables_are_no_hindrance_and_one_with_our_name_is_left_as_it_is(
+async def test_other_tables_are_ignored_and_one_with_a_name_of_ours_is_left_as_it_is(
     postgres_server: PostgresServer, postgres_url: str, name: str
 ) -> None:
     tables = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"

@@ -1,4 +1,4 @@
-"""Records out of somebody else's tables: any SELECT will do, nothing is ever written, and a bad row hides no other."""
+"""Records from another program's tables: by any SELECT, without a write, and a bad row hides no other."""
 
 import asyncio
 import sqlite3
@@ -23,13 +23,13 @@ Execute = Callable[[str], object]
 
 
 class Skipped:
-    """What the store told of rows that it left out."""
+    """Records the calls of `on_skipped`."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, str]] = []
+        self.calls: list[tuple[int, str]] = []
 
     def __call__(self, count: int, why: str) -> None:
-        self.told.append((count, why))
+        self.calls.append((count, why))
 
 
 @pytest.fixture
@@ -84,13 +84,15 @@ async def refusal(url: str, query: str) -> str:
         " /* 100% of them; really */",
     ],
 )
-async def test_columns_come_in_any_order_and_a_select_ends_as_it_likes(url: str, ending: str, skipped: Skipped) -> None:
+async def test_columns_may_be_in_any_order_and_a_select_may_end_with_a_semicolon(
+    url: str, ending: str, skipped: Skipped
+) -> None:
     async with opened(url, QUERY + ending, skipped) as store:
         assert await store.list_by_status("running") == [GAME_7, GAME_8]
-    assert skipped.told == [(0, "")]
+    assert skipped.calls == [(0, "")]
 
 
-async def test_a_status_column_tells_which_games_run(url: str, platform: Execute, skipped: Skipped) -> None:
+async def test_a_status_column_selects_the_running_games(url: str, platform: Execute, skipped: Skipped) -> None:
     async with opened(url, QUERY.replace("1 AS other", "state AS status"), skipped) as store:
         platform("UPDATE games SET state = 'stopped' WHERE id = 'game-7'")
         assert await store.list_by_status("running") == [GAME_8]
@@ -100,13 +102,13 @@ async def test_a_status_column_tells_which_games_run(url: str, platform: Execute
 
 
 @pytest.mark.usefixtures("platform")
-async def test_a_status_in_words_of_the_platform_s_own_is_told_of(url: str, skipped: Skipped) -> None:
+async def test_a_table_without_the_status_running_is_reported(url: str, skipped: Skipped) -> None:
     async with opened(url, QUERY.replace("1 AS other", "'up' AS status"), skipped) as store:
         assert await store.list_by_status("running") == []
-    assert skipped.told == [(2, "no status is 'running', the first is 'up': write 'running' for games that run")]
+    assert skipped.calls == [(2, "no status is 'running', the first is 'up': write 'running' for games that run")]
 
 
-async def test_a_query_whose_portions_come_but_not_all_in_time_is_given_up(
+async def test_a_query_with_too_many_slow_portions_times_out(
     url: str, platform: Execute, skipped: Skipped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(url, QUERY, skipped) as store:
@@ -120,7 +122,7 @@ async def test_a_query_whose_portions_come_but_not_all_in_time_is_given_up(
         assert len(await store.list_by_status("running")) > 500
 
 
-async def test_what_a_reading_that_broke_off_had_seen_is_not_taken_for_known(
+async def test_a_reading_that_failed_does_not_count_as_known(
     url: str, platform: Execute, skipped: Skipped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform("INSERT INTO games SELECT * FROM games WHERE id = 'game-7'")
@@ -139,41 +141,41 @@ async def test_what_a_reading_that_broke_off_had_seen_is_not_taken_for_known(
 
 @pytest.mark.usefixtures("platform")
 @pytest.mark.parametrize(
-    ("column", "told"),
+    ("column", "message"),
     [
         ("container AS wrong", "there is no column current_container_id, only wrong, "),
         ("NULL AS current_container_id", "current_container_id is null for game game-7: write COALESCE"),
         ("7 AS current_container_id", "current_container_id is int, not text for game game-7: write CAST"),
     ],
 )
-async def test_a_column_that_does_not_fit_is_named_at_the_start(url: str, column: str, told: str) -> None:
-    assert told in await refusal(url, QUERY.replace("container AS current_container_id", column))
+async def test_a_column_that_does_not_fit_is_named_at_the_start(url: str, column: str, message: str) -> None:
+    assert message in await refusal(url, QUERY.replace("container AS current_container_id", column))
 
 
 @pytest.mark.parametrize(
     "value", ["gen_random_uuid()", "true", "ARRAY['a']", "'{}'::json", "'a'::bytea", "1.5", "now()"]
 )
-async def test_no_type_of_postgresql_passes_for_text_but_text(postgres_url: str, value: str) -> None:
+async def test_only_text_types_of_postgresql_are_accepted_as_text(postgres_url: str, value: str) -> None:
     query = f"SELECT 'game-7'::text AS game_id, {value} AS current_container_id, 'u'::varchar AS engine_endpoint"
     assert "not text for game game-7: write CAST(… AS TEXT) AS current_container_id" in await refusal(
         postgres_url, query
     )
 
 
-async def test_a_row_that_turns_bad_is_skipped_and_counted_until_it_is_healed(
+async def test_a_row_that_becomes_invalid_is_skipped_and_counted_until_it_is_repaired(
     url: str, platform: Execute, skipped: Skipped
 ) -> None:
     async with opened(url, QUERY, skipped) as store:
         platform("UPDATE games SET url = NULL WHERE id = 'game-7'")
         assert await store.list_by_status("running") == [GAME_8]
-        assert [count for count, _ in skipped.told] == [1]
-        assert skipped.told[0][1].startswith("engine_endpoint is null for game game-7")
+        assert [count for count, _ in skipped.calls] == [1]
+        assert skipped.calls[0][1].startswith("engine_endpoint is null for game game-7")
         platform("UPDATE games SET url = 'http://game-7:8080' WHERE id = 'game-7'")
         assert GAME_7 in await store.list_by_status("running")
-        assert skipped.told[-1] == (0, "")
+        assert skipped.calls[-1] == (0, "")
 
 
-async def test_what_did_not_change_stays_the_very_same_object(url: str, platform: Execute, skipped: Skipped) -> None:
+async def test_a_record_that_did_not_change_is_the_same_object(url: str, platform: Execute, skipped: Skipped) -> None:
     async with opened(
         url, f"SELECT * FROM ({QUERY}) AS g ORDER BY (SELECT max(state) FROM games), game_id", skipped
     ) as store:
@@ -186,7 +188,7 @@ async def test_what_did_not_change_stays_the_very_same_object(url: str, platform
         assert moved[1].current_container_id == "moved"
 
 
-async def test_another_order_is_no_change_and_a_row_that_took_another_s_place_is_one(
+async def test_another_order_is_not_a_change_and_a_replaced_row_is(
     url: str, platform: Execute, skipped: Skipped
 ) -> None:
     async with opened(url, f"{QUERY} ORDER BY state, id", skipped) as store:
@@ -231,16 +233,16 @@ async def test_a_function_that_writes_is_refused(postgres_server: PostgresServer
 
 
 @pytest.mark.proves("query-timeout")
-async def test_a_query_that_takes_too_long_is_given_up(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_query_that_takes_too_long_is_cancelled(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "_BEGIN_READING", "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = 100")
     begun = time.monotonic()
-    with pytest.raises(StoreError, match=r"look what keeps the server busy") as told:
+    with pytest.raises(StoreError, match=r"look what keeps the server busy") as raised:
         await SqlQuery.open(postgres_url, "SELECT pg_sleep(60)", Skipped())
     assert time.monotonic() - begun < 20
-    assert not told.value.permanent
+    assert not raised.value.permanent
 
 
-async def test_a_table_that_disappears_is_told_and_listed_again_when_it_returns(
+async def test_a_dropped_table_is_an_error_and_is_listed_again_when_it_returns(
     url: str, platform: Execute, skipped: Skipped
 ) -> None:
     async with opened(url, QUERY, skipped) as store:
@@ -253,7 +255,7 @@ async def test_a_table_that_disappears_is_told_and_listed_again_when_it_returns(
 
 @pytest.mark.slow
 @pytest.mark.proves("many-records-loop")
-async def test_a_hundred_thousand_rows_leave_the_event_loop_its_turns(
+async def test_a_hundred_thousand_rows_do_not_block_the_event_loop(
     url: str, platform: Execute, skipped: Skipped
 ) -> None:
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
@@ -296,7 +298,7 @@ UNTIL = datetime(2026, 11, 25, 14, 0, tzinfo=UTC)
         ("'no json' AS probe", "no json", None),
     ],
 )
-async def test_settings_and_silence_may_be_columns_too_and_what_cannot_be_read_hides_no_game(
+async def test_settings_and_silence_may_be_columns_and_invalid_ones_hide_no_game(
     url: str, skipped: Skipped, columns: str, probe: str, until: datetime | None
 ) -> None:
     async with opened(url, f"SELECT *, {columns} FROM ({QUERY}) AS mine", skipped) as store:
@@ -321,9 +323,7 @@ async def test_a_database_s_own_json_and_timestamps_are_read(url: str, platform:
 
 @pytest.mark.usefixtures("platform")
 @pytest.mark.parametrize("value", ["'{}'::jsonb", "'[1]'::jsonb", "ARRAY['x']"])
-async def test_silences_that_are_no_text_but_mappings_and_lists_hide_no_game(
-    url: str, skipped: Skipped, value: str
-) -> None:
+async def test_silences_that_are_mappings_or_lists_hide_no_game(url: str, skipped: Skipped, value: str) -> None:
     if url.startswith("sqlite"):
         pytest.skip("SQLite has neither")
     query = QUERY.replace("SELECT ", f"SELECT {value} AS silenced_until, {value} AS silenced_why, ")

@@ -1,4 +1,4 @@
-"""The SQLite store: free while nothing changes, right as soon as something does, whoever changes it."""
+"""The SQLite store: no work while nothing changes, and every edit of any program is listed."""
 
 import sqlite3
 from contextlib import closing
@@ -31,7 +31,7 @@ async def store(database: SqlDatabase) -> SqlRecords:
     return store
 
 
-async def test_an_unchanged_table_gives_the_very_same_list(store: SqlRecords) -> None:
+async def test_an_unchanged_table_gives_the_same_list_object(store: SqlRecords) -> None:
     listing = await store.list_by_status("running")
     assert listing == [GAME_7, GAME_8]
     assert await store.list_by_status("running") is listing
@@ -39,7 +39,7 @@ async def test_an_unchanged_table_gives_the_very_same_list(store: SqlRecords) ->
     assert await store.list_by_status("running") is listing
 
 
-async def test_what_the_log_and_the_relay_write_does_not_disturb_the_listing(
+async def test_writes_of_the_log_and_the_relay_do_not_change_the_listing(
     store: SqlRecords, database: SqlDatabase
 ) -> None:
     listing = await store.list_by_status("running")
@@ -74,9 +74,7 @@ async def test_an_edit_by_any_program_shows_at_the_next_listing(
 
 
 @pytest.mark.parametrize(("game_id", "container_id"), [("game\0-9", "c1"), ("game-9", "c\0")])
-async def test_a_row_with_a_nul_character_is_left_out_for_it_would_hold_up_all_events(
-    store: SqlRecords, game_id: str, container_id: str
-) -> None:
+async def test_a_row_with_a_nul_character_is_left_out(store: SqlRecords, game_id: str, container_id: str) -> None:
     await store.put([RuntimeRecord(game_id, container_id, "http://h:1")])
     assert await store.list_by_status("running") == [GAME_7, GAME_8]
 
@@ -102,20 +100,20 @@ async def test_numbers_and_bytes_in_a_row_hide_no_other_row(store: SqlRecords, p
     assert await store.list_by_status("running") == [oddity, GAME_7, GAME_8]
 
 
-async def test_text_that_is_not_utf_8_is_told(store: SqlRecords, path: Path) -> None:
+async def test_text_that_is_not_utf_8_is_an_error(store: SqlRecords, path: Path) -> None:
     edit(path, "UPDATE runtime_records SET engine_endpoint = CAST(x'ff' AS TEXT) WHERE game_id = 'game-7'")
     with pytest.raises(StoreError, match=r"Could not decode to UTF-8"):
         await store.list_by_status("running")
 
 
-async def test_put_replaces_and_of_two_records_of_one_game_the_later_stands(store: SqlRecords) -> None:
+async def test_put_replaces_a_record_and_of_two_of_one_game_the_later_remains(store: SqlRecords) -> None:
     moved = RuntimeRecord("game-7", "c2", "http://game-7:9090")
     await store.put([GAME_7, moved])
     await store.put([])
     assert await store.list_all() == [moved, GAME_8]
 
 
-async def test_remove_tells_how_many_there_were(store: SqlRecords) -> None:
+async def test_remove_returns_how_many_there_were(store: SqlRecords) -> None:
     assert await store.remove(["game-7", "game-9", "game-7"]) == 1
     assert await store.remove([]) == 0
     assert await store.list_all() == [GAME_8]
@@ -127,7 +125,7 @@ async def test_all_records_are_listed_whatever_their_status(store: SqlRecords) -
     assert await store.list_all() == [stopped, GAME_7, GAME_8]
 
 
-async def test_text_that_no_database_takes_is_refused_for_good(store: SqlRecords) -> None:
+async def test_text_that_cannot_be_encoded_is_a_permanent_error(store: SqlRecords) -> None:
     with pytest.raises(StoreError, match=r"takes no text with lone surrogates") as refused:
         await store.put([RuntimeRecord("\ud83d", "c", "http://h:1"), RuntimeRecord("game-9", "c", "http://h:1")])
     assert refused.value.permanent

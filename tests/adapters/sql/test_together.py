@@ -1,4 +1,4 @@
-"""Two programs at one database: what one prunes, parks or remembers never harms what the other does meanwhile."""
+"""Two programs with one database: what one prunes, parks or saves never harms the other."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ ROUNDS = 60
 
 @pytest.fixture
 def url(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(sqlite, "LOCK_TIMEOUT", 60.0)  # SQLite lets nobody queue for its lock: on a slow disk one waits
+    monkeypatch.setattr(sqlite, "LOCK_TIMEOUT", 60.0)  # SQLite has no queue for its lock: on a slow disk one waits
     return url
 
 
@@ -41,7 +41,7 @@ async def other(log: SqlLog, url: str) -> AsyncIterator[SqlLog]:
     await database.aclose()
 
 
-async def test_pruning_while_another_program_appends_costs_no_last_event_and_leaves_no_gap(
+async def test_pruning_while_another_program_appends_removes_no_last_event_and_leaves_no_gap(
     log: SqlLog, other: SqlLog
 ) -> None:
     appending = asyncio.create_task(_append_rounds(other))
@@ -75,9 +75,7 @@ async def _append_rounds(log: SqlLog) -> list[int]:
     return ends
 
 
-async def test_a_prune_that_is_cancelled_leaves_the_log_whole_and_the_next_one_ends_it(
-    log: SqlLog, other: SqlLog
-) -> None:
+async def test_a_cancelled_prune_leaves_the_log_complete_and_the_next_finishes_it(log: SqlLog, other: SqlLog) -> None:
     games = [f"game-{number}" for number in range(2000)]
     for sequence in range(1, 5):
         await log.append([history(game_id, sequence)[-1] for game_id in games])
@@ -110,7 +108,7 @@ async def _park_and_release(log: SqlLog, letters: Sequence[DeadLetter]) -> None:
         await random.choice((log.park, log.park, log.release))(letter)
 
 
-async def test_of_two_programs_that_park_and_release_the_same_letters_the_last_word_stands(
+async def test_two_programs_that_park_and_release_the_same_letters_leave_the_last_write(
     log: SqlLog, other: SqlLog
 ) -> None:
     ours, theirs = _letters("answered 400"), _letters("answered 410")
@@ -131,7 +129,7 @@ def _game_of(letter: DeadLetter) -> str:
     return letter.event.game_id
 
 
-async def test_of_the_cursors_that_two_programs_save_at_once_the_greatest_stays(log: SqlLog, other: SqlLog) -> None:
+async def test_of_cursors_saved_by_two_programs_at_once_the_greatest_remains(log: SqlLog, other: SqlLog) -> None:
     saving = asyncio.gather(_save(log, range(1, 120, 2)), _save(other, range(2, 121, 2)))
     remembered = [0]
     while not saving.done():

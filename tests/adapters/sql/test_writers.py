@@ -1,4 +1,4 @@
-"""Four programs write the same games at once: ten thousand events, no gap, none twice, none that a reader misses."""
+"""Four programs append for the same games: ten thousand events, no gap, no duplicate, none missed by a reader."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ async def main():
         acknowledged += [ours.id for ours, stands in zip(batch, standing, strict=True) if ours == stands]
         for ours, stands in zip(batch, standing, strict=True):
             at[ours.game_id] = stands.sequence if stands else 0
-        await asyncio.sleep(random.uniform(0, 0.005))  # SQLite lets nobody queue for its lock: the others have a turn
+        await asyncio.sleep(random.uniform(0, 0.005))  # SQLite has no queue for its lock: give the others a turn
     await database.aclose()
     print(json.dumps(acknowledged))
 
@@ -106,9 +106,9 @@ async def test_four_writers_and_ten_thousand_events_make_no_gap_and_no_duplicate
     assert await log.read(0, len(followed) + 1) == followed
 
     writer_in_the_log = {event.id: event.container_id for event in events}
-    told = [(event_id, writer) for writer, event_ids in acknowledged.items() for event_id in event_ids]
-    assert len(told) == len(dict(told)) == GAMES * EVENTS_OF_A_GAME
-    assert dict(told) == writer_in_the_log
+    pairs = [(event_id, writer) for writer, event_ids in acknowledged.items() for event_id in event_ids]
+    assert len(pairs) == len(dict(pairs)) == GAMES * EVENTS_OF_A_GAME
+    assert dict(pairs) == writer_in_the_log
     assert sum(map(bool, acknowledged.values())) > 1
 
 
@@ -129,9 +129,9 @@ async def _acknowledged_to(writer: Process) -> list[str]:
     """Let it begin; the ids of the events that the log has acknowledged to it, once it is through."""
     assert writer.stdin is not None
     writer.stdin.write(b"go\n")
-    told = await _line_of(writer)
+    line = await _line_of(writer)
     assert await writer.wait() == 0
-    acknowledged: list[str] = json.loads(told)
+    acknowledged: list[str] = json.loads(line)
     return acknowledged
 
 

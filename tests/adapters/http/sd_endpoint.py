@@ -1,4 +1,4 @@
-"""Targets: an http_sd endpoint of a test's own, what a store makes of it, and how that fails."""
+"""Helpers: an http_sd endpoint, a store that reads it, and its errors."""
 
 import json
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ def group(number: int) -> dict[str, Any]:
     return {"targets": [f"h:{number}"], "labels": {"game_id": f"game-{number}"}}
 
 
-def told(*numbers: int, **headers: str) -> Answer:
+def listing_of(*numbers: int, **headers: str) -> Answer:
     """A good answer with these games."""
     return json_answer(json.dumps([group(number) for number in numbers]).encode(), **headers)
 
@@ -35,7 +35,7 @@ def json_answer(body: bytes, **headers: str) -> Answer:
 
 @dataclass
 class Versioned:
-    """Answers with `answer` and its validators, and with 304 to whoever has them already; counts both."""
+    """Answers with `answer` and its validators, or with 304 to a request that has them; counts both."""
 
     answer: Answer
     whole: int = 0
