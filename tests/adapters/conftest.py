@@ -13,7 +13,7 @@ from healthprobe.adapters.sql import SqlDatabase
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a database may be made."""
+    """Returns the path of a new database."""
     return tmp_path / "healthprobe.db"
 
 
@@ -26,7 +26,7 @@ async def database(path: Path) -> AsyncIterator[SqlDatabase]:
 
 @pytest.fixture
 def public_folder() -> Iterator[Path]:
-    """A folder that users other than root may enter, too."""
+    """Yields a folder that every user may enter."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o777)
     yield folder
@@ -36,7 +36,7 @@ def public_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB, where we may mount one."""
+    """Yields a file system of 1 MiB, if mounting is allowed."""
     mount_point = tmp_path / "disk"
     mount_point.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount_point)]

@@ -24,7 +24,7 @@ def as_an_ordinary_user() -> Iterator[None]:
 
 @contextmanager
 def no_file_grows_beyond(size: int) -> Iterator[None]:
-    """Every write past `size` bytes of any file of this process fails, as on a disk without room."""
+    """Makes every write of this process beyond `size` bytes of a file fail, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

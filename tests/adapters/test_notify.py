@@ -17,7 +17,7 @@ from healthprobe.testing.contracts.samples import ODD_GAME_IDS, failed, history,
 
 
 class Phone:
-    """A service that keeps the messages it took; from the `refuse_after`th on it takes none."""
+    """A service that records messages, and refuses them from the `refuse_after`th on."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, str]] = []
@@ -129,7 +129,7 @@ async def test_a_hanging_service_blocks_neither_the_loop_nor_a_cancellation(phon
 async def test_a_hanging_service_times_out(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher, "_TIMEOUT", 0.2)
     phone.gate.clear()
-    async with asyncio.timeout(3.0):  # apprise itself waits four seconds for an answer
+    async with asyncio.timeout(3.0):  # apprise itself waits four seconds for a response
         with pytest.raises(PublishError, match="did not take a notification") as refused:
             await NotifyPublisher.of_url(phone.url).publish([failed("game-7", 1)])
     assert (refused.value.permanent, refused.value.delivered) == (False, 0)

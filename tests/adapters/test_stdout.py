@@ -74,7 +74,7 @@ async def test_a_closed_reader_is_a_permanent_error_in_plain_words() -> None:
 
 
 class GuardedOutput:
-    """Takes a line when it is let through; `reached` counts the lines that came to the gate."""
+    """Writes a line when the test allows it; `reached` counts the lines that wait or were written."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

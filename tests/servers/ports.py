@@ -15,5 +15,5 @@ def free_port(host: str = "127.0.0.1") -> int:
     reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     reservation.bind((host, 0))
     port: int = reservation.getsockname()[1]
-    reservation.detach()  # the descriptor stays open: the reservation outlives the object
+    reservation.detach()  # the descriptor stays open, and the port reserved
     return port

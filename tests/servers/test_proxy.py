@@ -10,7 +10,7 @@ Conversation = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Loud:
-    """A server that says everything again, and notes what it heard."""
+    """An echo server that records what it received."""
 
     def __init__(self) -> None:
         self.heard = b""
@@ -43,7 +43,7 @@ async def conversation(proxy: CuttingProxy) -> AsyncIterator[Conversation]:
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytes) -> bytes:
-    """What comes back, until all that was asked has come or the connection ends."""
+    """Returns what comes back, until all of it has come or the connection ends."""
     writer.write(asked)
     try:
         return await reader.readexactly(len(asked))

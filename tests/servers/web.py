@@ -17,7 +17,7 @@ from aiohttp import web
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request that came, in full. `path` is as it was sent, and `connection` counts from 1."""
+    """One complete request. `path` is as it was sent; `connection` counts from 1."""
 
     method: str
     path: str
@@ -27,7 +27,7 @@ class Asked:
 
     @property
     def document(self) -> Any:
-        """The body, as JSON."""
+        """Returns the body as JSON."""
         return json.loads(self.body)
 
 
@@ -37,7 +37,7 @@ Script = Callable[[web.BaseRequest, Asked], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole and proper answer, given after `pause` seconds."""
+    """A complete response, sent after `pause` seconds."""
 
     status: int = 204
     body: bytes = b""
@@ -53,7 +53,7 @@ ACCEPTED = Answer()
 
 
 def in_turn(*scripts: Script) -> Script:
-    """Each request gets the next of `scripts`, and the last goes on."""
+    """Answers each request by the next of `scripts`, and by the last from then on."""
     left = list(scripts)
 
     async def script(request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
@@ -63,7 +63,7 @@ def in_turn(*scripts: Script) -> Script:
 
 
 def raw(data: bytes) -> Script:
-    """Send these bytes, whatever they are, and close the connection."""
+    """Sends these bytes and closes the connection."""
 
     async def script(request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
         transport = request.transport
@@ -91,19 +91,19 @@ def trickling(head: bytes, pause: float = 0.02) -> Script:
 
 
 async def resetting(request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
-    """Break the connection off without a word."""
+    """Closes the connection without a response."""
     assert request.transport is not None
     request.transport.abort()
     return await _nothing_more()
 
 
 async def silent(request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
-    """Never answer."""
+    """Never answers."""
     return await _nothing_more()
 
 
 async def _nothing_more() -> web.StreamResponse:
-    """Wait to be cancelled, as aiohttp does when the connection is lost: it would send an answer after our bytes."""
+    """Waits until aiohttp cancels it, when the connection is lost: otherwise aiohttp would send a response."""
     await asyncio.Event().wait()
     raise AssertionError
 
@@ -146,18 +146,18 @@ class WebServer:
 
     @property
     def connections(self) -> int:
-        """How many there are now."""
+        """Returns the number of connections."""
         return len(self._listener.number_of) if self._listener else 0
 
     async def come_back(self) -> None:
-        """Listen, on the same port as before."""
+        """Listens, on the same port as before."""
         sock = socket.create_server(("127.0.0.1", self.port), backlog=1024)
         self.port = sock.getsockname()[1]
         self._listener = _Listener(self._handle, self._numbers)
         self._listening = await asyncio.get_running_loop().create_server(self._listener, sock=sock, ssl=self._tls)
 
     async def go_away(self) -> None:
-        """Stop listening and drop every connection."""
+        """Stops listening and drops every connection."""
         listener, listening = self._listener, self._listening
         assert listener is not None
         assert listening is not None

@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write(path: Path) -> Write:
-    """Writes the file, with a time stamp so old that no second change could hide behind it."""
+    """Writes the file, with an old time stamp: a second change cannot have the same one."""
 
     def write(text: str, stamp: float = LONG_AGO) -> None:
         path.write_text(text)
@@ -38,7 +38,7 @@ def write(path: Path) -> Write:
 
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Grows by one whenever a file is read."""
+    """Has one entry for each time a file was read."""
     paths: list[Path] = []
 
     def read(path: Path) -> tuple[content.Signature | None, bytes]:
@@ -191,7 +191,7 @@ def move(path: Path, to: Path) -> None:
 
 
 def replace_alike(path: Path, text: str) -> None:
-    """Put another file in the place of `path` that has its size and its time stamp."""
+    """Replaces `path` by another file of the same size and time stamp."""
     before = path.stat()
     other = path.with_suffix(".new")
     other.write_text(text)

@@ -53,7 +53,7 @@ async def publisher(path: Path) -> AsyncIterator[FilePublisher]:
 
 
 def ids_in(path: Path) -> list[str]:
-    """The ids in the file; every line of it must be whole."""
+    """Returns the ids in the file. Every line must be complete."""
     text = path.read_text()
     assert not text or text.endswith("\n")
     return [json.loads(line)["id"] for line in text.splitlines()]

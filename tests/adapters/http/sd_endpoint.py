@@ -23,7 +23,7 @@ def group(number: int) -> dict[str, Any]:
 
 
 def listing_of(*numbers: int, **headers: str) -> Answer:
-    """A good answer with these games."""
+    """Returns a valid response with these games."""
     return json_answer(json.dumps([group(number) for number in numbers]).encode(), **headers)
 
 
@@ -53,7 +53,7 @@ class Versioned:
 
 @dataclass
 class CountingParser:
-    """The parser that the composition root hands in; `parsed` grows by what it is given."""
+    """The parser, which records its texts in `parsed`."""
 
     parsed: list[str] = field(default_factory=list)
 
@@ -77,7 +77,7 @@ async def games(store: HttpRecords) -> list[str]:
 
 
 async def fault_of(store: HttpRecords, times: int = 1) -> str:
-    """What the store says, each of these times alike, and never that trying again is useless."""
+    """Returns the store's error, which must be the same each time and never permanent."""
     faults = set()
     for _ in range(times):
         with pytest.raises(StoreError) as raised:
@@ -89,7 +89,7 @@ async def fault_of(store: HttpRecords, times: int = 1) -> str:
 
 
 async def refusal_of(script: Script, *, timeout: float = PATIENT) -> tuple[type[Exception], str]:
-    """How a store is refused at its opening, without the server's name; nothing may be left open."""
+    """Returns the error of opening a store, without the server's name. No connection may be left open."""
     async with WebServer(script) as server:
         with pytest.raises((ConfigurationError, StoreError)) as raised:
             await HttpRecords.open(server.url("/targets"), parse_records, timeout=timeout)

@@ -13,7 +13,7 @@ from healthprobe.testing.contracts.samples import history
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a machine that stumbles, too, the body of an answer is there before it is judged."""
+    """Waits long enough for the body of a response, also on a busy machine."""
     monkeypatch.setattr(room, "_BODY_TIMEOUT", PATIENT)
 
 

@@ -26,7 +26,7 @@ async def webhook(
 
 
 async def refused(publisher: WebhookPublisher, events: Sequence[HealthEvent] | None = None) -> PublishError:
-    """How the publisher fails with `events`, or with a game's first."""
+    """Returns the error of publishing `events`, or one event."""
     with pytest.raises(PublishError) as raised:
         await publisher.publish(history("game-7", 1) if events is None else events)
     return raised.value

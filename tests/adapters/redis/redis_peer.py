@@ -10,7 +10,7 @@ import hiredis
 
 
 class RedisPeer:
-    """Answers each command of a client by `answer`, which is given its words."""
+    """Answers each command of a client by `answer`, which gets its words."""
 
     def __init__(self, answer: Callable[[list[bytes]], bytes]) -> None:
         self._answer = answer

@@ -29,7 +29,7 @@ open_publisher = redis_fixtures.open_publisher
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
-    """How long a publisher waits in this test, in seconds."""
+    """Sets the publisher's timeout, in seconds."""
     monkeypatch.setattr(publisher_module, "TIMEOUT", 0.5)
     return 0.5
 
@@ -45,7 +45,7 @@ async def error_of(publisher: RedisPublisher) -> str:
 
 
 async def published_at_last(publisher: RedisPublisher) -> None:
-    """Publish as a relay does: until it is taken."""
+    """Publishes like a relay, with retries."""
     async with asyncio.timeout(60):
         while True:
             try:
@@ -301,7 +301,7 @@ async def test_only_an_event_that_cannot_be_encoded_is_a_permanent_error(
 
 @pytest.fixture
 def serving(tmp_path: Path) -> ssl.SSLContext:
-    """What a server on loopback shows; its authority is in `ca.pem`."""
+    """Returns the certificate of a server on loopback; its authority is in `ca.pem`."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

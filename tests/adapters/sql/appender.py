@@ -33,7 +33,7 @@ async def append_for_ever(path: str) -> None:
         batch = [following(game_id, last.get(game_id)) for game_id in GAMES]
         try:
             standing = await log.append(batch)
-        except LogError:  # the other one had the write lock all the time
+        except LogError:  # the other process had the write lock all the time
             continue
         write_lines(
             *(f"{os.getpid()} {ours.id}" for ours, stands in zip(batch, standing, strict=True) if ours == stands)
@@ -44,7 +44,7 @@ async def append_for_ever(path: str) -> None:
 def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for _ in sys.stdin:
-        if os.fork() == 0:  # a fork has all the imports done, which would take most of the tests' time
+        if os.fork() == 0:  # a fork has everything imported, which would take most of the time
             write_lines(f"{os.getpid()} begins")
             asyncio.run(append_for_ever(sys.argv[1]))
 

@@ -22,7 +22,7 @@ APPENDER = Path(__file__).with_name("appender.py")
 
 
 class Appenders:
-    """Programs that append to the log at `path`, and the ids of the events that it has acknowledged to them."""
+    """Programs that append to the log at `path`, and the ids of the events that were acknowledged to them."""
 
     def __init__(self, path: Path) -> None:
         self.acknowledged: list[str] = []
@@ -87,7 +87,7 @@ def appenders(path: Path) -> Iterator[Appenders]:
 
 
 async def ids_in(path: Path) -> list[str]:
-    """The ids of all events in the log, in its order, which has no gap in its cursors nor in any game's sequences."""
+    """Returns the ids of all events in the log, in order. Cursors and sequences must be without gaps."""
     database = await SqlDatabase.open(f"sqlite:{path}")
     entries = await SqlLog(database).read(0, 1_000_000)
     await database.aclose()

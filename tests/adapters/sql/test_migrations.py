@@ -85,7 +85,7 @@ FAILS = "INSERT INTO nowhere VALUES (1)"
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def version_1(request: pytest.FixtureRequest, path: Path) -> str:
-    """The URL of a database that an older healthprobe has made and used."""
+    """Returns the URL of a database that an older healthprobe created and used."""
     if request.param == "sqlite":
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -99,7 +99,7 @@ def version_1(request: pytest.FixtureRequest, path: Path) -> str:
 
 @pytest.fixture
 async def fresh(version_1: str, request: pytest.FixtureRequest, path: Path) -> str:
-    """The URL of a database of the same kind that this healthprobe has made."""
+    """Returns the URL of a database of the same kind that this healthprobe created."""
     if version_1.startswith("sqlite"):
         url = f"sqlite:{path.with_name('fresh.db')}"
     else:
@@ -111,7 +111,7 @@ async def fresh(version_1: str, request: pytest.FixtureRequest, path: Path) -> s
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each time that the step from version 1 is taken, the relay's cursor is one greater."""
+    """Makes the step from version 1 increment the relay's cursor."""
     monkeypatch.setattr(migrations, "STEPS", {**migrations.STEPS, 1: (*migrations.STEPS[1], COUNTS_ITSELF)})
 
 
@@ -125,7 +125,7 @@ async def opened(url: str, *, create: bool = True) -> AsyncIterator[SqlDatabase]
 
 
 async def looked_at(url: str, look: Callable[[Connection], Any]) -> Any:
-    """What `look` finds in the database as it lies there, opened without a look at its version."""
+    """Returns what `look` finds in the database, opened without a check of its version."""
     database = await SqlDatabase.open_foreign(url)
     try:
         return await database.read(look, LogError)
@@ -134,7 +134,7 @@ async def looked_at(url: str, look: Callable[[Connection], Any]) -> Any:
 
 
 def rows_in(connection: Connection) -> Mapping[str, list[tuple[Any, ...]]]:
-    """Every row of every table."""
+    """Returns every row of every table."""
     tables = inspect(connection).get_table_names()
     return {
         table: sorted((tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}")), key=repr)
@@ -143,7 +143,7 @@ def rows_in(connection: Connection) -> Mapping[str, list[tuple[Any, ...]]]:
 
 
 def shape_of(connection: Connection) -> Mapping[str, object]:
-    """All that a table is: columns with types, nullability and defaults, keys, constraints, indexes and triggers."""
+    """Returns columns with types, nullability and defaults, keys, constraints, indexes and triggers."""
     inspector = inspect(connection)
     shape: dict[str, object] = {
         table: {

@@ -18,7 +18,7 @@ from healthprobe.testing.contracts.samples import failed
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file in `folder` with what it holds, byte for byte."""
+    """Returns every file in `folder` with its bytes."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
@@ -27,7 +27,7 @@ def write(path: Path, text: str) -> None:
 
 
 def as_after_a_crash(path: Path) -> Path:
-    """A copy of an open database, with what is still in its -wal file."""
+    """Returns a copy of an open database, with its -wal file."""
     folder = path.parent / "crashed"
     folder.mkdir()
     for file in (path, path.with_name(f"{path.name}-wal")):
@@ -48,7 +48,7 @@ async def made(path: Path) -> Path:
 
 
 async def refusal(path: Path, *, create: bool = True) -> str:
-    """How opening `path` is refused: one line that names it, with every file around it as it was."""
+    """Returns the error of opening `path`: one line that names it. Every file in its folder must be unchanged."""
     before = contents(path.parent) if path.parent.is_dir() else {}
     with pytest.raises(ConfigurationError) as refused:
         await SqlDatabase.open(f"sqlite:{path}", create=create)

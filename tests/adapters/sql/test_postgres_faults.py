@@ -21,7 +21,7 @@ WRITE_LOCK = 0x6865616C7468
 
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[PostgresServer]:
-    """A server that the tests here may kill."""
+    """Yields a server that the tests of this module may kill."""
     with PostgresServer() as server:
         yield server
 
@@ -34,7 +34,7 @@ async def log(postgres_url: str) -> AsyncIterator[SqlLog]:
 
 
 async def opened(url: str) -> SqlDatabase:
-    """The database, as soon as its server takes connections."""
+    """Opens the database as soon as its server accepts connections."""
     while True:
         with suppress(LogError):
             return await SqlDatabase.open(url)
@@ -42,7 +42,7 @@ async def opened(url: str) -> SqlDatabase:
 
 
 async def in_the_end(log: SqlLog, events: list[HealthEvent]) -> None:
-    """Append `events`, as often as it takes: each is accepted, though an earlier try may have entered."""
+    """Appends `events`, with retries: each is accepted, even if an earlier try has appended it."""
     while True:
         try:
             standing = await log.append(events)

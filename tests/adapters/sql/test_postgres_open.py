@@ -21,7 +21,7 @@ def name(postgres_url: str) -> str:
 
 
 async def refusal(url: str) -> str:
-    """How opening `url` is refused: in one line, and without the password."""
+    """Returns the error of opening `url`: one line without the password."""
     with pytest.raises(ConfigurationError) as refused:
         await SqlDatabase.open(url)
     message = str(refused.value)

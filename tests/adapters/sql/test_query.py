@@ -39,7 +39,7 @@ def skipped() -> Skipped:
 
 @pytest.fixture
 def platform(url: str, request: pytest.FixtureRequest) -> Iterator[Execute]:
-    """The platform's own program, which edits its own tables."""
+    """The platform's program, which edits its own tables."""
     games = "CREATE TABLE games (id TEXT, container TEXT, url TEXT, state TEXT)"
     rows = (
         "INSERT INTO games VALUES ('game-7', 'c0ffee', 'http://game-7:8080', 'running'), "

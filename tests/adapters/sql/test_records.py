@@ -18,7 +18,7 @@ COLUMNS = "runtime_records (game_id, current_container_id, engine_endpoint, stat
 
 
 def edit(path: Path, statement: str) -> None:
-    """What another program does with the file, for instance the sqlite3 shell."""
+    """Runs a statement as another program would, for instance the sqlite3 shell."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(statement)
         connection.commit()

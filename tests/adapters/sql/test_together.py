@@ -13,7 +13,7 @@ from healthprobe.testing.contracts.samples import AFTER_ALL_SAMPLES, FIRST_SECON
 
 ALL = 1_000_000
 PORTION = 5000
-"""How many events are pruned in one transaction."""
+"""The number of events pruned in one transaction."""
 
 GAMES = [f"game-{number}" for number in range(20)]
 ROUNDS = 60
@@ -34,7 +34,7 @@ async def log(url: str) -> AsyncIterator[SqlLog]:
 
 @pytest.fixture
 async def other(log: SqlLog, url: str) -> AsyncIterator[SqlLog]:
-    """The log as the other program has it."""
+    """Returns the log as the other program opens it."""
     assert await log.end() == 0
     database = await SqlDatabase.open(url)
     yield SqlLog(database)
@@ -66,7 +66,7 @@ async def test_pruning_while_another_program_appends_removes_no_last_event_and_l
 
 
 async def _append_rounds(log: SqlLog) -> list[int]:
-    """Two events of every game in each round, all of which enter; where the log ended after each."""
+    """Appends two events of every game in each round; returns the end of the log after each."""
     ends = []
     for sequence in range(1, 2 * ROUNDS, 2):
         batch = [event for game_id in GAMES for event in (failed(game_id, sequence), recovered(game_id, sequence + 1))]
@@ -87,7 +87,7 @@ async def test_a_cancelled_prune_leaves_the_log_complete_and_the_next_finishes_i
         pruning.cancel()
         with pytest.raises(asyncio.CancelledError):
             await pruning
-        await log.save_cursor("relay", end)  # takes its turn after what the prune had begun
+        await log.save_cursor("relay", end)  # runs after the transaction of the prune
         left = await other.read(0, ALL)
         gone = end - len(left)
         assert gone in (0, PORTION, prunable)
@@ -103,7 +103,7 @@ def _letters(reason: str) -> Sequence[DeadLetter]:
 
 
 async def _park_and_release(log: SqlLog, letters: Sequence[DeadLetter]) -> None:
-    """Each letter several times, in no order."""
+    """Returns each letter several times, in random order."""
     for letter in random.sample([*letters] * 4, 4 * len(letters)):
         await random.choice((log.park, log.park, log.release))(letter)
 
@@ -140,6 +140,6 @@ async def test_of_cursors_saved_by_two_programs_at_once_the_greatest_remains(log
 
 
 async def _save(log: SqlLog, cursors: range) -> None:
-    """In no order; the greatest anywhere among them."""
+    """Returns cursors in random order."""
     for cursor in random.sample(cursors, len(cursors)):
         await log.save_cursor("webhook", cursor)

@@ -70,7 +70,7 @@ async def log(url: str) -> AsyncIterator[SqlLog]:
 
 @pytest.fixture
 async def writers(log: SqlLog, url: str) -> AsyncIterator[list[Process]]:
-    """They have opened the log, and wait for a line that lets them begin."""
+    """Starts programs that have opened the log and wait for a line to begin."""
     assert await log.end() == 0
     extent = (str(GAMES), str(EVENTS_OF_A_GAME))
     processes = [
@@ -113,7 +113,7 @@ async def test_four_writers_and_ten_thousand_events_make_no_gap_and_no_duplicate
 
 
 async def _follow(log: SqlLog, writing: "asyncio.Future[Any]") -> list[LogEntry]:
-    """What a reader sees that begins before them, and never looks back."""
+    """Returns what a reader sees that starts before the writers and never reads an entry twice."""
     seen: list[LogEntry] = []
     while True:
         is_over = writing.done()
@@ -126,7 +126,7 @@ async def _follow(log: SqlLog, writing: "asyncio.Future[Any]") -> list[LogEntry]
 
 
 async def _acknowledged_to(writer: Process) -> list[str]:
-    """Let it begin; the ids of the events that the log has acknowledged to it, once it is through."""
+    """Lets the writer begin; returns the ids of the events that were acknowledged to it."""
     assert writer.stdin is not None
     writer.stdin.write(b"go\n")
     line = await _line_of(writer)

@@ -46,11 +46,6 @@ class SqlDatabase:
         """The name in messages: a path, or a URL without credentials."""
         return self._backend.name
 
-    @property
-    def dialect(self) -> str:
-        """`sqlite` or `postgresql`."""
-        return self._reader.dialect.name
-
     @classmethod
     async def open(cls, url: str, *, create: bool = True) -> Self:
         """Opens the database at `url`, creates the schema in a new one and migrates an older one.
