@@ -1,4 +1,4 @@
-"""Which event loop a test runs on is decided by its room; a test that is not a coroutine never meets a loop."""
+"""Fixtures for all tests. The event loop of a coroutine test depends on its folder."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 import structlog
 import uvloop
+from hypothesis import settings
 from tests.servers.nats import NatsCluster, NatsServer
 from tests.servers.postgres import PostgresServer
 
 from healthprobe.testing.clock import VirtualTimeLoop
 
 pytest_plugins = ["tests.support.programs"]
+
+settings.register_profile("any-machine", deadline=None)  # how long an example takes depends on what else runs
+settings.load_profile("any-machine")
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -28,38 +32,35 @@ LOOPS_OF_ROOM: Mapping[str, Mapping[str, LoopFactory]] = {
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
-    """The worker and what is seen of it are proven in virtual time, the prober on both loops that a user may bring.
-
-    All else is proven on uvloop.
-    """
+    """Runs tests of worker and status in virtual time, those of the prober on both loops, all others on uvloop."""
     room, *_ = item.path.relative_to(Path(__file__).parent).parts
     return LOOPS_OF_ROOM.get(room) or ON_UVLOOP
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_it_comes() -> Iterator[None]:
-    """No test inherits how another one set up the log."""
+def _logging_defaults() -> Iterator[None]:
+    """Resets the logging that a test has configured."""
     yield
     structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """A real PostgreSQL server, started once, by the first test that wants it."""
+    """A real PostgreSQL server, started by the first test that needs it."""
     with PostgresServer() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def nats_process() -> Iterator[NatsServer]:
-    """A real NATS server, started once, by the first test that wants it."""
+    """A real NATS server, started by the first test that needs it."""
     with NatsServer() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def nats_processes() -> Iterator[NatsCluster]:
-    """Three that replicate, likewise."""
+    """A cluster of three NATS servers, started by the first test that needs it."""
     with NatsCluster() as cluster:
         yield cluster
 
@@ -71,13 +72,13 @@ def _database_numbers() -> Iterator[int]:
 
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer, _database_numbers: Iterator[int]) -> str:
-    """A new, empty database on it."""
+    """The URL of a new, empty PostgreSQL database."""
     return postgres_server.url(f"test_{next(_database_numbers)}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A new, empty database, once of each kind."""
+    """The URL of a new, empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:{tmp_path / 'healthprobe.db'}"
     return str(request.getfixturevalue("postgres_url"))
