@@ -1,4 +1,4 @@
-"""A cluster of a few instances, as one of them knows it: made up, and changed at will."""
+"""A made-up cluster of a few instances."""
 
 from __future__ import annotations
 

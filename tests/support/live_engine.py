@@ -1,4 +1,4 @@
-"""An engine whose behaviour a test decides as it goes, in a thread beside it."""
+"""An engine in a thread of its own, whose behaviour a test changes as it goes."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ class LiveEngine:
 
     @property
     def probes(self) -> int:
-        """How many have come."""
+        """How many probes have come."""
         return self._engine.requests
 
     def become(self, behaviour: Behaviour) -> None:
         self._do(self._engine.become(behaviour))
 
     def wait_for_probes(self, count: int) -> None:
-        """Wait until `count` more probes have come; the test's own time limit bounds the wait."""
+        """Waits until `count` more probes have come."""
         enough = self._engine.requests + count
         while self._engine.requests < enough:
             time.sleep(0.01)
 
     async def _all_accepted(self) -> None:
-        """Who connects at the last moment is accepted by a task of asyncio's own, and let go again like all others."""
+        """Waits for the tasks in which asyncio still accepts connections of the last moment."""
         await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
         await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""The real program, run as users run it: in a process of its own, with nothing of our environment."""
+"""The real program, run as users run it: in a process of its own, with a clean environment."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Program:
         self._started: list[Started] = []
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run to the end."""
+        """Runs a command to its end."""
         return subprocess.run(
             [*PROGRAM, *arguments],
             cwd=self.folder,
@@ -42,7 +42,7 @@ class Program:
         )
 
     def start(self, *arguments: str, **environment: str) -> Started:
-        """Start and let run; it is killed when the test ends."""
+        """Starts a command. It is killed when the test ends."""
         started = subprocess.Popen(
             [*PROGRAM, *arguments],
             cwd=self.folder,
@@ -62,13 +62,13 @@ class Program:
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
-    """Our environment without anything that the program or a terminal library would heed."""
+    """Returns our environment without variables that the program or a terminal library reads."""
     heeded = ("HEALTHPROBE_", "RTMANAGER_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TERM", "TTY_")
     return {name: value for name, value in os.environ.items() if not name.startswith(heeded)} | dict(more)
 
 
 class CommandLine:
-    """The same program without the cost of a process, for commands that end by themselves.
+    """The same program in this process, for commands that end by themselves.
 
     After a call: its exit `code`, and the lines of both outputs.
     """
@@ -88,7 +88,7 @@ class CommandLine:
 
 
 def written_games(folder: Path, game_ids: Iterable[str], endpoint: str) -> str:
-    """The records of these games in a file, and the URL of it."""
+    """Writes a file with the records of these games and returns its URL."""
     records = [
         {"game_id": game_id, "current_container_id": f"{game_id}-a", "engine_endpoint": endpoint, "status": "running"}
         for game_id in game_ids
@@ -98,12 +98,12 @@ def written_games(folder: Path, game_ids: Iterable[str], endpoint: str) -> str:
 
 
 def documents(lines: list[str]) -> list[Document]:
-    """JSON lines, read."""
+    """Decodes JSON lines."""
     return [json.loads(line) for line in lines]
 
 
 def next_document(started: Started) -> Document:
-    """The next JSON line of a running program; the test's own time limit bounds the wait."""
+    """Waits for the next JSON line of a running program."""
     assert started.stdout is not None
     line = started.stdout.readline()
     if not line:
@@ -114,7 +114,7 @@ def next_document(started: Started) -> Document:
 
 
 def next_log_line(started: Started) -> Document:
-    """The next line that a running program logs; the test's own time limit bounds the wait."""
+    """Waits for the next log line of a running program."""
     assert started.stderr is not None
     line: Document = json.loads(started.stderr.readline())
     return line

@@ -1,4 +1,4 @@
-"""The program and the command line, in a folder of their own and with nothing of our environment."""
+"""Fixtures: the program and the command line in a folder of their own, with a clean environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Virtual time, for tests of what waits long: the room's own loop is a real one."""
+"""Virtual time for single tests that wait long."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ Result = TypeVar("Result")
 
 
 def in_virtual_time(work: Coroutine[Any, Any, Result]) -> Result:
-    """What `work` returns, on a loop of its own that never sleeps."""
+    """Runs `work` on a loop with virtual time and returns its result."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(work)

@@ -1,4 +1,4 @@
-"""A run that is watched over HTTP: a real worker and the real API, on a loop in a thread beside the test."""
+"""A run that is watched over HTTP: a real worker and the real API, on a loop in a thread of its own."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Connections:
 
 
 class WatchedRun:
-    """Games by their ids, each with what its engine answers. `at` is where it listens, on the same port every time."""
+    """Games by id, each with its engine's answers. `at` is the address, with the same port every time."""
 
     def __init__(self, engines: Mapping[str, Script | Answer], *, token: str | None = None) -> None:
         self.prober = ScriptedProber(**engines)
@@ -66,24 +66,24 @@ class WatchedRun:
         self._loop.close()
 
     def listen(self) -> None:
-        """Be there."""
+        """Starts to listen."""
         self._do(self._listen())
 
     def go_away(self) -> None:
-        """Refuse whoever asks, until `listen`."""
+        """Refuses connections until `listen`."""
         self._do(self._stack.aclose())
 
     def wait_until(self, happened: Callable[[], bool]) -> None:
-        """Wait until something has happened; the test's own time limit bounds the wait."""
+        """Waits until a condition is true."""
         while not happened():
             time.sleep(0.01)
 
     def wait_for_probes(self, count: int) -> None:
-        """Wait until so many probes have been judged in all."""
+        """Waits until there have been `count` probes in all."""
         self.wait_until(lambda: self.histories.probes >= count)
 
     def wait_until_down(self, *game_ids: str) -> None:
-        """Wait until the log has their probe_failed."""
+        """Waits until the log has a probe_failed of each game."""
         self.wait_until(lambda: all(self.log.events_of(game_id) for game_id in game_ids))
 
     async def _begin(self) -> None:

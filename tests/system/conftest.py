@@ -1,4 +1,4 @@
-"""The whole program on real processes: how much of it is shown, and what every test of it ends."""
+"""Fixtures for tests of the whole program."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.system.life import Lives
+from tests.system.runs import Runs
 
 FULL_FORM = "HEALTHPROBE_SYSTEM_TESTS"
 
 
 @pytest.fixture
 def full() -> bool:
-    """Whether the proofs run in their full length, for minutes: HEALTHPROBE_SYSTEM_TESTS=full."""
+    """Whether tests run at full length, for minutes: HEALTHPROBE_SYSTEM_TESTS=full."""
     return os.environ.get(FULL_FORM) == "full"
 
 
 @pytest.fixture
-def lives_in(tmp_path: Path) -> Iterator[Callable[[str], Lives]]:
-    """Lives in a folder of this name; whatever is still alive when the test ends is killed."""
-    begun: list[Lives] = []
+def runs_in(tmp_path: Path) -> Iterator[Callable[[str], Runs]]:
+    """Runs in a folder of this name; what still runs when the test ends is killed."""
+    begun: list[Runs] = []
 
-    def in_folder(name: str) -> Lives:
+    def in_folder(name: str) -> Runs:
         folder = tmp_path / name
         folder.mkdir()
-        begun.append(Lives(folder))
+        begun.append(Runs(folder))
         return begun[-1]
 
     yield in_folder
-    for lives in begun:
-        lives.end()
+    for runs in begun:
+        runs.end()
 
 
 @pytest.fixture
-def lives(lives_in: Callable[[str], Lives]) -> Lives:
-    return lives_in("one")
+def runs(runs_in: Callable[[str], Runs]) -> Runs:
+    return runs_in("one")

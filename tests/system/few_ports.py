@@ -1,6 +1,6 @@
 """A network of its own with four ports to connect from: `python -P few_ports.py FOLDER COMMAND…` in `unshare -rn`.
 
-The command takes the place of this process. Beside it, for as long as it lives, an engine serves at `ENDPOINT` for all
+The command takes the place of this process. Beside it, for as long as it runs, an engine serves at `ENDPOINT` for all
 games: 200, and 503 to whom asks below /dead. When the file `more-ports` is in FOLDER there are ports for everybody.
 """
 
@@ -70,10 +70,10 @@ def main() -> None:
         narrow()
     except OSError:
         sys.exit(CANNOT)
-    ready, told = os.pipe()
+    ready, signal_ready = os.pipe()
     parent = os.getpid()
     if os.fork() == 0:
-        asyncio.run(serve(folder, told, parent))
+        asyncio.run(serve(folder, signal_ready, parent))
         os._exit(0)
     select.select([ready], [], [])
     os.execvp(command[0], command)

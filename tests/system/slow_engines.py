@@ -1,4 +1,4 @@
-"""Slow engines: healthy ones that take their time, so that at any moment of a tick some probe waits for one.
+"""Slow engines: healthy, but so slow that at any moment of a tick some probe waits for an answer.
 
 with SlowEngines(200, delay=0.03) as engines:
     engines.endpoints["game-7"]  # each has an address of its own on the loopback network
@@ -24,7 +24,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 class SlowEngines:
     """So many engines in a child process, each of which answers 200 after `delay` seconds, until the context ends.
 
-    Then `abandoned` tells how many probes were given up by their prober before they were answered.
+    Then `abandoned` is how many probes the prober gave up before their answer.
     """
 
     def __init__(self, count: int, *, delay: float) -> None:
@@ -39,8 +39,8 @@ class SlowEngines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        told, _nothing = self._child.communicate()
-        self.abandoned = json.loads(told)
+        reply, _nothing = self._child.communicate()
+        self.abandoned = json.loads(reply)
 
 
 class SlowConnection(asyncio.Protocol):
@@ -78,19 +78,19 @@ async def serve(count: int, delay: float) -> None:
         address = f"127.9.{number // 250}.{number % 250 + 1}"
         server = await loop.create_server(lambda: SlowConnection(delay), address, 0, backlog=1024)
         endpoints[f"game-{number}"] = f"http://{address}:{server.sockets[0].getsockname()[1]}"
-    tell(endpoints)
-    await asyncio.to_thread(sys.stdin.read)  # the pipe ends with the parent, whatever ends it
-    tell(SlowConnection.abandoned)
+    reply(endpoints)
+    await asyncio.to_thread(sys.stdin.read)  # the pipe closes with the parent
+    reply(SlowConnection.abandoned)
 
 
-def tell(words: object) -> None:
-    sys.stdout.write(json.dumps(words) + "\n")
+def reply(document: object) -> None:
+    sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
 
 
 def main() -> None:
     with suppress(PermissionError):
-        os.nice(-10)  # an engine that gets no processor is silent, and rightly called so
+        os.nice(-10)  # engines must not be slowed by a busy machine
     uvloop.run(serve(int(sys.argv[1]), float(sys.argv[2])))
 
 

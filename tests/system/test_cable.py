@@ -1,4 +1,4 @@
-"""The cable is pulled and put back, for real: with a canary behind the same link nobody hears of it."""
+"""A network link goes down and comes back: with a canary behind the same link there is no event."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def pulled(*arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "chaos.cable", *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=400, env=clean_environment({}))
     if done.returncode == cable.CANNOT:
-        pytest.skip("this machine lets nobody have network namespaces of their own")
+        pytest.skip("this machine does not allow network namespaces")
     assert done.stdout, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
 @pytest.mark.parametrize("end", ["far", "near"])
-def test_a_cable_that_is_pulled_is_nobody_s_failure_and_what_fails_then_is_told(size: list[str], end: str) -> None:
+def test_a_cut_link_makes_no_event_and_a_failure_after_it_makes_one(size: list[str], end: str) -> None:
     found = pulled(*size, f"--end={end}")
     assert found["events"] == 0
     assert found["inconclusive"] > found["engines"]
@@ -40,6 +40,6 @@ def test_a_cable_that_is_pulled_is_nobody_s_failure_and_what_fails_then_is_told(
     assert found["failed_then"] == "game-0"
 
 
-def test_without_a_canary_the_same_cable_is_everybody_s_failure(size: list[str]) -> None:
+def test_without_a_canary_a_cut_link_fails_every_engine(size: list[str]) -> None:
     found = pulled(*size, "--without-canary")
     assert found["events"] >= found["engines"]

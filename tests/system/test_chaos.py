@@ -1,4 +1,4 @@
-"""Proof by fault in its short form: every fault of the issue, done to the whole program among real servers."""
+"""Proof by fault in its short form: every fault once, with the whole program and real servers."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ def test_the_log_equals_the_oracle_and_every_consumer_the_log_whatever_is_done_t
     assert totals[HOLDS] == "yes"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_proof_that_is_interrupted_leaves_nothing_running(number: signal.Signals) -> None:
+def test_an_interrupted_proof_leaves_nothing_running() -> None:
     proof = subprocess.Popen(
         [*CHAOS, "--only", "kill-redis"], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -45,13 +44,13 @@ def test_a_proof_that_is_interrupted_leaves_nothing_running(number: signal.Signa
             assert proof.poll() is None
         started = psutil.Process(proof.pid).children(recursive=True)
         assert {"redis-server", "postgres"} <= {process.name() for process in started}
-        proof.send_signal(number)
-        told, said = proof.communicate(timeout=PATIENCE)
+        proof.send_signal(signal.SIGTERM)
+        printed, errors = proof.communicate(timeout=PATIENCE)
     finally:
         proof.kill()
         proof.communicate()
-    assert proof.returncode == 130, said
-    assert told == ""
+    assert proof.returncode == 130, errors
+    assert printed == ""
     _, alive = psutil.wait_procs(started, timeout=PATIENCE)
     assert alive == []
 

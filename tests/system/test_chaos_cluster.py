@@ -48,13 +48,13 @@ def table_in(printed: str) -> list[list[str]]:
 
 @pytest.mark.timeout(300)
 def test_the_log_equals_the_oracle_whatever_is_done_to_a_cluster_and_without_its_fence_it_does_not() -> None:
-    """Two clusters beside each other: most of the time they wait, for a lease to lapse or a leader to be elected."""
+    """Two clusters at a time, for they mostly wait: for a lease to expire or a leader to be elected."""
     with ExitStack() as stack:
         proofs = [stack.enter_context(begun(only(names))) for names in (TO_INSTANCES, TO_NODES)]
-        told = [proof.communicate() for proof in proofs]
-    for proof, (printed, said) in zip(proofs, told, strict=True):
-        assert proof.returncode == 0, said + printed
-    rows = [row for printed, _ in told for row in table_in(printed) if row[0] != "all"]
+        outputs = [proof.communicate() for proof in proofs]
+    for proof, (printed, errors) in zip(proofs, outputs, strict=True):
+        assert proof.returncode == 0, errors + printed
+    rows = [row for printed, _ in outputs for row in table_in(printed) if row[0] != "all"]
     assert len(rows) == len(FAULTS) + 1
     *fenced, unfenced = rows
     for row in fenced:
@@ -65,17 +65,16 @@ def test_the_log_equals_the_oracle_whatever_is_done_to_a_cluster_and_without_its
     assert unfenced[HOLDS] == "no, as it must be"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_proof_that_is_interrupted_leaves_nothing_running(number: signal.Signals) -> None:
+def test_an_interrupted_proof_leaves_nothing_running() -> None:
     with begun(only(["pause", "cut", "join"])) as proof:
         assert proof.stderr is not None
         while not proof.stderr.readline().startswith("pause:"):
             assert proof.poll() is None
         started = psutil.Process(proof.pid).children(recursive=True)
         assert {"redis-server", "nats-server"} <= {process.name() for process in started}
-        proof.send_signal(number)
-        told, said = proof.communicate(timeout=PATIENCE)
-    assert proof.returncode == 130, said
-    assert told == ""
+        proof.send_signal(signal.SIGTERM)
+        printed, errors = proof.communicate(timeout=PATIENCE)
+    assert proof.returncode == 130, errors
+    assert printed == ""
     _, alive = psutil.wait_procs(started, timeout=PATIENCE)
     assert alive == []

@@ -51,7 +51,7 @@ def oracle() -> Oracle:
 
 @pytest.fixture
 def log(oracle: Oracle) -> Events:
-    """What must be told of these."""
+    """The events of these."""
     failed = [event("game-1", 1, status=503), event("game-2", 1, status=0)]
     oracle.engine_changes("game-1", 200)
     return [*failed, event("game-1", 2)]
@@ -125,7 +125,7 @@ def test_a_clock_that_is_stepped_is_followed_by_the_events_and_by_nothing_else()
     assert verdict(oracle, [event("game-1", 1, status=503, ahead=-HOUR)]).differences
 
 
-def test_an_event_around_a_step_may_be_told_by_either_clock() -> None:
+def test_an_event_around_a_step_may_have_the_time_of_either_clock() -> None:
     oracle = Oracle()
     oracle.engine_changes("game-1", 503)
     oracle.clock_steps(HOUR)
@@ -133,7 +133,7 @@ def test_an_event_around_a_step_may_be_told_by_either_clock() -> None:
     assert not verdict(oracle, [event("game-1", 1, status=503, ahead=HOUR)]).differences
 
 
-def test_of_several_clocks_an_event_may_be_told_by_any() -> None:
+def test_an_event_may_have_the_time_of_any_of_several_clocks() -> None:
     oracle = Oracle(["one", "another"])
     oracle.clock_steps(HOUR, "another")
     oracle.engine_changes("game-1", 503)
@@ -142,13 +142,13 @@ def test_of_several_clocks_an_event_may_be_told_by_any() -> None:
         assert len(found.differences) == differences
 
 
-def test_where_the_log_may_be_away_more_failures_than_the_threshold_may_be_told_and_not_fewer() -> None:
+def test_while_the_log_is_down_an_event_may_count_more_failures_than_the_threshold_but_not_fewer() -> None:
     oracle = Oracle(most_failures=math.inf)
     oracle.engine_changes("game-1", 503)
     for failures, differences in ((2, 0), (7, 0), (1, 1)):
-        told = event("game-1", 1, status=503)
-        told["details"]["consecutive_failures"] = failures
-        assert len(verdict(oracle, [told]).differences) == differences
+        late = event("game-1", 1, status=503)
+        late["details"]["consecutive_failures"] = failures
+        assert len(verdict(oracle, [late]).differences) == differences
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_where_the_log_may_be_away_more_failures_than_the_threshold_may_be_told_
         ([event("a", 2, status=503), event("a", 3)], 1),
         ([event("a", 1, status=503), event("a", 2), event("a", 1, status=503), event("a", 2)], 1),
     ],
-    ids=["none", "twice", "a gap", "failed twice", "recovered from nothing", "the first is missing", "told again"],
+    ids=["none", "twice", "a gap", "failed twice", "recovered from nothing", "the first is missing", "repeated"],
 )
 def test_an_event_that_does_not_continue_its_games_is_a_break(log: Events, breaks: int) -> None:
     assert breaks_of(log) == breaks
@@ -197,18 +197,18 @@ def test_a_consumer_that_has_something_else_is_found(
 
 def test_a_row_that_does_not_hold_says_so_with_its_first_differences() -> None:
     rows = [Row("calm"), Row("storm", lost=1, differences=tuple(f"difference {number}" for number in range(7)))]
-    told = report(rows, SHORT, seed=7)
-    assert "| calm | 0 |" in told
-    assert "**no**" in told
-    assert "storm does not hold:\n\n- difference 0\n" in told
-    assert told.endswith("- difference 4\n- and 2 more")
-    assert "Seed 7" in told
+    text = report(rows, SHORT, seed=7)
+    assert "| calm | 0 |" in text
+    assert "**no**" in text
+    assert "storm does not hold:\n\n- difference 0\n" in text
+    assert text.endswith("- difference 4\n- and 2 more")
+    assert "Seed 7" in text
 
 
 def test_a_row_that_cannot_be_performed_says_so_plainly() -> None:
-    told = report([Row("full disk", skipped=True, notes=("no disk can be mounted here",))], SHORT, seed=7)
-    assert "| full disk | - | - | - | - | - | - | - | - | not run here |" in told
-    assert "full disk: no disk can be mounted here" in told
+    text = report([Row("full disk", skipped=True, notes=("no disk can be mounted here",))], SHORT, seed=7)
+    assert "| full disk | - | - | - | - | - | - | - | - | not run here |" in text
+    assert "full disk: no disk can be mounted here" in text
 
 
 def test_the_page_shows_by_what_command_and_on_what_machine_it_came_about() -> None:

@@ -30,20 +30,20 @@ def begun(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_it_shows_a_kill_and_a_takeover_in_eighty_columns_and_ends_by_itself(tmp_path: Path) -> None:
+def test_it_shows_a_kill_and_a_takeover_in_eighty_columns_and_ends(tmp_path: Path) -> None:
     demo = begun(tmp_path, "--for", "5s")
     shown, errors = demo.communicate(timeout=PATIENCE)
     assert (demo.returncode, errors) == (0, "")
     assert max(len(line) for line in shown.splitlines()) <= 80
-    told = " ".join(shown.split())
-    assert re.search(r"kill -9 \d+\. It probes", told)
-    assert re.search(r"all 256 are held again \d+\.\ds after the kill", told)
-    assert re.search(r"delivered \d+\.\ds after quiz-\d+ crashed", told)
-    assert "each game's alternate failed, recovered, without a gap" in told
+    text = " ".join(shown.split())
+    assert re.search(r"kill -9 \d+\. It probes", text)
+    assert re.search(r"all 256 are held again \d+\.\ds after the kill", text)
+    assert re.search(r"delivered \d+\.\ds after quiz-\d+ crashed", text)
+    assert "each game's alternate failed, recovered, without a gap" in text
     assert not list(tmp_path.iterdir())
 
 
-def test_a_time_that_is_none_is_refused_with_what_to_write(tmp_path: Path) -> None:
+def test_an_invalid_duration_is_refused_with_an_example(tmp_path: Path) -> None:
     demo = begun(tmp_path, "--for", "abc")
     _, errors = demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 2
@@ -51,7 +51,7 @@ def test_a_time_that_is_none_is_refused_with_what_to_write(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_that_is_interrupted_leaves_nothing_running(number: signal.Signals, tmp_path: Path) -> None:
+def test_an_interrupted_demo_leaves_nothing_running(number: signal.Signals, tmp_path: Path) -> None:
     demo = begun(tmp_path)
     try:
         assert demo.stdout is not None

@@ -1,4 +1,4 @@
-"""Engines that are dead from the start: each is told once and in time, and none costs another its probe."""
+"""Engines that are dead from the start: each fails once and in time, and delays no other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from tests.support.waiting import until
-from tests.system.life import Lives
+from tests.system.runs import Runs
 
 from healthprobe.domain.event import EventType
 from healthprobe.domain.schedule import phase_fraction, spread_window
@@ -24,19 +24,19 @@ ON_TIME = 50
 for a machine that has nothing else to do, and measured there (`benchmarks`): a test may run on any."""
 
 
-async def test_thirty_silent_engines_in_three_hundred_are_each_told_at_their_third_due_time_and_delay_nobody(
-    lives: Lives,
+async def test_thirty_silent_engines_of_three_hundred_fail_at_their_third_due_time_and_delay_no_other(
+    runs: Runs,
 ) -> None:
     scripts = {f"game-{number}": HEALTHY if number % 10 else HANGING for number in range(300)}
     silent = {game_id for game_id, script in scripts.items() if script is HANGING}
     with FleetProcess(scripts) as fleet:
-        lives.watch(fleet.endpoints)
-        life = lives.begin(f"{TIMES} --failures 3")
-        began = await life.began()
-        await until(lambda: len(life.printed) == len(silent), "every silent engine is told")
+        runs.watch(fleet.endpoints)
+        run = runs.start(f"{TIMES} --failures 3")
+        began = await run.started()
+        await until(lambda: len(run.printed) == len(silent), "every silent engine has failed")
         await asyncio.sleep(3 * INTERVAL)
-        figures = await life.stopped()
-    events = await lives.events()
+        figures = await run.stopped()
+    events = await runs.events()
     assert len(events) == len(silent)
     assert {event.game_id for event in events} == silent
     ticks_late = 0.0
@@ -50,7 +50,7 @@ async def test_thirty_silent_engines_in_three_hundred_are_each_told_at_their_thi
         third_due_time = began + 2 * INTERVAL + spread_window(INTERVAL, TIMEOUT).phase(phase_fraction(event.game_id))
         late = event.occurred_at.timestamp() - third_due_time - TIMEOUT
         ticks, rest = divmod(late + 0.02, INTERVAL)
-        assert ticks >= 0, "it was told too early"
+        assert ticks >= 0, "it came too early"
         assert rest < INTERVAL / 2
         ticks_late += ticks
     # only where the machine was so busy that the program stood still does it take another tick, and its figures say so
@@ -59,19 +59,19 @@ async def test_thirty_silent_engines_in_three_hundred_are_each_told_at_their_thi
 
 
 @pytest.mark.proves("all-engines-dead")
-async def test_a_program_whose_engines_are_all_dead_stays_up_and_tells_each_once_with_its_cause(
-    lives_in: Callable[[str], Lives],
+async def test_a_run_whose_engines_are_all_dead_stays_up_and_reports_each_once_with_its_cause(
+    runs_in: Callable[[str], Runs],
 ) -> None:
-    async def told_once_each(name: str, endpoints: dict[str, str], cause: str) -> None:
-        lives = lives_in(name)
-        lives.watch(endpoints)
-        life = lives.begin(f"{TIMES} --failures 2")
-        await life.began()
-        await until(lambda: len(life.printed) == len(endpoints), "every engine is told")
+    async def failed_once_each(name: str, endpoints: dict[str, str], cause: str) -> None:
+        runs = runs_in(name)
+        runs.watch(endpoints)
+        run = runs.start(f"{TIMES} --failures 2")
+        await run.started()
+        await until(lambda: len(run.printed) == len(endpoints), "every engine has failed")
         await asyncio.sleep(3 * INTERVAL)
-        assert life.is_up
-        figures = await life.stopped()
-        events = await lives.events()
+        assert run.is_up
+        figures = await run.stopped()
+        events = await runs.events()
         assert sorted(event.game_id for event in events) == sorted(endpoints)
         for event in events:
             assert event.details.as_document() == {"consecutive_failures": 2, "last_status": 0, "last_error": cause}
@@ -84,23 +84,23 @@ async def test_a_program_whose_engines_are_all_dead_stays_up_and_tells_each_once
     ):
         await asyncio.gather(
             # a name that every resolver knows not to exist, without asking anybody (RFC 7686)
-            told_once_each(
+            failed_once_each(
                 "unresolvable",
                 dict.fromkeys(games, "http://engine.onion:8080"),
                 "cannot resolve the name engine.onion: no such name",
             ),
-            told_once_each("refusing", refusing.endpoints, "connection refused"),
-            told_once_each("hanging", hanging.endpoints, "timed out after 200ms waiting for the response head"),
+            failed_once_each("refusing", refusing.endpoints, "connection refused"),
+            failed_once_each("hanging", hanging.endpoints, "timed out after 200ms waiting for the response head"),
         )
 
 
-async def test_twice_as_many_engines_as_file_descriptors_are_watched_without_a_single_failure(lives: Lives) -> None:
+async def test_twice_as_many_engines_as_file_descriptors_are_probed_without_a_failure(runs: Runs) -> None:
     with FleetProcess({f"game-{number}": HEALTHY for number in range(400)}) as fleet:
-        lives.watch(fleet.endpoints)
-        life = lives.begin("--interval 1s --timeout 500ms --failures 1", prefix=("prlimit", "--nofile=200:200"))
-        await life.began()
+        runs.watch(fleet.endpoints)
+        run = runs.start("--interval 1s --timeout 500ms --failures 1", prefix=("prlimit", "--nofile=200:200"))
+        await run.started()
         await asyncio.sleep(3.5)
-        figures = await life.stopped()
-    assert await lives.events() == []
+        figures = await run.stopped()
+    assert await runs.events() == []
     assert figures["failed"] == 0
     assert figures["healthy"] >= 2 * 400

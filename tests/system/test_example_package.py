@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.support.program import PROGRAM, Document, clean_environment, documents
 from tests.support.waiting import until
-from tests.system.life import Lives
+from tests.system.runs import Runs
 
 from healthprobe.testing.engines import ScriptedEngine
 
@@ -43,19 +43,19 @@ def _on_the_path(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def syslog(lives: Lives) -> Iterator[socket.socket]:
+def syslog(runs: Runs) -> Iterator[socket.socket]:
     """Yields a daemon's socket in the folder of the runs, whose queue holds the few messages of a test."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
-        daemon.bind(str(lives.folder / "syslog.sock"))
+        daemon.bind(str(runs.folder / "syslog.sock"))
         daemon.setblocking(False)
         yield daemon
 
 
-def logged(lives: Lives) -> list[Document]:
+def logged(runs: Runs) -> list[Document]:
     """Returns the output of `healthprobe events`."""
     command = [*PROGRAM, "events", "--log", "jsonl:events.jsonl"]
     shown = subprocess.run(
-        command, cwd=lives.folder, env=clean_environment({}), capture_output=True, text=True, check=True, timeout=30
+        command, cwd=runs.folder, env=clean_environment({}), capture_output=True, text=True, check=True, timeout=30
     )
     return documents(shown.stdout.splitlines())
 
@@ -67,7 +67,7 @@ def test_the_example_passes_its_own_tests(tmp_path: Path) -> None:
 
 
 async def test_a_run_finds_all_three_by_scheme_and_a_second_run_continues_where_the_first_stopped(
-    lives: Lives, syslog: socket.socket
+    runs: Runs, syslog: socket.socket
 ) -> None:
     received: list[Document] = []
 
@@ -80,19 +80,19 @@ async def test_a_run_finds_all_three_by_scheme_and_a_second_run_continues_where_
 
     async with ScriptedEngine() as engine:
         games = f"game_id,current_container_id,engine_endpoint,status\ngame-7,c0ffee,{engine.endpoint},running\n"
-        (lives.folder / "games.csv").write_text(games)
-        life = lives.begin(RUN, records="csv:games.csv")
-        await life.began()
+        (runs.folder / "games.csv").write_text(games)
+        run = runs.start(RUN, records="csv:games.csv")
+        await run.started()
         await engine.become(503)
         await until(lambda: has_come("game-7:1"), "the failure is in the syslog")
-        figures = await life.stopped()
+        figures = await run.stopped()
         assert figures["probe_failed"] == 1
         assert figures["open_incidents"] == 1
 
         await engine.become(200)
-        life = lives.begin(RUN, records="csv:games.csv")
+        run = runs.start(RUN, records="csv:games.csv")
         await until(lambda: has_come("game-7:2"), "the recovery is in the syslog")
-        await life.stopped()
+        await run.stopped()
     assert [event["event_type"] for event in received] == ["probe_failed", "probe_recovered"]
     assert received[0]["container_id"] == "c0ffee"
-    assert logged(lives) == received
+    assert logged(runs) == received

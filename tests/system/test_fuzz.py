@@ -141,7 +141,7 @@ def test_memory_that_is_given_back_is_no_growth() -> None:
 
 
 @pytest.mark.slow
-def test_what_is_planted_in_the_program_itself_is_found_and_told_and_ends_with_1(tmp_path: Path) -> None:
+def test_a_fault_planted_in_the_program_is_found_and_reported_with_exit_code_1(tmp_path: Path) -> None:
     script = tmp_path / "planted.py"
     script.write_text(
         "from healthprobe.probing import response\n"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.system.life import Lives
+from tests.system.runs import Runs
 from tests.system.slow_engines import SlowEngines
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.alone]
 INTERVAL, TIMEOUT = 0.3, 0.15
 
 MACHINE = 0.5
-"""Seconds that a busy machine may take to end a process and to tell us."""
+"""Seconds that a busy machine may take to end a process."""
 
 STRICT = "--interval 300ms --timeout 150ms --failures 1"
 """One failed probe would be an event."""
@@ -32,49 +32,47 @@ must be."""
 
 @pytest.mark.proves("pause-inconclusive")
 @pytest.mark.timeout(400)
-async def test_a_program_that_is_paused_for_longer_than_its_interval_blames_no_engine(
-    lives: Lives, *, full: bool
-) -> None:
+async def test_a_program_paused_for_longer_than_its_interval_fails_no_engine(runs: Runs, *, full: bool) -> None:
     pauses, pause = (10, 2.0) if full else (5, 0.7)
     with SlowEngines(200, delay=ANSWERS_AFTER) as engines:
-        lives.watch(engines.endpoints)
-        life = lives.begin(STRICT)
-        began = await life.began()
+        runs.watch(engines.endpoints)
+        run = runs.start(STRICT)
+        began = await run.started()
         for _ in range(pauses):
             await mid_tick(began)
-            life.send(signal.SIGSTOP)
+            run.send(signal.SIGSTOP)
             await asyncio.sleep(pause)
-            life.send(signal.SIGCONT)
+            run.send(signal.SIGCONT)
         await asyncio.sleep(2 * INTERVAL)
-        figures = await life.stopped()
-    assert await lives.events() == []
-    assert life.printed == []
+        figures = await run.stopped()
+    assert await runs.events() == []
+    assert run.printed == []
     assert figures["failed"] == 0
     assert figures["inconclusive"] > 0, "no pause met a probe: nothing was proven"
     assert figures["healthy"] > 100 * pauses
 
 
 @pytest.mark.timeout(400)
-async def test_a_program_that_is_told_to_stop_in_mid_tick_blames_no_engine_and_is_gone_in_time(
-    lives_in: Callable[[str], Lives], *, full: bool
+async def test_a_program_stopped_in_mid_tick_fails_no_engine_and_ends_in_time(
+    runs_in: Callable[[str], Runs], *, full: bool
 ) -> None:
-    stops, beside = (100, 4) if full else (5, 5)
+    stops, at_once = (100, 4) if full else (5, 5)
 
     async def stop_in_mid_tick(number: int) -> None:
-        lives = lives_in(f"life-{number}")
-        lives.watch(engines.endpoints)
-        life = lives.begin(STRICT)
-        began = await life.began()
+        runs = runs_in(f"run-{number}")
+        runs.watch(engines.endpoints)
+        run = runs.start(STRICT)
+        began = await run.started()
         await mid_tick(began)
-        told = time.monotonic()
-        await life.stopped()
-        assert time.monotonic() - told < TIMEOUT + 2.0 + MACHINE
-        assert await lives.events() == []
-        assert life.printed == []
+        asked = time.monotonic()
+        await run.stopped()
+        assert time.monotonic() - asked < TIMEOUT + 2.0 + MACHINE
+        assert await runs.events() == []
+        assert run.printed == []
 
     with SlowEngines(200, delay=ANSWERS_AFTER) as engines:
-        for first in range(0, stops, beside):
-            await asyncio.gather(*(stop_in_mid_tick(number) for number in range(first, min(first + beside, stops))))
+        for first in range(0, stops, at_once):
+            await asyncio.gather(*(stop_in_mid_tick(number) for number in range(first, min(first + at_once, stops))))
     assert engines.abandoned > stops, "hardly a stop met a probe: nothing was proven"
 
 

@@ -68,7 +68,7 @@ def test_a_short_soak_runs_the_whole_program_and_nothing_grows(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_soak_that_is_interrupted_leaves_nothing_running() -> None:
+def test_an_interrupted_soak_leaves_nothing_running() -> None:
     soak = subprocess.Popen(SOAK, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert soak.stderr is not None
@@ -142,7 +142,7 @@ def test_a_program_that_did_nothing_or_ended_early_does_not_hold() -> None:
     assert (told, holds) == ("it did not run to its end: ended with 1: out of memory", False)
 
 
-def test_too_few_samples_tell_nothing() -> None:
+def test_too_few_samples_prove_nothing() -> None:
     few = [Sample(float(minute), dict.fromkeys(BY_NAME, 1.0)) for minute in range(FEWEST - 1)]
     told, holds = judged(Course(few), replace(FORM, settled=0.0))
     assert not holds
@@ -174,7 +174,7 @@ def test_engines_have_every_fault_in_the_share_that_was_asked_for_and_keep_it_fo
     assert faults != [fault_of(address, 0.0, 0.06, 2) for address in addresses]
 
 
-def test_what_metrics_tell_is_added_up_over_their_series() -> None:
+def test_the_series_of_a_metric_are_added_up() -> None:
     told = told_by(
         "# TYPE healthprobe_games gauge\n"
         'healthprobe_games{state="down"} 2\nhealthprobe_games{state="healthy"} 40\n'

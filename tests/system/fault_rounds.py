@@ -1,6 +1,6 @@
-"""The play: faults that engines perform act after act, and from which the oracle computes what the log must hold.
+"""Rounds of faults: engines fail and recover, and the oracle computes what the log must hold.
 
-An act lasts as long as its audience needs to see it, so that on a busy machine the play is longer but not another one.
+A round lasts until every run has logged it, so that a busy machine makes the test longer and changes nothing else.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ from healthprobe.testing.engines import OK, Behaviour, Script, ScriptedEngine, S
 
 FAULTS: tuple[Behaviour, ...] = ("crash", "hang", 503)
 
-_ACTORS, _RESTLESS = 20, 4
+_GAMES, _RESTLESS = 20, 4
 
 _LONGEST_PAUSE = 0.2
-"""Between one engine's change and the next, in seconds: an act comes over its audience in about two."""
+"""Between one engine's change and the next, in seconds. A round of changes takes about two."""
 
 _LATE = 0.5
-"""How much later than its engine's next change a failure may be seen, in seconds: a timeout, and a busy machine."""
+"""How much later than the next change of its engine a failure may be seen, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedEvent:
-    """What the log must hold: its type, when it may have been seen (wall time), and the status of the last failure."""
+    """An event that the log must hold: its type, when it may have been seen (wall time), and its last status."""
 
     event_type: EventType
     earliest: float
     latest: float
     last_status: int = 0
 
-    def is_told_by(self, event: HealthEvent) -> bool:
+    def matches(self, event: HealthEvent) -> bool:
         last_status = event.details.as_document().get("last_status", 0)
-        told = (event.event_type, last_status) == (self.event_type, self.last_status)
-        return told and self.earliest <= event.occurred_at.timestamp() <= self.latest
+        same = (event.event_type, last_status) == (self.event_type, self.last_status)
+        return same and self.earliest <= event.occurred_at.timestamp() <= self.latest
 
 
-class Play:
-    """Every second actor is down in one act, the others in the next; in the last all are well, as they were before.
+class FaultRounds:
+    """Every second game is down in one round, the others in the next; in the last all are healthy again.
 
-    Beside them there are restless engines, whose single bad answers are never an event.
+    A few restless engines besides give single bad answers, which are never an event.
     """
 
-    def __init__(self, acts: int) -> None:
-        self.acts = acts
-        self._performed = 0
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._done = 0
         self._changes: dict[str, list[tuple[float, Behaviour]]] = {}
-        for number in range(_ACTORS):
-            self._changes[f"actor-{number}"] = []
+        for number in range(_GAMES):
+            self._changes[f"game-{number}"] = []
         for number in range(_RESTLESS):
             self._changes[f"restless-{number}"] = []
         self._fleet = ScriptedFleet(dict.fromkeys(self._changes, Script()))
@@ -79,21 +79,21 @@ class Play:
 
     @property
     def events_due(self) -> int:
-        """How many events the acts up to now make."""
+        """How many events the rounds so far make."""
         return sum(len(self.expected(game_id)) for game_id in self.games)
 
-    async def perform(self) -> None:
-        """The next act, in an order and a pace of chance; returns when every engine behaves as it says."""
-        act, self._performed = self._performed, self._performed + 1
-        for number in random.sample(range(_ACTORS), _ACTORS):
+    async def change_engines(self) -> None:
+        """Changes the engines for the next round, in random order and at a random pace."""
+        number_of_round, self._done = self._done, self._done + 1
+        for number in random.sample(range(_GAMES), _GAMES):
             await asyncio.sleep(random.uniform(0.0, _LONGEST_PAUSE))
-            changes, behaviour = self._changes[f"actor-{number}"], self._behaviour(act, number)
+            changes, behaviour = self._changes[f"game-{number}"], self._behaviour(number_of_round, number)
             if behaviour != (changes[-1][1] if changes else OK):
                 changes.append((time.time(), behaviour))
-                await self._fleet.engines[f"actor-{number}"].become(behaviour)
+                await self._fleet.engines[f"game-{number}"].become(behaviour)
 
     def expected(self, game_id: str) -> list[ExpectedEvent]:
-        """The oracle: what the log must hold of this game after the acts up to now, no more and no less."""
+        """The oracle: returns exactly the events that the log must hold for this game so far."""
         changes = self._changes[game_id]
         return [
             ExpectedEvent(EventType.PROBE_RECOVERED, at, following)
@@ -104,10 +104,10 @@ class Play:
             for (at, behaviour), (following, _) in pairwise([*changes, (float("inf"), OK)])
         ]
 
-    def _behaviour(self, act: int, number: int) -> Behaviour:
-        if act == self.acts - 1 or (act + number) % 2 == 0:
+    def _behaviour(self, round_: int, number: int) -> Behaviour:
+        if round_ == self.count - 1 or (round_ + number) % 2 == 0:
             return OK
-        return FAULTS[(act + number) // 2 % len(FAULTS)]
+        return FAULTS[(round_ + number) // 2 % len(FAULTS)]
 
 
 async def _answer_badly_once_in_a_while(engine: ScriptedEngine) -> None:

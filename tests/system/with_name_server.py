@@ -1,6 +1,6 @@
-"""`healthprobe` with a name server of the test's own: `python -P name_server_at.py PORT run --records …`.
+"""`healthprobe` with a name server of the test's own: `python -P with_name_server.py PORT run --records …`.
 
-The machine's name servers are not ours to silence. An answer lives for half a second, so that no test waits for five.
+The machine's name servers are left alone. An answer is cached for half a second, so that no test waits for five.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lives of the whole program: `healthprobe run` in processes of its own, told apart from their start to their end."""
+"""Runs of the whole program: `healthprobe run` in processes of its own."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from healthprobe.domain.record import RuntimeRecord
 GAMES = "games.json"
 LOG = "log.db"
 IN_FILE, EMBEDDED = f"file:{GAMES}", f"sqlite:{LOG}"
-"""Where lives find their games, in their folder; the log is always in the database."""
+"""Where runs find their games, in their folder. The log is always in the database."""
 
 
-class Life:
-    """One `healthprobe run`, from its start to its end. What it says goes to files, so that it never waits for us."""
+class Run:
+    """One `healthprobe run`. Its output goes to files, so that it never waits for a reader."""
 
     def __init__(self, folder: Path, number: int, command: tuple[str, ...]) -> None:
-        self._printed = folder / f"printed-{number}.jsonl"
-        self._told = folder / f"told-{number}.jsonl"
-        with self._printed.open("w") as printed, self._told.open("w") as told:
-            self.process = subprocess.Popen(command, cwd=folder, env=clean_environment({}), stdout=printed, stderr=told)
+        self._output_file = folder / f"printed-{number}.jsonl"
+        self._log_file = folder / f"log-{number}.jsonl"
+        with self._output_file.open("w") as printed, self._log_file.open("w") as log:
+            self.process = subprocess.Popen(command, cwd=folder, env=clean_environment({}), stdout=printed, stderr=log)
 
     @property
     def is_up(self) -> bool:
@@ -41,38 +41,38 @@ class Life:
 
     @property
     def printed(self) -> list[Document]:
-        """The events that the relay has printed. A last line that a kill tore off is none."""
-        return documents(self._whole_lines(self._printed))
+        """The events that the relay has printed, without an incomplete last line."""
+        return documents(self._whole_lines(self._output_file))
 
     @property
     def has_printed(self) -> bool:
-        return self._printed.stat().st_size > 0
+        return self._output_file.stat().st_size > 0
 
-    def told(self, message: str) -> list[Document]:
-        """The log lines so far that have this message."""
-        lines = [line for line in self._whole_lines(self._told) if line.startswith("{")]
+    def logged(self, message: str) -> list[Document]:
+        """Returns the log lines so far with this message."""
+        lines = [line for line in self._whole_lines(self._log_file) if line.startswith("{")]
         return [line for line in documents(lines) if line["msg"] == message]
 
-    async def began(self) -> float:
-        """Wait until the first tick begins; wall time in seconds."""
+    async def started(self) -> float:
+        """Waits until the first tick and returns its wall time in seconds."""
         message = "health probe worker started"
-        await until(lambda: self.told(message) or not self.is_up, "the program has begun")
-        if not self.told(message):
-            pytest.fail(f"the program ended with {self.process.wait()}: {self._told.read_text()}")
-        return datetime.fromisoformat(self.told(message)[0]["time"]).timestamp()
+        await until(lambda: self.logged(message) or not self.is_up, "the program has begun")
+        if not self.logged(message):
+            pytest.fail(f"the program ended with {self.process.wait()}: {self._log_file.read_text()}")
+        return datetime.fromisoformat(self.logged(message)[0]["time"]).timestamp()
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
     async def stopped(self) -> Document:
-        """Stop it with SIGTERM, and wait for its clean end; the figures of its closing line."""
+        """Sends SIGTERM, waits for the clean end and returns the figures of the last log line."""
         self.send(signal.SIGTERM)
         await until(lambda: not self.is_up, "the program has stopped")
-        assert self.process.returncode == 0, self._told.read_text()
-        return self.told("stopped")[0]
+        assert self.process.returncode == 0, self._log_file.read_text()
+        return self.logged("stopped")[0]
 
     def kill(self) -> None:
-        """kill -9, at once; returns when it is gone. Nothing happens to one that is gone already."""
+        """Sends SIGKILL and waits for the end. Does nothing if the run has ended."""
         self.process.kill()
         self.process.wait()
 
@@ -81,70 +81,70 @@ class Life:
         return file.read_text().split("\n")[:-1]
 
 
-class Lives:
-    """One life of the program after the other, or several beside each other, in one folder."""
+class Runs:
+    """Runs of the program in one folder, one after the other or at the same time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lives: list[Life] = []
+        self._runs: list[Run] = []
 
     @property
     def log(self) -> Path:
         return self.folder / LOG
 
     def watch(self, endpoints: Mapping[str, str]) -> None:
-        """These are the running games from now on."""
+        """Writes these games as the running ones."""
         self.write(json.dumps([asdict(record) for record in records_of(endpoints)]))
 
     def write(self, games: str) -> None:
-        """This is what the file of games says from now on, whole at any moment."""
+        """Replaces the file of games, atomically."""
         draft = self.folder / "draft.json"
         draft.write_text(games)
         draft.rename(self.folder / GAMES)
 
     async def embed(self, endpoints: Mapping[str, str]) -> None:
-        """These are running games too, in the log's own database."""
+        """Puts these games into the log's own database."""
         database = await SqlDatabase.open(f"sqlite:{self.log}")
         try:
             await SqlRecords(database).put(records_of(endpoints))
         finally:
             await database.aclose()
 
-    def begin(
+    def start(
         self,
         options: str,
         *,
         records: str = IN_FILE,
         prefix: tuple[str, ...] = (),
         program: tuple[str, ...] = PROGRAM,
-    ) -> Life:
+    ) -> Run:
         """Start the program with `options`; `prefix` is a command that runs it, such as one that sets a limit.
 
         `program` is what is run instead, where the world of the program itself is another.
         """
         command = (*prefix, *program, "run", "--records", records, "--log", EMBEDDED, *options.split())
-        life = Life(self.folder, len(self._lives), command)
-        self._lives.append(life)
-        return life
+        run = Run(self.folder, len(self._runs), command)
+        self._runs.append(run)
+        return run
 
     @property
     def printed(self) -> list[Document]:
-        """What all lives have printed, one after the other."""
-        return [event for life in self._lives for event in life.printed]
+        """What all runs have printed, one after the other."""
+        return [event for run in self._runs for event in run.printed]
 
     @property
-    def told_so_far(self) -> int:
-        """How many events the log holds now, while somebody may be writing to it."""
+    def event_count(self) -> int:
+        """How many events the log holds now; others may be writing to it."""
         with closing(sqlite3.connect(f"{self.log.as_uri()}?mode=ro", uri=True)) as connection:
             return int(connection.execute("SELECT count(*) FROM health_events").fetchone()[0])
 
     async def events(self) -> list[HealthEvent]:
-        """What the log holds, in its order."""
+        """Returns the events of the log, in its order."""
         return await events_in(self.log)
 
     def end(self) -> None:
-        for life in self._lives:
-            life.kill()
+        for run in self._runs:
+            run.kill()
 
 
 def records_of(endpoints: Mapping[str, str]) -> list[RuntimeRecord]:
@@ -152,7 +152,7 @@ def records_of(endpoints: Mapping[str, str]) -> list[RuntimeRecord]:
 
 
 async def events_in(log: Path) -> list[HealthEvent]:
-    """What the log at this path holds, in its order; the places of its entries have no gap."""
+    """Returns the events of a log, in its order, and checks that its cursors have no gap."""
     database = await SqlDatabase.open(f"sqlite:{log}", create=False)
     try:
         entries = await SqlLog(database).read(0, 1_000_000)
