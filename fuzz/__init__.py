@@ -1,5 +1,5 @@
-"""Fuzzing: every parser of what others write is fed with a million broken inputs, and must refuse them as it promises.
+"""Fuzzing: a million broken inputs for every parser of external input.
 
-`python -m fuzz` mutates valid examples. Each input must end in a value or in the one documented error of its parser,
-within a second, and all of them together must leave no memory behind.
+`python -m fuzz` mutates valid examples. Each input must give a value or the one documented error of its parser, within
+a second, and all of them together must not make memory grow.
 """

@@ -23,12 +23,12 @@ _LEAST_SECONDS = 120.0
 
 
 def main() -> None:
-    """Exit code 1 where anything was found."""
+    """Runs a campaign. Exits with 1 if it found anything."""
     arguments = _parser().parse_args()
     targets = [target for target in TARGETS if not arguments.only or target.name in arguments.only]
     total = SHORT if arguments.short else arguments.inputs
     say(f"{total:,} inputs, seed {arguments.seed}")
-    # Code in C that never returns cannot be interrupted: then this ends the process, and tells where it was.
+    # C code that never returns cannot be interrupted: then this ends the process and prints where it was.
     faulthandler.dump_traceback_later(_LEAST_SECONDS + total * _SECONDS_PER_INPUT, exit=True)
     results = campaign(targets, total, arguments.seed, say)
     faulthandler.cancel_dump_traceback_later()
@@ -40,18 +40,18 @@ def main() -> None:
 
 
 def say(sentence: str) -> None:
-    """Tell how far it is, on standard error."""
+    """Prints progress to standard error."""
     print(sentence, file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m fuzz", description="A million broken inputs for every parser.")
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description="Feeds broken inputs to every parser.")
     names = [target.name for target in TARGETS]
-    parser.add_argument("--inputs", type=int, default=LONG, help="how many in all, a million where it is not given")
+    parser.add_argument("--inputs", type=int, default=LONG, help="how many in all; a million by default")
     parser.add_argument("--short", action="store_true", help=f"{SHORT:,} inputs")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="repeat the inputs of a run")
-    parser.add_argument("--only", choices=names, action="append", help="this target; may be given several times")
-    parser.add_argument("--write-input", type=Path, metavar="FILE", help="keep the first input that was found, in full")
+    parser.add_argument("--only", choices=names, action="append", help="fuzz this target only; repeatable")
+    parser.add_argument("--write-input", type=Path, metavar="FILE", help="write the first input found, in full")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The campaign: so many inputs for each target, until one of them does what it must not."""
+"""The campaign: feeds each target with its inputs until one is a finding."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from fuzz.target import Target
 from fuzz.watch import PATIENCE, Hung, armed, memory, watchdog
 
 GROWTH_BOUND = 24 * 1024 * 1024
-"""The most bytes that one target may add to the process between its warm-up and its end: caches are full by then."""
+"""By how many bytes a target may make the process grow after its warm-up, when caches are full."""
 
 _WARM_UP = 0.4
-"""The share of a target's inputs after which its memory is measured first."""
+"""The share of a target's inputs after which memory is measured first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a target did that it must not. `literal` is the input as Python reads it, or nothing for a growth."""
+    """A fault of a target. `literal` is the input as a Python literal, or empty if memory grew."""
 
     target: str
     fault: str
@@ -30,7 +30,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a target did: `inputs` that it was fed, how many it `refused`, seconds, and the bytes that it grew by."""
+    """The result of a target: how many `inputs` it got and `refused`, the seconds, and the growth in bytes."""
 
     target: str
     inputs: int
@@ -44,20 +44,20 @@ Say = Callable[[str], None]
 
 
 def portions(targets: Sequence[Target], total: int) -> list[int]:
-    """How many of `total` inputs each target gets, by its share; together they are `total`."""
+    """Divides `total` inputs among the targets, by their shares."""
     whole = sum(target.share for target in targets)
     ends = [total * sum(target.share for target in targets[: place + 1]) // whole for place in range(len(targets))]
     return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 def campaign(targets: Sequence[Target], total: int, seed: int, say: Say, *, patience: float = PATIENCE) -> list[Result]:
-    """Feed all targets. A target ends at its first finding; the others go on."""
+    """Feeds all targets. A target ends at its first finding; the others go on."""
     results = []
     with watchdog():
         for target, inputs in zip(targets, portions(targets, total), strict=True):
             results.append(_fed(target, inputs, seed, patience))
-            told = results[-1]
-            say(f"{told.target}: {told.inputs:,} inputs in {told.seconds:.1f}s" + (" FOUND" if told.finding else ""))
+            last = results[-1]
+            say(f"{last.target}: {last.inputs:,} inputs in {last.seconds:.1f}s" + (" FOUND" if last.finding else ""))
     return results
 
 
@@ -68,11 +68,11 @@ def _fed(target: Target, inputs: int, seed: int, patience: float) -> Result:
     number = 0
     for number in range(1, inputs + 1):
         given = draw()
-        told = _tried(target, given, patience)
-        if isinstance(told, str):
-            finding = Finding(target.name, told, literal_of(given))
+        outcome = _outcome_of(target, given, patience)
+        if isinstance(outcome, str):
+            finding = Finding(target.name, outcome, literal_of(given))
             break
-        refused += told
+        refused += outcome
         if number == int(inputs * _WARM_UP):
             del given
             warm = memory()
@@ -85,8 +85,8 @@ def _fed(target: Target, inputs: int, seed: int, patience: float) -> Result:
     return Result(target.name, number, refused, seconds, growth, finding)
 
 
-def _tried(target: Target, given: Any, patience: float) -> bool | str:
-    """Whether the input was refused; or what was wrong, in words."""
+def _outcome_of(target: Target, given: Any, patience: float) -> bool | str:
+    """Returns whether the target refused the input, or the fault as a sentence."""
     try:
         with armed(patience):
             target.feed(given)
@@ -96,6 +96,6 @@ def _tried(target: Target, given: Any, patience: float) -> bool | str:
         return f"took longer than {patience:g}s"
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001  whatever it is, it is a finding
+    except BaseException as error:  # noqa: BLE001  any other exception is a finding
         return f"raised {type(error).__name__}: {str(error)[:200]}"
     return False

@@ -1,4 +1,4 @@
-"""The literal: an input as Python reads it, short enough to be copied from a terminal."""
+"""Inputs as Python literals, short enough to copy from a terminal."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _LONGEST = 4_000
 
 
 def literal_of(given: Any) -> str:
-    """An expression that gives the input again; a long text is packed in it, and `given_by` reads either.
+    """Returns an expression for the input, compressed if it is long. `given_by` evaluates it.
 
-    Values are made of literals, dates and decimals; `inf` and `nan` stand for themselves.
+    Inputs consist of literals, dates and decimals, with `inf` and `nan`.
     """
     literal = repr(given)
     if len(literal) <= _LONGEST:
@@ -24,11 +24,11 @@ def literal_of(given: Any) -> str:
 
 
 def unpacked(packed: str) -> Any:
-    """The input that `literal_of` has packed."""
+    """Returns an input that `literal_of` has compressed."""
     return given_by(zlib.decompress(b85decode(packed)).decode("utf-8", "surrogatepass"))
 
 
 def given_by(literal: str) -> Any:
-    """The input that an expression of `literal_of` stands for. Only for what this program has printed itself."""
+    """Evaluates an expression of `literal_of`. Use it only for output of this program."""
     names = {"inf": float("inf"), "nan": float("nan"), "datetime": dt, "Decimal": Decimal, "unpacked": unpacked}
     return eval(literal, names)

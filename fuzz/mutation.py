@@ -1,8 +1,8 @@
-"""The mutation: a broken input, made of valid ones.
+"""The mutator: makes broken inputs from valid ones.
 
-The fuzzer is our own. Hypothesis describes inputs well and is a hundred times too slow for a million of them; one that
-is guided by coverage (atheris) has to instrument every module that it loads, and to be built for each Python. What
-breaks parsers of texts is known: cuts, repetitions, nesting, and the parser's own words where they do not belong.
+Hypothesis describes inputs well, but is a hundred times too slow for a million of them. A fuzzer guided by coverage
+(atheris) has to instrument every module, and to be built for each Python. What breaks parsers of text is known: cuts,
+repetitions, nesting, and tokens of the language in the wrong place.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ LONGEST = 70_000
 """The longest input in bytes: just beyond the limits of a head and of a body."""
 
 _WHOLE_SHARE = 0.02
-"""How many are valid: what a parser keeps of these must not spoil what comes after them."""
+"""The share of valid inputs: what a parser keeps of them must not affect the next ones."""
 
 _LONG_SHARE = 0.004
 _NEST_SHARE = 0.004
 _DEEPEST = 1_500
 _HARDLY_READ = (sys.getrecursionlimit() - 120, sys.getrecursionlimit())
-"""What is just not too deep to be read may be too deep for whoever handles it then."""
+"""Depths that a parser can just read, but that later code may not be able to handle."""
 
 _MOST_CUTS = 4
 _PAIRS = ((b"[", b"]"), (b'{"a":', b"}"), (b"{a: ", b"}"), (b"- ", b""), (b"(", b")"))
@@ -52,11 +52,11 @@ COMMON = (
     b"%ff",
     b" - at `$.a[0]",
 )
-"""What upsets parsers of any kind."""
+"""Tokens that break parsers of any kind."""
 
 
 class Mutator:
-    """Makes one input after the other from `seeds`, with `tokens` of their language; the same from the same random."""
+    """Makes inputs from `seeds`, with `tokens` of their language. The same `random` gives the same inputs."""
 
     def __init__(self, random: Random, seeds: Sequence[bytes], tokens: Sequence[bytes] = ()) -> None:
         self._random = random
@@ -75,7 +75,7 @@ class Mutator:
         )
 
     def draw(self) -> bytes:
-        """The next input, of at most `LONGEST` bytes."""
+        """Returns the next input, of at most `LONGEST` bytes."""
         random = self._random
         data = random.choice(self._seeds)
         for _ in range(random.randint(1, _MOST_CUTS) if random.random() > _WHOLE_SHARE else 0):
@@ -124,7 +124,7 @@ class Mutator:
         return data[:begin] + self._random.choice(self._tokens) + data[end:]
 
     def _very_long(self, data: bytes) -> bytes:
-        """One byte, token or part of it, over and over: what takes more than linear time is seen now."""
+        """Repeats a byte, a token or a part of the input, which shows code of more than linear time."""
         begin, end = self._part(data)
         token = self._random.choice(self._tokens)
         filling = self._random.choice((data[begin : begin + 1], data[begin:end], token, b" ", b"9"))
@@ -139,12 +139,12 @@ class Mutator:
         return data[:begin] + opening * depth + inner + closing * depth + data[end:]
 
     def _value(self, data: bytes) -> tuple[int, int]:
-        """Where a value begins and ends, as far as colons, commas and brackets tell."""
+        """Guesses where a value begins and ends, by colons, commas and brackets."""
         begin = data.find(b":", self._place(data)) + 1
         ends = [place for sign in (b",", b"}", b"\n") if (place := data.find(sign, begin)) >= 0]
         return begin, min(ends, default=len(data))
 
 
 def as_text(data: bytes) -> str:
-    """The input as text; bytes that are none become lone surrogates, which JSON can tell as well."""
+    """Decodes an input. Invalid bytes become lone surrogates, which JSON can carry too."""
     return data.decode("utf-8", "surrogateescape")

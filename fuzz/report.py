@@ -1,4 +1,4 @@
-"""The report: what was fed to whom, how fast, and what was found."""
+"""The report: the inputs of each target, how fast they were, and the findings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fuzz.watch import PATIENCE
 
 
 def report(results: Sequence[Result], seed: int) -> str:
-    """A table with a row for each target, the sum below it, and every finding with its input."""
+    """Returns a table with a row for each target, the sum, and every finding with its input."""
     lines = ["| target | inputs | refused | inputs per second | growth |", "| --- | --- | --- | --- | --- |"]
     lines += [_row(each) for each in results]
     inputs, seconds = sum(each.inputs for each in results), sum(each.seconds for each in results)

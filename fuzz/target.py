@@ -1,4 +1,4 @@
-"""The target: one parser, what it is fed with, and how it may refuse."""
+"""A target: a parser, its inputs, and the errors with which it may refuse them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Target:
 
 
 def mutated(seeds: Sequence[bytes], tokens: Sequence[bytes] = ()) -> Callable[[Random], Draw]:
-    """A source of bytes."""
+    """Returns a source of bytes."""
     return lambda random: Mutator(random, seeds, tokens).draw
 
 
 def texts(seeds: Sequence[str], tokens: Sequence[str] = ()) -> Callable[[Random], Draw]:
-    """A source of texts, lone surrogates among them."""
+    """Returns a source of texts, with lone surrogates among them."""
 
     def source(random: Random) -> Draw:
         mutator = Mutator(random, [seed.encode() for seed in seeds], [token.encode() for token in tokens])

@@ -1,4 +1,4 @@
-"""The values: what a database, a decoder or another program may put where a text is expected."""
+"""Values of any type that a database, a decoder or another program may put in the place of a text."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Values:
         self._mutator = mutator
 
     def draw(self, depth: int = 0) -> Any:
-        """Any value: half of them are texts."""
+        """Returns any value; half of them are texts."""
         random = self._random
         chance = random.random()
         if chance < _LARGE_SHARE:
@@ -72,12 +72,12 @@ class Values:
         return random.choice(ways)()
 
     def draw_cell(self) -> Any:
-        """What a cell of SQLite may hold: a text, a number, bytes or nothing."""
+        """Returns a value that a cell of SQLite may hold: a text, a number, bytes or NULL."""
         value = self.draw(_DEEPEST)
         return value if isinstance(value, str | int | float | bytes | None) else bytes(str(value), "utf-8", "replace")
 
     def mostly(self, *usual: Any) -> Any:
-        """One of the usual values, seven times of ten, so that what stands behind a first check is reached."""
+        """Returns one of the usual values seven times of ten, so that code behind a first check is reached."""
         return self._random.choice(usual) if self._random.random() < 0.7 else self.draw()
 
     def _key(self) -> Any:

@@ -1,4 +1,4 @@
-"""The watch over one input and over many: neither a hang nor a leak is an exception, and both are found here."""
+"""Finds hangs and leaks, which raise no exception by themselves."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pathlib import Path
 from types import FrameType
 
 PATIENCE = 1.0
-"""How long one input may take, in seconds of this process's own CPU: what else runs on the machine is not its fault."""
+"""How long one input may take, in seconds of this process's CPU time, whatever else runs on the machine."""
 
 _WAITING = 10.0
-"""How many times as long it may take by the clock on the wall: one that waits for ever uses no CPU."""
+"""How many times as long it may take in wall time: code that waits for ever uses no CPU."""
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Hung(BaseException):
-    """An input took longer than it may. No parser's `except Exception` can hide it."""
+    """An input took too long. A BaseException, which a parser's `except Exception` cannot hide."""
 
 
 @contextmanager
 def watchdog() -> Iterator[None]:
-    """While the context lasts, `armed` ends what takes too long. To be entered on the main thread."""
+    """Lets `armed` end code that takes too long. Enter it on the main thread."""
 
     def bark(_: int, __: FrameType | None) -> None:
         raise Hung
@@ -41,7 +41,7 @@ def watchdog() -> Iterator[None]:
 
 
 class armed:  # noqa: N801  read as a word: with armed(1.0)
-    """Raises Hung where what is done inside takes longer than `seconds`; C code is let end before."""
+    """Raises Hung if the code inside takes longer than `seconds`. C code ends first."""
 
     __slots__ = ("_began", "_seconds")
 
@@ -61,8 +61,8 @@ class armed:  # noqa: N801  read as a word: with armed(1.0)
 
 
 def memory() -> int:
-    """What this process holds in memory, in bytes, after what can be given back was given back."""
+    """Returns the memory of this process in bytes, after freeing what can be freed."""
     gc.collect()
-    with suppress(OSError, AttributeError):  # only glibc has it; without it the figure is a little larger
+    with suppress(OSError, AttributeError):  # only glibc has it; without it the figure is slightly larger
         ctypes.CDLL(None).malloc_trim(0)
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE

@@ -20,7 +20,7 @@ from soak.running import Course, soaked
 
 
 def main() -> None:
-    """Exit code 1 where anything grows, or where the program did not do its work."""
+    """Runs a soak. Exits with 1 if anything grows, or if the program did too little work."""
     arguments = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     form = _form(arguments)
@@ -38,15 +38,15 @@ def main() -> None:
 
 
 def say(sentence: str) -> None:
-    """Tell how far it is, on standard error."""
+    """Prints progress to standard error."""
     print(sentence, file=sys.stderr, flush=True)
 
 
 def _form(arguments: argparse.Namespace) -> Form:
     form = replace(SHORT if arguments.short else Form(), seed=arguments.seed)
-    told = {"minutes": arguments.minutes, "engines": arguments.engines}
+    given = {"minutes": arguments.minutes, "engines": arguments.engines}
     try:
-        return replace(form, **{name: value for name, value in told.items() if value is not None})
+        return replace(form, **{name: value for name, value in given.items() if value is not None})
     except ValueError as error:
         say(str(error))
         sys.exit(2)
@@ -57,12 +57,12 @@ def _as_lines(course: Course) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m soak", description="A long time under faults: nothing may grow.")
-    parser.add_argument("--minutes", type=float, help=f"how long; {Form().minutes:g} where it is not given")
-    parser.add_argument("--engines", type=int, help=f"how many; {Form().engines:,} where it is not given")
+    parser = argparse.ArgumentParser(prog="python -m soak", description="A long run under faults: nothing may grow.")
+    parser.add_argument("--minutes", type=float, help=f"how long; {Form().minutes:g} by default")
+    parser.add_argument("--engines", type=int, help=f"how many; {Form().engines:,} by default")
     parser.add_argument("--short", action="store_true", help="half a minute over a few hundred engines")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="repeat the faults of a run")
-    parser.add_argument("--samples", type=Path, metavar="FILE", help="keep all samples, a JSON line for each")
+    parser.add_argument("--samples", type=Path, metavar="FILE", help="write all samples to a file, one JSON line each")
     return parser
 
 

@@ -1,10 +1,9 @@
-"""The engines: every 127.x.y.z on one port, each of them well most of the time and faulty now and then.
+"""The engines: every 127.x.y.z on one port, each healthy most of the time and faulty now and then.
 
     python -m soak.engines PORT --faulty SHARE --seed N
 
 Time is cut into slices; what an engine does in a slice follows from its address, the slice and the seed. Most answer
-200. Of the others some answer 503, some hang, reset the connection, say what is no HTTP, answer late, or send a body
-without end.
+200. The others answer 503, hang, reset the connection, send what is not HTTP, answer late, or send an endless body.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ import uvloop
 from benchmarks.plain_engines import BACKLOG, loopback_listener
 
 SLICE = 10.0
-"""For how long an engine keeps what it does, in seconds: long enough for an incident."""
+"""How long an engine keeps its behaviour, in seconds: long enough for an incident."""
 
 LATE = 0.3
-"""How late a slow engine answers, in seconds: within the timeout."""
+"""The delay of a slow engine, in seconds: within the timeout."""
 
 FAULTS = ("unavailable", "hang", "reset", "garbage", "slow", "flood")
 
-_WELL = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+_HEALTHY = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 _ANSWERS = {
-    "": _WELL,
+    "": _HEALTHY,
     "unavailable": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
     "garbage": b"\x00\xff" * 500 + b"\r\n\r\n",
     "flood": b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 100_000,
@@ -41,7 +40,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 def fault_of(address: str, at: float, share: float, seed: int) -> str:
-    """What the engine at `address` suffers from at this time, or nothing.
+    """Returns the fault of the engine at `address` at this time, or an empty string.
 
     >>> fault_of("127.0.0.1", 0.0, share=0.0, seed=1)
     ''
@@ -52,7 +51,7 @@ def fault_of(address: str, at: float, share: float, seed: int) -> str:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection. A probe fits one segment and is never pipelined, so what comes together is one request."""
+    """One connection. A probe fits one segment and is never pipelined, so each chunk is one request."""
 
     def __init__(self, share: float, seed: int) -> None:
         self._share = share
@@ -72,7 +71,7 @@ class _Connection(asyncio.Protocol):
         if fault in _ANSWERS:
             self._write(_ANSWERS[fault])
         elif fault == "slow":
-            asyncio.get_running_loop().call_later(LATE, self._write, _WELL)
+            asyncio.get_running_loop().call_later(LATE, self._write, _HEALTHY)
         elif fault == "reset" and self._transport is not None:
             peer = self._transport.get_extra_info("socket")
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -87,7 +86,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     listener = loopback_listener(arguments.port)
     await loop.create_server(lambda: _Connection(arguments.faulty, arguments.seed), sock=listener, backlog=BACKLOG)
-    # Standard input ends with whoever started us, whatever ends them.
+    # Standard input closes with the parent, however that ends.
     await asyncio.to_thread(sys.stdin.read)
 
 

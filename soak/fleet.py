@@ -1,4 +1,4 @@
-"""The fleet: the games of a records file, the oldest of which are replaced by new ones all the time."""
+"""The fleet: the games of a records file, the oldest of which are replaced all the time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from random import Random
 from benchmarks.engines import Engines
 
 _REFUSING = 0.01
-"""The share of games whose engine is not there: their port refuses every connection."""
+"""The share of games whose port refuses every connection."""
 
 
 class Fleet:
-    """`size` games, each with an address of its own. `closed` is a port on which nobody listens."""
+    """`size` games, each with an address of its own. `closed` is a port without a listener."""
 
     def __init__(self, path: Path, port: int, closed: int, size: int, seed: int) -> None:
         self.replaced = 0
@@ -33,7 +33,7 @@ class Fleet:
         return len(self._games)
 
     def replace(self, share: float) -> None:
-        """Let this share of the games go, the oldest first, and as many new ones come. Parts of games add up."""
+        """Replaces this share of the games, the oldest first. Fractions add up over calls."""
         self._debt += share * len(self._games)
         for _ in range(int(self._debt)):
             self._games.popleft()
@@ -43,7 +43,7 @@ class Fleet:
         self.write()
 
     def write(self) -> None:
-        """Another file, renamed: nobody reads half of it."""
+        """Writes the file atomically."""
         draft = self._path.with_suffix(".draft")
         draft.write_text(json.dumps(list(self._games)))
         os.replace(draft, self._path)  # noqa: PTH105  atomic on the same file system

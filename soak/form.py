@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Times in minutes unless they say otherwise. `faulty` is the share of engines that are so at any time.
+    """Times in minutes unless they say otherwise. `faulty` is the share of faulty engines at any time.
 
-    `leeway` is how many times what a bound says a quantity may rise per minute: a line of seconds is steep.
+    `leeway` multiplies how much a quantity may rise per minute: over a few seconds, a line is steep.
     """
 
     minutes: float = 20.0
@@ -30,4 +30,4 @@ class Form:
 
 
 SHORT = Form(minutes=0.4, settled=0.15, engines=300, sample_seconds=0.5, edit_seconds=0.5, leeway=50.0)
-"""Long enough to show that it runs, and for gross leaks: the quarters are compared as in the long one."""
+"""Long enough to run everything and to show gross leaks."""

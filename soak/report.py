@@ -1,4 +1,4 @@
-"""The report: what each quantity was at first and at last, by how much it may rise, and whether it grows."""
+"""The report: each quantity at first and at last, its bound, and whether it grows."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from soak.running import INTERVAL, TIMEOUT, Course
 from soak.verdict import BOUNDS, Trend, relaxed, trends
 
 ENOUGH = 0.8
-"""The share of all probes that must have been made: a program that does nothing does not grow either."""
+"""The share of all probes that must have been made: an idle program does not grow either."""
 
 
 def judged(course: Course, form: Form) -> tuple[str, bool]:
-    """The report, and whether everything holds."""
+    """Returns the report and whether everything holds."""
     if course.fault:
         return f"it did not run to its end: {course.fault}", False
     try:
@@ -47,14 +47,14 @@ def _facts(course: Course, form: Form) -> list[str]:
 
 
 def _idleness(course: Course, form: Form) -> list[str]:
-    """What shows that the program was not under the load that was meant, in words."""
+    """Returns what shows that the program had too little load, as sentences."""
     end = course.samples[-1]
     wanted = end.at * 60 * form.engines * ENOUGH
     faults = []
     if end.held["probes"] < wanted:
-        faults.append(f"only {end.held['probes']:,.0f} probes were made, and {wanted:,.0f} are the least")
+        faults.append(f"only {end.held['probes']:,.0f} probes were made; the least is {wanted:,.0f}")
     if not end.held["events"]:
-        faults.append("no engine was ever told of")
+        faults.append("there was no event")
     return faults
 
 

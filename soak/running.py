@@ -1,4 +1,4 @@
-"""The running: engines and program are started, the fleet is edited, samples are taken, and all of it ends."""
+"""Runs a soak: starts engines and program, edits the fleet, takes samples."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Course:
-    """What was seen: samples, games that were replaced, seconds of CPU, and what the log came to on the disk in MiB."""
+    """The data of a soak: samples, replaced games, seconds of CPU, and the log's size on disk in MiB."""
 
     samples: list[Sample] = field(default_factory=list)
     replaced: int = 0
     cpu: float = 0.0
     log: float = 0.0
     fault: str = ""
-    """Why it could not go on to its end, if so."""
+    """Why it ended early, or empty."""
 
 
 def soaked(form: Form, workspace: Path, say: Say) -> Course:
-    """One soak. What ends before its time is told in the course, and not raised."""
+    """Runs one soak. An early end is a `fault` in the result, not an exception."""
     port, closed, listening = free_port("0.0.0.0"), free_port("0.0.0.0"), free_port()
     fleet = Fleet(workspace / "games.json", port, closed, form.engines, form.seed)
     engines = [sys.executable, "-m", "soak.engines", str(port), f"--faulty={form.faulty}", f"--seed={form.seed}"]
@@ -63,9 +63,9 @@ def soaked(form: Form, workspace: Path, say: Say) -> Course:
 
 
 def _watch(form: Form, fleet: Fleet, child: Child, course: Course, sample: Callable[[float], Sample]) -> Iterator[str]:
-    """Edits and samples until the end; gives a sentence every minute."""
+    """Edits the fleet and takes samples until the end. Yields a line of progress every minute."""
     began = time.monotonic()
-    sample_at, edit_at, told = 0.0, form.edit_seconds, 0
+    sample_at, edit_at, minute = 0.0, form.edit_seconds, 0
     while (elapsed := time.monotonic() - began) < form.minutes * 60:
         child.require_alive()
         if elapsed >= edit_at:
@@ -74,8 +74,8 @@ def _watch(form: Form, fleet: Fleet, child: Child, course: Course, sample: Calla
         if elapsed >= sample_at:
             course.samples.append(sample(elapsed / 60))
             sample_at += form.sample_seconds
-        if elapsed / 60 >= told:
+        if elapsed / 60 >= minute:
             held = course.samples[-1].held
-            yield f"minute {told}: " + ", ".join(f"{name} {value:,.0f}" for name, value in held.items())
-            told += 1
+            yield f"minute {minute}: " + ", ".join(f"{name} {value:,.0f}" for name, value in held.items())
+            minute += 1
         time.sleep(max(min(sample_at, edit_at) - (time.monotonic() - began), 0.0))

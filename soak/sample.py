@@ -1,4 +1,4 @@
-"""The sample: what the process holds at one moment, as the kernel tells it and as it tells itself."""
+"""A sample: what the process holds at one moment, by the kernel and by its own metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.processes import resident_memory
 from prometheus_client.parser import text_string_to_metric_families
 
-_TOLD = {
+_METRICS = {
     "healthprobe_connections_open": "connections",
     "healthprobe_lanes_in_use": "lanes in use",
     "healthprobe_transitions_waiting": "transitions waiting",
@@ -20,31 +20,31 @@ _TOLD = {
     "healthprobe_health_events_total": "events",
     "healthprobe_games": "games",
 }
-_PATIENCE = 10.0
+_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`at` is in minutes since the start; `held` tells each quantity by its name, memory in MiB."""
+    """`at` is in minutes since the start; `held` has each quantity by its name, memory in MiB."""
 
     at: float
     held: Mapping[str, float]
 
 
 def sampled(pid: int, listening: int, at: float) -> Sample:
-    """A sample of the process `pid`, which listens on this port of loopback. Raises OSError where it is gone."""
-    told = _metrics(listening)
-    told_of = Path(f"/proc/{pid}")
+    """Takes a sample of the process `pid`, which listens on this port of loopback. Raises OSError if it is gone."""
+    metrics = _metrics(listening)
+    process = Path(f"/proc/{pid}")
     held = {
         "memory (MiB)": resident_memory(pid) / 2**20,
-        "descriptors": float(len([*(told_of / "fd").iterdir()])),
-        "threads": float(len([*(told_of / "task").iterdir()])),
+        "descriptors": float(len([*(process / "fd").iterdir()])),
+        "threads": float(len([*(process / "task").iterdir()])),
     }
-    return Sample(at, held | told)
+    return Sample(at, held | metrics)
 
 
 def _metrics(port: int) -> dict[str, float]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    connection = HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
     try:
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
@@ -52,19 +52,19 @@ def _metrics(port: int) -> dict[str, float]:
         raise OSError(f"/metrics is not answered: {error}") from error
     finally:
         connection.close()
-    return told_by(text)
+    return parsed(text)
 
 
-def told_by(exposition: str) -> dict[str, float]:
-    """What metrics tell, all series of one metric added up."""
-    told = dict.fromkeys(_TOLD.values(), 0.0)
+def parsed(exposition: str) -> dict[str, float]:
+    """Returns the values of the metrics, all series of one metric added up."""
+    values = dict.fromkeys(_METRICS.values(), 0.0)
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
-            if sample.name in _TOLD:
-                told[_TOLD[sample.name]] += sample.value
-    return told
+            if sample.name in _METRICS:
+                values[_METRICS[sample.name]] += sample.value
+    return values
 
 
 def log_size(path: Path) -> float:
-    """How large the log on the disk has become, in MiB: the one thing that may grow."""
+    """Returns the size of the log on disk in MiB. It alone may grow."""
     return sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*")) / 2**20

@@ -1,4 +1,4 @@
-"""The verdict: whether anything grows, from samples alone."""
+"""The verdict: decides from samples whether anything grows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import fmean, linear_regression
 from soak.sample import Sample
 
 FEWEST = 8
-"""The fewest samples that tell anything: two for each quarter."""
+"""The least number of samples: two for each quarter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ BOUNDS = (
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """How a quantity went: the means of its quarters, the most there was, and the slope of its line per minute."""
+    """The course of a quantity: the means of its quarters, its maximum, and the slope of its line per minute."""
 
     bound: Bound
     first: float
@@ -46,7 +46,7 @@ class Trend:
 
     @property
     def grows(self) -> bool:
-        """Whether it does, by one of the two measures: a leak is a line, and a late jump may be too short for one."""
+        """Whether it grows by one of two measures: a leak is a line, and a late jump may be too short for one."""
         return self.slope > self.bound.per_minute or self.last > self.allowed
 
     @property
@@ -55,12 +55,12 @@ class Trend:
 
 
 def relaxed(bounds: Sequence[Bound], leeway: float) -> list[Bound]:
-    """The same with lines that may be so many times as steep."""
+    """Returns the bounds with lines that may be `leeway` times as steep."""
     return [replace(bound, per_minute=bound.per_minute * leeway) for bound in bounds]
 
 
 def trends(samples: Sequence[Sample], settled: float, bounds: Sequence[Bound] = BOUNDS) -> list[Trend]:
-    """The trend of each quantity after the first `settled` minutes. Raises ValueError for fewer than `FEWEST` samples.
+    """Returns the trend of each quantity after the first `settled` minutes. Raises ValueError for too few samples.
 
     >>> steady = [Sample(minute, {"threads": 9.0}) for minute in range(10)]
     >>> trends(steady, 0.0, [Bound("threads", 0.25, 0.0)])[0].grows
@@ -68,7 +68,7 @@ def trends(samples: Sequence[Sample], settled: float, bounds: Sequence[Bound] = 
     """
     judged = [sample for sample in samples if sample.at >= settled]
     if len(judged) < FEWEST:
-        raise ValueError(f"{len(judged)} samples after {settled:g} minutes tell nothing: let it run for longer")
+        raise ValueError(f"{len(judged)} samples after {settled:g} minutes are too few: let it run for longer")
     return [_trend(judged, bound) for bound in bounds]
 
 

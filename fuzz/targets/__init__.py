@@ -1,4 +1,4 @@
-"""The targets: everything of ours that reads what others write, a file for each of those who write it."""
+"""The targets: every parser of external input, one file for each kind of author."""
 
 from __future__ import annotations
 

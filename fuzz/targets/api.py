@@ -1,4 +1,4 @@
-"""What readers ask: paths, parameters and headers, given to the whole application as a server gives them."""
+"""Requests to the API: paths, parameters and headers, passed to the whole application as a server does."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _questions(random: Random) -> Draw:
 
 
 class _Readers:
-    """An application over a fleet in trouble, made when it is asked first, on a loop that is kept."""
+    """An application with failing games, made at its first request, on a loop of its own."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
@@ -69,7 +69,7 @@ class _Readers:
         self._run(self._ask(asked))
 
     async def _ask(self, asked: Asked) -> None:
-        """No question is a fault of ours: an answer of 500 or more is one, as is an exception."""
+        """Fails on a status of 500 or more, and on an exception."""
         assert self._app is not None
         statuses: list[int] = []
         asked_yet = False

@@ -1,4 +1,4 @@
-"""What engines write: responses in whatever pieces they come, redirects, and bodies that end up in an event."""
+"""Input from engines: responses in any pieces, redirects, and errors that end up in an event."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _BYTE_BY_BYTE = 200
 
 
 def _pieces(random: Random) -> Draw:
-    """Responses, cut where a network may cut them: at any byte."""
+    """Returns a source of responses that are cut at any byte, as a network does."""
     mutator = Mutator(random, _RESPONSES, _OF_HTTP)
 
     def draw() -> Pieces:
@@ -66,7 +66,7 @@ def _pieces(random: Random) -> Draw:
 
 
 def _read(reader: ResponseReader, pieces: Pieces) -> None:
-    """As a connection reads: what has come, and then another response where the first is complete."""
+    """Reads as a connection does: the response, and then another one if the first is complete."""
     for piece in pieces:
         if reader.is_complete:
             reader.expect_response()
@@ -83,7 +83,7 @@ def _read_body(pieces: Pieces) -> None:
 
 
 def _redirect(location: bytes) -> None:
-    """As it comes out of a head, and followed on by the same location: it must give a path that can be sent."""
+    """Follows a location from a head, twice. It must give a path that can be sent."""
     text = location.decode("latin-1")
     for endpoint in _REDIRECTING:
         try:

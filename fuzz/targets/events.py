@@ -1,4 +1,4 @@
-"""What stands in a log, where somebody may have altered it, and what goes from it to a bus."""
+"""Events in a log that others may have altered, and what goes from a log to a bus."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _words(random: Random) -> Values:
 
 
 def _documents(random: Random) -> Draw:
-    """A type and details, with any values in them."""
+    """Returns an event type and details with any values in them."""
     values = _words(random)
 
     def draw() -> tuple[Any, Any]:
@@ -95,7 +95,7 @@ def _event_rows(random: Random) -> Draw:
 
 
 def _events(random: Random) -> Draw:
-    """Events as a worker makes them, of records that hold anything that a text can be."""
+    """Returns events as a worker makes them, of records with any text in them."""
     values = _words(random)
 
     def draw() -> tuple[str, str, str, int, int]:

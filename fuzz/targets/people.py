@@ -1,4 +1,4 @@
-"""What people write: durations, rules, networks, and paths into a body."""
+"""Input from people: durations, rules, networks, and JSON paths."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _duration(text: str) -> None:
 
 
 def _rules(text: str) -> None:
-    """Each of the rules is asked; the text is refused where none of them takes it."""
+    """Tries each of the rules. The text is refused if all of them refuse it."""
     taken = 0
     for parse in (options.parse_count, options.parse_share, options.parse_header_name, options.parse_flap):
         try:
@@ -38,7 +38,7 @@ def _path(path: str) -> None:
 
 
 def _network(text: str) -> None:
-    """A text is an address to be judged as well as a network."""
+    """Parses the text as a network, and as an address to check against networks."""
     for networks in _NETWORKS:
         refusal = networks.refusal(text)
         assert refusal is None or refusal.startswith("address ")

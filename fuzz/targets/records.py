@@ -1,4 +1,4 @@
-"""What platforms write: endpoints, settings, silences, files of records, rows, and values under keys."""
+"""Input from platforms: endpoints, probe settings, silences, record files, rows, and key-value entries."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _record_values(seeds: tuple[str, ...]) -> Any:
 
 
 def _field(value: Any) -> None:
-    """Settings are text whatever they were, and stay what they are; a silence is one, or refused with ValueError."""
+    """Settings become text that reads back the same. A silence is parsed, or refused with ValueError."""
     text = probe_settings_text(value)
     assert isinstance(text, str)
     assert probe_settings_text(text) == text
@@ -110,7 +110,7 @@ _ROW_SEEDS = (b"game-7", b"c0ffee", b"http://127.0.0.1:8080", b"running", b'{"pa
 
 
 def _rows(random: Random) -> Draw:
-    """Two rows of any values: a query may name columns of any type."""
+    """Returns two rows of any values: a query may select columns of any type."""
     values = Values(random, Mutator(random, _ROW_SEEDS))
 
     def row() -> tuple[Any, ...]:
@@ -120,7 +120,7 @@ def _rows(random: Random) -> Draw:
 
 
 def _cells(random: Random) -> Draw:
-    """Two rows of our own table, whose columns SQLite does not hold to their types."""
+    """Returns two rows of our own table, with values of any type, which SQLite allows."""
     values = Values(random, Mutator(random, _ROW_SEEDS))
 
     def row() -> tuple[Any, ...]:
@@ -134,7 +134,7 @@ def _cells(random: Random) -> Draw:
 
 
 class _Rows:
-    """What a database has answered."""
+    """A result of a database."""
 
     returns_rows = True
 
@@ -172,7 +172,7 @@ def _listed_twice(listing: Listing, rows: list[tuple[Any, ...]]) -> None:
 
 
 def _require_records(records: list[RuntimeRecord]) -> None:
-    """What the worker is given must be what its type says, whatever stood in the database."""
+    """Checks that the records have the types that the worker expects, whatever is in the database."""
     for record in records:
         texts = (record.game_id, record.current_container_id, record.engine_endpoint, record.probe, record.silenced_why)
         assert all(isinstance(text, str) for text in texts), record

@@ -1,4 +1,4 @@
-"""Fuzzing in its short form, and that the fuzzer sees what it is there to see: every kind of fault is planted once."""
+"""Fuzzing in its short form, and that the fuzzer finds every kind of fault: each is planted once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The soak in its short form, and that what judges it sees every kind of leak and no other."""
+"""The soak in its short form, and that its verdict finds every kind of leak and no other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from soak.fleet import Fleet
 from soak.form import SHORT, Form
 from soak.report import judged
 from soak.running import Course
-from soak.sample import Sample, told_by
+from soak.sample import Sample, parsed
 from soak.verdict import BOUNDS, FEWEST, Bound, trends
 from tests.support.waiting import PATIENCE
 
@@ -31,7 +31,7 @@ BY_NAME = {bound.name: bound for bound in BOUNDS}
 
 
 def course(**held: Callable[[float], float]) -> Course:
-    """Twenty minutes of samples, in which each quantity is steady at 100 unless it is told how it goes."""
+    """Twenty minutes of samples, in which each quantity is steady at 100 unless a function is given."""
     paths: dict[str, Callable[[float], float]] = dict.fromkeys(BY_NAME, lambda _: 100.0)
     paths |= {name.replace("_", " "): way for name, way in held.items()}
     paths |= {"memory (MiB)": held["memory"]} if "memory" in held else {}
@@ -45,8 +45,8 @@ def course(**held: Callable[[float], float]) -> Course:
 
 
 def grown(seen: Course, form: Form = FORM) -> list[str]:
-    told, holds = judged(seen, form)
-    found = [line.removeprefix("FOUND: ") for line in told.splitlines() if line.startswith("FOUND: ")]
+    text, holds = judged(seen, form)
+    found = [line.removeprefix("FOUND: ") for line in text.splitlines() if line.startswith("FOUND: ")]
     assert holds == (not found)
     return found
 
@@ -76,11 +76,11 @@ def test_an_interrupted_soak_leaves_nothing_running() -> None:
         started = psutil.Process(soak.pid).children(recursive=True)
         assert len(started) == 2
         soak.send_signal(signal.SIGTERM)
-        told, said = soak.communicate(timeout=PATIENCE)
+        printed, errors = soak.communicate(timeout=PATIENCE)
     finally:
         soak.kill()
         soak.communicate()
-    assert (soak.returncode, told) == (130, ""), said
+    assert (soak.returncode, printed) == (130, ""), errors
     _, alive = psutil.wait_procs(started, timeout=PATIENCE)
     assert alive == []
 
@@ -138,15 +138,15 @@ def test_a_straight_line_grows_if_and_only_if_it_is_steeper_than_it_may_be(base:
 def test_a_program_that_did_nothing_or_ended_early_does_not_hold() -> None:
     idle = course(probes=lambda at: at, events=lambda _: 0.0)
     assert len(grown(idle)) == 2
-    told, holds = judged(Course(idle.samples, fault="ended with 1: out of memory"), FORM)
-    assert (told, holds) == ("it did not run to its end: ended with 1: out of memory", False)
+    text, holds = judged(Course(idle.samples, fault="ended with 1: out of memory"), FORM)
+    assert (text, holds) == ("it did not run to its end: ended with 1: out of memory", False)
 
 
 def test_too_few_samples_prove_nothing() -> None:
     few = [Sample(float(minute), dict.fromkeys(BY_NAME, 1.0)) for minute in range(FEWEST - 1)]
-    told, holds = judged(Course(few), replace(FORM, settled=0.0))
+    text, holds = judged(Course(few), replace(FORM, settled=0.0))
     assert not holds
-    assert "let it run for longer" in told
+    assert "let it run for longer" in text
 
 
 def test_the_fleet_keeps_its_size_and_its_oldest_games_go_first(tmp_path: Path) -> None:
@@ -175,11 +175,11 @@ def test_engines_have_every_fault_in_the_share_that_was_asked_for_and_keep_it_fo
 
 
 def test_the_series_of_a_metric_are_added_up() -> None:
-    told = told_by(
+    metrics = parsed(
         "# TYPE healthprobe_games gauge\n"
         'healthprobe_games{state="down"} 2\nhealthprobe_games{state="healthy"} 40\n'
         "# TYPE healthprobe_probes counter\n"
         'healthprobe_probes_total{outcome="healthy"} 7\n'
         "# TYPE other gauge\nother 1\n"
     )
-    assert (told["games"], told["probes"], told["connections"]) == (42.0, 7.0, 0.0)
+    assert (metrics["games"], metrics["probes"], metrics["connections"]) == (42.0, 7.0, 0.0)
