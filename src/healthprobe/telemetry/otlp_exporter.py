@@ -6,29 +6,16 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from itertools import groupby, pairwise
-from typing import Protocol, cast
+from typing import Protocol
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.metrics.export import (
-    AggregationTemporality,
-    Gauge,
-    HistogramDataPoint,
-    Metric,
-    MetricsData,
-    NumberDataPoint,
-    ResourceMetrics,
-    ScopeMetrics,
-    Sum,
-)
-from opentelemetry.sdk.metrics.export import Histogram as HistogramData
+from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.samples import Sample
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
@@ -36,6 +23,7 @@ from healthprobe._util.threads import run_in_daemon_thread
 from healthprobe._util.version import __version__
 from healthprobe.ports import LogError, Telemetry
 from healthprobe.status.run_status import RunStatus
+from healthprobe.telemetry.otlp_metrics import metrics_data
 from healthprobe.telemetry.span_records import (
     SpanBuffer,
     SpanRecord,
@@ -70,13 +58,13 @@ class OTLPExporter:
 
     def __init__(self, url: str, telemetry: Telemetry, logger: FilteringBoundLogger | None) -> None:
         base = url.rstrip("/")
-        resource, scope = _resource(), InstrumentationScope("healthprobe", __version__)
+        self._resource, self._scope = _resource(), InstrumentationScope("healthprobe", __version__)
+        self._started = time.time_ns()
         self.spans = SpanBuffer()
         self.telemetry = TracingTelemetry(telemetry, self.spans)
         self._errors = ExportErrorHandler(logger)
         self._errors.install()
-        self._span_factory = SpanFactory(resource, scope)
-        self._metrics_converter = MetricsConverter(resource, scope, time.time_ns())
+        self._span_factory = SpanFactory(self._resource, self._scope)
         self._metric_exporter = OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=_REQUEST_TIMEOUT)
         self._span_exporter = OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=_REQUEST_TIMEOUT)
         self._source: MetricSource | None = None
@@ -107,7 +95,7 @@ class OTLPExporter:
             if dropped:
                 self._errors.warn(f"{dropped} spans were dropped: there were more than can be sent")
             try:
-                data = self._metrics_converter.convert(self._source.collect(), time.time_ns())
+                data = metrics_data(self._source.collect(), self._resource, self._scope, self._started, time.time_ns())
                 records = self.spans.drain()
                 await run_in_daemon_thread(lambda _: self._send(records, data))
             except Exception as error:  # noqa: BLE001  a fault of the export must not end the run
@@ -178,65 +166,6 @@ class ExportErrorHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.warn(record.getMessage())
-
-
-_CUMULATIVE = AggregationTemporality.CUMULATIVE
-_UNITS = {"_seconds": "s", "_bytes": "By"}
-_UNKNOWN = cast("float", None)
-"""The least and the greatest time of a histogram: optional in OTLP, but not in the types of the class."""
-
-
-class MetricsConverter:
-    """Converts Prometheus metric families to OTLP metrics of `resource`, counted since `started`.
-
-    Times are nanoseconds of wall time.
-    """
-
-    def __init__(self, resource: Resource, scope: InstrumentationScope, started: int) -> None:
-        self._resource = resource
-        self._scope = scope
-        self._started = started
-
-    def convert(self, families: Iterable[Family], now: int) -> MetricsData:
-        """Returns all `families` that have samples, as they are `now`."""
-        metrics = [self._metric(family, now) for family in families if family.samples]
-        scoped = ScopeMetrics(self._scope, metrics, "")
-        return MetricsData([ResourceMetrics(self._resource, [scoped], "")])
-
-    def _metric(self, family: Family, now: int) -> Metric:
-        unit = next((unit for suffix, unit in _UNITS.items() if family.name.endswith(suffix)), "")
-        return Metric(family.name, family.documentation, unit, self._data(family, now))
-
-    def _data(self, family: Family, now: int) -> Sum | Gauge | HistogramData:
-        if family.type == "histogram":
-            return HistogramData(list(self._histograms(family, now)), _CUMULATIVE)
-        points = [
-            NumberDataPoint(sample.labels, self._started, now, float(sample.value))
-            for sample in family.samples
-            if not sample.name.endswith("_created")
-        ]
-        return Sum(points, _CUMULATIVE, is_monotonic=True) if family.type == "counter" else Gauge(points)
-
-    def _histograms(self, family: Family, now: int) -> Iterator[HistogramDataPoint]:
-        for labels, group in groupby(family.samples, _labels_of_series):
-            samples = list(group)
-            buckets = [sample for sample in samples if "le" in sample.labels]
-            totals = [0, *(int(sample.value) for sample in buckets)]
-            yield HistogramDataPoint(
-                attributes=dict(labels),
-                start_time_unix_nano=self._started,
-                time_unix_nano=now,
-                count=totals[-1],
-                sum=next(sample.value for sample in samples if sample.name.endswith("_sum")),
-                bucket_counts=[after - before for before, after in pairwise(totals)],
-                explicit_bounds=[float(sample.labels["le"]) for sample in buckets[:-1]],
-                min=_UNKNOWN,
-                max=_UNKNOWN,
-            )
-
-
-def _labels_of_series(sample: Sample) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in sample.labels.items() if name != "le")
 
 
 def _resource() -> Resource:
