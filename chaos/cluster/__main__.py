@@ -29,15 +29,15 @@ SECTIONS = ("faults", "takeover")
 _OPENING = """\
 # Proof by fault: a cluster
 
-Instances of the whole program, real NATS servers, faults done to both. Each section below was written by the command
-that it shows, with `--write`.
+Instances of the whole program, real NATS servers, faults injected into both. Each section below was written by the
+command that it shows, with `--write`.
 """
 
 
 def main() -> None:
     arguments = _parser().parse_args()
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        # asyncio makes an orderly end of a Ctrl-C: every context is left.
+        # asyncio handles SIGINT by cancelling: every context is left.
         signal.signal(ending, lambda *_: signal.raise_signal(signal.SIGINT))
     about = facts()
     try:
@@ -48,14 +48,14 @@ def main() -> None:
     print(text)
     if arguments.write:
         options = [part for part in sys.argv[1:] if part != "--write"]
-        told = f"{preamble(shlex.join(['python', '-m', 'chaos.cluster', *options]), about)}\n\n{text}"
-        write_section(arguments.what, told, PAGE, opening=_OPENING, sections=SECTIONS)
+        section = f"{preamble(shlex.join(['python', '-m', 'chaos.cluster', *options]), about)}\n\n{text}"
+        write_section(arguments.what, section, PAGE, opening=_OPENING, sections=SECTIONS)
         say(f"written to {PAGE}")
     sys.exit(0 if holds else 1)
 
 
 async def _shown(arguments: argparse.Namespace) -> tuple[str, bool]:
-    """What is to be shown, and whether it is as it must be."""
+    """Returns the report, and whether it holds."""
     if arguments.what == "takeover":
         measured = await takeover.measured(takeover.SHORT if arguments.short else takeover.LONG, say)
         return takeover.report(measured), measured.holds
@@ -65,10 +65,16 @@ async def _shown(arguments: argparse.Namespace) -> tuple[str, bool]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m chaos.cluster", description="Who dies does not matter: a proof.")
-    parser.add_argument("what", nargs="?", choices=SECTIONS, default="faults", help="faults: the log against an oracle")
+    parser = argparse.ArgumentParser(prog="python -m chaos.cluster", description="Proof by fault for a cluster.")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=SECTIONS,
+        default="faults",
+        help="the log against an oracle, or the time until takeover",
+    )
     parser.add_argument("--short", action="store_true", help="fewer engines, each fault once: half a minute")
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="repeat the choices of a run")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="repeat a run's random choices")
     parser.add_argument("--only", choices=NAMES, action="append", help="this fault; may be given several times")
     parser.add_argument("--write", action="store_true", help=f"write the result to {PAGE} as well")
     return parser

@@ -1,4 +1,4 @@
-"""The cast of a cluster: instances that share the engines, and the NATS nodes by which they do it."""
+"""The instances that share the engines, and the NATS nodes that they use."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from chaos.verdict import Verdict, breaks_of
 from chaos.waiting import WaitedTooLong, until
 
 _LONGER = 1.2
-"""Leases after which one has lapsed for certain."""
+"""The time after which a lease has certainly expired, in leases."""
 
 
 class ClusterCast(Deployment):
-    """`instances` are there or will be in a moment, but for the spare one, which is away until it joins."""
+    """`instances` run or will in a moment, except the spare one, which is away until it joins."""
 
     form: ClusterForm
     environment: ClusterStage
@@ -41,7 +41,7 @@ class ClusterCast(Deployment):
         self._judged = 0
 
     async def begin(self, stack: AsyncExitStack, *, fenced: bool = True) -> None:
-        """Begin the instances, with a log of their own."""
+        """Starts the instances, with a log of their own."""
         nodes = self.environment.nats.nodes
         self.log = Tail([node.url() for node in nodes], self.name)
         stack.push_async_callback(self.log.aclose)
@@ -60,7 +60,7 @@ class ClusterCast(Deployment):
         stack.callback(self._end_all)
 
     async def run(self, name: str, fault: Callable[[], Awaitable[None]]) -> Row:
-        """One row, to which belongs what came after the one before it was judged."""
+        """Returns one row. Events that came after the row before was judged are a difference."""
         late = await self.log.count() - self._judged
         row = await super().run(name, fault)
         self._judged = await self.log.count()
@@ -69,7 +69,7 @@ class ClusterCast(Deployment):
         return replace(row, differences=(f"{late} events came when the row before was over", *row.differences))
 
     async def observe(self, name: str, fault: Callable[[], Awaitable[None]]) -> Row:
-        """One row, judged when `fault` is over, whatever has not arrived by then."""
+        """Returns one row, judged when `fault` is over, whatever has not arrived by then."""
         baseline = await self._baseline()
         problems: list[str] = []
         try:
@@ -83,7 +83,7 @@ class ClusterCast(Deployment):
         self._judged = await self.log.count()
 
     def may_be_slowness(self, verdict: Verdict, problems: Sequence[str]) -> bool:
-        """A late answer can make an event too many. As acts wait for what each engine is, it can cost none."""
+        """Whether slow engines explain the verdict: a late answer can add an event, and never cost one."""
         return not verdict.lost and not problems
 
     @property
@@ -95,48 +95,48 @@ class ClusterCast(Deployment):
         return [instance for instance in self.instances if instance.is_present]
 
     def victims(self) -> list[Instance]:
-        """Some of those that are present, at least one, each a fault of its own."""
+        """Returns some of the running instances, at least one, each a fault of its own."""
         most = min(self.form.most_victims, len(self.present))
         victims = self.chance.sample(self.present, self.chance.randint(min(1, most), most))
         self.injected += len(victims)
         return victims
 
     async def wait_for_log(self) -> None:
-        """Wait until the log tells of every actor what it is now, whatever else it has."""
+        """Waits until the last event of every actor agrees with its state now."""
 
-        async def tells_what_is() -> bool:
+        async def agrees() -> bool:
             await self.log.count()
             return self.log.in_incident.intersection(self.engines.games) == self.engines.down
 
-        await until(tells_what_is, "the log tells what the engines are", within=self.form.patience)
+        await until(agrees, "the log agrees with the engines", within=self.form.patience)
 
     async def is_broken(self) -> bool:
         """Whether an event in the log does not continue its game's."""
         return breaks_of(await self.log.events()) > 0
 
     async def leader(self) -> NatsServer:
-        """The node that leads the log, when there is one."""
+        """Waits for the node that leads the log, and returns it."""
         found: list[NatsServer] = []
 
-        async def somebody_leads() -> bool:
+        async def has_leader() -> bool:
             leader = await asyncio.to_thread(self.environment.nats.leader_of, self.log.stream)
             found.extend([leader] if leader else [])
             return bool(found)
 
-        await until(somebody_leads, "a node leads the log", within=self.form.patience)
+        await until(has_leader, "a node leads the log", within=self.form.patience)
         self.injected += 1
         return found[0]
 
     async def is_healthy(self, node: NatsServer) -> None:
-        """Wait until this node is one of the cluster's again."""
+        """Waits until this node is healthy."""
 
         async def is_healthy() -> bool:
             return await asyncio.to_thread(node.is_healthy)
 
         await until(is_healthy, "a node is healthy again", within=self.form.patience)
 
-    async def others_tell_of_everything(self) -> None:
-        """A fault lasts: for longer than a lease, and as long as the others need to tell what the engines do."""
+    async def others_report_everything(self) -> None:
+        """Lets a fault last for longer than a lease, and until the others have reported all that the engines did."""
         lasts = self.longer_than_a_lease()
         began = time.monotonic()
         await self.settles()
@@ -144,11 +144,11 @@ class ClusterCast(Deployment):
         await self.settles()
 
     def longer_than_a_lease(self) -> float:
-        """So many seconds that whoever is silent has lost all leases by their end."""
+        """Returns a number of seconds after which a silent instance has lost all leases."""
         return self.chance.uniform(_LONGER * self.form.lease, self.form.life)
 
     async def silence(self) -> None:
-        """The log has all that it must have: who still has something to say shall say it now."""
+        """Gives late events the time to arrive."""
         await asyncio.sleep(_LONGER * self.form.lease)
 
     def _arguments(self, line: Line) -> list[str]:
@@ -162,7 +162,7 @@ class ClusterCast(Deployment):
         ]
 
     def _end_all(self) -> None:
-        """All at once, and not one after the other."""
+        """Stops all at once, and not one after the other."""
         for instance in self.instances:
             instance.line.flow()
             instance.resume()

@@ -1,4 +1,4 @@
-"""The faults: what is done to some of a cluster, and undone, while engines act. Each is told of when it is over."""
+"""The faults that are injected and ended while engines act. Each is reported when it is over."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from chaos.cluster.form import SPARE
 from chaos.faults import HOUR, Fault
 
 _LONGEST_ACT = 5.0
-"""Seconds in which every instance has something to append, but by chance."""
+"""Seconds in which every instance very probably appends something."""
 
 _LONGEST_PROOF = 60
-"""Faults after which it counts as not shown that a fence is needed."""
+"""Faults after which the run gives up showing that fencing is needed."""
 
 Strike = Callable[[ClusterCast], AbstractAsyncContextManager[None]]
-"""A fault that lasts as long as the context."""
+"""A fault that lasts as long as the block."""
 
 
 class _Shown(Exception):
@@ -65,7 +65,7 @@ async def instances_cut_off(cast: ClusterCast) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def lines_stalled(cast: ClusterCast) -> AsyncIterator[None]:
-    """In the middle of an append, where one comes: it arrives when others have long taken over."""
+    """Stalls in the middle of an append, if one comes: it arrives long after others have taken over."""
     victims = cast.victims()
     try:
         await asyncio.gather(*(victim.line.stall(within=_LONGEST_ACT) for victim in victims))
@@ -77,7 +77,7 @@ async def lines_stalled(cast: ClusterCast) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def instances_leave_and_join(cast: ClusterCast) -> AsyncIterator[None]:
-    """Either one more joins, and leaves again, or some of those that are there leave, and join again."""
+    """One more joins and leaves again, or some of the running ones leave and join again."""
     (spare,) = [instance for instance in cast.instances if instance.name == SPARE]
     joins = not spare.is_present and cast.chance.random() < 0.5
     cast.injected += joins
@@ -123,7 +123,7 @@ async def leader_paused(cast: ClusterCast) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def clocks_step(cast: ClusterCast) -> AsyncIterator[None]:
-    """Each to an hour ahead, an hour behind, or right again: two may be two hours apart."""
+    """Sets each to an hour ahead, an hour behind, or right: two may be two hours apart."""
     for victim in cast.victims():
         offset = cast.chance.choice((HOUR, -HOUR, 0.0))
         cast.engines.oracle.clock_steps(offset, victim.name)
@@ -135,11 +135,11 @@ async def clocks_step(cast: ClusterCast) -> AsyncIterator[None]:
 class Kind:
     """A kind of fault, injected as often in its row as is this `part` of the form's strokes.
 
-    While one `lasts`, the others have to write of everything.
+    While one `lasts`, the other instances must report everything.
     """
 
     name: str
-    told: str
+    title: str
     strike: Strike
     part: float = 1.0
     lasts: bool = True
@@ -166,7 +166,7 @@ async def one_by_one(cast: ClusterCast, kind: Kind) -> None:
             await cast.wait_at_most(cast.form.rest)
             async with kind.strike(cast):
                 if kind.lasts:
-                    await cast.others_tell_of_everything()
+                    await cast.others_report_everything()
             await cast.settles()
     await cast.silence()
 
@@ -194,7 +194,7 @@ async def without_a_fence(cast: ClusterCast, part: float) -> None:
             while cast.injected < _LONGEST_PROOF:
                 for strike in (lines_stalled, instances_paused):
                     async with strike(cast):
-                        await cast.others_tell_of_everything()
+                        await cast.others_report_everything()
                     await cast.wait_at_most(cast.form.lease)
                     if cast.injected >= _share(cast, part) and await cast.is_broken():
                         raise _Shown
@@ -205,11 +205,11 @@ def _share(cast: ClusterCast, part: float) -> int:
 
 
 FAULTS: tuple[Fault[ClusterCast], ...] = (
-    *(Fault(kind.name, kind.told, partial(one_by_one, kind=kind)) for kind in (*OF_INSTANCES, *OF_NODES)),
+    *(Fault(kind.name, kind.title, partial(one_by_one, kind=kind)) for kind in (*OF_INSTANCES, *OF_NODES)),
     Fault("two", "two of all these at once", partial(two_at_once, part=1.5)),
 )
 WITHOUT_A_FENCE = Fault(
-    "unfenced", "the fence switched off: lines stalled, instances paused", partial(without_a_fence, part=0.25)
+    "unfenced", "without fencing: lines stalled, instances paused", partial(without_a_fence, part=0.25)
 )
 
 NAMES = [*(fault.name for fault in FAULTS), WITHOUT_A_FENCE.name]

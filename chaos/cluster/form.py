@@ -1,4 +1,4 @@
-"""The form of a run in a cluster."""
+"""The parameters of a run in a cluster."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from chaos.form import Form
 
 SPARE = "spare"
-"""The instance that is not there, but for when it joins."""
+"""The instance that runs only when it joins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterForm(Form):
-    """`instances` share the engines, by leases of `lease` seconds. A fault strikes `most_victims` of them at the most.
+    """`instances` share the engines, by leases of `lease` seconds. A fault hits `most_victims` of them at most.
 
-    `strokes` is how many instances each kind of fault strikes in its row; those of nodes strike a part of that. What
-    lasts does so for longer than a lease, and for `life` seconds at the most.
+    `strokes` is how many instances each kind of fault hits in its row; faults of nodes hit a part of that. A fault that
+    lasts does so for longer than a lease, and for `life` seconds at most.
     """
 
     instances: int
@@ -24,7 +24,7 @@ class ClusterForm(Form):
 
     @property
     def names(self) -> list[str]:
-        """Those of the instances, the spare one last."""
+        """The names of the instances, the spare one last."""
         return [*(f"instance-{number}" for number in range(1, self.instances + 1)), SPARE]
 
 

@@ -1,4 +1,4 @@
-"""The instance: one of the programs that share the fleet, with a line to the cluster and a wall clock of its own."""
+"""An instance of the program, with its own proxies to the cluster and its own wall clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chaos.stepped_clock import SteppedClock
 
 
 class Instance(Program):
-    """Reaches the cluster by `line`. One that is not `fenced` writes whatever it decided, whoever wrote meanwhile."""
+    """Reaches the cluster by `line`. If it is not `fenced` it appends without fencing tokens."""
 
     def __init__(self, name: str, folder: Path, arguments: Sequence[str], line: Line, *, fenced: bool) -> None:
         self.name = name

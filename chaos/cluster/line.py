@@ -1,4 +1,4 @@
-"""The line: the way of one instance to all nodes of the cluster. Its engines are reached without it."""
+"""The proxies between one instance and all nodes of the cluster. Its engines are reached without them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.servers.proxy import CuttingProxy
 
 
 class Line:
-    """Proxies before the nodes on these ports, which are cut together and stalled together.
+    """Proxies for the nodes on these ports, which are cut and stalled together.
 
-    `appends` is what an instance sends wherever it appends an event, and at no other time.
+    `appends` is a byte string that an instance sends with each append, and at no other time.
     """
 
     def __init__(self, ports: Sequence[int], appends: bytes) -> None:
@@ -31,21 +31,21 @@ class Line:
 
     @property
     def url(self) -> str:
-        """How healthprobe names the cluster at the other end."""
+        """The URL of the cluster through the proxies."""
         return f"nats://{','.join(f'127.0.0.1:{proxy.port}' for proxy in self._proxies)}"
 
     def cut(self) -> None:
-        """Connections end, and new ones are refused, until `mend`."""
+        """Closes connections and refuses new ones until `mend`."""
         for proxy in self._proxies:
             proxy.refuse()
 
     async def mend(self) -> None:
-        """Connections are taken again."""
+        """Accepts connections again."""
         for proxy in self._proxies:
             await proxy.accept()
 
     async def stall(self, *, within: float) -> None:
-        """From the next append on, or after so many seconds where none comes, not a byte passes until `flow`."""
+        """Stops all bytes from the next append on, or after `within` seconds, until `flow`."""
         caught = [asyncio.create_task(proxy.caught()) for proxy in self._proxies]
         for proxy in self._proxies:
             proxy.hang_at(self._appends)
@@ -58,6 +58,6 @@ class Line:
                 proxy.hang()
 
     def flow(self) -> None:
-        """What was held back goes on its way, however late it is by now."""
+        """Passes on what was held back."""
         for proxy in self._proxies:
             proxy.pass_on()

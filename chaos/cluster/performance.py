@@ -1,4 +1,4 @@
-"""The performance: every fault that is asked for, done to one cluster, and then to one without a fence."""
+"""Runs every fault that is asked for on one cluster, and then on one without fencing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chaos.runner import Say, run_on
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """`rows` hold, each, and `unfenced` does not, where it was performed."""
+    """A proof holds if all `rows` do, and `unfenced`, if it was run, does not."""
 
     rows: list[Row]
     unfenced: Row | None
@@ -28,7 +28,7 @@ class Proof:
 
 
 async def run_faults(form: ClusterForm, seed: int, names: Collection[str], say: Say) -> Proof:
-    """The rows of the faults with these names. However it ends, nothing is left running."""
+    """Returns the rows of these faults. Leaves nothing running."""
     say(
         f"seed {seed}: {form.games + form.faltering:,} engines, {form.instances} instances, "
         f"a tick every {form.interval:g}s, leases of {form.lease:g}s; the servers start"

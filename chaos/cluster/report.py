@@ -1,4 +1,4 @@
-"""The report: the table of faults, what differs where a row does not hold, and what a log without a fence came to."""
+"""The report: the table of faults, the differences of rows that do not hold, and the log without fencing."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from chaos.row import Row
 TITLE = """\
 ## Nothing lost, nothing twice
 
-While scripted engines fail and recover, each fault is done to instances of the whole program that share them, or to the
-NATS nodes that carry their log and their leases; an oracle computes from the engines' script what the log must hold,
-game by game. A row holds where the log is exactly that, each game's events alternate and count without a gap, and a bus
+While scripted engines fail and recover, each fault is injected into instances that share them, or into the NATS nodes
+that have their log and their leases; an oracle computes from the engines' script what the log must contain for each
+game. A row holds if the log is exactly that, each game's events alternate and have sequences without a gap, and a bus
 has, after dropping repeated ids, exactly what the log has. *Worst time* is the longest from the begin of a fault, or
 from its end, until all that the engines had done by then was in the log and on the bus.
 """
@@ -28,14 +28,14 @@ _HEADINGS = (
 
 
 def report(proof: Proof, form: ClusterForm, *, seed: int) -> str:
-    """The table and its totals, and then all that is to be said of single rows."""
+    """Returns the table with totals, then notes on single rows."""
     rows = [*map(_cells, proof.rows), *([_totals(proof.rows)] if proof.rows else [])]
     if proof.unfenced is not None:
         rows.append(_cells_of_unfenced(proof.unfenced))
     parts = [TITLE + "\n" + table(_HEADINGS, rows), _form(form, seed)]
-    parts += [told for row in proof.rows if (told := notes_of(row))]
+    parts += [notes for row in proof.rows if (notes := notes_of(row))]
     if proof.unfenced is not None:
-        parts.append(_told_of_unfenced(proof.unfenced))
+        parts.append(_notes_of_unfenced(proof.unfenced))
     return "\n\n".join(parts)
 
 
@@ -74,7 +74,7 @@ def _totals(rows: Sequence[Row]) -> list[str]:
 
 
 def _cells_of_unfenced(row: Row) -> list[str]:
-    """It ends in the middle of an act: what has not arrived by then is not lost."""
+    """Returns the cells of a row that ends in the middle of an act: what has not arrived is not lost."""
     return [
         row.fault, f"{row.injected:,}", "-", f"{row.in_log:,}", "-", f"{row.duplicated:,}", f"{row.breaks:,}", "-", "-",
         "-", "no, as it must be" if row.breaks else "**yes: nothing is proven**",
@@ -83,13 +83,13 @@ def _cells_of_unfenced(row: Row) -> list[str]:
 
 def _form(form: ClusterForm, seed: int) -> str:
     return (
-        f"{form.games:,} engines fail and recover, {form.faltering} more answer badly now and then and are never told "
-        f"of. {form.instances} instances, and one that comes and goes; three NATS nodes, three replicas. Interval "
-        f"{form.interval * 1000:g} ms, timeout {form.timeout * 1000:g} ms, lease {form.lease:g} s. The choices of "
-        f"chance come again with seed {seed}."
+        f"{form.games:,} engines fail and recover, {form.faltering} more fail now and then for less than the "
+        f"threshold. {form.instances} instances, and one that comes and goes; three NATS nodes, three replicas. Interval "
+        f"{form.interval * 1000:g} ms, timeout {form.timeout * 1000:g} ms, lease {form.lease:g} s. Repeat its "
+        f"random choices with seed {seed}."
     )
 
 
-def _told_of_unfenced(row: Row) -> str:
+def _notes_of_unfenced(row: Row) -> str:
     shown = [difference for difference in row.differences if "stands where" in difference][:3]
-    return "\n".join(["Without the fence, among others:", "", *(f"- {difference}" for difference in shown)])
+    return "\n".join(["Without fencing, among others:", "", *(f"- {difference}" for difference in shown)])

@@ -1,4 +1,4 @@
-"""The stage of a cluster: engines, a bus, and three NATS nodes."""
+"""The engines, a bus and three NATS nodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chaos.oracle import Oracle
 
 @dataclass(frozen=True, slots=True)
 class ClusterStage(Environment):
-    """Where the log, and the leases of those who write it, are on `nats`."""
+    """A stage whose log and leases are on `nats`."""
 
     form: ClusterForm
     nats: NatsCluster
@@ -24,7 +24,7 @@ class ClusterStage(Environment):
 
 @asynccontextmanager
 async def cluster_stage(form: ClusterForm, seed: int) -> AsyncIterator[ClusterStage]:
-    """Everything runs until the context ends, and then nothing of it is left."""
+    """Runs everything until the block ends, and leaves nothing running."""
     oracle = Oracle(form.names, most_failures=math.inf)
     with NatsCluster() as nats:
         async with environment_for(form, seed, oracle) as environment:

@@ -1,4 +1,4 @@
-"""The log as a stranger reads it: with the plain client, message by message from the stream's leader."""
+"""The log as another program reads it: with plain nats-py, message by message from the stream's leader."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _AWAY = (NatsError, OSError, TimeoutError)
 
 
 class Refused(Exception):
-    """JetStream has answered with an error."""
+    """JetStream answered with an error."""
 
 
 class Tail:
-    """The events of `prefix` in a cluster with these servers, as far as they were read by now; it may be away."""
+    """The events of `prefix` that were read so far from these servers, which may be away."""
 
     def __init__(self, servers: Sequence[str], prefix: str) -> None:
         self._servers = list(servers)
@@ -37,7 +37,7 @@ class Tail:
         self._marker = f"{prefix}.events."
         self._client: Client | None = None
         self.stream = ""
-        """The stream that has the log; empty until there is one."""
+        """The stream of the log; empty until it exists."""
         self.in_incident: set[str] = set()
         """The games whose last event is a probe_failed."""
         self._events: list[Document] = []
@@ -46,12 +46,12 @@ class Tail:
         self._one_at_a_time = asyncio.Lock()
 
     async def count(self) -> int:
-        """How many events have been read."""
+        """Returns how many events have been read."""
         await self._look()
         return len(self._events)
 
     async def events(self) -> list[Document]:
-        """All of them, in the order of the log."""
+        """Returns all events in the order of the log."""
         await self._look()
         return list(self._events)
 
@@ -72,10 +72,10 @@ class Tail:
 
     async def _read_on(self) -> None:
         if not self.stream:
-            (self.stream,) = (await self._asked("STREAM.NAMES", {"subject": self._filter}))["streams"] or [""]
+            (self.stream,) = (await self._request("STREAM.NAMES", {"subject": self._filter}))["streams"] or [""]
             if not self.stream:
                 return
-        last = (await self._asked(f"STREAM.INFO.{self.stream}"))["state"]["last_seq"]
+        last = (await self._request(f"STREAM.INFO.{self.stream}"))["state"]["last_seq"]
         while self._after < last:
             places = range(self._after + 1, min(self._after + _AT_ONCE, last) + 1)
             for message in await asyncio.gather(*map(self._message, places)):
@@ -91,21 +91,21 @@ class Tail:
             self.in_incident.discard(event["game_id"])
 
     async def _message(self, place: int) -> dict[str, Any] | None:
-        """The message at this place of the stream, or None where there is none."""
+        """Returns the message with this sequence, or None if there is none."""
         try:
-            return await self._told({"seq": place})
+            return await self._get({"seq": place})
         except Refused as refusal:
             if refusal.args[0] != _NOT_THERE:
                 raise
-        # Whoever has something behind it can tell that it is gone. A leader that was paused does not know of it yet.
-        await self._told({"seq": place, "next_by_subj": ">"})
+        # It was deleted if a later message exists. A leader that was paused may not have it yet.
+        await self._get({"seq": place, "next_by_subj": ">"})
         return None
 
-    async def _told(self, question: dict[str, Any]) -> dict[str, Any]:
-        message: dict[str, Any] = (await self._asked(f"STREAM.MSG.GET.{self.stream}", question))["message"]
+    async def _get(self, query: dict[str, Any]) -> dict[str, Any]:
+        message: dict[str, Any] = (await self._request(f"STREAM.MSG.GET.{self.stream}", query))["message"]
         return message
 
-    async def _asked(self, api: str, question: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def _request(self, api: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
         if self._client is None:
             self._client = await nats.connect(
                 self._servers,
@@ -116,13 +116,13 @@ class Tail:
                 max_outstanding_pings=2,
                 error_cb=_ignore,
             )
-        body = b"" if question is None else json.dumps(question).encode()
+        body = b"" if query is None else json.dumps(query).encode()
         answer = await self._client.request(f"$JS.API.{api}", body, timeout=_ASK_WITHIN)
-        told: dict[str, Any] = json.loads(answer.data)
-        if "error" in told:
-            raise Refused(told["error"]["code"], told["error"].get("description"))
-        return told
+        response: dict[str, Any] = json.loads(answer.data)
+        if "error" in response:
+            raise Refused(response["error"]["code"], response["error"].get("description"))
+        return response
 
 
 async def _ignore(_: Exception) -> None:
-    """A server is away: that is what is done to it here."""
+    """Ignores errors of servers that a fault has taken away."""

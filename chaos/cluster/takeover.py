@@ -1,4 +1,4 @@
-"""The takeover: how long engines go unwatched when an instance dies or stops, and what moves when one joins."""
+"""Takeover: how long engines go unprobed when an instance dies or stops, and how many shards move when one joins."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from healthprobe.domain.shard import SHARDS
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """At one pace: how often an instance is killed, how often one is stopped, and how often a fourth one joins."""
+    """One pace, and how often an instance is killed, is stopped, and joins as the fourth."""
 
     pace: Pace
     kills: int
@@ -52,7 +52,7 @@ MOST_MOVED = SHARDS // 3
 
 @dataclass(slots=True)
 class Blindness:
-    """What went by, in seconds, until each orphaned engine was probed again; `promised` is its 99th percentile."""
+    """Seconds until each orphaned engine was probed again; `promised` is for the 99th percentile."""
 
     what: str
     pace: Pace
@@ -70,7 +70,7 @@ class Blindness:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A fourth instance was started: after how many seconds each held its share, and how many shards moved."""
+    """A fourth instance was started: the seconds until each held its share, and how many shards moved."""
 
     pace: Pace
     seconds: float
@@ -92,7 +92,7 @@ class Measured:
 
 
 async def measured(form: TakeoverForm, say: Say) -> Measured:
-    """However it ends, nothing is left running. Raises WaitedTooLong where somebody never takes over."""
+    """Measures and leaves nothing running. Raises WaitedTooLong if no instance takes over."""
     result = Measured()
     say(f"{form.engines} engines, three instances, three NATS nodes; the servers start")
     with (
@@ -124,7 +124,7 @@ async def _measure(part: Part, three: Watch, result: Measured, say: Say) -> None
 
 
 async def _end_one(three: Watch, number: signal.Signals, blindness: Blindness) -> float:
-    """How many seconds later the last of the orphaned engines was asked."""
+    """Returns the seconds until the last of the orphaned engines was probed."""
     victim = random.choice([program for program in three.programs if program.is_present])
     orphans = three.asked_by(victim)
     ended_at = time.monotonic()
@@ -158,11 +158,11 @@ def report(found: Measured) -> str:
         )
         for each in found.blindnesses
     ]  # fmt: skip
-    blind.append(("consul-esm, as is known", "", "", "", "", "", "", "15 to 115 s", "", ""))
-    return "\n\n".join([_TITLE + "\n" + table(_HEADINGS, blind), *_told_of(found.joined)])
+    blind.append(("consul-esm, as documented", "", "", "", "", "", "", "15 to 115 s", "", ""))
+    return "\n\n".join([_TITLE + "\n" + table(_HEADINGS, blind), *_report_of_joins(found.joined)])
 
 
-def _told_of(joined: Sequence[Joined]) -> list[str]:
+def _report_of_joins(joined: Sequence[Joined]) -> list[str]:
     if not joined:
         return []
     rows = [
@@ -176,10 +176,10 @@ def _told_of(joined: Sequence[Joined]) -> list[str]:
 
 
 _TITLE = """\
-## Who takes over, and when
+## Takeover: how long
 
-How long an engine is asked by nobody, by the engines' own record: from the end of the instance that asked it until
-another asks. The promise, for 99 of 100 engines, is lease + interval + 1 s after a kill, interval + 1 s after a clean
+How long an engine is not probed, by the engines' own record: from the end of the instance that probed it until another
+probes it. The promise, for 99 of 100 engines, is lease + interval + 1 s after a kill, interval + 1 s after a clean
 stop.
 """
 

@@ -1,8 +1,8 @@
-"""The unfenced: `healthprobe` with a log that takes whatever comes, whoever has written meanwhile.
+"""`healthprobe` with a log that appends without fencing tokens.
 
     python -P unfenced.py PROGRAM ARGUMENT…
 
-PROGRAM is the file of another module that runs it.
+PROGRAM is the file of a module that runs healthprobe.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from healthprobe.ports import LogError
 
 
 class UnfencedLog(JetStreamLog):
-    """Writes what follows a game's last event, as all logs do, but not on the condition that this is so still."""
+    """Appends what follows a game's last event, without the condition that it is still the last."""
 
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
         last = await self.last_events(event.game_id for event in events)
@@ -39,11 +39,11 @@ def _sequence_of(event: HealthEvent | None) -> int:
 
 
 def command(fenced: Sequence[str]) -> tuple[str, ...]:
-    """How the program is run without its fence that `fenced` runs: python, -P, a file and its arguments."""
+    """Returns the command `fenced` (python, -P, a file and its arguments) without fencing."""
     python, dash_p, *program = fenced
     return (python, dash_p, __file__, *program)
 
 
 if __name__ == "__main__":
-    nats.JetStreamLog = UnfencedLog  # type: ignore[misc]  # where app.urls takes its log from
+    nats.JetStreamLog = UnfencedLog  # type: ignore[misc]  # app.urls imports it from there
     runpy.run_path(sys.argv.pop(1), run_name="__main__")

@@ -1,4 +1,4 @@
-"""The watch: three instances, or four, over engines that note who asks them; what every measurement begins with."""
+"""Three instances, or four, that probe engines which record their requests: the set-up of every measurement."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Pace:
 
     @property
     def options(self) -> list[str]:
-        """As `healthprobe run` is told it."""
+        """The options of `healthprobe run`."""
         pace = {"--lease": self.lease, "--interval": self.interval, "--timeout": self.timeout}
         return [part for option, seconds in pace.items() for part in (option, f"{seconds:g}s")]
 
 
 class Watch:
-    """`programs` watch the witnesses at one pace. The last of them is away at first."""
+    """`programs` probe the witnesses at one pace. The last of them is away at first."""
 
     def __init__(self, witnesses: Witnesses, stream: JetStream, programs: list[Program]) -> None:
         self.programs = programs
@@ -51,7 +51,7 @@ class Watch:
         self._last_asked: dict[int, tuple[int, int]] = {}
 
     async def is_shared(self) -> float:
-        """Wait until all that are present hold their share of the shards, and every engine was asked since.
+        """Waits until all running instances hold their share of the shards, and every engine was probed since.
 
         Returns the seconds until they held their share.
         """
@@ -67,11 +67,11 @@ class Watch:
         return took
 
     async def holders(self) -> dict[str, frozenset[int]]:
-        """The shards that each instance tells it has."""
+        """Returns the shards of each instance, by its document."""
         return {each.instance: frozenset(each.shards) for each in await instances(self._stream)}
 
     def asked_by(self, program: Program) -> dict[int, int]:
-        """The engines that `program` asked last, each with the connection on which it asks."""
+        """Returns the engines that `program` probed last, each with its connection."""
         self._listen()
         connections = psutil.Process(program.pid).net_connections("tcp4")
         asking = {(each.raddr.port, each.laddr.port) for each in connections if each.status == psutil.CONN_ESTABLISHED}
@@ -82,9 +82,9 @@ class Watch:
         }
 
     async def are_asked(self, engines: Mapping[int, int], *, since: float) -> list[float]:
-        """Wait until each of `engines` was asked after `since`, on another connection; how many seconds later.
+        """Waits until each of `engines` was probed after `since` on another connection; returns the seconds for each.
 
-        Whoever asks next may do so from the port of who has died, so the port does not tell them apart.
+        The next instance may have the local port of the dead one, so the port is not enough.
         """
         asked: dict[int, float] = {}
 
@@ -105,7 +105,7 @@ class Watch:
 
 @asynccontextmanager
 async def watch(witnesses: Witnesses, nats: NatsCluster, folder: Path, prefix: str, pace: Pace) -> AsyncIterator[Watch]:
-    """Three instances and a fourth that is away; their log and leases have a prefix of their own."""
+    """Runs three instances and has a fourth that is away; their log and leases have a prefix of their own."""
     records = _written(witnesses.ports, folder)
     url = nats.url(f"?prefix={prefix}")
     async with AsyncExitStack() as stack:
@@ -124,7 +124,7 @@ async def watch(witnesses: Witnesses, nats: NatsCluster, folder: Path, prefix: s
 
 
 def _written(ports: Sequence[int], folder: Path) -> Path:
-    """The file of records in `folder`, which is made, with a folder for each instance."""
+    """Creates `folder` with the file of records, which it returns, and a folder for each instance."""
     for number in range(_MOST):
         (folder / f"instance-{number}").mkdir(parents=True)
     records = [

@@ -1,4 +1,4 @@
-"""The witnesses: engines in a process of their own that are always well, and note by whom they were asked, and when.
+"""Engines in a process of their own that are always healthy, and record when and from which connection they are probed.
 
 python -m chaos.cluster.witness COUNT
 """
@@ -22,11 +22,11 @@ _GRACE = 5.0
 
 
 Asked = tuple[float, int, int, int]
-"""When, in monotonic seconds, which engine, by its number, from which local port, and on which connection of all."""
+"""The time in monotonic seconds, the number of the engine, the local port and the number of the connection."""
 
 
 class Witnesses:
-    """So many engines, gone when the context ends, and also when we end in any way. `ports` are theirs, in order."""
+    """So many engines, which end with the block, and also if this process dies. `ports` are theirs, in order."""
 
     def __init__(self, count: int) -> None:
         self.ports: list[int] = []
@@ -54,7 +54,7 @@ class Witnesses:
             self._child.wait()
 
     def heard(self) -> list[Asked]:
-        """Who asked since this was called last, in order."""
+        """Returns the requests since the last call, in order."""
         assert self._child is not None
         assert self._child.stdin is not None
         self._child.stdin.write("\n")
@@ -71,7 +71,7 @@ class Witnesses:
 
 
 class _Connection(asyncio.Protocol):
-    """Whoever asks sends one request after the other, each in one piece."""
+    """A connection of an instance, which sends one request after the other, each in one piece."""
 
     _numbers = count(1)
 
@@ -100,14 +100,14 @@ async def _serve(count: int) -> None:
     for engine in range(count):
         server = await loop.create_server(partial(_Connection, engine, notes), "127.0.0.1", 0)
         ports.append(server.sockets[0].getsockname()[1])
-    _tell(ports)
-    # The pipe from the parent ends with the parent, whatever ends it.
+    _write(ports)
+    # The pipe ends with the parent process, whatever ends that.
     while await asyncio.to_thread(sys.stdin.readline):
-        told, notes[:] = list(notes), []
-        _tell(told)
+        recorded, notes[:] = list(notes), []
+        _write(recorded)
 
 
-def _tell(document: object) -> None:
+def _write(document: object) -> None:
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
 

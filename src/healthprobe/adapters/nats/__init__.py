@@ -4,13 +4,12 @@ from healthprobe.adapters.nats.address import NatsAddress
 from healthprobe.adapters.nats.event_log import JetStreamLog
 from healthprobe.adapters.nats.membership import instances
 from healthprobe.adapters.nats.records import JetStreamRecords
-from healthprobe.adapters.nats.shard_leases import DEFAULT_LEASE, SHORTEST_LEASE, FencedLog, JetStreamLeases
+from healthprobe.adapters.nats.shard_leases import DEFAULT_LEASE, SHORTEST_LEASE, JetStreamLeases
 from healthprobe.adapters.nats.streams import log_shards
 
 __all__ = [
     "DEFAULT_LEASE",
     "SHORTEST_LEASE",
-    "FencedLog",
     "JetStreamLeases",
     "JetStreamLog",
     "JetStreamRecords",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import uuid4
 
 import msgspec
@@ -18,6 +19,32 @@ _EXPECTED_ON = "Nats-Expected-Last-Subject-Sequence-Subject"
 
 _PAUSES = (0.0, 0.005, 0.02, 0.1, 0.3, 0.6)
 """Seconds before each attempt to claim a shard for which another message is in flight."""
+
+
+class FencedLog(Protocol):
+    """A log that takes the events of a shard only under the fencing token of its last claim."""
+
+    @property
+    def shard_count(self) -> int:
+        """The number of shards that all games are spread over."""
+        ...
+
+    async def claim(self, shards: Collection[int]) -> Collection[int]:
+        """Claims shards, and returns those that only we can write from now on. Raises LogError."""
+        ...
+
+    def disclaim(self, shards: Collection[int]) -> None:
+        """Writes no more events of these shards."""
+        ...
+
+    def fencing_token(self, shard: int) -> int | None:
+        """The token of our claim to a shard, which grows with every claim of any instance; None without a claim."""
+        ...
+
+    @property
+    def superseded(self) -> frozenset[int]:
+        """The shards that we claimed and that, as an append has shown, another instance claimed after us."""
+        ...
 
 
 @dataclass(slots=True)

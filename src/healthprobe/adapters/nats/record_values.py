@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
 from collections.abc import AsyncIterator, Collection
-from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
@@ -26,31 +24,18 @@ _RECORDS_A_TURN = 2000
 """Records between two turns of the event loop: they take a third of a millisecond."""
 
 
-@dataclass(slots=True)
-class _Slot:
-    """Keys in order with their records: one is found and inserted without moving all others."""
-
-    keys: list[str] = field(default_factory=list)
-    records: list[RuntimeRecord] = field(default_factory=list)
-
-    def find(self, key: str) -> tuple[int, RuntimeRecord | None]:
-        """Returns where `key` is or would be, and its record."""
-        place = bisect_left(self.keys, key)
-        is_there = place < len(self.keys) and self.keys[place] == key
-        return place, self.records[place] if is_there else None
-
-
 class RecordIndex:
     """Records by their keys, and the faults of values that are no records.
 
-    Records are in the order of their keys' checksums, then of the keys: which of two records of one game comes first
-    does not depend on the order of changes.
+    They are kept in slots by the checksum of the key, each in the order of the keys, so that a listing is in the same
+    order in every instance, and can be made slot by slot.
     """
 
     def __init__(self) -> None:
         self.faults: dict[str, str] = {}
         self.version = 0
-        self._slots = tuple(_Slot() for _ in range(_SLOTS))
+        self._slots: list[dict[str, RuntimeRecord]] = [{} for _ in range(_SLOTS)]
+        self._unsorted: set[int] = set()
         self._count = 0
         self._listings: dict[str, tuple[int, list[RuntimeRecord]]] = {}
 
@@ -67,17 +52,14 @@ class RecordIndex:
             self.faults[key] = str(fault)
             return
         self.faults.pop(key, None)
-        slot = self._slot(key)
-        place, known = slot.find(key)
+        number = _slot_of(key)
+        known = self._slots[number].get(key)
+        if known != record:
+            self._slots[number][key] = record
+            self.version += 1
         if known is None:
-            slot.keys.insert(place, key)
-            slot.records.insert(place, record)
+            self._unsorted.add(number)
             self._count += 1
-        elif known != record:
-            slot.records[place] = record
-        else:
-            return
-        self.version += 1
 
     def drop(self, key: str) -> None:
         """Removes `key`."""
@@ -87,7 +69,7 @@ class RecordIndex:
     async def keep_only(self, keys: Collection[str]) -> None:
         """Removes all other keys."""
         async for slot in self._slots_in_turns():
-            for key in [key for key in slot.keys if key not in keys]:
+            for key in [key for key in slot if key not in keys]:
                 self.drop(key)
         for key in [key for key in self.faults if key not in keys]:
             self.drop(key)
@@ -99,7 +81,7 @@ class RecordIndex:
             return known
         version, records = self.version, list[RuntimeRecord]()
         async for slot in self._slots_in_turns():
-            records += [record for record in slot.records if record.status == status]
+            records += [record for record in slot.values() if record.status == status]
         if records == known:
             records = known
         self._listings[status] = (version, records)
@@ -109,28 +91,29 @@ class RecordIndex:
         """Returns every key that has a record, with it."""
         entries: list[tuple[str, RuntimeRecord]] = []
         async for slot in self._slots_in_turns():
-            entries += zip(slot.keys, slot.records, strict=True)
+            entries += slot.items()
         return entries
 
     def _drop_record(self, key: str) -> None:
-        slot = self._slot(key)
-        place, known = slot.find(key)
-        if known is not None:
-            del slot.keys[place], slot.records[place]
+        if self._slots[_slot_of(key)].pop(key, None) is not None:
             self._count -= 1
             self.version += 1
 
-    async def _slots_in_turns(self) -> AsyncIterator[_Slot]:
+    async def _slots_in_turns(self) -> AsyncIterator[dict[str, RuntimeRecord]]:
         passed = 0
-        for slot in self._slots:
-            passed += len(slot.keys)
-            yield slot
+        for number in range(_SLOTS):
+            if number in self._unsorted:
+                self._unsorted.remove(number)
+                self._slots[number] = dict(sorted(self._slots[number].items()))
+            passed += len(self._slots[number])
+            yield self._slots[number]
             if passed >= _RECORDS_A_TURN:
                 passed = 0
                 await asyncio.sleep(0)
 
-    def _slot(self, key: str) -> _Slot:
-        return self._slots[crc32(key.encode()) % _SLOTS]
+
+def _slot_of(key: str) -> int:
+    return crc32(key.encode()) % _SLOTS
 
 
 _ALWAYS = ("game_id", "current_container_id", "engine_endpoint", "status")

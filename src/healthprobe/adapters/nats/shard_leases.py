@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -20,6 +20,7 @@ from structlog.typing import FilteringBoundLogger
 from healthprobe._util.aio import AutoResetEvent
 from healthprobe.adapters.nats.connection import JetStream, Refused, Unanswered
 from healthprobe.adapters.nats.errors import errors_at_opening
+from healthprobe.adapters.nats.fencing import FencedLog
 from healthprobe.adapters.nats.held_leases import HeldLeases
 from healthprobe.adapters.nats.lease_queue import LeaseQueue
 from healthprobe.adapters.nats.membership import InstanceStream, Membership, RuleCheck
@@ -50,32 +51,6 @@ _BEFORE_ANOTHER_TRY = 0.1
 _CLAIM_WITHIN = 1.0
 _SETTLE_WITHIN = 1.0
 _END_WITHIN = 0.5
-
-
-class FencedLog(Protocol):
-    """A log that takes the events of a shard only under the fencing token of its last claim."""
-
-    @property
-    def shard_count(self) -> int:
-        """The number of shards that all games are spread over."""
-        ...
-
-    async def claim(self, shards: Collection[int]) -> Collection[int]:
-        """Claims shards, and returns those that only we can write from now on. Raises LogError."""
-        ...
-
-    def disclaim(self, shards: Collection[int]) -> None:
-        """Writes no more events of these shards."""
-        ...
-
-    def fencing_token(self, shard: int) -> int | None:
-        """The token of our claim to a shard, which grows with every claim of any instance; None without a claim."""
-        ...
-
-    @property
-    def superseded(self) -> frozenset[int]:
-        """The shards that we claimed and that, as an append has shown, another instance claimed after us."""
-        ...
 
 
 class JetStreamLeases:
