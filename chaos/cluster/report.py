@@ -83,10 +83,10 @@ def _cells_of_unfenced(row: Row) -> list[str]:
 
 def _form(form: ClusterForm, seed: int) -> str:
     return (
-        f"{form.games:,} engines fail and recover, {form.faltering} more fail now and then for less than the threshold. "
+        f"{form.games:,} engines fail and recover, {form.faltering} fail now and then for less than the threshold. "
         f"{form.instances} instances, and one that comes and goes; three NATS nodes, three replicas. Interval "
-        f"{form.interval * 1000:g} ms, timeout {form.timeout * 1000:g} ms, lease {form.lease:g} s. Repeat its "
-        f"random choices with seed {seed}."
+        f"{form.interval * 1000:g} ms, timeout {form.timeout * 1000:g} ms, lease {form.lease:g} s. Repeat its random "
+        f"choices with seed {seed}."
     )
 
 
