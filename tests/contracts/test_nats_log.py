@@ -66,7 +66,7 @@ class TestJetStreamLogOnThreeServers(HealthEventLogContract):
 
 
 class TestJetStreamLogByClaims(HealthEventLogContract):
-    """All shards are ours, and nobody else can write: our own log is the only way to it."""
+    """Owns all shards: its log is the only writer."""
 
     keeps_order_across_games = False
     many = MANY

@@ -23,7 +23,7 @@ _MORE = "# reloaded\n"
 
 
 class NatsServer:
-    """One server, alone or as a node of a cluster, with its data in a folder of its own."""
+    """One server, alone or as a node of a cluster, with its own data folder."""
 
     def __init__(
         self, *, name: str = "n1", route: int = 0, routes: Sequence[int] = (), sync: str = "2m", more: str = ""
@@ -35,7 +35,7 @@ class NatsServer:
         self._process: subprocess.Popen[bytes] | None = None
         cluster = ""
         if routes:
-            # Most tests have clients that know the nodes of their URL alone, so that they can put themselves between.
+            # Most tests need clients that know only the nodes of their URL, so that a proxy can be put between.
             silent = "false" if more else "true"
             addresses = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
             listens = f'name: test, listen: "127.0.0.1:{route}"'
@@ -58,7 +58,7 @@ class NatsServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, rest: str = "", *, port: int | None = None) -> str:
-        """How healthprobe names it, with what follows the host; `port` is another one that leads here: a proxy's."""
+        """Returns the server's URL, with a suffix after the host. `port` may be a proxy's."""
         return f"nats://127.0.0.1:{port or self.port}{rest}"
 
     @property
@@ -67,7 +67,7 @@ class NatsServer:
         return self._process.pid
 
     def start(self, *, wait: bool = True) -> None:
-        """Start, on the same port and data as before, and wait until it is healthy."""
+        """Starts the server, on the same port and data as before, and waits until it is healthy."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [_program(), "--config", str(self.folder / "server.conf")],
@@ -80,7 +80,7 @@ class NatsServer:
             self.wait_until_healthy()
 
     def wait_until_healthy(self) -> None:
-        """Return when JetStream is there, with a leader where it is a cluster's."""
+        """Waits until JetStream is ready, in a cluster with a leader."""
         deadline = time.monotonic() + _PATIENCE
         while not self.is_healthy():
             assert self._process is not None
@@ -90,39 +90,39 @@ class NatsServer:
 
     def is_healthy(self) -> bool:
         try:
-            return bool(self.told("/healthz")["status"] == "ok")
+            return bool(self.monitoring("/healthz")["status"] == "ok")
         except (OSError, ValueError):
             return False
 
-    def told(self, path: str) -> Any:
-        """What its monitoring page tells. Raises OSError."""
+    def monitoring(self, path: str) -> Any:
+        """Returns a monitoring page of the server. Raises OSError."""
         with urlopen(f"http://127.0.0.1:{self.monitor}{path}", timeout=1.0) as answer:
             return json.load(answer)
 
     def reload(self, more: str) -> None:
-        """SIGHUP, with `more` in its configuration; what an earlier one had more is gone."""
+        """Sends SIGHUP, with `more` in the configuration instead of the text of an earlier call."""
         config = self.folder / "server.conf"
         config.write_text(f"{config.read_text().partition(_MORE)[0]}{_MORE}{more}\n")
         self._signal(signal.SIGHUP)
 
     def stop(self) -> None:
-        """End it in order, as an administrator does."""
+        """Stops the server in order, as an administrator does."""
         self._signal(signal.SIGTERM)
         assert self._process is not None
         self._process.wait(_PATIENCE)
 
     def kill(self) -> None:
-        """kill -9."""
+        """Sends SIGKILL."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay open, and nothing answers."""
+        """Sends SIGSTOP: connections stay open without a response."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Sends SIGCONT."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -131,10 +131,10 @@ class NatsServer:
 
 
 class NatsCluster:
-    """Three servers that replicate. `leader_of` tells which of them leads a stream."""
+    """Three servers that replicate."""
 
     def __init__(self, *, nodes: int = 3, sync: str = "2m", more: str = "") -> None:
-        """Each node has `more` in its configuration. Then it tells clients of the others, too."""
+        """Starts the nodes with `more` in their configuration. Then each also advertises the others to clients."""
         routes = [free_port() for _ in range(nodes)]
         self.nodes = [
             NatsServer(name=f"n{number}", route=route, routes=routes, sync=sync, more=more)
@@ -157,17 +157,17 @@ class NatsCluster:
             node.__exit__()
 
     def url(self, rest: str = "") -> str:
-        """How healthprobe names it: by all its nodes."""
+        """Returns the cluster's URL, with all nodes."""
         return f"nats://{','.join(f'127.0.0.1:{node.port}' for node in self.nodes)}{rest}"
 
     def leader_of(self, stream: str) -> NatsServer | None:
-        """The node that leads `stream` as the nodes that answer see it, or None while nobody does."""
+        """Returns the node that leads `stream`, or None, as seen by the nodes that answer."""
         for node in self.nodes:
             try:
-                told = node.told("/jsz?streams=true&accounts=true")
+                page = node.monitoring("/jsz?streams=true&accounts=true")
             except (OSError, ValueError):
                 continue
-            for account in told.get("account_details", ()):
+            for account in page.get("account_details", ()):
                 for detail in account.get("stream_detail", ()):
                     leader = detail.get("cluster", {}).get("leader")
                     if detail["name"] == stream and leader:
@@ -175,10 +175,10 @@ class NatsCluster:
         return None
 
     async def new_leader_of(self, stream: str, *, instead_of: NatsServer) -> NatsServer:
-        """Wait until another than `instead_of` leads."""
+        """Waits until another node than `instead_of` leads."""
         deadline = time.monotonic() + _PATIENCE
         while (leader := self.leader_of(stream)) is None or leader is instead_of:
-            assert time.monotonic() < deadline, f"nobody else leads {stream}"
+            assert time.monotonic() < deadline, f"no other node leads {stream}"
             await asyncio.sleep(0.1)
         return leader
 

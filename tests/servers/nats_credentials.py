@@ -1,4 +1,4 @@
-"""Credentials as a NATS operator gives them: keys and signed claims, with which a server knows a user it never saw."""
+"""Credentials of a NATS operator: keys and signed claims by which a server accepts a user it does not know."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Credentials:
 
 
 class Signer:
-    """A pair of keys, and what it says of others."""
+    """A pair of keys, which signs claims."""
 
     def __init__(self, kind: int) -> None:
         self.seed = nkeys.encode_seed(secrets.token_bytes(32), kind)
@@ -33,15 +33,15 @@ class Signer:
         self.name = bytes(self._pair.public_key).decode()
 
     def says(self, of: Signer, kind: str, **claims: Any) -> str:
-        """A JWT about `of`."""
-        told = {"type": kind, "version": 2, **claims}
-        body = {"jti": secrets.token_hex(16), "iat": 1, "iss": self.name, "name": kind, "sub": of.name, "nats": told}
+        """Returns a JWT about `of`."""
+        claim = {"type": kind, "version": 2, **claims}
+        body = {"jti": secrets.token_hex(16), "iat": 1, "iss": self.name, "name": kind, "sub": of.name, "nats": claim}
         signed = f"{_encoded({'typ': 'JWT', 'alg': 'ed25519-nkey'})}.{_encoded(body)}"
         return f"{signed}.{_base64(self._pair.sign(signed.encode()))}"
 
 
 def credentials() -> Credentials:
-    """A new operator's, whose account has JetStream without limits and one user, who may do everything in it."""
+    """Returns a new operator's credentials: an account with unlimited JetStream and one user with all permissions."""
     operator, user = Signer(nkeys.PREFIX_BYTE_OPERATOR), Signer(nkeys.PREFIX_BYTE_USER)
     account, system = Signer(nkeys.PREFIX_BYTE_ACCOUNT), Signer(nkeys.PREFIX_BYTE_ACCOUNT)
     of_user = account.says(user, "user", pub={}, sub={}, **_WITHOUT_LIMITS)

@@ -1,4 +1,4 @@
-"""NATS for every room: a module imports these fixtures by an assignment."""
+"""NATS fixtures: import them into a module by an assignment."""
 
 from __future__ import annotations
 
@@ -25,46 +25,46 @@ class OpenLog(Protocol):
 
 @pytest.fixture(scope="module")
 def nats_server(nats_process: NatsServer) -> Iterator[NatsServer]:
-    """The same process for all tests."""
+    """Returns one process for all tests."""
     yield nats_process
     asyncio.run(_clear(nats_process.url()))
 
 
 @pytest.fixture
 def prefix() -> str:
-    """A prefix of the test's own."""
+    """Returns a prefix for one test."""
     return f"test{next(_prefixes)}"
 
 
 @pytest.fixture
 def nats_url(nats_server: NatsServer, prefix: str) -> str:
-    """That server, under it."""
+    """Returns the URL of that server, with the prefix."""
     return nats_server.url(f"?prefix={prefix}")
 
 
 @pytest.fixture
 def own_nats() -> Iterator[NatsServer]:
-    """A process of the test's own, to kill and to pause."""
+    """Yields a process for one test, to kill and to pause."""
     with NatsServer() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def nats_cluster(nats_processes: NatsCluster) -> Iterator[NatsCluster]:
-    """The same three processes for all tests, to be left as they are."""
+    """Returns three processes for all tests, which must not be changed."""
     yield nats_processes
     asyncio.run(_clear(nats_processes.url()))
 
 
 @pytest.fixture
 def nats_cluster_url(nats_cluster: NatsCluster, prefix: str) -> str:
-    """That cluster, under a prefix of the test's own."""
+    """Returns the URL of that cluster, with the prefix."""
     return nats_cluster.url(f"?prefix={prefix}")
 
 
 @pytest.fixture
 async def open_log() -> AsyncIterator[OpenLog]:
-    """Opens logs by URL, each on a connection of its own, which are closed at the end of the test."""
+    """Yields a function that opens logs by URL, each on its own connection; they are closed after the test."""
     async with AsyncExitStack() as stack:
 
         async def open_log(url: str, *, by_claims: bool = False, create: bool = True) -> JetStreamLog:
@@ -76,7 +76,7 @@ async def open_log() -> AsyncIterator[OpenLog]:
 
 
 async def _clear(url: str) -> None:
-    """Delete all streams: a hundred that are replicated take an eighth of a core, though nobody uses them any more."""
+    """Deletes all streams: a hundred replicated ones take an eighth of a core even if unused."""
     client = await nats.connect(list(NatsAddress.of_url(url).servers))
     try:
         stream = client.jetstream(timeout=30.0)

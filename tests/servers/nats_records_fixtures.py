@@ -1,4 +1,4 @@
-"""Buckets of runtime records for every room: who edits them from outside, and who watches them."""
+"""Fixtures for buckets of runtime records: a program that edits them, and stores that watch them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AT_LAST = 60.0
 
 
 class Platform:
-    """Somebody else's program, which edits a bucket by nats-py alone."""
+    """Another program, which edits a bucket by nats-py alone."""
 
     def __init__(self, servers: Sequence[str], bucket: str) -> None:
         self.client = Client()
@@ -52,7 +52,7 @@ class Platform:
         return self.client.jetstream(timeout=2.0)
 
     async def make(self, **config: Any) -> None:
-        """Make the bucket, as nats-py makes it."""
+        """Creates the bucket as nats-py does."""
         self._kv = await self.jetstream.create_key_value(bucket=self.bucket, **config)
 
     async def kv(self) -> KeyValue:
@@ -68,7 +68,7 @@ class Platform:
         return True
 
     async def put(self, key: str, endpoint: str = "http://h:1", **fields: str) -> None:
-        """Put a record under `key`."""
+        """Puts a record under `key`."""
         await self.put_raw(key, json.dumps({"engine_endpoint": endpoint, **fields}).encode())
 
     async def put_raw(self, key: str, value: bytes) -> None:
@@ -81,7 +81,7 @@ class Platform:
         await (await self.kv()).purge(key)
 
     async def put_at_last(self, key: str, endpoint: str = "http://h:1") -> None:
-        """Put a record, again and again until it is taken: while a leader is elected, nothing is."""
+        """Puts a record, with retries: while a leader is elected, nothing is accepted."""
         deadline = time.monotonic() + AT_LAST
         while True:
             try:
@@ -92,7 +92,7 @@ class Platform:
 
 
 class Skipped:
-    """What the store told of values that it left out."""
+    """Records the calls of `on_skipped`."""
 
     def __init__(self) -> None:
         self.told: list[tuple[int, str]] = []
@@ -102,7 +102,7 @@ class Skipped:
 
 
 class Watched:
-    """A store that is listed when it tells of a change, as the worker does it."""
+    """A store that is listed when it notifies of a change, as the worker does."""
 
     def __init__(self, store: JetStreamRecords) -> None:
         self.store = store
@@ -110,13 +110,13 @@ class Watched:
         store.on_change(self.changed.set)
 
     async def endpoints(self) -> dict[str, str]:
-        """Where the running games are; no game may be listed twice."""
+        """Returns the endpoints of the running games; no game may be listed twice."""
         records = await self.store.list_by_status(RUNNING)
         assert len({record.game_id for record in records}) == len(records)
         return {record.game_id: record.engine_endpoint for record in records}
 
     async def shows(self, *records: RuntimeRecord) -> None:
-        """These are all records, SOON; nobody asks before a change was told of."""
+        """Waits until these are all the records, listed only after a notification."""
         wanted = sorted(records, key=lambda record: record.game_id)
         async with asyncio.timeout(SOON):
             while await self.store.list_all() != wanted:
@@ -124,7 +124,7 @@ class Watched:
                 self.changed.clear()
 
     async def shows_games(self, *game_ids: str, within: float = AT_LAST) -> None:
-        """These games run, within so many seconds; meanwhile the store may not know."""
+        """Waits until these games run; meanwhile the store may raise errors."""
         deadline = time.monotonic() + within
         while True:
             try:
@@ -137,7 +137,7 @@ class Watched:
             await asyncio.sleep(0.02)
 
     async def complains(self, within: float = AT_LAST) -> str:
-        """What it says once it does not know any more."""
+        """Returns its error once it cannot list."""
         deadline = time.monotonic() + within
         while True:
             try:
@@ -154,7 +154,7 @@ class OpenRecords(Protocol):
 
 @pytest.fixture
 async def open_records() -> AsyncIterator[OpenRecords]:
-    """Opens stores by URL, each on a connection of its own; all are closed at the end of the test."""
+    """Yields a function that opens stores by URL, each on its own connection; they are closed after the test."""
     async with AsyncExitStack() as stack:
 
         async def open_records(url: str, *, create: bool = True, skipped: Skipped | None = None) -> Watched:
@@ -172,7 +172,7 @@ OpenPlatform = Callable[[str], Awaitable[Platform]]
 
 @pytest.fixture
 async def open_platform() -> AsyncIterator[OpenPlatform]:
-    """Opens the platform that edits the bucket of a URL."""
+    """Yields a function that opens the program that edits the bucket of a URL."""
     async with AsyncExitStack() as stack:
 
         async def open_platform(url: str) -> Platform:
@@ -184,4 +184,4 @@ async def open_platform() -> AsyncIterator[OpenPlatform]:
 
 
 async def _ignore(_: Exception) -> None:
-    """Servers are killed here."""
+    """Allows time for servers that are killed."""

@@ -62,7 +62,7 @@ class PostgresServer:
 
     @property
     def pid(self) -> int:
-        """Returns the postmaster."""
+        """Returns the process id of the postmaster."""
         assert self._process is not None
         return self._process.pid
 

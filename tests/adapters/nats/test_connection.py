@@ -87,7 +87,7 @@ async def test_tls_is_used_with_a_server_that_leaves_it_to_its_clients(tmp_path:
             (server.url(), False),
         ):
             async with aclosing(await JetStream.open(NatsAddress.of_url(url))):
-                [connection] = server.told("/connz")["connections"]
+                [connection] = server.monitoring("/connz")["connections"]
                 assert ("tls_version" in connection) == speaks_tls
 
 

@@ -235,7 +235,7 @@ async def test_an_outage_leaves_no_subscriptions_behind(own_nats: NatsServer) ->
         await until(lambda: member.leases.unavailable_for > 4 * LEASE, "that has lasted for some beats")
         own_nats.start()
         await until(have([member], 256), "it has everything again")
-        [connection] = own_nats.told("/connz")["connections"]
+        [connection] = own_nats.monitoring("/connz")["connections"]
         assert connection["subscriptions"] < 10, "of the leases that were asked for meanwhile"
 
 

@@ -34,7 +34,7 @@ async def log(url: str) -> AsyncIterator[SqlLog]:
 
 @pytest.fixture
 async def other(log: SqlLog, url: str) -> AsyncIterator[SqlLog]:
-    """Returns the log as the other program opens it."""
+    """Yields the log as the other program opens it."""
     assert await log.end() == 0
     database = await SqlDatabase.open(url)
     yield SqlLog(database)
@@ -103,7 +103,7 @@ def _letters(reason: str) -> Sequence[DeadLetter]:
 
 
 async def _park_and_release(log: SqlLog, letters: Sequence[DeadLetter]) -> None:
-    """Returns each letter several times, in random order."""
+    """Parks and releases each letter several times, in random order."""
     for letter in random.sample([*letters] * 4, 4 * len(letters)):
         await random.choice((log.park, log.park, log.release))(letter)
 
@@ -140,6 +140,6 @@ async def test_of_cursors_saved_by_two_programs_at_once_the_greatest_remains(log
 
 
 async def _save(log: SqlLog, cursors: range) -> None:
-    """Returns cursors in random order."""
+    """Saves the cursors in random order."""
     for cursor in random.sample(cursors, len(cursors)):
         await log.save_cursor("webhook", cursor)

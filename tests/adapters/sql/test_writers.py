@@ -70,7 +70,7 @@ async def log(url: str) -> AsyncIterator[SqlLog]:
 
 @pytest.fixture
 async def writers(log: SqlLog, url: str) -> AsyncIterator[list[Process]]:
-    """Starts programs that have opened the log and wait for a line to begin."""
+    """Yields programs that have opened the log and wait for a line to begin."""
     assert await log.end() == 0
     extent = (str(GAMES), str(EVENTS_OF_A_GAME))
     processes = [
