@@ -1,4 +1,4 @@
-"""The cost of caution: a run with every doubt switched on beside one with none, in turns."""
+"""Measures the cost of the options of the verdict: a run with all of them and one with none, in turns."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Pair:
 
 
 def pairs_measured(*, engine_count: int, seconds: float, rounds: int) -> list[Pair]:
-    """Measure both in turns, telling on standard error how far it is."""
+    """Measures both in turns; prints the progress to standard error."""
     with (
         TemporaryDirectory(prefix="healthprobe-bench-") as folder,
         plain_engines(Path(folder), identity=True) as engines,
@@ -54,11 +54,11 @@ def report(pairs: Sequence[Pair], opening: str) -> str:
     verdict = "kept" if ratio <= _AT_MOST else "**missed**"
     promise = f"The promise is a median of at most {_AT_MOST:g}; it is **{ratio:.2f}**: {verdict}."
     headings = ("round", "no option, us a probe", "every option, us a probe", "ratio", "notes")
-    return "\n\n".join(["## What caution costs", opening, table(headings, rows), promise, _how_to_read()])
+    return "\n\n".join(["## Cost of the verdict's options", opening, table(headings, rows), promise, _how_to_read()])
 
 
 def options(port: int) -> tuple[str, ...]:
-    """Every doubt there is, for engines at this port."""
+    """Returns all options of the verdict, for engines at this port."""
     return (
         f"--canary=http://127.0.0.1:{port}/",
         "--hold=50%",

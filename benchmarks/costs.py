@@ -46,22 +46,21 @@ CONTENDERS: Mapping[str, Sequence[Contender]] = {
 
 _HOW_TO_READ = f"""\
 CPU is user + system of the whole process, all threads, in its steady state after a warm-up, divided by the requests
-that the engines counted meanwhile; the engines, and whoever drives blackbox_exporter, are not in it. `run` and HAProxy
-probe each engine once a second with a timeout of 500 ms; the others ask as fast as they can with 64 requests in flight.
-Memory is the peak of the process (VmHWM).
+that the engines counted meanwhile; the engines, and the client that drives blackbox_exporter, are not included. `run`
+and HAProxy probe each engine once a second with a timeout of 500 ms; the others send as many requests as they can, with
+64 in flight. Memory is the peak of the process (VmHWM).
 
-All engines answer with the same bytes within a second, as engines of one build do, and our prober parses only what it
-has not seen just before. What it costs where every answer differs is a row of its own.
+All engines answer with the same bytes within a second, as engines of one build do, and our prober parses only responses
+that differ from the last ones. The cost where every response differs is a row of its own.
 
-The floor, `{table.FLOOR}`, is as low as it goes: one address and 64 connections, so that every turn of its loop finds
-many answers, and all of them in the cache. A prober of thousands of engines has a connection for each. What wrk pays
-with as many is the row `{table.LIKE_PROBER}`, and with each of them
-asked about once a second, as `run` asks them, the row `{table.LIKE_RUN}`; there the engines hold
-each answer back for a second, for wrk itself cannot wait."""
+The floor, `{table.FLOOR}`, is the least possible: one address and 64 connections, so that every turn of its loop finds
+many responses, all of them in the cache. A prober of thousands of engines has a connection for each. What wrk pays with
+as many is the row `{table.LIKE_PROBER}`; with one request a second on each, as `run` does, it is the row
+`{table.LIKE_RUN}`; there the engines delay each response by a second, because wrk cannot wait."""
 
 
 def compared(names: Sequence[str], *, engine_count: int, seconds: float) -> list[Row]:
-    """Measure the contenders of these names, telling on standard error how far it is."""
+    """Measures the contenders of these names; prints the progress to standard error."""
     rows = []
     with TemporaryDirectory(prefix="healthprobe-bench-") as folder, cheapest_engines(Path(folder)) as engines:
         course = Course(engines, engine_count, seconds, Path(folder))
@@ -77,11 +76,11 @@ def report(rows: Sequence[Row], opening: str) -> str:
     """The section of the page."""
     return "\n\n".join(
         [
-            "## Beside others",
+            "## Next to other programs",
             opening,
             table.markdown(rows),
             _HOW_TO_READ,
-            "### Against what was set",
+            "### Targets",
             table.markdown_of_targets(table.targets(rows)),
         ]
     )

@@ -1,4 +1,4 @@
-"""Detection: how long after its death a killed engine is told of, with confirmation and without."""
+"""Measures how long after its death a killed engine is detected, with confirmation and without."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """After how many seconds each death was told of, in one of both ways."""
+    """The seconds after which each death was detected, in one of both ways."""
 
     way: Detection
     seconds: Sequence[float]
@@ -100,10 +100,10 @@ def report(found: Sequence[Found], opening: str) -> str:
     headings = ("confirm", "kills", "mean", "by arithmetic", "worst", "by arithmetic")
     how = (
         f"`healthprobe run --interval {INTERVAL:g}s --failures {FAILURES}`; each engine is killed once, at a random "
-        "moment: its sockets are closed, and new connections are refused. Measured from then until its event has come "
-        "out of standard output: past the log and the relay."
+        "moment: its sockets are closed, and new connections are refused. Measured from then until its event is on "
+        "standard output, after the log and the relay."
     )
-    return "\n\n".join(["## How soon a dead engine is told of", opening, table(headings, rows), promise, how])
+    return "\n\n".join(["## How soon a dead engine is detected", opening, table(headings, rows), promise, how])
 
 
 async def _found(way: Detection, kills: int) -> Found:

@@ -1,4 +1,4 @@
-"""Lateness: what engines that accept and never answer do to the probes of the others, and when they are told of."""
+"""Lateness: what engines that accept and never answer do to the probes of the others, and when they are reported."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class LatenessByTick:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What one watch at one pace saw. `reported_in` counts the dead by the tick in which they were told of, from 1.
+    """What one watch at one pace saw. `reported_in` counts the dead by the tick in which they were reported, from 1.
 
     `beyond` is how much later than `THRESHOLD` - 1 intervals and one timeout after the first probe was due each dead
     engine was told of, in seconds. `without_reason` counts events that no engine gave a reason for.
@@ -124,15 +124,15 @@ def report(watches: Sequence[Watch], opening: str) -> str:
     """The section of the page."""
     headings = ["", *(f"every {watch.pace.interval:g} s, timeout {watch.pace.timeout:g} s" for watch in watches)]
     facts = [_facts(watch) for watch in watches]
-    rows = [[name, *(told[name] for told in facts)] for name in facts[0]]
-    return "\n\n".join(["## Beside dead engines", opening, table(headings, rows), _HOW_TO_READ])
+    rows = [[name, *(fact[name] for fact in facts)] for name in facts[0]]
+    return "\n\n".join(["## Lateness next to dead engines", opening, table(headings, rows), _HOW_TO_READ])
 
 
 _HOW_TO_READ = f"""\
 Healthprobe's own worker and prober in one process, records and log in memory. Dead engines accept every connection and
 never answer. Late is how long after it was due a healthy engine's probe began; the promise is 20 ms at the 99th
 percentile. In the first tick every connection is opened. The threshold is {THRESHOLD}: a dead engine fails in ticks
-1 to {THRESHOLD}, each time a timeout after its probe was due, and is to be told of in tick {THRESHOLD}, once."""
+1 to {THRESHOLD}, each time a timeout after its probe was due, and must be reported in tick {THRESHOLD}, once."""
 
 
 async def _watched(pace: Pace, records: Sequence[RuntimeRecord], dead_count: int, ticks: int) -> Watch:
@@ -210,7 +210,7 @@ def _facts(watch: Watch) -> dict[str, str]:
         "healthy engines late in later ticks, p50 / p99 / max ms": _quantiles(later),
         "probes of healthy engines judged healthy": f"{judged:,} of {healthy * len(telemetry.ticks):,}",
         "inconclusive probes": f"{telemetry.inconclusive:,}",
-        f"dead engines told of in tick {THRESHOLD}": f"{in_time:,} of {watch.dead_count:,}{not_in_time}",
+        f"dead engines reported in tick {THRESHOLD}": f"{in_time:,} of {watch.dead_count:,}{not_in_time}",
         f"after due + {THRESHOLD - 1} intervals + timeout, p50 / p99 / max ms": _quantiles(watch.beyond),
         "events without a reason": f"{watch.without_reason:,}",
     }

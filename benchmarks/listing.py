@@ -128,10 +128,10 @@ PostgreSQL 16 on the same machine, read by `--records-query` with
 {QUERY.strip()}
 ```
 
-CPU is healthprobe's own, all threads together. A stall is how much too late a beat of one millisecond came; the promise
-is {_STALL_PROMISED:g} ms. The ticks are those of the worker, every {_INTERVAL:g} s, with a prober that answers at once:
-their CPU is nearly all the bookkeeping of as many probes, and the row of the list in memory is what that costs without
-a listing."""
+CPU is healthprobe's own, all threads together. A stall is how late a beat of one millisecond came; the promise is
+{_STALL_PROMISED:g} ms. The ticks are those of the worker, every {_INTERVAL:g} s, with a prober that answers at once:
+their CPU is almost only the bookkeeping of the probes, and the row of the list in memory is what that costs without a
+listing."""
 
 
 async def _measured(server: PostgresServer, url: str, restarts: int, ticks: int) -> list[Listed]:

@@ -119,7 +119,7 @@ def report(found: Seen, opening: str) -> str:
     ]  # fmt: skip
     return "\n\n".join(
         [
-            "## What it costs to be seen",
+            "## What the page, the metrics and traces cost",
             opening,
             table(("round", "unseen, us a probe", "seen", "seen and traced", "ratio", "traced", "notes"), rows),
             promise,
@@ -132,9 +132,9 @@ def report(found: Seen, opening: str) -> str:
 
 _HOW_TO_READ = """\
 *Seen* is `healthprobe run --listen` with all that the open page asks for, read by a process of its own (all cells, both
-streams), and a scrape of `/metrics` every 5 s; *traced* sends metrics and spans to a collector besides, and names its
-span in every request. CPU is user + system of the whole run; every other round is measured in the opposite order. How
-late probes start is told by the metrics of one run: of a whole pass before somebody looks, and of one meanwhile."""
+streams), and a scrape of `/metrics` every 5 s; *traced* also sends metrics and spans to a collector, and names a span
+in every request. CPU is user + system of the whole run; every other round is measured in the opposite order. How
+late probes start comes from the metrics of one run: of a whole tick before a page is open, and of one meanwhile."""
 
 
 def _kept(holds: bool) -> str:  # noqa: FBT001

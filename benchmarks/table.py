@@ -1,4 +1,4 @@
-"""The table: rows as Markdown, beside the floor, and the targets that were set beside what was measured."""
+"""The table: rows as Markdown with their ratio to the floor, and targets with what was measured."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def targets(rows: Sequence[Row]) -> list[Target]:
-    """What the design promises, against these rows: beside the floor, and beside wrk with as many connections."""
+    """Returns the targets of the design for these rows: against the floor, and against wrk with as many connections."""
     prober, run, haproxy = (_cpu(rows, name) for name in (PROBER, RUN, HAPROXY))
     floor, like_prober, like_run = (_cpu(rows, name) for name in (FLOOR, LIKE_PROBER, LIKE_RUN))
     return [

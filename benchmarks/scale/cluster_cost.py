@@ -1,4 +1,4 @@
-"""The cost of sharing: a probe of an instance in a cluster beside one of an instance alone, in turns."""
+"""Measures the cost of a cluster: a probe of an instance in a cluster and of an instance alone, in turns."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def report(pairs: Sequence[Pair], opening: str) -> str:
 _HOW_TO_READ = """\
 `healthprobe run` probes each engine once a second, its records in a file: alone, with its log in SQLite, and as the one
 instance of a cluster, which holds all leases, with its log in JetStream. CPU is user + system of the whole process;
-NATS, one node on the same machine, is told apart. Every other round begins with the cluster."""
+NATS, one node on the same machine, is counted apart. Every other round begins with the cluster."""
 
 
 def _round(course: Course, number: int) -> Pair:

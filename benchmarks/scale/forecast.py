@@ -1,4 +1,4 @@
-"""The forecast: what larger fleets take, computed from unit costs, with the arithmetic beside each figure."""
+"""Computes what larger fleets need from the unit costs, and shows the arithmetic with each figure."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Fleet:
 
     @property
     def instances(self) -> int:
-        """As many as the CPU of the probes asks for, and one that may be away."""
+        """As many as the CPU of the probes asks for, and one that may be down."""
         return ceil(self.cores / FULL) + 1
 
     @property
@@ -113,10 +113,10 @@ _ROWS: Sequence[tuple[str, str, _Figure]] = (
     ),
     (
         "instances, of a core each",
-        f"cores / {FULL:g}, and one that may be away",
+        f"cores / {FULL:g}, and one that may be down",
         lambda of: _count(of.instances),
     ),
-    ("engines an instance, one away", "engines / (instances - 1)", lambda of: f"{of.share:,.0f}"),
+    ("engines an instance, one down", "engines / (instances - 1)", lambda of: f"{of.share:,.0f}"),
     (
         "open files an instance",
         "one an engine",

@@ -1,4 +1,4 @@
-"""What the simulation saw, and how the page tells it."""
+"""The result of the simulation, and its section of the page."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ def report(seen: Simulated, opening: str) -> str:
 
 def _how_to_read(course: Course) -> str:
     return f"""\
-`healthprobe run --cluster` with its own worker, leases and log in {course.instances} processes, beside one NATS server
+`healthprobe run --cluster` with its own worker, leases and log in {course.instances} processes, and one NATS server
 that writes to the disk before it acknowledges, all on the two cores of this machine. The list of games is made up in
-memory, and so are the answers of their engines: nothing is sent. Every {FAILING:,}th game answers 503, which after
-{THRESHOLD} probes is a `probe_failed`; at the moment of the kill -9 all of them get well. The interval is
+memory, and so are the responses of their engines: nothing is sent. Every {FAILING:,}th game answers 503, which after
+{THRESHOLD} probes is a `probe_failed`; at the moment of the kill -9 all of them recover. The interval is
 {course.interval:g} s, the lease {LEASE:g} s."""
 
 

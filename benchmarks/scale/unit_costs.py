@@ -49,10 +49,10 @@ def report(costs: UnitCosts, opening: str) -> str:
 
 
 _HOW_TO_READ = f"""\
-CPU is user + system, of the whole process where nothing else is said; that of a NATS server, which may be elsewhere, is
-told apart. Rates are what one instance reaches with {events.BATCH:,} events in an append, the servers on the same
-machine. Engines are on loopback, and cost nothing here. A listed game is one whose record an instance knows though
-another watches it. Memory of games is what a process holds (VmRSS) with {holding.GAMES:,} of them."""
+CPU is user + system, of the whole process unless stated otherwise; that of a NATS server, which may be elsewhere, is
+counted apart. Rates are those of one instance with {events.BATCH:,} events in an append, the servers on the same
+machine. Engines are on loopback and not counted. A listed game is one whose record an instance has although another instance
+watches it. Memory of games is that of a process (VmRSS) with {holding.GAMES:,} of them."""
 
 
 def _rows(costs: UnitCosts) -> Iterator[tuple[str, str, str]]:
@@ -80,7 +80,7 @@ def _of_probes(costs: ProbeCosts) -> Iterator[Row]:
 def _of_games(costs: GameCosts) -> Iterator[Row]:
     yield "an instance without games", f"{costs.empty / 1e6:.0f} MB"
     yield "a listed game", _bytes(costs.listed)
-    yield "a watched game, beside that and without its connection", _bytes(costs.watched)
+    yield "a watched game, in addition, without its connection", _bytes(costs.watched)
     yield "a probe that costs nothing itself", f"{_micro(costs.probed)} CPU"
 
 
@@ -116,9 +116,9 @@ def _of_lists(costs: ListingCosts) -> Iterator[Row]:
     yield f"{games} records of a bucket, read at the start", f"{costs.loaded.wall:.1f} s, {costs.loaded.cpu:.1f} s CPU"
     yield "one of them changed by another client, known after", f"{costs.heard * 1000:.1f} ms"
     yield f"{games} records listed again after that", _milli(costs.listed_again.cpu)
-    yield f"{games} records, a third of them taken over at the start", _milli(costs.cut.cpu)
+    yield f"{games} records, a third of them watched at the start", _milli(costs.cut.cpu)
     yield f"{games} records in another list, a third of them watched", _milli(costs.recut.cpu)
-    yield f"{games} records, another third of them taken over", _milli(costs.moved.cpu)
+    yield f"{games} records, another third of them watched", _milli(costs.moved.cpu)
 
 
 def _micro(seconds: float) -> str:
