@@ -51,8 +51,8 @@ def report(costs: UnitCosts, opening: str) -> str:
 _HOW_TO_READ = f"""\
 CPU is user + system, of the whole process unless stated otherwise; that of a NATS server, which may be elsewhere, is
 counted apart. Rates are those of one instance with {events.BATCH:,} events in an append, the servers on the same
-machine. Engines are on loopback and not counted. A listed game is one whose record an instance has although another instance
-watches it. Memory of games is that of a process (VmRSS) with {holding.GAMES:,} of them."""
+machine. Engines are on loopback and not counted. A listed game is one whose record an instance has although another
+instance watches it. Memory of games is that of a process (VmRSS) with {holding.GAMES:,} of them."""
 
 
 def _rows(costs: UnitCosts) -> Iterator[tuple[str, str, str]]:
