@@ -80,46 +80,6 @@ def assert_told_in_the_log(lines: list[Document]) -> None:
     assert 0 < stopped["probe_ms_p50"] <= stopped["probe_ms_p99"]
 
 
-def test_the_store_is_edited_while_it_runs(program: Program, command_line: CommandLine, engine: LiveEngine) -> None:
-    engine.become(503)
-    running = program.start(*QUICK)
-    assert next_log_line(running)["games"] == 0
-    command_line("runtimes", "add", "game-1", engine.endpoint, "--container", "c0ffee")
-    first = next_document(running)
-    assert (first["id"], first["container_id"]) == ("game-1:1", "c0ffee")
-    assert command_line("runtimes", "remove", "game-1").code == 0
-    assert command_line("runtimes", "add", "game-2", engine.endpoint, "--status", "stopped").code == 0
-    assert command_line("runtimes", "add", "game-3", engine.endpoint).code == 0
-    assert next_document(running)["id"] == "game-3:1"
-    running.terminate()
-    rest, _ = running.communicate(timeout=PATIENCE)
-    assert (running.returncode, rest) == (0, "")
-
-
-def test_a_restart_goes_on_from_the_log_and_tells_a_recovery_that_it_missed(
-    program: Program, command_line: CommandLine, engine: LiveEngine, tmp_path: Path
-) -> None:
-    engine.become(503)
-    command = (*QUICK, "--records", written_games(tmp_path, ["game-1"], engine.endpoint))
-    running = program.start(*command)
-    assert next_document(running)["id"] == "game-1:1"
-    running.kill()
-    running.wait()
-
-    running = program.start(*command)
-    engine.wait_for_probes(5)
-    running.terminate()
-    running.communicate(timeout=PATIENCE)
-    [open_one] = documents(command_line("events").out)
-    assert open_one["id"] == "game-1:1", "an incident that is still open is not told again"
-
-    engine.become(200)
-    running = program.start(*command)
-    recovered = next_document(running)
-    assert (recovered["id"], recovered["event_type"]) == ("game-1:2", "probe_recovered")
-    assert recovered["details"]["prior_failure_count"] >= 2
-
-
 def test_an_event_that_was_committed_and_never_printed_is_printed_by_the_next_run(
     program: Program, command_line: CommandLine, engine: LiveEngine, tmp_path: Path
 ) -> None:

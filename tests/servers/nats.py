@@ -145,8 +145,7 @@ class NatsCluster:
         try:
             for node in self.nodes:
                 node.start(wait=False)
-            for node in self.nodes:
-                node.wait_until_healthy()
+            self.wait_until_whole()
         except BaseException:
             self.__exit__()
             raise
@@ -159,6 +158,23 @@ class NatsCluster:
     def url(self, rest: str = "") -> str:
         """Returns the cluster's URL, with all nodes."""
         return f"nats://{','.join(f'127.0.0.1:{node.port}' for node in self.nodes)}{rest}"
+
+    def wait_until_whole(self) -> None:
+        """Returns when every node is healthy and JetStream's leader sees all of them: else it places no replicas."""
+        for node in self.nodes:
+            node.wait_until_healthy()
+        deadline = time.monotonic() + _PATIENCE
+        while not any(self._sees_all(node) for node in self.nodes):
+            assert time.monotonic() < deadline, "JetStream's leader does not see all nodes"
+            time.sleep(0.05)
+
+    def _sees_all(self, node: NatsServer) -> bool:
+        try:
+            cluster = node.told("/jsz")["meta_cluster"]
+        except (OSError, ValueError, KeyError):
+            return False
+        peers = cluster.get("replicas", ())
+        return len(peers) == len(self.nodes) - 1 and not any(peer.get("offline", False) for peer in peers)
 
     def leader_of(self, stream: str) -> NatsServer | None:
         """Returns the node that leads `stream`, or None, as seen by the nodes that answer."""

@@ -52,6 +52,7 @@ def own_nats() -> Iterator[NatsServer]:
 @pytest.fixture(scope="module")
 def nats_cluster(nats_processes: NatsCluster) -> Iterator[NatsCluster]:
     """Returns three processes for all tests, which must not be changed."""
+    nats_processes.wait_until_whole()
     yield nats_processes
     asyncio.run(_clear(nats_processes.url()))
 
