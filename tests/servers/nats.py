@@ -170,7 +170,7 @@ class NatsCluster:
 
     def _sees_all(self, node: NatsServer) -> bool:
         try:
-            cluster = node.told("/jsz")["meta_cluster"]
+            cluster = node.monitoring("/jsz")["meta_cluster"]
         except (OSError, ValueError, KeyError):
             return False
         peers = cluster.get("replicas", ())
