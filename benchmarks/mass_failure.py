@@ -76,8 +76,8 @@ _HOW_TO_READ = f"""\
 disk before it is acknowledged). All engines answer 503 from one moment on, then 200 again while Redis is stopped; then
 Redis is started. Transitions are spread over the interval as the probes are, so the second row is the pace of the
 probes. The promises: all in the log within one interval, lateness under {_LATENESS_PROMISED:g} ms at the 99th
-percentile, over {_RATE_PROMISED:,} events a second to Redis, and all that Redis missed within 10 s of its return. Probes
-of engines that fail use a fresh connection each."""
+percentile, over {_RATE_PROMISED:,} events a second to Redis, and all that Redis missed within 10 s of its return.
+Probes of engines that fail use a fresh connection each."""
 
 
 def _measured_with(log: str, redis: RedisServer, engines: Engines, workspace: Path, engine_count: int) -> Told:
