@@ -69,7 +69,7 @@ def test_a_fault_of_our_own_is_neither_healthy_nor_failed_and_exits_1(
     [document] = documents(told.out)
     assert told.code == 1
     assert (document["healthy"], document["last_status"]) == (None, 0)
-    assert document["last_error"] == "could not tell: too many open files"
+    assert document["last_error"] == "inconclusive: too many open files"
 
 
 def test_verbose_tells_every_step_on_standard_error_and_the_verdict_on_standard_output(program: Program) -> None:

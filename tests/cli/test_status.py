@@ -55,7 +55,7 @@ def test_a_pipe_gets_one_object_with_all_that_a_run_tells(command_line: CommandL
     assert told.code == 1
     assert (status["source"], status["at"]) == ("run", run.at)
     assert (status["games"], status["down"], status["failing"], status["healthy"]) == (3, 2, 0, 1)
-    assert status["told"].startswith("2 of 3 engines are down")
+    assert status["summary"].startswith("2 of 3 engines are down")
     assert {each["game_id"]: each["last_status"] for each in status["incidents"]} == {"game-2": 503, HOSTILE: 0}
     assert status["prober"]["failures"] == 3
     assert status["publishers"] == [
@@ -69,7 +69,7 @@ def test_a_fleet_that_answers_exits_0(command_line: CommandLine) -> None:
         run.wait_for_probes(2)
         told = command_line("status", "--at", run.at)
     assert told.code == 0
-    assert documents(told.out)[0]["told"] == "The one engine answers."
+    assert documents(told.out)[0]["summary"] == "The one engine answers."
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
@@ -120,7 +120,7 @@ def test_a_log_that_is_named_is_read_and_it_is_said_that_it_is_a_log(command_lin
     [status] = documents(told.out)
     assert told.code == 1
     assert (status["source"], status["down"], status["games"], status["prober"]) == ("log", 1, None, None)
-    assert status["told"].startswith("1 game is down, according to the log: game-3, for ")
+    assert status["summary"].startswith("1 game is down, according to the log: game-3, for ")
 
 
 @pytest.mark.usefixtures("log", "nobody_listens")
@@ -173,7 +173,7 @@ def test_the_program_asks_a_run_of_the_program_for_status_and_why(program: Progr
     assert next_document(running)["event_type"] == "probe_failed"
     status, explained = program("status", HEALTHPROBE_AT=at), program("explain", "game-7", HEALTHPROBE_AT=at)
     assert (status.returncode, status.stderr) == (1, "")
-    assert documents(status.stdout.splitlines())[0]["told"].startswith("1 of 1 engines is down: game-7")
+    assert documents(status.stdout.splitlines())[0]["summary"].startswith("1 of 1 engines is down: game-7")
     assert (explained.returncode, explained.stderr) == (1, "")
     assert "unexpected status 503" in explained.stdout
     running.terminate()

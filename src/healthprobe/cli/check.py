@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _VERDICTS: Mapping[bool | None, Text] = {
     True: Text("healthy", terminal.RECOVERED),
     False: Text("failed", terminal.FAILED),
-    None: Text("could not tell", terminal.UNCERTAIN),
+    None: Text("inconclusive", terminal.UNCERTAIN),
 }
 
 
@@ -63,7 +63,7 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
     )
     for each in checks:
         why, took = printable(each.last_error), f"{each.duration_ms:.1f} ms"
-        shown.add_row(each.endpoint, verdict_text(each), took, why)
+        shown.add_row(each.endpoint, _VERDICTS[each.healthy], took, why)
     terminal.console_for().print(shown)
 
 
@@ -84,26 +84,19 @@ async def _check(prober: Prober, lanes: asyncio.Semaphore, endpoint: str, timeou
         start = time.monotonic()
         outcome = await prober.probe(target)
         took = time.monotonic() - start
-    return check_of(endpoint, outcome, took)
+    return _check_of(endpoint, outcome, took)
 
 
-def check_of(endpoint: str, outcome: ProbeOutcome, seconds: float) -> Check:
-    healthy, status, error = _judged(outcome)
-    return Check(printable(masked(endpoint)), healthy, status, error, round(seconds * 1000, 3))
-
-
-def verdict_text(check: Check) -> Text:
-    return _VERDICTS[check.healthy]
-
-
-def _judged(outcome: ProbeOutcome) -> tuple[bool | None, int, str]:
+def _check_of(endpoint: str, outcome: ProbeOutcome, seconds: float) -> Check:
+    healthy, status, error = None, 0, ""
     match outcome:
         case Healthy():
-            return True, OK, ""
+            healthy, status = True, OK
         case Failed(status, error):
-            return False, status, error
+            healthy = False
         case Inconclusive(cause):
-            return None, 0, f"could not tell: {cause}"
+            error = f"inconclusive: {cause}"
+    return Check(printable(masked(endpoint)), healthy, status, error, round(seconds * 1000, 3))
 
 
 _NAME_WIDTH = len("connected")
@@ -124,7 +117,7 @@ async def _trace_all(endpoints: Sequence[str], timeout: float) -> list[Check]:
         writer.begin(endpoint)
         async with HTTPProber(keep_connections=False, observer=writer.write_step) as prober:
             outcome = await prober.probe(parse_target(RuntimeRecord(endpoint, "", endpoint), timeout))
-        checks.append(check_of(endpoint, outcome, writer.elapsed))
+        checks.append(_check_of(endpoint, outcome, writer.elapsed))
         writer.end(checks[-1], outcome)
     return checks
 
@@ -149,7 +142,7 @@ class _StepWriter:
         self._step(step.name, Text.assemble(printable(first), (lasted, terminal.ASIDE)), others)
 
     def end(self, check: Check, outcome: ProbeOutcome) -> None:
-        verdict = verdict_text(check).copy()
+        verdict = _VERDICTS[check.healthy].copy()
         if check.last_error:
             verdict.append(f": {printable(check.last_error)}", "")
         self._step("verdict", verdict, [_rule(check, outcome)])

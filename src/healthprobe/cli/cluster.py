@@ -34,24 +34,6 @@ _COLUMNS: Mapping[str, Mapping[str, Any]] = {
 _FIRST_TO_GO = ("up", "renewed", "last takeover")
 
 
-def show_cluster(url: str, *, as_json: bool) -> bool:
-    """Writes the instances of the cluster at a URL and returns whether every shard has an owner."""
-    found, shards = uvloop.run(_instances(url))
-    unwatched = unwatched_shards(found, shards)
-    if not terminal.people_watch(json_wanted=as_json):
-        for each in found:
-            terminal.write_json(msgspec.to_builtins(instance_document(each)))
-    elif found:
-        console = terminal.console_for()
-        console.print(cluster_table(found, datetime.now(UTC), console.width))
-    for line in differing_options(found):
-        terminal.report(line)
-    if unwatched:
-        why = "no instance is running" if not found else "the next renewals may change that"
-        terminal.report(f"{unwatched} of {shards} shards have no owner; {why}")
-    return not unwatched
-
-
 async def _instances(url: str) -> tuple[list[Instance], int]:
     """Returns the instances and the number of shards."""
     with extra("nats", "--cluster"):
@@ -140,5 +122,17 @@ def cluster(cluster: Cluster, as_json: options.Json = False) -> None:
 
     Example: [b]healthprobe cluster --cluster nats://n1,n2,n3[/b]
     """
-    if not show_cluster(cluster, as_json=as_json):
+    found, shards = uvloop.run(_instances(cluster))
+    unwatched = unwatched_shards(found, shards)
+    if not terminal.people_watch(json_wanted=as_json):
+        for each in found:
+            terminal.write_json(msgspec.to_builtins(instance_document(each)))
+    elif found:
+        console = terminal.console_for()
+        console.print(cluster_table(found, datetime.now(UTC), console.width))
+    for line in differing_options(found):
+        terminal.report(line)
+    if unwatched:
+        why = "no instance is running" if not found else "the next renewals may change that"
+        terminal.report(f"{unwatched} of {shards} shards have no owner; {why}")
         raise typer.Exit(errors.BAD)

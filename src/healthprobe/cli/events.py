@@ -154,12 +154,12 @@ def _key(letter: DeadLetter) -> tuple[str, str]:
 def _summary(replay: Replay) -> str:
     if not replay.asked_for:
         return _NO_DEAD_LETTER
-    told = [f"{replay.delivered:,} of {counted(replay.asked_for, 'dead letter')} delivered"]
+    parts = [f"{replay.delivered:,} of {counted(replay.asked_for, 'dead letter')} delivered"]
     if replay.refused:
-        told.append(f"{replay.refused:,} refused again: see healthprobe events --dead")
+        parts.append(f"{replay.refused:,} refused again: see healthprobe events --dead")
     if replay.waiting:
-        told.append(f"{replay.waiting:,} waiting: healthprobe run delivers them when the publisher accepts them")
-    return "; ".join(told) + "."
+        parts.append(f"{replay.waiting:,} waiting: healthprobe run delivers them when the publisher accepts them")
+    return "; ".join(parts) + "."
 
 
 def _document(letter: DeadLetter) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -15,7 +16,7 @@ from healthprobe._util.text import counted, printable
 from healthprobe.app import terminal
 from healthprobe.app.url_names import shown
 from healthprobe.cli import errors, options
-from healthprobe.cli.api_client import At, InsteadLog, NotFound, RunClient, Source, source_of
+from healthprobe.cli.api_client import At, InsteadLog, NotFound, RunClient, source_of
 from healthprobe.cli.events import read_events
 from healthprobe.cli.output import marks, marks_summary
 from healthprobe.domain.incident import incidents
@@ -50,17 +51,7 @@ class Explained(msgspec.Struct):
         return self.state == _DOWN
 
 
-def show_explanation(source: Source, game: str, *, as_json: bool) -> bool:
-    """Writes the state of a game and returns whether it is up. Raises ConfigurationError for an unknown game."""
-    explained = source.ask(lambda run: _from_run(run, game), lambda url: _from_log(url, game))
-    if terminal.people_watch(json_wanted=as_json):
-        _show(terminal.console_for(), explained)
-    else:
-        terminal.write_json(msgspec.to_builtins(explained))
-    return not explained.is_down
-
-
-def _from_run(run: RunClient, game_id: str) -> Explained:
+def _from_run(game_id: str, run: RunClient) -> Explained:
     try:
         details = run.game(game_id)
     except NotFound:
@@ -84,7 +75,7 @@ def _from_run(run: RunClient, game_id: str) -> Explained:
     )
 
 
-def _from_log(url: str, game_id: str) -> Explained:
+def _from_log(game_id: str, url: str) -> Explained:
     now = datetime.now(UTC)
     events = read_events(url, game_id)
     if not events:
@@ -100,7 +91,7 @@ def _from_log(url: str, game_id: str) -> Explained:
         at=shown(url),
         game_id=game_id,
         state=_DOWN if is_down else None,
-        explanation=_told(game_id, known),
+        explanation=_explanation(game_id, known),
         incidents=known,
         down_s=last.duration_s if last is not None and is_down else None,
         container_id=events[-1].container_id,
@@ -109,7 +100,7 @@ def _from_log(url: str, game_id: str) -> Explained:
     )
 
 
-def _told(game_id: str, known: list[schemas.Incident]) -> str:
+def _explanation(game_id: str, known: list[schemas.Incident]) -> str:
     note = "This is from the log, which has transitions only: no single probes, and not whether the game still runs."
     if not known:
         return f"{game_id} recovered and has not failed since. {note}"
@@ -126,11 +117,11 @@ def _told(game_id: str, known: list[schemas.Incident]) -> str:
     )
 
 
-def _show(console: Console, explained: Explained) -> None:
-    told = Text(printable(explained.explanation))
+def _print(console: Console, explained: Explained) -> None:
+    paragraph = Text(printable(explained.explanation))
     if explained.is_down:
-        told.stylize(terminal.FAILED, 0, len(f"{explained.game_id} is down"))
-    console.print(told)
+        paragraph.stylize(terminal.FAILED, 0, len(f"{explained.game_id} is down"))
+    console.print(paragraph)
     if explained.engine_endpoint:
         where = f"asked at {explained.engine_endpoint}, container {explained.container_id or 'unknown'}"
         console.print(Text(printable(where), terminal.ASIDE))
@@ -189,5 +180,10 @@ def explain(
 
     Example: [b]healthprobe explain game-7[/b]
     """
-    if not show_explanation(source_of(context, at, log), game, as_json=as_json):
+    explained = source_of(context, at, log).ask(partial(_from_run, game), partial(_from_log, game))
+    if terminal.people_watch(json_wanted=as_json):
+        _print(terminal.console_for(), explained)
+    else:
+        terminal.write_json(msgspec.to_builtins(explained))
+    if explained.is_down:
         raise typer.Exit(errors.BAD)

@@ -18,17 +18,6 @@ from healthprobe.domain.incident import Incident
 from healthprobe.domain.incident import incidents as incidents_of
 
 
-def show_incidents(url: str, *, as_json: bool) -> None:
-    """Writes the incidents of the log at a URL, open ones first, the longest first."""
-    now = datetime.now(UTC)
-    found = read_incidents(url, now)
-    if not terminal.people_watch(json_wanted=as_json):
-        for incident in found:
-            terminal.write_json(incident.as_document(now))
-        return
-    terminal.console_for().print(_table(found, now) if found else "No incident in this log.")
-
-
 def read_incidents(url: str, now: datetime) -> list[Incident]:
     """Returns the incidents of the log at a URL, open ones first, the longest at `now` first."""
     found = incidents_of(read_events(url))
@@ -68,4 +57,10 @@ def incidents(log: options.ReadLog = DEFAULT_DATABASE, as_json: options.Json = F
 
     Example: [b]healthprobe incidents --log sqlite:healthprobe.db[/b]
     """
-    show_incidents(log, as_json=as_json)
+    now = datetime.now(UTC)
+    found = read_incidents(log, now)
+    if terminal.people_watch(json_wanted=as_json):
+        terminal.console_for().print(_table(found, now) if found else "No incident in this log.")
+        return
+    for incident in found:
+        terminal.write_json(incident.as_document(now))

@@ -27,7 +27,7 @@ class RelayState:
     dead_letters: int
 
 
-def show_relays(url: str, *, as_json: bool) -> None:
+def _show(url: str, *, as_json: bool) -> None:
     """Writes how far each publisher of the log at a URL got, those with the most lag first."""
     states = sorted(uvloop.run(_states(url)), key=lambda state: (-state.lag, state.publisher))
     if not terminal.people_watch(json_wanted=as_json):
@@ -44,14 +44,6 @@ def show_relays(url: str, *, as_json: bool) -> None:
     for state in states:
         table.add_row(printable(state.publisher), f"{state.lag:,}", f"{state.dead_letters:,}")
     terminal.console_for().print(table if states else "No publisher has received an event of this log.")
-
-
-def forget_relay(url: str, name: str) -> bool:
-    """Forgets a publisher and returns whether the log knew it. No events are kept for it any longer."""
-    forgotten = uvloop.run(_forget(url, name))
-    if not forgotten:
-        terminal.report(f"this log has no publisher {name}: healthprobe relays lists them")
-    return forgotten
 
 
 async def _states(url: str) -> list[RelayState]:
@@ -88,6 +80,7 @@ def relays(
     Example: [b]healthprobe relays --log postgresql://db/platform[/b]
     """
     if forget is None:
-        show_relays(log, as_json=as_json)
-    elif not forget_relay(log, forget):
+        _show(log, as_json=as_json)
+    elif not uvloop.run(_forget(log, forget)):
+        terminal.report(f"this log has no publisher {forget}: healthprobe relays lists them")
         raise typer.Exit(errors.BAD)

@@ -30,55 +30,6 @@ _SECRET = re.compile("auth|cookie|token|secret|password|key", re.IGNORECASE)
 _ALWAYS = ("game_id", "current_container_id", "engine_endpoint", "status")
 
 
-def add_record(url: str, game_id: str, endpoint: str, *, container: str, status: str, probe: str = "") -> None:
-    """Adds a record to the store at a URL. Raises ConfigurationError for one that cannot be probed."""
-    record = RuntimeRecord(game_id, container, endpoint, status, probe.strip())
-    _refuse_unprobeable([record])
-    put_records(url, [record])
-
-
-def import_records(url: str, file: Path) -> None:
-    """Adds all records of a JSON or YAML file to the store at a URL, or none if one of them cannot be probed."""
-    from healthprobe.adapters.file import read_records
-
-    records = read_records(file)
-    _refuse_unprobeable(records)
-    put_records(url, records)
-    terminal.report(f"imported {counted(len(records), 'game')} into {shown(url)}")
-
-
-def remove_records(url: str, game_ids: Sequence[str]) -> bool:
-    """Removes the records of games and returns whether the store had all of them."""
-    known = drop_records(url, game_ids)
-    unknown = [game_id for game_id in dict.fromkeys(game_ids) if game_id not in known]
-    if unknown:
-        terminal.report(f"not in {shown(url)}: {', '.join(unknown)}")
-    return not unknown
-
-
-def show_records(url: str, *, as_json: bool) -> None:
-    """Writes every record of the store at a URL, without credentials."""
-    records = [replace(each, engine_endpoint=masked(each.engine_endpoint)) for each in uvloop.run(_list(url))]
-    if not terminal.people_watch(json_wanted=as_json):
-        for record in records:
-            terminal.write_json(_as_document(record))
-        return
-    table = terminal.table(
-        {
-            "game": {**terminal.FOLDS, "style": "bold"},
-            "status": {},
-            "container": terminal.FOLDS,
-            "endpoint": terminal.FOLDS,
-            "probe": terminal.FOLDS,
-        }
-    )
-    for record in records:
-        where = (record.current_container_id, record.engine_endpoint)
-        cells = (record.game_id, record.status, *where, _probe_of(record))
-        table.add_row(*map(printable, cells))
-    terminal.console_for().print(table if records else f"No game in {shown(url)}.")
-
-
 def _refuse_unprobeable(records: Sequence[RuntimeRecord]) -> None:
     for record in records:
         if not record.game_id:
@@ -109,7 +60,7 @@ def _without_secrets(probe: Any) -> Any:
     headers = probe.get("headers") if isinstance(probe, dict) else None
     if not isinstance(headers, dict):
         return probe
-    return {**probe, "headers": {name: "***" if _SECRET.search(name) else told for name, told in headers.items()}}
+    return {**probe, "headers": {name: "***" if _SECRET.search(name) else value for name, value in headers.items()}}
 
 
 def _probe_of(record: RuntimeRecord) -> str:
@@ -168,13 +119,17 @@ def add(
     records: options.EditableRecords = DEFAULT_DATABASE,
 ) -> None:
     """Add a game, or replace its record."""
-    add_record(records, game, endpoint, container=container, status=status, probe=probe)
+    record = RuntimeRecord(game, container, endpoint, status, probe.strip())
+    _refuse_unprobeable([record])
+    put_records(records, [record])
 
 
 @app.command("remove")
 def remove(games: Games, records: options.EditableRecords = DEFAULT_DATABASE) -> None:
     """Remove games; exit 1 if one of them is not in the store. Their events stay in the log."""
-    if not remove_records(records, games):
+    known = drop_records(records, games)
+    if unknown := [game_id for game_id in dict.fromkeys(games) if game_id not in known]:
+        terminal.report(f"not in {shown(records)}: {', '.join(unknown)}")
         raise typer.Exit(errors.BAD)
 
 
@@ -186,7 +141,24 @@ def list_(records: options.EditableRecords = DEFAULT_DATABASE, as_json: options.
     with game_id, current_container_id, engine_endpoint and status, and if set
     probe, silenced_until and silenced_why.
     """
-    show_records(records, as_json=as_json)
+    found = [replace(each, engine_endpoint=masked(each.engine_endpoint)) for each in uvloop.run(_list(records))]
+    if not terminal.people_watch(json_wanted=as_json):
+        for record in found:
+            terminal.write_json(_as_document(record))
+        return
+    table = terminal.table(
+        {
+            "game": {**terminal.FOLDS, "style": "bold"},
+            "status": {},
+            "container": terminal.FOLDS,
+            "endpoint": terminal.FOLDS,
+            "probe": terminal.FOLDS,
+        }
+    )
+    for record in found:
+        where = (record.current_container_id, record.engine_endpoint)
+        table.add_row(*map(printable, (record.game_id, record.status, *where, _probe_of(record))))
+    terminal.console_for().print(table if found else f"No game in {shown(records)}.")
 
 
 @app.command("import")
@@ -198,4 +170,9 @@ def import_(
     records: options.EditableRecords = DEFAULT_DATABASE,
 ) -> None:
     """Add or replace all games of a file, or none of them if one cannot be probed."""
-    import_records(records, file)
+    from healthprobe.adapters.file import read_records
+
+    found = read_records(file)
+    _refuse_unprobeable(found)
+    put_records(records, found)
+    terminal.report(f"imported {counted(len(found), 'game')} into {shown(records)}")

@@ -21,37 +21,9 @@ from healthprobe.ports import ConfigurationError
 _LONGEST_WHY = 200
 
 
-def silence_games(url: str, game_ids: Sequence[str], lasting: Duration | None, why: str) -> bool:
-    """Silences games in the store at a URL, or ends their silence. Returns whether the store has all of them.
-
-    Raises ConfigurationError for a store that cannot be edited here, and for a reason that is not one line of text.
-    """
-    if scheme_of(url) in {"file", "http", "https"}:
-        raise ConfigurationError(
-            f"--records {shown(url)} cannot be edited here: write silenced_until: 2026-11-25T14:00:00Z there"
-        )
-    if not why.isprintable() or len(why) > _LONGEST_WHY:
-        raise ConfigurationError(f"--why: write one line of at most {_LONGEST_WHY} characters")
-    until = None if lasting is None else datetime.now(UTC) + timedelta(seconds=lasting)
-    known = uvloop.run(_silence(url, game_ids, until, why))
-    if known:
-        terminal.report(_told(known, until))
-    unknown = [game_id for game_id in dict.fromkeys(game_ids) if game_id not in known]
-    if unknown:
-        terminal.report(f"not in {shown(url)}: {', '.join(map(printable, unknown))}")
-    return not unknown
-
-
 async def _silence(url: str, game_ids: Sequence[str], until: datetime | None, why: str) -> set[str]:
     async with store_at(url, existing=True) as store:
         return await store.silence(game_ids, until, why)
-
-
-def _told(known: set[str], until: datetime | None) -> str:
-    names = printable(next(iter(known))) if len(known) == 1 else counted(len(known), "game")
-    if until is None:
-        return f"{names}: no longer silenced"
-    return f"{names}: silenced until {until.astimezone():%H:%M:%S} ({until:%Y-%m-%d %H:%M:%S} UTC)"
 
 
 def silence(
@@ -83,5 +55,20 @@ def silence(
     """
     if (for_ is None) != end:
         raise ConfigurationError("write how long, as in --for 10m, or --end")
-    if not silence_games(records, games, for_, why):
+    if scheme_of(records) in {"file", "http", "https"}:
+        raise ConfigurationError(
+            f"--records {shown(records)} cannot be edited here: write silenced_until: 2026-11-25T14:00:00Z there"
+        )
+    if not why.isprintable() or len(why) > _LONGEST_WHY:
+        raise ConfigurationError(f"--why: write one line of at most {_LONGEST_WHY} characters")
+    until = None if for_ is None else datetime.now(UTC) + timedelta(seconds=for_)
+    known = uvloop.run(_silence(records, games, until, why))
+    if known:
+        names = printable(next(iter(known))) if len(known) == 1 else counted(len(known), "game")
+        state = "no longer silenced"
+        if until is not None:
+            state = f"silenced until {until.astimezone():%H:%M:%S} ({until:%Y-%m-%d %H:%M:%S} UTC)"
+        terminal.report(f"{names}: {state}")
+    if unknown := [game_id for game_id in dict.fromkeys(games) if game_id not in known]:
+        terminal.report(f"not in {shown(records)}: {', '.join(map(printable, unknown))}")
         raise typer.Exit(errors.BAD)

@@ -15,7 +15,7 @@ from healthprobe._util.text import printable
 from healthprobe.app import terminal
 from healthprobe.app.url_names import shown
 from healthprobe.cli import errors, options, output
-from healthprobe.cli.api_client import At, InsteadLog, RunClient, Source, source_of
+from healthprobe.cli.api_client import At, InsteadLog, RunClient, source_of
 from healthprobe.cli.incidents import read_incidents
 from healthprobe.web import schemas
 
@@ -33,7 +33,7 @@ class Status(msgspec.Struct):
 
     source: str
     at: str
-    told: str
+    summary: str
     down: int
     incidents: list[schemas.Incident]
     games: int | None = None
@@ -49,22 +49,12 @@ class Status(msgspec.Struct):
         return bool(self.down) or (self.prober is not None and self.prober.trouble is not None)
 
 
-def show_status(source: Source, *, as_json: bool) -> bool:
-    """Writes the state of the fleet and returns whether it is good."""
-    status = source.ask(status_of_run, status_of_log)
-    if terminal.people_watch(json_wanted=as_json):
-        _show(terminal.console_for(), status)
-    else:
-        terminal.write_json(msgspec.to_builtins(status))
-    return not status.is_bad
-
-
-def status_of_run(run: RunClient) -> Status:
+def _status_of_run(run: RunClient) -> Status:
     fleet, known = run.fleet(), run.incidents(_MOST)
     return Status(
         source="run",
         at=run.at,
-        told=fleet.summary,
+        summary=fleet.summary,
         down=fleet.down,
         incidents=[each for each in known.incidents if each.open],
         games=fleet.games,
@@ -76,15 +66,15 @@ def status_of_run(run: RunClient) -> Status:
     )
 
 
-def status_of_log(url: str) -> Status:
+def _status_of_log(url: str) -> Status:
     now = datetime.now(UTC)
     found = [
         msgspec.convert(each.as_document(now), schemas.Incident) for each in read_incidents(url, now) if each.is_open
     ]
-    return Status(source="log", at=shown(url), told=_told(found), down=len(found), incidents=found[:_MOST])
+    return Status(source="log", at=shown(url), summary=_summary(found), down=len(found), incidents=found[:_MOST])
 
 
-def _told(found: Sequence[schemas.Incident]) -> str:
+def _summary(found: Sequence[schemas.Incident]) -> str:
     if not found:
         return "No game is down, according to the log."
     lasting = two_units(found[0].duration_s)
@@ -93,9 +83,9 @@ def _told(found: Sequence[schemas.Incident]) -> str:
     return f"{len(found):,} games are down, according to the log, {found[0].game_id} the longest, for {lasting}."
 
 
-def _show(console: Console, status: Status) -> None:
+def _print(console: Console, status: Status) -> None:
     """Prints the status. Shows as many incidents as fit on the screen with everything else and the prompt."""
-    head = [output.sentence(status.told, is_bad=status.is_bad), _counts(status)]
+    head = [output.sentence(status.summary, is_bad=status.is_bad), _counts(status)]
     foot = [] if status.prober is None else [output.prober(status.prober, status.publishers, datetime.now(UTC))]
     console.print(*head, sep="\n")
     if status.incidents:
@@ -125,10 +115,15 @@ def status(context: typer.Context, at: At = None, log: InsteadLog = None, as_jso
     that are down.
 
     With --json, or if standard output is not a terminal: one object on a
-    line, with source (run or log), at, told, down, incidents (open ones), and
+    line, with source (run or log), at, summary, down, incidents (open ones), and
     from a run games, failing, unknown, healthy, prober and publishers.
 
     Example: [b]healthprobe status --at http://prober:8600[/b]
     """
-    if not show_status(source_of(context, at, log), as_json=as_json):
+    found = source_of(context, at, log).ask(_status_of_run, _status_of_log)
+    if terminal.people_watch(json_wanted=as_json):
+        _print(terminal.console_for(), found)
+    else:
+        terminal.write_json(msgspec.to_builtins(found))
+    if found.is_bad:
         raise typer.Exit(errors.BAD)

@@ -40,24 +40,6 @@ class Moment:
     events: list[HealthEvent]
 
 
-def show_top(at: str | None) -> None:
-    """Draws the run at a URL until SIGINT or SIGTERM. Raises ConfigurationError without a terminal or a run."""
-    if not terminal.people_watch(json_wanted=False):
-        raise ConfigurationError("top needs a terminal, and standard output is none; use healthprobe status --json")
-    run = run_client(at)
-    moment, trouble = _look(run), None
-    console = terminal.console_for()
-    exit_cleanly_at_once()
-    with Live(console=console, screen=True, auto_refresh=False) as live:
-        while True:
-            live.update(drawn(console, run.at, moment, trouble), refresh=True)
-            time.sleep(_PERIOD)
-            try:
-                moment, trouble = _look(run, moment), None
-            except ConfigurationError as error:
-                trouble = str(error)
-
-
 def drawn(console: Console, at: str, moment: Moment, trouble: str | None) -> RenderableType:
     """Returns all lines of the screen. With `trouble` the run is away and `moment` is its last state."""
     fleet, newest = moment.fleet, moment.events[::-1]
@@ -130,4 +112,17 @@ def top(at: At = None) -> None:
 
     Example: [b]healthprobe top --at http://prober:8600[/b]
     """
-    show_top(at)
+    if not terminal.people_watch(json_wanted=False):
+        raise ConfigurationError("top needs a terminal, and standard output is none; use healthprobe status --json")
+    run = run_client(at)
+    moment, trouble = _look(run), None
+    console = terminal.console_for()
+    exit_cleanly_at_once()
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(drawn(console, run.at, moment, trouble), refresh=True)
+            time.sleep(_PERIOD)
+            try:
+                moment, trouble = _look(run, moment), None
+            except ConfigurationError as error:
+                trouble = str(error)
