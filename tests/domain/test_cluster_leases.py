@@ -1,4 +1,4 @@
-"""Until when a shard is ours, by our own clock, and which outcomes count."""
+"""How long a lease is valid by the holder's clock, and which outcomes count."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TestALease:
 
 @dataclass
 class Lessor:
-    """Counts from when a renewal comes to it, on its own clock, and gives the shard away once that was a lease ago."""
+    """A server that counts from the arrival of a renewal, on its own clock, and then gives the shard away."""
 
     lasts: float
     renewed_at: float

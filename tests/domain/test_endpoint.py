@@ -1,4 +1,4 @@
-"""The grammar of endpoints: what can be probed, what cannot and why, and that credentials never show."""
+"""Endpoints: which can be probed, why others cannot, and that credentials never show."""
 
 from __future__ import annotations
 

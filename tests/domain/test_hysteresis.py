@@ -1,4 +1,4 @@
-"""The verdict, told as stories: each row of the reference's observed behaviour that is a matter of rules."""
+"""The rules of hysteresis, by the behaviour observed of the reference."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ REFUSED = Failed(0, "connection refused")
 
 @dataclass
 class Game:
-    """One game whose log takes every transition the moment it is decided."""
+    """A game whose log takes every transition at once."""
 
     threshold: int = 3
     container: str = "c1"
     state: GameState | None = None
-    told: list[Details] = field(default_factory=list)
+    events: list[Details] = field(default_factory=list)
 
     def fails(self, times: int = 1, *, with_: Failed = UNAVAILABLE) -> Game:
         for _ in range(times):
@@ -42,9 +42,9 @@ class Game:
 
     def _commit(self) -> None:
         if self.state is not None and self.state.pending is not None:
-            self.told.append(self.state.pending)
+            self.events.append(self.state.pending)
             instant = datetime(2026, 11, 23, 17, tzinfo=UTC)
-            event = HealthEvent(len(self.told), "game-7", self.container, instant, self.state.pending)
+            event = HealthEvent(len(self.events), "game-7", self.container, instant, self.state.pending)
             self.state = after_log(self.state, event)
 
 
@@ -57,33 +57,33 @@ recovered = ProbeRecoveredDetails
 
 def test_an_engine_that_always_answers_has_no_state_and_no_event() -> None:
     game = Game().succeeds(5)
-    assert game.told == []
+    assert game.events == []
     assert game.state is None
 
 
 def test_two_failures_and_a_success_leave_no_event() -> None:
     game = Game().fails(2).succeeds()
-    assert game.told == []
+    assert game.events == []
     assert game.state is None
 
 
 def test_a_success_resets_the_count() -> None:
-    assert Game().fails(2).succeeds().fails(2).told == []
+    assert Game().fails(2).succeeds().fails(2).events == []
 
 
 def test_the_third_failure_in_a_row_publishes_and_the_fourth_does_not() -> None:
     game = Game().fails(2)
-    assert game.told == []
-    assert game.fails().told == [failed(3)]
-    assert game.fails().told == [failed(3)]
+    assert game.events == []
+    assert game.fails().events == [failed(3)]
+    assert game.fails().events == [failed(3)]
 
 
 def test_the_recovery_has_the_whole_run_and_the_next_incident_counts_from_zero() -> None:
-    assert Game().fails(7).succeeds(2).fails(3).told == [failed(3), recovered(7), failed(3)]
+    assert Game().fails(7).succeeds(2).fails(3).events == [failed(3), recovered(7), failed(3)]
 
 
 def test_only_the_first_success_after_an_incident_is_a_recovery() -> None:
-    assert Game().fails(3).succeeds(4).told == [failed(3), recovered(3)]
+    assert Game().fails(3).succeeds(4).events == [failed(3), recovered(3)]
 
 
 def test_a_recovered_game_has_no_state() -> None:
@@ -91,31 +91,31 @@ def test_a_recovered_game_has_no_state() -> None:
 
 
 def test_the_last_failure_of_the_run_is_the_one_that_is_published() -> None:
-    assert Game().fails(2).fails(with_=REFUSED).told == [failed(3, 0, "connection refused")]
+    assert Game().fails(2).fails(with_=REFUSED).events == [failed(3, 0, "connection refused")]
 
 
 def test_a_threshold_of_one_turns_every_change_into_a_transition() -> None:
     game = Game(threshold=1).fails().succeeds().fails().succeeds()
-    assert game.told == [failed(1), recovered(1), failed(1), recovered(1)]
+    assert game.events == [failed(1), recovered(1), failed(1), recovered(1)]
 
 
 def test_failures_of_the_old_container_do_not_count_for_the_new_one() -> None:
     game = Game().fails(2).moves_to("c2").fails()
-    assert game.told == []
-    assert game.fails(2).told == [failed(3)]
+    assert game.events == []
+    assert game.fails(2).events == [failed(3)]
 
 
 def test_a_game_that_restarts_at_every_second_failure_never_reaches_the_threshold() -> None:
     game = Game()
     for start in range(10):
         game.moves_to(f"c{start}").fails(2)
-    assert game.told == []
+    assert game.events == []
 
 
 def test_an_open_incident_stays_open_over_a_new_container_until_a_success() -> None:
     game = Game().fails(3).moves_to("c2").fails(2)
-    assert game.told == [failed(3)]
-    assert game.succeeds().told == [failed(3), recovered(5)]
+    assert game.events == [failed(3)]
+    assert game.succeeds().events == [failed(3), recovered(5)]
 
 
 @pytest.mark.parametrize("threshold", [1, 2, 3, 10])
@@ -123,8 +123,8 @@ def test_one_failure_less_than_the_threshold_never_publishes(threshold: int) -> 
     game = Game(threshold)
     for _ in range(5):
         game.fails(threshold - 1).succeeds()
-    assert game.told == []
-    assert game.fails(threshold).told == [failed(threshold)]
+    assert game.events == []
+    assert game.fails(threshold).events == [failed(threshold)]
 
 
 def test_successes_in_a_row_are_counted_from_the_last_failure() -> None:

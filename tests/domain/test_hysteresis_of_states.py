@@ -1,4 +1,4 @@
-"""What a game's state is while the log is away, before it was read, and when it tells other than we decided."""
+"""The state of a game while the log is away, before it is read, and when it differs from our decision."""
 
 from __future__ import annotations
 

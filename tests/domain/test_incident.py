@@ -36,7 +36,7 @@ def test_an_open_incident_grows_with_the_clock() -> None:
 
 
 def test_incidents_are_in_the_order_in_which_they_began() -> None:
-    told = incidents(
+    found = incidents(
         [
             event("a", 1, DOWN, 0),
             event("b", 1, DOWN, 1),
@@ -45,7 +45,7 @@ def test_incidents_are_in_the_order_in_which_they_began() -> None:
             event("b", 2, UP, 4),
         ]
     )
-    assert [(each.game_id, each.is_open) for each in told] == [("a", False), ("b", False), ("a", True)]
+    assert [(each.game_id, each.is_open) for each in found] == [("a", False), ("b", False), ("a", True)]
 
 
 def test_a_recovery_without_its_failure_is_ignored() -> None:
@@ -87,8 +87,8 @@ def test_every_failure_is_one_incident_and_only_the_last_of_a_game_can_be_open(g
         event(game_id, (sequence := games[: at + 1].count(game_id)), DOWN if sequence % 2 else UP, at)
         for at, game_id in enumerate(games)
     ]
-    told = incidents(events)
-    assert [each.failed for each in told] == [each for each in events if each.details is DOWN]
+    found = incidents(events)
+    assert [each.failed for each in found] == [each for each in events if each.details is DOWN]
     for game_id in set(games):
-        own = [each for each in told if each.game_id == game_id]
+        own = [each for each in found if each.game_id == game_id]
         assert [each.is_open for each in own] == [*[False] * (len(own) - 1), games.count(game_id) % 2 == 1]

@@ -1,4 +1,4 @@
-"""A place in a JSON body, and what stands there."""
+"""Paths into a JSON body, and the values found there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mass failure, as arithmetic: more than the share of those that were healthy, and five, within one interval."""
+"""A mass failure: more than the share of the healthy engines, and at least five, fail within one interval."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from healthprobe.domain.mass_failure import MINIMUM, MassFailure
 
 
 def fail(mass: MassFailure, games: range, *, of: int, at: float = 0.0) -> None:
-    """These fail one after the other, of a fleet of so many that were all healthy."""
+    """Lets these games fail one after the other in a healthy fleet."""
     for number in games:
         mass.failed(f"game-{number}", at, of - number - 1)
 

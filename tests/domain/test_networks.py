@@ -1,4 +1,4 @@
-"""Which addresses may be probed: a record must not make the prober reach a metadata service."""
+"""Which addresses may be probed: a record must not make the prober connect to a metadata service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outcome of a probe, and the plain cause that stands in an event: short, on one line, without secrets."""
+"""The outcome of a probe, and its error in an event: short, on one line, without secrets."""
 
 from __future__ import annotations
 

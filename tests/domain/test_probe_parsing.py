@@ -1,4 +1,4 @@
-"""Probe settings as people write them: every mistake is one line that says what to write instead."""
+"""Probe settings: every mistake gives an error of one line that says what to write instead."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ EVERYTHING = {
 
 
 def refused(text: str) -> str:
-    with pytest.raises(InvalidSettings) as told:
+    with pytest.raises(InvalidSettings) as error:
         parse_settings(text)
-    return str(told.value)
+    return str(error.value)
 
 
 def outcome(text: str) -> ProbeSettings | str:
-    """What comes of it: settings, or why there are none."""
+    """Returns the settings, or the error."""
     try:
         return parse_settings(text)
     except InvalidSettings as invalid:
@@ -72,7 +72,7 @@ def test_the_settings_of_other_kinds_are_parsed() -> None:
 
 @pytest.mark.proves("settings-refused")
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "error"),
     [
         ('{"tiemout": "2s"}', 'unknown key "tiemout" (did you mean "timeout"?)'),
         ('{"expect": {"staus": 200}}', 'unknown key "expect.staus" (did you mean "status"?)'),
@@ -127,8 +127,8 @@ def test_the_settings_of_other_kinds_are_parsed() -> None:
         ('{"method": "HEAD", "expect": {"body_contains": "x"}}', "an answer to HEAD has no body"),
     ],
 )
-def test_a_mistake_is_refused_with_what_to_write_instead(text: str, told: str) -> None:
-    assert told in refused(text)
+def test_a_mistake_is_refused_with_what_to_write_instead(text: str, error: str) -> None:
+    assert error in refused(text)
 
 
 @pytest.mark.proves("settings-nested")
@@ -159,13 +159,13 @@ _names = st.sampled_from([*EVERYTHING, "kind", "send", "service", "status", "ver
 @pytest.mark.proves("settings-followed-or-refused")
 @given(st.one_of(st.text(), st.dictionaries(_names, _values, max_size=4).map(json.dumps)))
 def test_any_document_is_parsed_or_refused_in_one_line(text: str) -> None:
-    told = outcome(text)
-    if isinstance(told, str):
-        assert "\n" not in told
-        assert len(told) < 400
+    error = outcome(text)
+    if isinstance(error, str):
+        assert "\n" not in error
+        assert len(error) < 400
     else:
-        assert told.every >= 1
-        assert told.timeout is None or told.timeout > 0
+        assert error.every >= 1
+        assert error.timeout is None or error.timeout > 0
 
 
 @given(st.sampled_from(sorted(EVERYTHING)), st.data())
@@ -183,5 +183,5 @@ def test_a_timeout_of_any_length_is_refused_at_once() -> None:
 
 def test_a_document_almost_too_deep_to_parse_is_refused_in_one_line() -> None:
     for depth in range(sys.getrecursionlimit() - 300, sys.getrecursionlimit()):
-        told = refused(f'{{"path": {"[" * depth}{"]" * depth}}}')
-        assert told.startswith("path: ") or told == "they are not JSON"
+        error = refused(f'{{"path": {"[" * depth}{"]" * depth}}}')
+        assert error.startswith("path: ") or error == "they are not JSON"

@@ -132,7 +132,7 @@ class TestTheLanesATickNeeds:
 
 
 def latest_start(phases: list[float], held: float, lanes: int) -> float:
-    """How late the latest probe starts where every probe holds its lane for `held` seconds."""
+    """Returns how late the latest probe starts if every probe holds its lane for `held` seconds."""
     free_at = [0.0] * lanes
     late = 0.0
     for phase in phases:

@@ -1,4 +1,4 @@
-"""Which shard a game is in, and how many shards each of several instances has."""
+"""The shard of a game, and the shares of several instances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A unix socket as an endpoint: needs its absolute path, and nothing else."""
+"""A unix socket as an endpoint, named by its absolute path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prober in a process of its own, whose limits are narrowed; prints how many probes ended with each outcome."""
+"""A prober in a process with restricted limits. Prints how many probes ended with each outcome."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def limit_descriptors(limit: int) -> None:
 
 
 def enter_a_network_of_our_own(*, with_loopback: bool) -> None:
-    """Leave the machine's network for an empty one, where loopback has four ports to connect from, or is down."""
+    """Enters an empty network namespace, in which loopback has four local ports or is down."""
     if ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
         sys.exit(CANNOT_NARROW)
     if not with_loopback:
@@ -75,14 +75,14 @@ async def probe_at_once(prober: HTTPProber, targets: list[ProbeTarget]) -> Count
 
 
 async def descriptors(url: str) -> Counter[str]:
-    """Sixty at once where the budget promises room that the process has not."""
+    """Sixty probes at once with a budget larger than the process's limit."""
     async with HTTPProber(descriptor_budget=1000) as prober:
         limit_descriptors(30)
         return await probe_at_once(prober, targets_at(url, 60))
 
 
 async def budget(url: str) -> Counter[str]:
-    """Two hundred at once, twice, with sixty-four descriptors."""
+    """Two hundred probes at once, twice, with 64 descriptors."""
     limit_descriptors(64)
     async with HTTPProber() as prober:
         targets = targets_at(url, 200)
@@ -90,7 +90,7 @@ async def budget(url: str) -> Counter[str]:
 
 
 async def twenty(url: str) -> Counter[str]:
-    """Sixty at once, three times, with a budget of twenty; and how many descriptors they held at the most."""
+    """Sixty probes at once, three times, with a budget of twenty; counts the descriptors in use."""
     most = 0
 
     async def watch() -> None:
@@ -114,7 +114,7 @@ async def twenty(url: str) -> Counter[str]:
 
 
 async def ports() -> Counter[str]:
-    """Twenty at once where four ports are free to connect from."""
+    """Twenty probes at once with four local ports."""
     enter_a_network_of_our_own(with_loopback=True)
     server = await asyncio.start_server(answer, "127.0.0.1", 50000)
     async with HTTPProber() as prober:
@@ -124,7 +124,7 @@ async def ports() -> Counter[str]:
 
 
 async def route() -> Counter[str]:
-    """Twenty at once without any network."""
+    """Twenty probes at once without a network."""
     enter_a_network_of_our_own(with_loopback=False)
     async with HTTPProber() as prober:
         return await probe_at_once(prober, targets_at("http://127.0.0.1:50000", 20))

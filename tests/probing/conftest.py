@@ -1,7 +1,4 @@
-"""The prober and the peers that it meets.
-
-Every test here proves one thing more: once its prober is closed, no connection to any peer is left open.
-"""
+"""Fixtures: a prober, and peers. Every test also checks that a closed prober leaves no connection open."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ class StartPeer(Protocol):
 
 @pytest.fixture
 async def peer() -> AsyncIterator[StartPeer]:
-    """Starts peers; at the end of the test they must all be left alone."""
+    """Starts peers and checks at the end that no connection to them is open."""
     async with AsyncExitStack() as stack:
 
         async def start(script: Script, host: str = "127.0.0.1", port: int = 0) -> Peer:
@@ -34,7 +31,7 @@ async def peer() -> AsyncIterator[StartPeer]:
 
 @pytest.fixture
 async def prober(peer: StartPeer) -> AsyncIterator[HTTPProber]:
-    """A prober of which the loop never has to complain: no exception of its own goes astray."""
+    """A prober, with a check that no exception reaches the loop's handler."""
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
     async with HTTPProber() as prober:
@@ -44,7 +41,7 @@ async def prober(peer: StartPeer) -> AsyncIterator[HTTPProber]:
 
 @pytest.fixture
 def without_syn_ack() -> Iterator[str]:
-    """The endpoint of a listener whose backlog is full: the kernel drops what asks for a connection."""
+    """The endpoint of a listener with a full backlog: the kernel drops each SYN."""
     with ExitStack() as sockets:
         listener = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):

@@ -159,7 +159,7 @@ class Peer:
             await self.script(connection)
         except ProberLeft:
             pass
-        except Exception as error:  # noqa: BLE001  told at the end of the test
+        except Exception as error:  # noqa: BLE001  raised at the end of the test
             self._errors.append(error)
         finally:
             self.open -= 1
@@ -201,7 +201,7 @@ def first_then(first: Script, later: Script) -> Script:
 
 
 def once_then(second: bytes | None, after: float = 0.0, end: str = "silence") -> Script:
-    """Healthy at the first request; `after` seconds after the second, send `second`, and end as told."""
+    """Healthy at the first request; `after` seconds after the second, send `second`, then close, reset or wait."""
 
     async def script(connection: Connection) -> None:
         await connection.request()

@@ -20,8 +20,8 @@ IMPATIENT = 0.3
 LATEST = 0.05 + 0.35
 """How much later than its timeout, in seconds, a probe may be seen to end.
 
-50 ms are promised. The rest is for the machine: prober and peers share one loop here, and what runs beside them on two
-cores has been seen to take the processor away for 300 ms.
+50 ms are promised. The rest is for the machine: prober and peers share one loop here, and other processes on two
+cores have been seen to take the processor away for 300 ms.
 """
 
 
@@ -49,7 +49,7 @@ def assert_failed(outcome: ProbeOutcome, words: str, status: int = 0) -> None:
 
 
 def assert_on_time(seconds: float, timeout: float) -> None:
-    """A probe that ran into its timeout ended then: not later than promised, and not earlier than timers can tell."""
+    """Asserts that a probe that timed out took its timeout, and not longer than promised."""
     assert timeout - 0.005 <= seconds < timeout + LATEST
 
 

@@ -1,12 +1,12 @@
-"""Resolvers for tests that are not about names: one that was told, one that never answers, one that has a fault."""
+"""Resolvers for tests: fixed addresses, no answer, or an error."""
 
 from __future__ import annotations
 
 import asyncio
 
 
-class Told:
-    """Knows these names, by their addresses, and must be asked for no other."""
+class FixedAddresses:
+    """Knows the addresses of these names. Raises KeyError for any other."""
 
     def __init__(self, addresses_of: dict[str, tuple[str, ...]]) -> None:
         self._addresses_of = addresses_of
@@ -18,7 +18,7 @@ class Told:
 
 
 class NeverAnswering:
-    """Its name servers are all away."""
+    """Never answers."""
 
     async def addresses(self, host: str) -> tuple[str, ...]:
         await asyncio.get_running_loop().create_future()
@@ -28,7 +28,7 @@ class NeverAnswering:
 
 
 class Faulty:
-    """Raises what no engine can cause."""
+    """Raises an error that no engine can cause."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error

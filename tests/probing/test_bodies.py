@@ -1,4 +1,4 @@
-"""Bodies: never waited for and never judged; read only so far that the connection can be kept."""
+"""Bodies are never waited for or judged, and read only to keep the connection."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CORRUPT = {
     "a chunk longer than announced": CHUNKED + b"1\r\nok\r\n0\r\n\r\n",
     "gzip that is none": response(200, "Content-Encoding: gzip", body=b"ok"),
     "gzip that is cut off": response(200, "Content-Encoding: gzip", body=gzip.compress(b"ok" * 99)[:20]),
-    "an encoding that nobody knows": response(200, "Content-Encoding: nonsense", body=b"ok"),
+    "an unknown encoding": response(200, "Content-Encoding: nonsense", body=b"ok"),
     "more than announced": announcing(1) + b"ok and more",
 }
 KEPT = {
@@ -167,5 +167,5 @@ async def test_the_body_of_a_failed_answer_is_not_waited_for(peer: StartPeer, pr
 
 
 async def came_to_rest(seconds: float = 0.01) -> None:
-    """Let what is on its way arrive."""
+    """Waits until data in flight has arrived."""
     await asyncio.sleep(seconds)

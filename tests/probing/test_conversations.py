@@ -1,4 +1,4 @@
-"""Any conversation with an engine, over as many connections as it takes: each probe gets its own answer alone."""
+"""Each probe gets its own answer in any conversation, over any number of connections."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Turn:
         return HEALTHY if self.status == 200 else judge_status(self.status)
 
     async def play(self, connection: Connection) -> bool:
-        """Answer; tells whether the connection goes on."""
+        """Answers, and returns whether the connection stays open."""
         answer = response(self.status)
         if self.chunked:
             answer = response(self.status, "Transfer-Encoding: chunked", body=None) + b"2\r\nok\r\n0\r\n\r\n"

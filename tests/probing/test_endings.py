@@ -1,4 +1,4 @@
-"""How probes and probers end: a cancelled probe has no outcome, and nothing is left behind, neither socket nor task."""
+"""Cancelled probes and closed probers leave no socket and no task."""
 
 from __future__ import annotations
 

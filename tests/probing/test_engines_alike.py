@@ -1,4 +1,4 @@
-"""Engines that answer alike: what one of them answered is never held for, nor against, another."""
+"""The response cache: what one engine answered never decides for another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from healthprobe.probing.http import HTTPProber
 
 
 def in_pieces(*pieces: bytes) -> Script:
-    """Answer every request with these pieces, one segment each, and end the connection after the first."""
+    """Answers every request with these pieces, one segment each, and closes the connection after the first."""
 
     async def script(connection: Connection) -> None:
         await connection.request()
@@ -22,7 +22,7 @@ def in_pieces(*pieces: bytes) -> Script:
 
 
 async def known_by_heart(answer: Script, peer: StartPeer, prober: HTTPProber) -> None:
-    """An engine answers so for a while before the other one is asked."""
+    """An engine sends this response for a while before the other one is probed."""
     assert await probes(prober, (await peer(answer)).target(), 3) == [HEALTHY] * 3
 
 

@@ -1,4 +1,4 @@
-"""The kind grpc: what the standard health service says, asked of grpcio's own server."""
+"""The kind grpc, with the standard health service of grpcio's server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Engine:
             self.port = self._server.add_secure_port("127.0.0.1:0", credentials)
         self._server.start()
 
-    def tells(self, status: Any, service: str = "") -> None:
+    def set_status(self, status: Any, service: str = "") -> None:
         self._health.set(service, status)
 
     def stop(self) -> None:
@@ -75,21 +75,21 @@ async def test_serving_is_healthy_and_its_channel_is_kept(engine: Engine, prober
 
 
 async def test_any_other_serving_status_is_a_failure(engine: Engine, prober: ProberByKind) -> None:
-    engine.tells(STATUS.NOT_SERVING)
+    engine.set_status(STATUS.NOT_SERVING)
     assert_failed(await prober.probe(asked(engine.port)), "grpc: not serving")
     assert_failed(
         await prober.probe(asked(engine.port, service="chess.Engine")), "grpc: the engine has no such service"
     )
-    engine.tells(STATUS.SERVING, "chess.Engine")
+    engine.set_status(STATUS.SERVING, "chess.Engine")
     assert await prober.probe(asked(engine.port, service="chess.Engine")) == HEALTHY
 
 
 async def test_an_engine_that_is_back_is_healthy_at_the_next_probe(engine: Engine, prober: ProberByKind) -> None:
     target = asked(engine.port)
-    engine.tells(STATUS.NOT_SERVING)
+    engine.set_status(STATUS.NOT_SERVING)
     assert_failed(await prober.probe(target), "grpc: not serving")
     assert prober.open_connections == 0
-    engine.tells(STATUS.SERVING)
+    engine.set_status(STATUS.SERVING)
     assert await prober.probe(target) == HEALTHY
 
 

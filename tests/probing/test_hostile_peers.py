@@ -1,4 +1,4 @@
-"""What every kind of prober promises, whatever is at the other end: an outcome in time, and nothing left behind."""
+"""Every kind of prober gives an outcome in time and leaves nothing open, whatever the peer does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from healthprobe.probing.prober import ProberByKind
 TIMEOUT = 0.25
 
 GRACE = 15.0
-"""How long, in seconds, a library may take at most to let go of a connection that it was just making."""
+"""The seconds that a library may take to close a connection that it was opening."""
 
 KINDS: dict[str, dict[str, Any]] = {
     "http": {},
@@ -97,7 +97,7 @@ async def test_a_hostile_peer_fails_in_time(peer: StartPeer, prober: ProberByKin
 
 
 async def is_left_alone(engine: Peer) -> bool:
-    """Whether all its connections end."""
+    """Returns whether all its connections end."""
     for _ in range(int(GRACE)):
         if await engine.settled(1.0) == 0:
             return True

@@ -1,4 +1,4 @@
-"""https: the certificate is held to the system's roots, or those that a user names, and every refusal says why."""
+"""https: the certificate is verified, and every refusal says why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import trustme
 from tests.probing.conftest import StartPeer
 from tests.probing.peers import OK, Connection, answering, response
 from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probes, target_at, timed
-from tests.probing.resolvers import Told
+from tests.probing.resolvers import FixedAddresses
 
 from healthprobe.domain.outcome import HEALTHY, Failed
 from healthprobe.probing.http import HTTPProber
@@ -117,7 +117,7 @@ async def test_a_certificate_for_a_name_is_accepted(authority: trustme.CA, tls_e
     authority.configure_trust(trust)
     names = ["game-7.example", "xn--mnchen-3ya.example"]
     engine = await tls_engine(authority.issue_cert(*names))
-    resolver = Told(dict.fromkeys([*names, "game-8.example"], ("127.0.0.1",)))
+    resolver = FixedAddresses(dict.fromkeys([*names, "game-8.example"], ("127.0.0.1",)))
 
     async with HTTPProber(tls=trust, resolver=resolver) as prober:
         for host in ("game-7.example", "münchen.example"):
@@ -227,7 +227,7 @@ async def test_the_observer_gets_the_tls_version_and_the_certificate(
     trust, steps = ssl.create_default_context(), list[Step]()
     authority.configure_trust(trust)
     engine = await tls_engine(authority.issue_cert("game-7.example", not_after=FAR_AHEAD), response(503))
-    resolver = Told({"game-7.example": ("127.0.0.1",)})
+    resolver = FixedAddresses({"game-7.example": ("127.0.0.1",)})
     async with HTTPProber(keep_connections=False, observer=steps.append, tls=trust, resolver=resolver) as prober:
         outcome = await prober.probe(target_at(engine.url("game-7.example")))
     assert_failed(outcome, "unexpected status 503", 503)

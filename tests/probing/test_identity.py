@@ -1,4 +1,4 @@
-"""The answer must come from the game that was asked: ports are used again, and a neighbour's 200 proves nothing."""
+"""The answer must come from the game that was probed: ports are reused, and another game's 200 proves nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def asked(engine: Peer, game_id: str = "game-7", timeout: float = 5.0) -> ProbeT
 
 
 async def engine_that_answers(peer: StartPeer, *answers: bytes) -> Peer:
-    """Each answer in turn, the last for ever, on connections that are kept."""
+    """Sends each answer in turn and repeats the last, on kept connections."""
 
     async def script(connection: Connection) -> None:
         while True:
@@ -107,7 +107,7 @@ async def test_a_game_that_moves_away_from_a_kept_connection_is_noticed(
 
 
 async def test_a_hundred_games_behind_one_port_are_distinguished(peer: StartPeer, suspicious: HTTPProber) -> None:
-    """The remembered answer has a blank where each names itself: it must never pass another's name."""
+    """The cached response has a gap for the name of the game, which must never accept another name."""
 
     async def script(connection: Connection) -> None:
         while True:
@@ -155,8 +155,8 @@ async def test_a_canary_can_have_any_name(peer: StartPeer, suspicious: HTTPProbe
 
 
 async def test_a_header_value_full_of_spaces_takes_no_quadratic_time(peer: StartPeer, suspicious: HTTPProber) -> None:
-    blanks = " " * 60_000
-    engine = await engine_that_answers(peer, response(200, f"X-Game-ID:{blanks}game-7{blanks[:3000]}"))
+    spaces = " " * 60_000
+    engine = await engine_that_answers(peer, response(200, f"X-Game-ID:{spaces}game-7{spaces[:3000]}"))
     began = time.process_time()
     assert await suspicious.probe(asked(engine)) == HEALTHY
     assert time.process_time() - began < 1.0

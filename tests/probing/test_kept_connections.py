@@ -1,4 +1,4 @@
-"""Kept connections: cheap while all is well, and never a reason for a false alarm or for another's answer."""
+"""Kept connections never cause a false alarm, and never give a probe the answer of another one."""
 
 from __future__ import annotations
 

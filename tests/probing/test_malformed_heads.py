@@ -1,4 +1,4 @@
-"""What is not an HTTP/1 response: a failure with status 0 that says what came instead, at a bounded price."""
+"""A malformed response is a failure with status 0 that describes it, at a bounded cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many engines at once: nobody waits for another, whatever the others do."""
+"""Many engines at once: no probe waits for another engine."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def prober(peer: StartPeer) -> AsyncIterator[HTTPProber]:
 
 
 async def in_lanes(prober: HTTPProber, targets: Iterable[ProbeTarget]) -> list[ProbeOutcome]:
-    """Probe all targets by lanes, as the worker does: each takes the next one that nobody has taken."""
+    """Probes all targets by lanes, as the worker does."""
     following = iter(targets)
     outcomes: list[ProbeOutcome] = []
 

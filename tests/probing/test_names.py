@@ -1,4 +1,4 @@
-"""Names: resolved off the probe path by a real resolver that asks a name server of the test's own."""
+"""Names, resolved by the real resolver with a name server of the test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from tests.probing.conftest import StartPeer
 from tests.probing.peers import OK, answering
 from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probes, target_at, timed
-from tests.probing.resolvers import Told
+from tests.probing.resolvers import FixedAddresses
 
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.probing.http import HTTPProber
@@ -181,7 +181,7 @@ async def test_five_hundred_unresolvable_names_delay_no_name_that_resolves(
 
 async def test_an_engine_whose_first_address_is_dead_is_reached_on_its_second(peer: StartPeer) -> None:
     engine = await peer(answering(OK))
-    two_addresses = Told({"game-7.example": ("127.83.7.9", "127.0.0.1")})
+    two_addresses = FixedAddresses({"game-7.example": ("127.83.7.9", "127.0.0.1")})
     async with HTTPProber(resolver=two_addresses) as prober:
         assert await prober.probe(target_at(engine.url(host="game-7.example"))) == HEALTHY
 

@@ -1,4 +1,4 @@
-"""What goes wrong on the way: a failure with status 0 and a plain cause, never later than the timeout promises."""
+"""Network faults are failures with status 0 and a plain error, in time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def at(moment: str, end: str) -> Script:
 
 @pytest.fixture
 def refusing() -> Iterator[str]:
-    """The endpoint of a port that is taken, so that nobody else gets it, and refuses every connection."""
+    """The endpoint of a reserved port that refuses every connection."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -43,7 +43,7 @@ def refusing() -> Iterator[str]:
 
 @pytest.fixture
 def never_accepting() -> Iterator[str]:
-    """The endpoint of a process that hangs: the kernel takes the connection, nobody takes it from the kernel."""
+    """The endpoint of a process that hangs: only the kernel accepts the connection."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 

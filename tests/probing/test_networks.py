@@ -1,4 +1,4 @@
-"""Where nothing may be sent nothing is: neither to an address, nor to one that a name leads to, nor into a socket."""
+"""Nothing is sent to a forbidden address, to a name that resolves to one, or to a forbidden socket."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.probing.conftest import StartPeer
 from tests.probing.peers import OK, Connection
 from tests.probing.probes import target_at
-from tests.probing.resolvers import Told
+from tests.probing.resolvers import FixedAddresses
 
 from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind
@@ -22,9 +22,9 @@ Within = Callable[..., "asyncio.Future[HTTPProber]"]
 
 @pytest.fixture
 async def within() -> AsyncIterator[Callable[[Networks], HTTPProber]]:
-    """Makes probers that may probe these networks; they know the name `engine` by two addresses."""
+    """Makes probers for these networks, with two addresses for the name `engine`."""
     async with AsyncExitStack() as stack:
-        names = Told({"engine": ("127.9.9.9", "127.0.0.1"), "metadata": ("169.254.169.254",)})
+        names = FixedAddresses({"engine": ("127.9.9.9", "127.0.0.1"), "metadata": ("169.254.169.254",)})
 
         def prober(networks: Networks) -> HTTPProber:
             made = HTTPProber(networks=networks, resolver=names)

@@ -8,7 +8,7 @@ import pytest
 from tests.probing.conftest import StartPeer
 from tests.probing.peers import OK, Connection, Script, answering, response, sending
 from tests.probing.probes import IMPATIENT, assert_failed, target_at
-from tests.probing.resolvers import Told
+from tests.probing.resolvers import FixedAddresses
 
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.probing.http import HTTPProber
@@ -71,7 +71,7 @@ async def test_steps_are_reported_in_order_with_what_was_sent_and_received(obser
 
 async def test_each_address_of_a_name_is_reported_until_one_accepts_a_connection(peer: StartPeer) -> None:
     started = await peer(answering(OK))
-    observed = Observed(Told({"game-7": ("::1", "127.0.0.1")}))
+    observed = Observed(FixedAddresses({"game-7": ("::1", "127.0.0.1")}))
     assert await observed.prober.probe(target_at(started.url(host="game-7"))) is HEALTHY
     await observed.prober.aclose()
     assert [(step.name, step.lines[0]) for step in observed.steps][:3] == [

@@ -1,4 +1,4 @@
-"""The prober's own faults are never an engine's: inconclusive, neither success nor failure, and no crash."""
+"""Faults of the prober itself are inconclusive: neither success nor failure."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from healthprobe.domain.outcome import HEALTHY, Inconclusive
 from healthprobe.probing.http import HTTPProber
 
 CHILD = Path(__file__).with_name("child.py")
-"""A process of its own, whose limits and network can be narrowed without harm to anybody."""
+"""A child process whose limits and network can be restricted."""
 
 CANNOT_NARROW = 77
-"""How the child says that this machine does not let it have a network of its own."""
+"""The child's message if this machine does not allow it a network namespace."""
 
 
 async def in_a_child(*arguments: str) -> dict[str, int]:
-    """What a process of its own counted: how many probes ended with each outcome."""
+    """Returns how many probes of a child process ended with each outcome."""
     loop = "uvloop" if "uvloop" in type(asyncio.get_running_loop()).__module__ else "asyncio"
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-W", "error", str(CHILD), loop, *arguments, stdout=asyncio.subprocess.PIPE
     )
     output, _ = await child.communicate()
     if child.returncode == CANNOT_NARROW:
-        pytest.skip("this machine lets nobody have a network of their own")
+        pytest.skip("this machine allows no network namespaces")
     assert child.returncode == 0
     counts: dict[str, int] = json.loads(output)
     return counts

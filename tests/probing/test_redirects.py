@@ -1,4 +1,4 @@
-"""Redirects: followed within the engine that was asked, refused anywhere else, always inside the deadline."""
+"""Redirects are followed within the same engine, refused anywhere else, and share the deadline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from healthprobe.probing.response import HeadReader
 
 
 def routing(routes: dict[str, bytes]) -> Script:
-    """Answer each of these paths as told, no byte meaning silence, and any other with 200."""
+    """Answers these paths with these responses, an empty one meaning none, and others with 200."""
 
     async def script(connection: Connection) -> None:
         while True:
@@ -236,11 +236,11 @@ async def test_a_redirect_without_an_answer_fails_at_the_timeout_and_leaves_no_c
     assert not await engine.settled()
 
 
-@pytest.mark.parametrize("blank", [b" ", b"\t", b" \t"])
-def test_a_location_full_of_spaces_takes_no_quadratic_time(blank: bytes) -> None:
+@pytest.mark.parametrize("space", [b" ", b"\t", b" \t"])
+def test_a_location_full_of_spaces_takes_no_quadratic_time(space: bytes) -> None:
     reader = HeadReader()
-    blanks = blank * (60_000 // len(blank))
-    reader.feed(b"HTTP/1.1 302 Found\r\nLocation:" + blank + b"/a" + blanks + b"b" + blank + b"\r\n\r\n")
+    spaces = space * (60_000 // len(space))
+    reader.feed(b"HTTP/1.1 302 Found\r\nLocation:" + space + b"/a" + spaces + b"b" + space + b"\r\n\r\n")
     with watchdog(), armed(1.0):
         location = reader.location
-    assert location == (b"/a" + blanks + b"b").decode()
+    assert location == (b"/a" + spaces + b"b").decode()

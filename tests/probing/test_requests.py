@@ -1,4 +1,4 @@
-"""What an engine is asked, and what is never asked of anybody."""
+"""The requests that engines get."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.probing.conftest import StartPeer
 from tests.probing.peers import OK, answering, response, sending
 from tests.probing.probes import IMPATIENT, assert_failed, probes, target_at
-from tests.probing.resolvers import Told
+from tests.probing.resolvers import FixedAddresses
 
 from healthprobe.domain.outcome import HEALTHY, Failed
 from healthprobe.probing.http import HTTPProber
@@ -60,7 +60,7 @@ async def test_the_host_header_has_brackets_around_ipv6(peer: StartPeer, prober:
 
 async def test_the_host_header_has_the_name_and_not_its_address(peer: StartPeer) -> None:
     engine = await peer(answering(OK))
-    async with HTTPProber(resolver=Told({"game-7.example": ("127.0.0.1",)})) as prober:
+    async with HTTPProber(resolver=FixedAddresses({"game-7.example": ("127.0.0.1",)})) as prober:
         assert await prober.probe(target_at(engine.url(host="Game-7.example"))) == HEALTHY
     assert headers_of(engine.requests[0])["Host"] == f"game-7.example:{engine.port}"
 
@@ -142,7 +142,7 @@ async def test_an_invalid_endpoint_fails_at_every_probe_without_a_connection(
     engine = await peer(answering(OK))
     targets = [target_at(engine.url() + rest), target_at(f"http://user:hunter2@game-7.example:{engine.port}{rest}")]
 
-    async with HTTPProber(resolver=Told({})) as prober:
+    async with HTTPProber(resolver=FixedAddresses({})) as prober:
         for target in targets:
             for outcome in await probes(prober, target, 3):
                 assert_failed(outcome, f"^invalid endpoint: .*{reason}")

@@ -1,6 +1,6 @@
-"""Second chances: what a kept connection owes to its age alone is not held against the engine.
+"""Second chances: a problem of an old kept connection is not a failure of the engine.
 
-A connection that the engine ended meanwhile is retried at once; one that is silent by half the timeout, beside it.
+A probe on a connection that the engine closed is retried at once, on a silent one after half the timeout.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A game is asked as its settings say, and judged by what they expect: its status, its body, a place in its JSON."""
+"""The settings of a game define its request and the expected status, body and JSON value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def target(peer: Peer, settings: dict[str, Any], *, prefix: str = "", timeout: f
 
 
 async def answered(peer: StartPeer, prober: HTTPProber, settings: dict[str, Any], *answers: bytes) -> ProbeOutcome:
-    """What comes of an engine that answers so, in pieces, and leaves the connection open."""
+    """Returns the outcome for an engine that sends these pieces and keeps the connection open."""
 
     async def script(connection: Connection) -> None:
         while True:
@@ -205,7 +205,7 @@ async def test_targets_with_different_expectations_share_no_cached_response(
 
 
 async def test_a_chunk_that_equals_the_cached_response_is_not_an_answer(peer: StartPeer, prober: HTTPProber) -> None:
-    """An engine that was healthy sends the same bytes once more, in the middle of a body."""
+    """A healthy engine sends the cached bytes again in the middle of a body."""
     good = response(200, body=b"ready")
 
     async def script(connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""The verdict on a well-formed response: its final status decides, and nothing else."""
+"""The final status of a well-formed response decides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kind tcp: an engine that can be connected to is up; with a word and an answer it must also speak."""
+"""The kind tcp: a connection is enough, unless the settings expect an answer."""
 
 from __future__ import annotations
 

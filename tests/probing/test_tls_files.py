@@ -1,4 +1,4 @@
-"""PEM files that a record names: read where they are that, and no record makes the prober wait, swell or tell."""
+"""PEM files that a record names: no record makes the prober block, use much memory or show a file's content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from healthprobe.probing.prober import ProberByKind
 from healthprobe.probing.tls import MAX_FILE_SIZE, InvalidTlsFile, read_file
 
 KINDS = ("http", "tcp", "grpc")
-NOBODY = "https://127.0.0.1:1"
+UNREACHABLE = "https://127.0.0.1:1"
 
 
 @pytest.fixture
@@ -30,13 +30,13 @@ async def prober() -> AsyncIterator[ProberByKind]:
 
 @pytest.fixture
 def pipe(tmp_path: Path) -> str:
-    """What nobody writes to: whoever opens it to read waits for ever."""
+    """A pipe without a writer: opening it blocks for ever."""
     os.mkfifo(tmp_path / "pipe.pem")
     return str(tmp_path / "pipe.pem")
 
 
 def asked(kind: str, **tls: str) -> ProbeTarget:
-    record = RuntimeRecord("game-7", "", NOBODY, probe=json.dumps({"kind": kind, "tls": tls}))
+    record = RuntimeRecord("game-7", "", UNREACHABLE, probe=json.dumps({"kind": kind, "tls": tls}))
     return parse_target(record, 1.0)
 
 

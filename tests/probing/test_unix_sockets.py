@@ -1,4 +1,4 @@
-"""HTTP over a unix socket: the same client, and the same verdicts."""
+"""HTTP over a unix socket."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def serve(path: Path) -> AsyncIterator[Serve]:
-    """An engine at `path` that gives one answer, or with None says nothing; gives what it is asked."""
+    """Serves one answer at `path`, or none, and returns the requests."""
     async with AsyncExitStack() as stack:
 
         async def begin(answer: bytes | None) -> list[bytes]:
