@@ -92,16 +92,16 @@ class _Readers:
 
 
 async def _app(token: str | None) -> ASGIApp:
-    from tests.telemetry.metrics.scene import Scene  # noqa: PLC0415
+    from tests.telemetry.metrics.monitored_worker import MonitoredWorker  # noqa: PLC0415
     from tests.web.client import app_of  # noqa: PLC0415  pytest is not loaded for the others
 
     from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind  # noqa: PLC0415
     from healthprobe.testing.stage import ticks  # noqa: PLC0415
 
     refused = Failed(0, "connection refused", FailureKind.REFUSED)
-    scene = Scene({"chess-1": refused, "go-1": [HEALTHY, refused], "ludo-1": HEALTHY, "a/b": refused})
-    await ticks(scene.worker, 3)
-    return app_of(scene, token=token)
+    monitored = MonitoredWorker({"chess-1": refused, "go-1": [HEALTHY, refused], "ludo-1": HEALTHY, "a/b": refused})
+    await ticks(monitored.worker, 3)
+    return app_of(monitored, token=token)
 
 
 def _scope(path: str, query: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> Scope:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from tests.support.virtual_time import in_virtual_time
 from tests.telemetry.metrics.busy_run import metrics_text
-from tests.telemetry.metrics.scene import names, parse_series
+from tests.telemetry.metrics.monitored_worker import names, parse_series
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yaml"

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 from tests.support.waiting import PATIENCE
-from tests.telemetry.metrics.scene import Scene
+from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 
 from healthprobe.telemetry.collector import exposition, registry_of
 from healthprobe.web.app import create_app
@@ -21,9 +21,9 @@ from healthprobe.web.server import serving
 BASE = "http://127.0.0.1:8600"
 
 
-def app_of(scene: Scene, *, token: str | None = None) -> ASGIApp:
-    registry = registry_of(scene.collector)
-    return create_app(scene.status, lambda: exposition(registry), token=token)
+def app_of(monitored: MonitoredWorker, *, token: str | None = None) -> ASGIApp:
+    registry = registry_of(monitored.collector)
+    return create_app(monitored.status, lambda: exposition(registry), token=token)
 
 
 async def get(app: ASGIApp, path: str, **headers: str) -> httpx.Response:
@@ -33,19 +33,21 @@ async def get(app: ASGIApp, path: str, **headers: str) -> httpx.Response:
         return await client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
-async def get_json(scene: Scene, path: str) -> Any:
+async def get_json(monitored: MonitoredWorker, path: str) -> Any:
     """Returns the current document at `path`."""
-    scene.status._refreshed_at = float("-inf")
-    answer = await get(app_of(scene), path)
+    monitored.status._refreshed_at = float("-inf")
+    answer = await get(app_of(monitored), path)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 @asynccontextmanager
-async def stream_of(scene: Scene, path: str, **headers: str) -> AsyncIterator[AsyncIterator[tuple[str, str, Any]]]:
+async def stream_of(
+    monitored: MonitoredWorker, path: str, **headers: str
+) -> AsyncIterator[AsyncIterator[tuple[str, str, Any]]]:
     """Yields the server-sent events at `path` as (id, name, data), over a real connection."""
     async with (
-        serving(app_of(scene), ListenAddress("127.0.0.1", 0)) as address,
+        serving(app_of(monitored), ListenAddress("127.0.0.1", 0)) as address,
         httpx.AsyncClient(base_url=address) as client,
     ):
         named = {name.replace("_", "-"): value for name, value in headers.items()}

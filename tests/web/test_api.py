@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.telemetry.metrics.scene import Scene
+from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 from tests.web.client import app_of, get, get_json
 
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind
@@ -16,15 +16,15 @@ REFUSED = Failed(0, "connection refused", FailureKind.REFUSED)
 
 
 @pytest.fixture
-async def scene() -> Scene:
+async def monitored() -> MonitoredWorker:
     """One engine is down, one failed once, one is healthy."""
-    scene = Scene({"chess-1": REFUSED, "go-1": [HEALTHY, HEALTHY, UNAVAILABLE], "ludo-1": HEALTHY})
-    await ticks(scene.worker, 3)
-    return scene
+    monitored = MonitoredWorker({"chess-1": REFUSED, "go-1": [HEALTHY, HEALTHY, UNAVAILABLE], "ludo-1": HEALTHY})
+    await ticks(monitored.worker, 3)
+    return monitored
 
 
-async def test_the_fleet_has_a_summary_and_numbers(scene: Scene) -> None:
-    fleet = await get_json(scene, "/api/fleet")
+async def test_the_fleet_has_a_summary_and_numbers(monitored: MonitoredWorker) -> None:
+    fleet = await get_json(monitored, "/api/fleet")
     assert fleet["summary"].startswith("1 of 3 engines is down: chess-1, for ")
     assert [fleet[each] for each in ("games", "down", "failing", "unknown", "healthy")] == [3, 1, 1, 0, 1]
     assert fleet["scope"] == "engine"
@@ -33,9 +33,9 @@ async def test_the_fleet_has_a_summary_and_numbers(scene: Scene) -> None:
     assert fleet["prober"]["trouble"] is None
 
 
-async def test_games_are_sorted_by_state_and_filtered_by_state_host_and_id(scene: Scene) -> None:
+async def test_games_are_sorted_by_state_and_filtered_by_state_host_and_id(monitored: MonitoredWorker) -> None:
     async def ids(query: str) -> list[str]:
-        return [each["game_id"] for each in (await get_json(scene, f"/api/games{query}"))["games"]]
+        return [each["game_id"] for each in (await get_json(monitored, f"/api/games{query}"))["games"]]
 
     assert await ids("") == ["chess-1", "go-1", "ludo-1"]
     assert await ids("?state=down") == ["chess-1"]
@@ -44,12 +44,12 @@ async def test_games_are_sorted_by_state_and_filtered_by_state_host_and_id(scene
     assert await ids("?host=10.0.0.7") == []
     assert await ids("?per_page=2&page=2") == ["ludo-1"]
     assert await ids("?page=9") == []
-    page = await get_json(scene, "/api/games?per_page=2")
+    page = await get_json(monitored, "/api/games?per_page=2")
     assert (page["total"], page["pages"], page["page"]) == (3, 2, 1)
 
 
-async def test_a_game_has_its_error_its_outcomes_and_its_incident(scene: Scene) -> None:
-    details = await get_json(scene, "/api/games/chess-1")
+async def test_a_game_has_its_error_its_outcomes_and_its_incident(monitored: MonitoredWorker) -> None:
+    details = await get_json(monitored, "/api/games/chess-1")
     assert (details["last_status"], details["last_error"]) == (0, "connection refused")
     assert [each["outcome"] for each in details["outcomes"]] == ["refused"] * 3
     (incident,) = details["incidents"]
@@ -60,21 +60,21 @@ async def test_a_game_has_its_error_its_outcomes_and_its_incident(scene: Scene) 
 
 
 @pytest.mark.proves("api-odd-game-ids")
-async def test_a_game_with_any_id_can_be_requested(scene: Scene) -> None:
+async def test_a_game_with_any_id_can_be_requested(monitored: MonitoredWorker) -> None:
     odd = "team/é ?#%2F../7"
-    scene.stage.records.put(game(odd, endpoint="http://user:secret@10.0.0.7:80"))
-    await ticks(scene.worker, 1)
-    details = await get_json(scene, "/api/games/team%2F%C3%A9%20%3F%23%252F..%2F7")
+    monitored.stage.records.put(game(odd, endpoint="http://user:secret@10.0.0.7:80"))
+    await ticks(monitored.worker, 1)
+    details = await get_json(monitored, "/api/games/team%2F%C3%A9%20%3F%23%252F..%2F7")
     assert details["game"]["game_id"] == odd
     assert "secret" not in str(details)
 
 
-async def test_open_incidents_come_before_ended_ones(scene: Scene) -> None:
-    scene.stage.prober.script("ludo-1", UNAVAILABLE)
-    await ticks(scene.worker, 3)
-    scene.stage.prober.script("chess-1", HEALTHY)
-    await ticks(scene.worker, 1)
-    incidents = await get_json(scene, "/api/incidents")
+async def test_open_incidents_come_before_ended_ones(monitored: MonitoredWorker) -> None:
+    monitored.stage.prober.script("ludo-1", UNAVAILABLE)
+    await ticks(monitored.worker, 3)
+    monitored.stage.prober.script("chess-1", HEALTHY)
+    await ticks(monitored.worker, 1)
+    incidents = await get_json(monitored, "/api/incidents")
     assert incidents["open"] == 2
     assert [(each["game_id"], each["open"]) for each in incidents["incidents"]] == [
         ("go-1", True),
@@ -83,15 +83,15 @@ async def test_open_incidents_come_before_ended_ones(scene: Scene) -> None:
     ]
 
 
-async def test_events_are_paged(scene: Scene) -> None:
-    scene.stage.prober.script("chess-1", HEALTHY)
-    await ticks(scene.worker, 1)
-    first = await get_json(scene, "/api/events?after=0&limit=1")
+async def test_events_are_paged(monitored: MonitoredWorker) -> None:
+    monitored.stage.prober.script("chess-1", HEALTHY)
+    await ticks(monitored.worker, 1)
+    first = await get_json(monitored, "/api/events?after=0&limit=1")
     assert [each["event"]["event_type"] for each in first["events"]] == ["probe_failed"]
-    second = await get_json(scene, f"/api/events?after={first['next']}")
+    second = await get_json(monitored, f"/api/events?after={first['next']}")
     assert [each["event"]["event_type"] for each in second["events"]] == ["probe_recovered"]
-    assert await get_json(scene, f"/api/events?after={second['next']}") == {"next": second["next"], "events": []}
-    assert len((await get_json(scene, "/api/events"))["events"]) == 2
+    assert await get_json(monitored, f"/api/events?after={second['next']}") == {"next": second["next"], "events": []}
+    assert len((await get_json(monitored, "/api/events"))["events"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -107,41 +107,47 @@ async def test_events_are_paged(scene: Scene) -> None:
         ("/nowhere", 404, "no such path; /api/openapi.json lists all paths"),
     ],
 )
-async def test_an_invalid_request_gets_an_error_in_one_line(scene: Scene, path: str, status: int, error: str) -> None:
-    answer = await get(app_of(scene), path)
+async def test_an_invalid_request_gets_an_error_in_one_line(
+    monitored: MonitoredWorker, path: str, status: int, error: str
+) -> None:
+    answer = await get(app_of(monitored), path)
     assert (answer.status_code, answer.json()) == (status, {"error": error})
 
 
-async def test_an_unavailable_log_fails_only_the_events(scene: Scene) -> None:
-    await get_json(scene, "/api/fleet")
-    scene.stage.log.unavailable = True
-    answer = await get(app_of(scene), "/api/events")
+async def test_an_unavailable_log_fails_only_the_events(monitored: MonitoredWorker) -> None:
+    await get_json(monitored, "/api/fleet")
+    monitored.stage.log.unavailable = True
+    answer = await get(app_of(monitored), "/api/events")
     assert answer.status_code == 503
     assert answer.json()["error"].startswith("the log is unavailable: ")
-    assert (await get_json(scene, "/api/fleet"))["down"] == 1
+    assert (await get_json(monitored, "/api/fleet"))["down"] == 1
 
 
-async def test_healthz_answers_503_while_the_prober_is_stuck(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (await get(app_of(scene), "/healthz")).json() == {"well": True, "trouble": None}
-    late = scene.stage.clock.monotonic() + 21.0
-    monkeypatch.setattr(scene.worker.status, "_monotonic", lambda: late)
-    answer = await get(app_of(scene), "/healthz")
+async def test_healthz_answers_503_while_the_prober_is_stuck(
+    monitored: MonitoredWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await get(app_of(monitored), "/healthz")).json() == {"well": True, "trouble": None}
+    late = monitored.stage.clock.monotonic() + 21.0
+    monkeypatch.setattr(monitored.worker.status, "_monotonic", lambda: late)
+    answer = await get(app_of(monitored), "/healthz")
     assert answer.status_code == 503
     assert answer.json()["trouble"].startswith("its tick is late by ")
 
 
-async def test_metrics_are_in_prometheus_text_format(scene: Scene) -> None:
-    answer = await get(app_of(scene), "/metrics")
+async def test_metrics_are_in_prometheus_text_format(monitored: MonitoredWorker) -> None:
+    answer = await get(app_of(monitored), "/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert 'healthprobe_games{state="down"} 1.0' in answer.text.splitlines()
 
 
 @pytest.mark.proves("api-error-leak")
-async def test_an_internal_error_does_not_leak_its_details(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_internal_error_does_not_leak_its_details(
+    monitored: MonitoredWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("secret")
 
     monkeypatch.setattr("healthprobe.web.fleet.fleet_document", broken)
-    answer = await get(app_of(scene), "/api/fleet")
+    answer = await get(app_of(monitored), "/api/fleet")
     assert answer.status_code == 500
     assert answer.json() == {"error": "internal error of the prober; its log has the details"}

@@ -7,7 +7,7 @@ from base64 import b64encode
 
 import httpx
 import pytest
-from tests.telemetry.metrics.scene import Scene
+from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 from tests.web.client import app_of, get
 
 from healthprobe.app.settings import Settings
@@ -20,14 +20,14 @@ PATHS = ("/", "/metrics", "/api/fleet", "/api/games", "/api/games/a", "/api/inci
          "/api/events/stream", "/api/cells/stream", "/api/openapi.json", "/page.js", "/nowhere")  # fmt: skip
 
 
-async def scene_of_one() -> Scene:
-    return Scene({"a": HEALTHY})
+async def one_game() -> MonitoredWorker:
+    return MonitoredWorker({"a": HEALTHY})
 
 
 @pytest.mark.proves("token-required")
 @pytest.mark.parametrize("path", PATHS)
 async def test_every_path_requires_the_token(path: str) -> None:
-    app = app_of(await scene_of_one(), token="long and random")
+    app = app_of(await one_game(), token="long and random")
     for headers in (
         {},
         {"Authorization": "Bearer wrong"},
@@ -41,7 +41,7 @@ async def test_every_path_requires_the_token(path: str) -> None:
 
 
 async def test_healthz_needs_no_token() -> None:
-    answer = await get(app_of(await scene_of_one(), token="long and random"), "/healthz", Host="prober.example")
+    answer = await get(app_of(await one_game(), token="long and random"), "/healthz", Host="prober.example")
     assert answer.status_code == 200
 
 
@@ -50,20 +50,20 @@ async def test_healthz_needs_no_token() -> None:
     ["Bearer long and random", "bearer long and random", "Basic " + b64encode(b"me:long and random").decode()],
 )
 async def test_with_the_token_any_host_name_is_answered(authorization: str) -> None:
-    app = app_of(await scene_of_one(), token="long and random")
+    app = app_of(await one_game(), token="long and random")
     answer = await get(app, "/api/fleet", Authorization=authorization, Host="prober.example:8600")
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("credentials", ["", "!!!", b64encode(b"long and random").decode()])
 async def test_malformed_credentials_are_refused(credentials: str) -> None:
-    app = app_of(await scene_of_one(), token="long and random")
+    app = app_of(await one_game(), token="long and random")
     assert (await get(app, "/api/fleet", Authorization=f"Basic {credentials}")).status_code == 401
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8600", "localhost", "LOCALHOST:1", "[::1]:8600", "127.9.9.9"])
 async def test_without_a_token_a_request_for_a_loopback_host_is_answered(host: str) -> None:
-    assert (await get(app_of(await scene_of_one()), "/api/fleet", Host=host)).status_code == 200
+    assert (await get(app_of(await one_game()), "/api/fleet", Host=host)).status_code == 200
 
 
 @pytest.mark.proves("dns-rebinding")
@@ -71,14 +71,14 @@ async def test_without_a_token_a_request_for_a_loopback_host_is_answered(host: s
     "host", ["evil.example", "evil.example:8600", "127.0.0.1.evil.example", "10.0.0.1", "", "[::2]"]
 )
 async def test_without_a_token_a_request_for_another_host_is_refused(host: str) -> None:
-    answer = await get(app_of(await scene_of_one()), "/api/fleet", Host=host)
+    answer = await get(app_of(await one_game()), "/api/fleet", Host=host)
     assert answer.status_code == 421
 
 
 @pytest.mark.proves("page-policy")
 @pytest.mark.parametrize("path", ["/", "/api/fleet", "/nowhere"])
 async def test_the_content_security_policy_allows_only_our_own_files_and_no_frames(path: str) -> None:
-    headers = (await get(app_of(await scene_of_one()), path)).headers
+    headers = (await get(app_of(await one_game()), path)).headers
     policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
     assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
     assert policy["script-src"] == policy["connect-src"] == "'self'"
@@ -91,7 +91,7 @@ async def test_the_content_security_policy_allows_only_our_own_files_and_no_fram
     "/..%2fguard.py", "/page.js%00.html", "/api/../../etc/passwd", "/etc/passwd", "http://localhost/etc/passwd",
 ])  # fmt: skip
 async def test_no_path_leads_to_another_file(path: str) -> None:
-    async with serving(app_of(await scene_of_one()), ListenAddress("127.0.0.1", 0)) as address:
+    async with serving(app_of(await one_game()), ListenAddress("127.0.0.1", 0)) as address:
         reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(address).port)
         writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = await reader.read()
@@ -105,7 +105,7 @@ async def test_no_path_leads_to_another_file(path: str) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("path", PATHS)
 async def test_only_get_is_allowed(path: str, method: str) -> None:
-    transport = httpx.ASGITransport(app=app_of(await scene_of_one()))
+    transport = httpx.ASGITransport(app=app_of(await one_game()))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8600") as client:
         assert (await client.request(method, path)).status_code in {404, 405}
 
@@ -134,7 +134,7 @@ def test_a_listen_address_is_parsed_and_formatted_back() -> None:
 
 @pytest.mark.parametrize("path", ["/api/fleet/", "/api/events/stream//", "/healthz/"])
 async def test_a_trailing_slash_is_not_found_and_not_redirected(path: str) -> None:
-    app = app_of(await scene_of_one(), token="long and random")
+    app = app_of(await one_game(), token="long and random")
     sent: list[dict[str, object]] = []
 
     async def receive() -> dict[str, object]:

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, suppress
 
 import httpx
 import pytest
-from tests.telemetry.metrics.scene import Scene
+from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 from tests.web.client import app_of
 
 from healthprobe.domain.outcome import HEALTHY
@@ -27,7 +27,7 @@ async def address(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     """A run with a token that accepts five connections and waits half a second for a request."""
     monkeypatch.setattr(connection_limits, "MAX_CONNECTIONS", FEW)
     monkeypatch.setattr(connection_limits, "REQUEST_TIMEOUT", 0.5)
-    async with serving(app_of(Scene({"a": HEALTHY}), token=TOKEN), ListenAddress("127.0.0.1", 0)) as address:
+    async with serving(app_of(MonitoredWorker({"a": HEALTHY}), token=TOKEN), ListenAddress("127.0.0.1", 0)) as address:
         yield address
 
 

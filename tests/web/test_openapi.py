@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from jsonschema import Draft202012Validator
 from starlette.types import Receive, Scope, Send
 from tests.support.few_instances import FewInstances
-from tests.telemetry.metrics.scene import Scene
+from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 from tests.web.client import app_of, get_json
 
 from healthprobe.domain.outcome import HEALTHY
@@ -32,11 +32,11 @@ class Living:
             return
         loop = asyncio.get_running_loop()
         if loop not in self._apps:
-            scene = Scene(
+            monitored = MonitoredWorker(
                 {"chess-1": UNAVAILABLE, "go-1": [HEALTHY, UNAVAILABLE], "ludo-1": HEALTHY}, cluster=FewInstances()
             )
-            await ticks(scene.worker, 4)
-            self._apps[loop] = app_of(scene)
+            await ticks(monitored.worker, 4)
+            self._apps[loop] = app_of(monitored)
         headers = [pair for pair in scope["headers"] if pair[0] != b"host"]
         await self._apps[loop]({**scope, "headers": [*headers, (b"host", b"127.0.0.1")]}, receive, send)
 
@@ -52,10 +52,10 @@ def test_every_response_conforms_to_the_openapi_document(case: schemathesis.Case
 
 
 async def test_real_responses_are_valid_against_their_schemas() -> None:
-    scene = Scene({"chess-1": UNAVAILABLE, "ludo-1": HEALTHY}, cluster=FewInstances())
-    await ticks(scene.worker, 3)
-    document = await get_json(scene, "/api/openapi.json")
+    monitored = MonitoredWorker({"chess-1": UNAVAILABLE, "ludo-1": HEALTHY}, cluster=FewInstances())
+    await ticks(monitored.worker, 3)
+    document = await get_json(monitored, "/api/openapi.json")
     for path, name in {"fleet": "Fleet", "games": "Games", "games/chess-1": "GameDetails", "incidents": "Incidents",
                        "cluster": "Cluster", "events": "Events", "cells": "Cells"}.items():  # fmt: skip
         whole = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
-        Draft202012Validator(whole).validate(await get_json(scene, f"/api/{path}"))
+        Draft202012Validator(whole).validate(await get_json(monitored, f"/api/{path}"))

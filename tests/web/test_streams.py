@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.waiting import PATIENCE
-from tests.telemetry.metrics.scene import Scene
+from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 from tests.web.client import app_of, get, stream_of
 
 from healthprobe.domain.outcome import HEALTHY
@@ -23,40 +23,40 @@ from healthprobe.web.server import serving
 
 
 async def test_each_event_is_streamed_as_it_enters_the_log_with_its_cursor_as_id() -> None:
-    scene = Scene({"a": UNAVAILABLE}, failures_threshold=1)
-    async with stream_of(scene, "/api/events/stream?after=0") as events:
-        await ticks(scene.worker, 1)
+    monitored = MonitoredWorker({"a": UNAVAILABLE}, failures_threshold=1)
+    async with stream_of(monitored, "/api/events/stream?after=0") as events:
+        await ticks(monitored.worker, 1)
         number, name, event = await anext(events)
         assert (number, name, event["id"]) == ("1", "probe_failed", "a:1")
-        scene.stage.prober.script("a", HEALTHY)
-        await ticks(scene.worker, 1)
+        monitored.stage.prober.script("a", HEALTHY)
+        await ticks(monitored.worker, 1)
         assert [(each[0], each[1]) async for each in _first(events, 1)] == [("2", "probe_recovered")]
 
 
 async def test_a_browser_that_reconnects_continues_after_its_last_event() -> None:
-    scene = Scene({"a": [UNAVAILABLE, HEALTHY] * 2}, failures_threshold=1)
-    await ticks(scene.worker, 4)
-    async with stream_of(scene, "/api/events/stream", Last_Event_ID="2") as events:
+    monitored = MonitoredWorker({"a": [UNAVAILABLE, HEALTHY] * 2}, failures_threshold=1)
+    await ticks(monitored.worker, 4)
+    async with stream_of(monitored, "/api/events/stream", Last_Event_ID="2") as events:
         assert (await anext(events))[2]["id"] == "a:3"
 
 
 async def test_an_invalid_last_event_id_is_refused() -> None:
-    answer = await get(app_of(Scene({"a": HEALTHY})), "/api/events/stream", Last_Event_ID="x" * 5)
+    answer = await get(app_of(MonitoredWorker({"a": HEALTHY})), "/api/events/stream", Last_Event_ID="x" * 5)
     assert answer.status_code == 400
 
 
 async def test_the_cells_plus_the_streamed_changes_are_the_current_cells() -> None:
-    scene = Scene({"a": HEALTHY, "b": HEALTHY}, failures_threshold=1)
-    await ticks(scene.worker, 1)
-    answer = await get(app_of(scene), "/api/cells")
+    monitored = MonitoredWorker({"a": HEALTHY, "b": HEALTHY}, failures_threshold=1)
+    await ticks(monitored.worker, 1)
+    answer = await get(app_of(monitored), "/api/cells")
     cells = answer.json()
     assert (cells["ids"], cells["states"]) == (["a", "b"], "33")
     assert cells["state_names"] == ["down", "failing", "unknown", "healthy"]
-    scene.stage.prober.script("b", UNAVAILABLE)
-    async with stream_of(scene, f"/api/cells/stream?after={cells['version']}") as events:
-        await ticks(scene.worker, 1)
-        scene.status._refreshed_at = float("-inf")
-        await scene.status.refresh()
+    monitored.stage.prober.script("b", UNAVAILABLE)
+    async with stream_of(monitored, f"/api/cells/stream?after={cells['version']}") as events:
+        await ticks(monitored.worker, 1)
+        monitored.status._refreshed_at = float("-inf")
+        await monitored.status.refresh()
         received: dict[str, Any] = {}
         while not ("cells" in received and received.get("incidents", {}).get("open")):
             _, name, data = await anext(events)
@@ -67,11 +67,11 @@ async def test_the_cells_plus_the_streamed_changes_are_the_current_cells() -> No
 
 
 async def test_a_version_of_another_run_gets_a_reload() -> None:
-    scene = Scene({"a": HEALTHY})
-    await ticks(scene.worker, 1)
-    await scene.status.refresh()
-    scene.status._deltas.clear()
-    async with stream_of(scene, "/api/cells/stream?after=0") as events:
+    monitored = MonitoredWorker({"a": HEALTHY})
+    await ticks(monitored.worker, 1)
+    await monitored.status.refresh()
+    monitored.status._deltas.clear()
+    async with stream_of(monitored, "/api/cells/stream?after=0") as events:
         assert [each[1] async for each in events] == ["reload"]
 
 
@@ -80,7 +80,7 @@ async def test_connections_are_closed_at_shutdown_even_without_time_left(
 ) -> None:
     monkeypatch.setattr(server, "_SHUTDOWN_TIMEOUT", 0.0)
     async with httpx.AsyncClient() as client:
-        async with serving(app_of(Scene({"a": HEALTHY})), ListenAddress("127.0.0.1", 0)) as address:
+        async with serving(app_of(MonitoredWorker({"a": HEALTHY})), ListenAddress("127.0.0.1", 0)) as address:
             answer = await client.send(client.build_request("GET", f"{address}api/events/stream"), stream=True)
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(httpx.HTTPError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.metrics_core import Metric
 from tests.support.few_instances import FewInstances
-from tests.telemetry.metrics.scene import Scene
+from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 
 from healthprobe.domain.outcome import HEALTHY, Inconclusive
 from healthprobe.domain.shard import SHARDS
@@ -13,14 +13,14 @@ from healthprobe.testing.stage import ticks
 from healthprobe.worker.static_shards import StaticShards
 
 
-async def busy_run() -> Scene:
+async def busy_run() -> MonitoredWorker:
     """Returns a run in which every metric has a series."""
     engines: dict[str, Script | Answer] = {"a": HEALTHY, "b": UNAVAILABLE, "c": Inconclusive("too many open files")}
-    scene = Scene(engines, shards=StaticShards(frozenset(range(SHARDS))), cluster=FewInstances())
-    await ticks(scene.worker, 3)
-    scene.histories.record_lag("nats://bus", 7)
-    scene.histories.record_parked("nats://bus")
-    return scene
+    monitored = MonitoredWorker(engines, shards=StaticShards(frozenset(range(SHARDS))), cluster=FewInstances())
+    await ticks(monitored.worker, 3)
+    monitored.histories.record_lag("nats://bus", 7)
+    monitored.histories.record_parked("nats://bus")
+    return monitored
 
 
 async def metrics_text() -> str:
@@ -28,6 +28,6 @@ async def metrics_text() -> str:
 
 
 async def metric_families() -> list[Metric]:
-    scene = await busy_run()
-    await scene.status.refresh()
-    return list(scene.collector.collect())
+    monitored = await busy_run()
+    await monitored.status.refresh()
+    return list(monitored.collector.collect())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.virtual_time import in_virtual_time
 from tests.telemetry.metrics.busy_run import metric_families, metrics_text
-from tests.telemetry.metrics.scene import Scene
+from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 
 from healthprobe.telemetry.collector import exposition, registry_of
 from healthprobe.testing.prober import UNAVAILABLE
@@ -33,7 +33,7 @@ def test_promtool_accepts_the_exposition() -> None:
 
 def test_the_content_type_is_the_text_format_that_every_prometheus_reads() -> None:
     async def content_type() -> str:
-        return exposition(registry_of(Scene({}).collector))[1]
+        return exposition(registry_of(MonitoredWorker({}).collector))[1]
 
     assert in_virtual_time(content_type()) == "text/plain; version=0.0.4; charset=utf-8"
 
@@ -56,10 +56,10 @@ def test_the_docs_list_every_metric_with_its_type_and_labels_and_no_other() -> N
 
 def test_a_scrape_of_a_thousand_incidents_blocks_the_loop_only_briefly() -> None:
     async def play() -> float:
-        scene = Scene({f"game-{number}": UNAVAILABLE for number in range(1_000)})
-        await ticks(scene.worker, 3)
-        await scene.status.refresh()
-        registry = registry_of(scene.collector)
+        monitored = MonitoredWorker({f"game-{number}": UNAVAILABLE for number in range(1_000)})
+        await ticks(monitored.worker, 3)
+        await monitored.status.refresh()
+        registry = registry_of(monitored.collector)
         took = []
         for _ in range(5):
             began = time.perf_counter()

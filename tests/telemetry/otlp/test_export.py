@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 from tests.servers.ports import free_port
-from tests.telemetry.metrics.scene import Scene
+from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 from tests.telemetry.otlp.collector import Receiver, attributes
 
 from healthprobe.app.observability import otlp
@@ -33,15 +33,17 @@ def receiver() -> Iterator[Receiver]:
 
 
 @asynccontextmanager
-async def exported(url: str, engines: Mapping[str, Script | Answer]) -> AsyncIterator[tuple[Scene, OTLPExporter]]:
+async def exported(
+    url: str, engines: Mapping[str, Script | Answer]
+) -> AsyncIterator[tuple[MonitoredWorker, OTLPExporter]]:
     """Runs a worker over `engines` that is exported to `url`, to the end of the context."""
     histories = Histories()
     exporting = otlp(url, histories)
-    scene = Scene(engines, histories=histories, telemetry=exporting.telemetry)
-    task = asyncio.create_task(exporting.run(scene.collector, scene.status))
+    monitored = MonitoredWorker(engines, histories=histories, telemetry=exporting.telemetry)
+    task = asyncio.create_task(exporting.run(monitored.collector, monitored.status))
     await asyncio.sleep(0.01)
     try:
-        yield scene, exporting
+        yield monitored, exporting
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -49,10 +51,10 @@ async def exported(url: str, engines: Mapping[str, Script | Answer]) -> AsyncIte
 
 
 async def test_the_exported_metrics_are_those_of_prometheus(receiver: Receiver) -> None:
-    async with exported(receiver.url, {"a": HEALTHY, "b": UNAVAILABLE}) as (scene, exporting):
-        await ticks(scene.worker, 3)
-        await scene.status.refresh()
-        families = {family.name: family for family in scene.collector.collect() if family.samples}
+    async with exported(receiver.url, {"a": HEALTHY, "b": UNAVAILABLE}) as (monitored, exporting):
+        await ticks(monitored.worker, 3)
+        await monitored.status.refresh()
+        families = {family.name: family for family in monitored.collector.collect() if family.samples}
         await exporting.export()
     assert set(receiver.metrics) == set(families)
     probes = receiver.metrics["healthprobe_probes"].sum
@@ -68,9 +70,9 @@ async def test_the_exported_metrics_are_those_of_prometheus(receiver: Receiver) 
 
 
 async def test_histograms_are_exported_with_every_count_in_its_bucket(receiver: Receiver) -> None:
-    async with exported(receiver.url, {}) as (scene, exporting):
+    async with exported(receiver.url, {}) as (monitored, exporting):
         for duration in (0.0001, 0.002, 0.002, 500.0):
-            scene.histories.record_probe("a", HEALTHY, duration, 0.0)
+            monitored.histories.record_probe("a", HEALTHY, duration, 0.0)
         await exporting.export()
     metric = receiver.metrics["healthprobe_probe_duration_seconds"]
     (point,) = metric.histogram.data_points
@@ -82,9 +84,9 @@ async def test_histograms_are_exported_with_every_count_in_its_bucket(receiver: 
 
 async def test_every_failed_probe_is_a_child_span_of_its_tick_with_http_attributes(receiver: Receiver) -> None:
     engines: dict[str, Script | Answer] = {"a": HEALTHY, "b": [UNAVAILABLE, REFUSED]}
-    async with exported(receiver.url, engines) as (scene, _):
-        scene.stage.records.put(game("b", endpoint="http://user:secret@127.0.0.1:8080/engine"))
-        await ticks(scene.worker, 2)
+    async with exported(receiver.url, engines) as (monitored, _):
+        monitored.stage.records.put(game("b", endpoint="http://user:secret@127.0.0.1:8080/engine"))
+        await ticks(monitored.worker, 2)
     first, second = receiver.spans("GET")
     begun, ended = receiver.spans("tick")
     assert (first.trace_id, first.parent_span_id) == (begun.trace_id, begun.span_id)
@@ -108,8 +110,8 @@ async def test_every_failed_probe_is_a_child_span_of_its_tick_with_http_attribut
 
 
 async def test_every_transition_is_a_span_with_its_game_and_container(receiver: Receiver) -> None:
-    async with exported(receiver.url, {"a": [REFUSED] * 4 + [HEALTHY]}) as (scene, _):
-        await ticks(scene.worker, 5)
+    async with exported(receiver.url, {"a": [REFUSED] * 4 + [HEALTHY]}) as (monitored, _):
+        await ticks(monitored.worker, 5)
     (failed,) = receiver.spans("probe_failed")
     (recovered,) = receiver.spans("probe_recovered")
     assert attributes(failed.attributes) == {
@@ -129,21 +131,21 @@ async def test_every_transition_is_a_span_with_its_game_and_container(receiver: 
 
 
 async def test_a_transition_is_exported_once(receiver: Receiver) -> None:
-    async with exported(receiver.url, {"a": [UNAVAILABLE] * 3 + [HEALTHY]}) as (scene, exporting):
-        await ticks(scene.worker, 3)
+    async with exported(receiver.url, {"a": [UNAVAILABLE] * 3 + [HEALTHY]}) as (monitored, exporting):
+        await ticks(monitored.worker, 3)
         await exporting._record_transitions()
         await exporting.export()
-        await ticks(scene.worker, 1)
+        await ticks(monitored.worker, 1)
     assert len(receiver.spans("probe_failed")) == len(receiver.spans("probe_recovered")) == 1
 
 
 async def test_an_unavailable_collector_is_logged_once_and_delays_nothing() -> None:
     with capture_logs() as lines:
         began = time.monotonic()
-        async with exported(f"http://127.0.0.1:{free_port()}", {"a": UNAVAILABLE}) as (scene, _):
-            await ticks(scene.worker, 3)
+        async with exported(f"http://127.0.0.1:{free_port()}", {"a": UNAVAILABLE}) as (monitored, _):
+            await ticks(monitored.worker, 3)
         assert time.monotonic() - began < 1.5
-    assert scene.histories.failed == 3
+    assert monitored.histories.failed == 3
     (line,) = lines
     assert (line["event"], line["log_level"]) == ("export to the OpenTelemetry collector failed", "warning")
 
@@ -151,8 +153,8 @@ async def test_an_unavailable_collector_is_logged_once_and_delays_nothing() -> N
 async def test_a_collector_that_hangs_does_not_delay_the_shutdown() -> None:
     with Receiver(hangs=True) as receiver:
         began = time.monotonic()
-        async with exported(receiver.url, {"a": UNAVAILABLE}) as (scene, _):
-            await ticks(scene.worker, 3)
+        async with exported(receiver.url, {"a": UNAVAILABLE}) as (monitored, _):
+            await ticks(monitored.worker, 3)
         assert time.monotonic() - began < 1.5
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, Self, TypeVar
 
 import structlog
 import uvloop
 
+from healthprobe._util.aio import background_tasks
 from healthprobe._util.duration import Duration
 from healthprobe.app.compose import canary_targets
 from healthprobe.app.settings import Settings
@@ -160,15 +161,4 @@ class LiveRun:
             cluster=self._cluster,
         )
         self._status = status
-        await self._run.enter_async_context(_running(worker.run(), status.run(), relay.run()))
-
-
-@asynccontextmanager
-async def _running(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._run.enter_async_context(background_tasks(worker.run(), status.run(), relay.run()))

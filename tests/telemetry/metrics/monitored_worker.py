@@ -21,14 +21,14 @@ NONE: Labels = frozenset()
 
 
 @dataclass(slots=True)
-class FewConnections:
+class FixedConnections:
     """Fixed numbers of connections."""
 
     open_connections: int = 3
     capacity: int = 1_000
 
 
-class Scene:
+class MonitoredWorker:
     """A worker over `engines` by their games, each with the script of its engine; made in virtual time.
 
     `others` are arguments of the worker, whose telemetry is `histories` unless they say otherwise. With `cluster` it
@@ -51,7 +51,7 @@ class Scene:
             worker=self.worker.status,
             log=self.stage.log,
             counters=self.histories,
-            connections=FewConnections(),
+            connections=FixedConnections(),
             cluster=cluster,
             clock=self.stage.clock.now,
             monotonic=self.stage.clock.monotonic,
