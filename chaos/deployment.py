@@ -15,8 +15,7 @@ from chaos.consumers import Consumer, FileConsumer, StreamConsumer, WebhookConsu
 from chaos.environment import Environment
 from chaos.event_log import ReadableLog
 from chaos.program import Program
-from chaos.row import Row
-from chaos.verdict import Verdict, judged
+from chaos.verdict import Row, Verdict, judged
 from chaos.waiting import WaitedTooLong, until
 
 

@@ -9,7 +9,7 @@ from benchmarks.page import preamble
 from benchmarks.table import table
 
 from chaos.form import Form
-from chaos.row import Row
+from chaos.verdict import Row
 
 PAGE = Path("docs/chaos.md")
 

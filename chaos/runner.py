@@ -14,7 +14,7 @@ from chaos.environment import Environment, sql_environment
 from chaos.faults import ON_POSTGRES, ON_SQLITE, THROUGH_PROXIES, AnyDeployment, Fault
 from chaos.form import Form
 from chaos.report import differences
-from chaos.row import Row
+from chaos.verdict import Row
 
 _REPEATS = 2
 

@@ -19,8 +19,7 @@ from chaos.cluster.tail import Tail
 from chaos.consumers import StreamConsumer
 from chaos.deployment import Deployment
 from chaos.program import Program
-from chaos.row import Row
-from chaos.verdict import Verdict, breaks_of
+from chaos.verdict import Row, Verdict, breaks_of
 from chaos.waiting import WaitedTooLong, until
 
 _LONGER = 1.2

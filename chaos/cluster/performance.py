@@ -10,8 +10,8 @@ from chaos.cluster.cast import cluster_cast
 from chaos.cluster.faults import FAULTS, WITHOUT_A_FENCE
 from chaos.cluster.form import ClusterForm
 from chaos.cluster.stage import ClusterStage, cluster_stage
-from chaos.row import Row
 from chaos.runner import Say, run_on
+from chaos.verdict import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from benchmarks.table import table
 from chaos.cluster.form import ClusterForm
 from chaos.cluster.performance import Proof
 from chaos.report import by_consumer, notes_of
-from chaos.row import Row
+from chaos.verdict import Row
 
 TITLE = """\
 ## Nothing lost, nothing twice

@@ -12,8 +12,7 @@ from chaos.consumers import Consumer
 from chaos.form import SHORT
 from chaos.oracle import Oracle
 from chaos.report import page, report
-from chaos.row import Row
-from chaos.verdict import Verdict, breaks_of, judged
+from chaos.verdict import Row, Verdict, breaks_of, judged
 
 Events = list[dict[str, Any]]
 

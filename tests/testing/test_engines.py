@@ -6,18 +6,19 @@ import asyncio
 import contextlib
 
 import pytest
+from tests.support.waiting import PATIENCE
 
 from healthprobe.testing.engines import Script, ScriptedEngine, ScriptedFleet
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: engine\r\n\r\n"
 
 
-async def ask(engine: ScriptedEngine) -> bytes:
-    """The status line of one answer on a fresh connection."""
+async def ask(engine: ScriptedEngine, *, within: float = PATIENCE) -> bytes:
+    """Returns the status line of one answer on a fresh connection."""
     reader, writer = await asyncio.open_connection(engine.host, engine.port)
     try:
         writer.write(REQUEST)
-        async with asyncio.timeout(0.2):
+        async with asyncio.timeout(within):
             return (await reader.readline()).strip()
     finally:
         await closed(writer)
@@ -29,7 +30,7 @@ async def closed(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-async def test_an_engine_answers_the_status_it_was_told_to() -> None:
+async def test_an_engine_answers_with_the_status_that_was_set() -> None:
     async with ScriptedEngine() as engine:
         assert await ask(engine) == b"HTTP/1.1 200 OK"
         await engine.become(503)
@@ -49,7 +50,7 @@ async def test_a_kept_connection_serves_one_probe_after_another() -> None:
         await closed(writer)
 
 
-async def test_a_hanging_engine_accepts_and_is_silent_until_it_comes_to_itself() -> None:
+async def test_a_hanging_engine_accepts_and_is_silent_until_its_behaviour_changes() -> None:
     async with ScriptedEngine() as engine:
         await engine.become("hang")
         reader, writer = await asyncio.open_connection(engine.host, engine.port)
@@ -57,7 +58,7 @@ async def test_a_hanging_engine_accepts_and_is_silent_until_it_comes_to_itself()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.readline(), 0.05)
         await engine.become(200)
-        assert await asyncio.wait_for(reader.readline(), 1) == b"HTTP/1.1 200 OK\r\n"
+        assert await asyncio.wait_for(reader.readline(), PATIENCE) == b"HTTP/1.1 200 OK\r\n"
         await closed(writer)
 
 
@@ -69,7 +70,7 @@ async def test_a_crashed_engine_resets_what_was_open_and_refuses_until_it_is_bac
         await reader.readuntil(b"\r\n\r\n")
         await engine.become("crash")
         with pytest.raises(ConnectionResetError):
-            await asyncio.wait_for(reader.read(), 1)
+            await asyncio.wait_for(reader.read(), PATIENCE)
         with pytest.raises(ConnectionRefusedError):
             await ask(engine)
         await engine.become(200)
@@ -78,7 +79,7 @@ async def test_a_crashed_engine_resets_what_was_open_and_refuses_until_it_is_bac
         await closed(writer)
 
 
-async def test_a_crash_takes_whoever_was_connecting_along_at_whatever_moment_it_comes() -> None:
+async def test_a_crash_resets_connections_that_are_being_made_at_any_moment() -> None:
     for moment in range(12):
         async with ScriptedEngine() as engine:
             connecting = asyncio.ensure_future(ask(engine))
@@ -103,12 +104,12 @@ async def test_probes_that_came_at_once_are_answered_one_by_one() -> None:
         await engine.become("falter")
         reader, writer = await asyncio.open_connection(engine.host, engine.port)
         writer.write(4 * REQUEST)
-        heads = [await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 1) for _ in range(4)]
+        heads = [await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE) for _ in range(4)]
         assert [head.split()[1] for head in heads] == [b"200", b"200", b"200", b"503"]
         await closed(writer)
 
 
-def test_a_script_tells_beforehand_what_its_engine_does_when() -> None:
+def test_a_script_gives_the_behaviour_at_any_time() -> None:
     script = Script(((0.0, 200), (3.0, "crash"), (5.0, 503)), period=8.0)
     assert [script.behaviour_at(time) for time in (0, 2.9, 3, 5, 7.9, 8, 11)] == [
         200,
@@ -125,7 +126,7 @@ def test_a_script_tells_beforehand_what_its_engine_does_when() -> None:
     ("steps", "period"),
     [((), None), (((1.0, 200),), None), (((0.0, 200), (2.0, 503), (1.0, 200)), None), (((0.0, 200),), 0.0)],
 )
-def test_a_script_that_makes_no_sense_is_refused(steps: tuple[tuple[float, int], ...], period: float | None) -> None:
+def test_an_invalid_script_is_refused(steps: tuple[tuple[float, int], ...], period: float | None) -> None:
     with pytest.raises(ValueError, match="a script's"):
         Script(steps, period)
 
