@@ -1,4 +1,4 @@
-"""The composition: each URL its adapter, each database opened once, and no more lanes than the system can bear."""
+"""The composition: each database is opened once, and the limit of open files limits the lanes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ from healthprobe.ports import ConfigurationError
 from healthprobe.status.counters import Counters
 
 
-async def test_records_and_log_in_one_file_share_its_database_however_it_is_spelled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_records_and_log_in_one_file_share_one_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     async with Adapters() as adapters:
         await adapters.records("sqlite:games.db")
@@ -49,7 +47,7 @@ WITHOUT = "import sys; sys.modules[sys.argv.pop(1)] = None; from healthprobe.cli
         ("nats", "nats", ("run", "--log", "tls://user:secret@127.0.0.1:1")),
     ],
 )
-def test_a_library_that_is_missing_is_named_with_the_line_that_installs_it(
+def test_a_missing_library_is_named_with_the_command_that_installs_it(
     tmp_path: Path, library: str, extra: str, arguments: Sequence[str]
 ) -> None:
     ended = subprocess.run(
@@ -68,7 +66,7 @@ def test_a_library_that_is_missing_is_named_with_the_line_that_installs_it(
     assert "secret" not in told
 
 
-def test_two_urls_of_one_bus_are_refused_for_they_would_share_its_relay(command_line: CommandLine) -> None:
+def test_two_publish_urls_with_the_same_relay_are_refused(command_line: CommandLine) -> None:
     bus = "redis://:secret@127.0.0.1:1/0?stream=health"
     told = command_line("run", "--publish", bus, "--publish", f"{bus}&maxlen=7")
     assert (told.code, told.out, len(told.err)) == (2, [], 1)
@@ -76,7 +74,7 @@ def test_two_urls_of_one_bus_are_refused_for_they_would_share_its_relay(command_
 
 
 @pytest.mark.parametrize(("wanted", "warnings"), [(10**9, 1), (4, 0), (None, 0)])
-async def test_more_lanes_than_open_files_are_cut_with_a_warning(
+async def test_more_lanes_than_open_files_are_reduced_with_a_warning(
     tmp_path: Path, wanted: int | None, warnings: int
 ) -> None:
     written = LogCapture()
@@ -95,6 +93,6 @@ async def test_more_lanes_than_open_files_are_cut_with_a_warning(
         ({"max_concurrency": 0}, "--max-concurrency 0 is below 1"),
     ],
 )
-def test_settings_that_cannot_work_together_are_refused(wrong: dict[str, Any], advice: str) -> None:
+def test_contradicting_settings_are_refused(wrong: dict[str, Any], advice: str) -> None:
     with pytest.raises(ConfigurationError, match=advice):
         Settings(**wrong)

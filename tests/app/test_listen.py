@@ -1,4 +1,4 @@
-"""`run --listen`: the whole program shows itself, to whom it should, and ends as promptly as without."""
+"""`run --listen`: the page and the API of a real run, its token, and its stop."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def got(url: str, **headers: str) -> tuple[int, bytes]:
         return refused.code, refused.read()
 
 
-def test_a_run_shows_its_games_its_metrics_and_its_own_health(program: Program, engine: LiveEngine) -> None:
+def test_a_run_serves_its_games_its_metrics_and_its_own_health(program: Program, engine: LiveEngine) -> None:
     program("runtimes", "add", "game-7", engine.endpoint)
     engine.become(503)
     running = program.start("run", "--listen", "127.0.0.1:0", "--interval", "300ms", "--timeout", "100ms")
@@ -50,7 +50,7 @@ def test_a_run_shows_its_games_its_metrics_and_its_own_health(program: Program, 
 
 
 @pytest.mark.proves("stream-stop")
-def test_a_stream_that_somebody_reads_does_not_hold_up_the_stop(program: Program) -> None:
+def test_an_open_event_stream_does_not_delay_the_stop(program: Program) -> None:
     running = program.start("run", "--listen", "127.0.0.1:0", "--timeout", "500ms")
     address = address_of(running)
     with urlopen(f"{address}api/cells/stream", timeout=PATIENCE) as stream:
@@ -63,7 +63,7 @@ def test_a_stream_that_somebody_reads_does_not_hold_up_the_stop(program: Program
     assert all(json.loads(line) for line in running.stderr), "uvicorn has nothing to say beside us"
 
 
-def test_others_need_the_token(program: Program) -> None:
+def test_clients_on_other_machines_need_the_token(program: Program) -> None:
     refused = program("run", "--listen", "0.0.0.0:0")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "set HEALTHPROBE_TOKEN to a long random word" in refused.stderr
@@ -74,7 +74,7 @@ def test_others_need_the_token(program: Program) -> None:
     assert got(f"{address}api/fleet", Authorization="Bearer long and random")[0] == 200
 
 
-def test_a_port_that_is_taken_is_told_in_one_line(program: Program) -> None:
+def test_a_port_in_use_is_one_line_on_standard_error(program: Program) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -85,7 +85,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(program: Program) -> None:
 
 
 @pytest.mark.parametrize("text", ["8600", "127.0.0.1:x"])
-def test_what_is_no_address_is_refused_with_one_that_is(program: Program, text: str) -> None:
+def test_an_invalid_address_is_refused_with_a_valid_example(program: Program, text: str) -> None:
     refused = program("run", "--listen", text)
     assert refused.returncode == 2
     assert "write one such as 127.0.0.1:8600" in " ".join(refused.stderr.split())

@@ -1,4 +1,4 @@
-"""Plugins: a package that brings an adapter is found by its scheme, and blamed by its name where it is broken."""
+"""Plugins: a package that adds an adapter is found by its scheme, and named in the error if it is broken."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 @pytest.mark.parametrize("port", ["records", "log", "publisher"])
-async def test_a_plugin_is_opened_with_its_whole_url_and_closed_with_all_others(install: Install, port: str) -> None:
+async def test_a_plugin_is_opened_with_its_whole_url_and_closed_at_the_end(install: Install, port: str) -> None:
     install(acme="acme:of_ours")
     async with Adapters() as adapters:
         made: Any = await getattr(adapters, port)("acme://user:secret@host/path?colour=red")
@@ -74,14 +74,14 @@ async def test_a_plugin_is_opened_with_its_whole_url_and_closed_with_all_others(
     assert not made.is_open
 
 
-async def test_a_scheme_of_our_own_stays_ours(install: Install, tmp_path: Path) -> None:
+async def test_a_plugin_cannot_replace_a_built_in_scheme(install: Install, tmp_path: Path) -> None:
     install(file="acme:of_ours")
     (tmp_path / "games.json").write_text("[]")
     assert isinstance(await Adapters().records(f"file:{tmp_path / 'games.json'}"), FileRecords)
 
 
 @pytest.mark.parametrize("option", ["--records", "--log", "--publish"])
-def test_an_unknown_scheme_is_answered_with_all_that_are_there(
+def test_an_unknown_scheme_is_refused_with_the_known_schemes(
     install: Install, command_line: CommandLine, option: str
 ) -> None:
     install(acme="acme:of_ours", beta="acme:of_ours", file="acme:of_ours")
@@ -94,13 +94,13 @@ def test_an_unknown_scheme_is_answered_with_all_that_are_there(
 
 @pytest.mark.proves("url-unknown-part")
 @pytest.mark.parametrize("url", ["slack://TokenA/TokenB/TokenC", "nats:user:TokenA@bus", "TokenA://host"])
-def test_what_nobody_knows_is_not_shown_for_it_may_be_a_secret(command_line: CommandLine, url: str) -> None:
+def test_an_unknown_url_is_not_shown_because_it_may_be_a_secret(command_line: CommandLine, url: str) -> None:
     told = command_line("run", "--publish", url)
     assert (told.code, len(told.err)) == (2, 1)
     assert "Token" not in told.err[0].replace("TokenA:…", "")
 
 
-def test_whoever_publishes_to_people_is_sent_to_the_other_option(command_line: CommandLine) -> None:
+def test_publish_to_an_apprise_url_points_to_notify(command_line: CommandLine) -> None:
     assert "are for --notify" in command_line("run", "--publish", "slack://TokenA/TokenB").err[0]
 
 
@@ -116,7 +116,7 @@ def test_a_package_that_cannot_be_loaded_is_named_in_one_line(
 
 
 @pytest.mark.parametrize(("function", "cause"), [("acme:broken", "ZeroDivisionError"), ("acme:no_context", "Acme")])
-def test_a_bug_of_a_package_is_not_taken_for_one_of_ours(
+def test_a_bug_in_a_plugin_is_not_reported_as_a_bug_in_healthprobe(
     install: Install, command_line: CommandLine, function: str, cause: str
 ) -> None:
     install(acme=function)
@@ -127,7 +127,7 @@ def test_a_bug_of_a_package_is_not_taken_for_one_of_ours(
     assert "secret" not in told.err[0]
 
 
-async def test_what_is_away_for_now_is_told_as_the_package_tells_it(install: Install) -> None:
+async def test_the_error_of_a_plugin_that_is_away_is_passed_on(install: Install) -> None:
     install(acme="acme:away")
     with pytest.raises(StoreError, match="acme is away for now") as told:
         await Adapters().records("acme:somewhere")

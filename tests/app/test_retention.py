@@ -1,4 +1,4 @@
-"""Retention: old events leave the log, but neither a game's last one nor what a publisher still waits for."""
+"""Retention: old events are pruned, except the last of each game and those that a publisher has not received."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ async def pruned(log: InMemoryLog, relays: Sequence[Relay] = ()) -> int:
     return await Retention(log, [relay.name for relay in relays], 90 * DAY, Stage().logger).prune()
 
 
-async def test_events_older_than_asked_for_leave_but_for_each_game_s_last(log: InMemoryLog) -> None:
+async def test_old_events_are_pruned_except_the_last_of_each_game(log: InMemoryLog) -> None:
     assert await pruned(log) == 3
     assert left_in(log) == ["old:3", "once:1", "young:2", "young:3"]
     assert await pruned(log) == 0
 
 
-async def test_what_every_publisher_has_had_may_leave(log: InMemoryLog) -> None:
+async def test_events_that_every_publisher_has_received_are_pruned(log: InMemoryLog) -> None:
     relays = [relay_of(log, "bus"), relay_of(log, "webhook")]
     for relay in relays:
         await relay.drain(within=PATIENCE)
     assert await pruned(log, relays) == 3
 
 
-async def test_what_one_publisher_has_not_had_stays_until_it_has(log: InMemoryLog) -> None:
+async def test_events_that_a_publisher_has_not_received_are_kept(log: InMemoryLog) -> None:
     publisher = InMemoryPublisher()
     publisher.unavailable = True
     relays = [relay_of(log, "bus"), relay_of(log, "webhook", publisher)]
@@ -79,11 +79,11 @@ async def test_what_one_publisher_has_not_had_stays_until_it_has(log: InMemoryLo
     assert await pruned(log, relays) == 2
 
 
-async def test_nothing_leaves_before_a_publisher_has_begun(log: InMemoryLog) -> None:
+async def test_nothing_is_pruned_before_a_publisher_has_begun(log: InMemoryLog) -> None:
     assert await pruned(log, [relay_of(log, "bus")]) == 0
 
 
-async def test_what_the_publisher_of_another_run_has_not_had_stays_and_whoever_runs_is_told_once(
+async def test_events_for_a_publisher_of_another_run_are_kept_with_one_warning(
     log: InMemoryLog,
 ) -> None:
     stage = Stage()
@@ -101,9 +101,7 @@ async def test_what_the_publisher_of_another_run_has_not_had_stays_and_whoever_r
 @pytest.mark.parametrize(
     ("retain", "times"), [(90 * DAY, 1), (10 * HOUR, 1), (HOUR, 10), (60.0, 600), (10.0, 3_600), (0.5, 3_600)]
 )
-def test_it_prunes_every_hour_or_ten_times_in_what_is_kept_but_never_more_than_once_a_second(
-    retain: float, times: int
-) -> None:
+def test_the_period_is_a_tenth_of_the_retention_from_one_second_to_one_hour(retain: float, times: int) -> None:
     async def an_hour() -> int:
         stage = Stage()
         stage.log.unavailable = True
@@ -115,7 +113,7 @@ def test_it_prunes_every_hour_or_ten_times_in_what_is_kept_but_never_more_than_o
     assert in_virtual_time(an_hour()) == times
 
 
-def test_a_log_that_was_away_is_pruned_the_next_time(log: InMemoryLog) -> None:
+def test_a_log_that_was_away_is_pruned_in_the_next_period(log: InMemoryLog) -> None:
     async def a_morning() -> Stage:
         stage = Stage()
         log.unavailable = True
@@ -135,7 +133,7 @@ def test_a_log_that_was_away_is_pruned_the_next_time(log: InMemoryLog) -> None:
     assert left_in(log) == ["old:3", "once:1", "young:2", "young:3"]
 
 
-def test_a_run_prunes_its_log_and_keeps_how_each_game_stands(
+def test_a_run_prunes_its_log_and_keeps_the_state_of_each_game(
     program: Program, command_line: CommandLine, engine: LiveEngine, tmp_path: Path
 ) -> None:
     running = program.start(*QUICK, "--retain", "1s", "--records", written_games(tmp_path, ["game-1"], engine.endpoint))
@@ -151,7 +149,7 @@ def test_a_run_prunes_its_log_and_keeps_how_each_game_stands(
 
 
 @pytest.mark.parametrize("days", ["0d", "-1d", "90", "soon"])
-def test_a_retention_that_keeps_nothing_or_means_nothing_is_refused(command_line: CommandLine, days: str) -> None:
+def test_an_invalid_retention_is_refused(command_line: CommandLine, days: str) -> None:
     told = command_line("run", "--retain", days)
     assert (told.code, len(told.err)) == (2, 1)
     assert f"--retain: '{days}'" in told.err[0]

@@ -1,4 +1,4 @@
-"""`run`: the whole job in a process of its own, on real engines, from its first probe to its last line."""
+"""`run`: a real process on real engines, from its first probe to its last line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def wait_for_events(command_line: CommandLine, count: int) -> None:
         time.sleep(0.05)
 
 
-def test_an_outage_is_told_once_when_it_begins_and_once_when_it_ends(
+def test_an_outage_is_one_probe_failed_and_one_probe_recovered(
     program: Program, engine: LiveEngine, tmp_path: Path
 ) -> None:
     running = program.start(*QUICK, "--records", written_games(tmp_path, ["game-1"], engine.endpoint))
@@ -80,7 +80,7 @@ def assert_told_in_the_log(lines: list[Document]) -> None:
     assert 0 < stopped["probe_ms_p50"] <= stopped["probe_ms_p99"]
 
 
-def test_an_event_that_was_committed_and_never_printed_is_printed_by_the_next_run(
+def test_an_event_that_was_written_but_not_published_is_published_by_the_next_run(
     program: Program, command_line: CommandLine, engine: LiveEngine, tmp_path: Path
 ) -> None:
     engine.become(503)
@@ -100,7 +100,7 @@ def test_an_event_that_was_committed_and_never_printed_is_printed_by_the_next_ru
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_in_mid_tick_ends_in_time_with_0_and_makes_no_event(
+def test_a_signal_during_a_tick_ends_the_run_in_time_with_0_and_without_events(
     program: Program, command_line: CommandLine, engine: LiveEngine, tmp_path: Path, number: signal.Signals
 ) -> None:
     engine.become("hang")
@@ -126,9 +126,7 @@ def stuck(program: Program, command_line: CommandLine, engine: LiveEngine, tmp_p
     return running
 
 
-def test_a_reader_that_has_gone_to_sleep_holds_up_neither_probes_nor_the_stop(
-    stuck: Started, engine: LiveEngine
-) -> None:
+def test_a_reader_that_does_not_read_delays_neither_probes_nor_the_stop(stuck: Started, engine: LiveEngine) -> None:
     engine.wait_for_probes(MORE_THAN_A_PIPE_HOLDS)
     asked = time.monotonic()
     stuck.terminate()
@@ -146,7 +144,7 @@ def test_a_second_signal_ends_at_once(stuck: Started) -> None:
     assert time.monotonic() - asked < 1.2
 
 
-def test_a_reader_that_leaves_ends_the_run_with_a_line_and_not_a_traceback(
+def test_a_closed_standard_output_ends_the_run_with_one_line(
     program: Program, engine: LiveEngine, tmp_path: Path
 ) -> None:
     engine.become(503)
@@ -162,7 +160,7 @@ def test_a_reader_that_leaves_ends_the_run_with_a_line_and_not_a_traceback(
     assert last.startswith("healthprobe: stopped: every publisher is closed")
 
 
-def test_variables_of_the_reference_are_heeded_and_file_descriptors_raised(program: Program) -> None:
+def test_variables_of_the_reference_work_and_the_descriptor_limit_is_raised(program: Program) -> None:
     running = program.start(
         "run",
         RTMANAGER_PROBE_INTERVAL="700ms",
@@ -181,7 +179,7 @@ def test_variables_of_the_reference_are_heeded_and_file_descriptors_raised(progr
 
 
 @pytest.mark.proves("publisher-down")
-def test_every_publisher_gets_every_event_and_one_that_is_away_delays_no_other(
+def test_every_publisher_receives_every_event_and_one_that_is_away_delays_no_other(
     program: Program, engine: LiveEngine, tmp_path: Path
 ) -> None:
     records = ("--records", written_games(tmp_path, ["game-1"], engine.endpoint))
@@ -203,7 +201,7 @@ def test_every_publisher_gets_every_event_and_one_that_is_away_delays_no_other(
     assert [line["publisher"] for line in stuck] == [away]
 
 
-def test_a_file_of_events_goes_on_where_the_run_before_left_it(
+def test_the_next_run_continues_a_file_of_events(
     program: Program, command_line: CommandLine, engine: LiveEngine, tmp_path: Path
 ) -> None:
     command = (*QUICK, "--records", written_games(tmp_path, ["game-1"], engine.endpoint))
@@ -238,7 +236,7 @@ def needs_server(
     return (*QUICK, "--records", address, "--records-query", query)
 
 
-def test_a_database_that_comes_up_later_is_waited_for_and_then_the_run_begins(
+def test_a_run_waits_for_its_database_and_then_begins(
     program: Program, engine: LiveEngine, late_server: PostgresServer, needs_server: tuple[str, ...]
 ) -> None:
     engine.become(503)
@@ -257,9 +255,7 @@ def test_a_database_that_comes_up_later_is_waited_for_and_then_the_run_begins(
     assert len({each["err"] for each in waiting}) == len(waiting), "each reason is said once"
 
 
-def test_a_run_that_waits_for_its_database_ends_cleanly_when_it_is_told_to(
-    program: Program, needs_server: tuple[str, ...]
-) -> None:
+def test_a_run_that_waits_for_its_database_can_be_stopped(program: Program, needs_server: tuple[str, ...]) -> None:
     running = program.start(*needs_server)
     assert next_log_line(running)["msg"] == "waiting for a store or a log"
     asked = time.monotonic()

@@ -1,4 +1,4 @@
-"""Skipping: records that cannot be read are told once and counted, and keep nobody else from being probed."""
+"""Skipped records are logged once and counted, and the other games are probed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def put(folder: Path, *rows: tuple[str, str | None, str]) -> None:
         connection.executemany("INSERT INTO games VALUES (?, ?, ?)", rows)
 
 
-async def test_a_reason_is_told_when_it_changes_and_every_record_is_counted() -> None:
+async def test_a_new_reason_is_logged_once_and_every_record_is_counted() -> None:
     stage = Stage()
     skipped = SkippedRecords(stage.telemetry, stage.logger)
     for count, reason in [(0, ""), (2, "no url"), (3, "no url"), (1, "no container"), (0, ""), (0, "")]:
@@ -46,7 +46,7 @@ def test_a_bad_row_is_refused_at_the_start_with_its_column(command_line: Command
     assert "current_container_id" in told.err[0]
 
 
-def test_a_bad_row_that_comes_later_is_told_and_the_others_go_on(
+def test_a_later_bad_row_is_logged_and_the_other_games_are_probed(
     program: Program, engine: LiveEngine, tmp_path: Path
 ) -> None:
     put(tmp_path, ("game-1", "c0ffee", engine.endpoint))
@@ -65,7 +65,7 @@ def test_a_bad_row_that_comes_later_is_told_and_the_others_go_on(
 
 
 @pytest.mark.parametrize("records", ["file:games.json", "https://user:secret@host/games", "stdout:", "nonsense"])
-def test_a_query_asks_a_database_and_nothing_else(command_line: CommandLine, records: str) -> None:
+def test_a_query_requires_a_database(command_line: CommandLine, records: str) -> None:
     told = command_line("run", "--records", records, "--records-query", QUERY)
     assert (told.code, told.out, len(told.err)) == (2, [], 1)
     assert "--records-query needs a database, and --records " in told.err[0]

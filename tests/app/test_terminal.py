@@ -1,4 +1,4 @@
-"""What people see in a terminal: lines and tables that fit into 80 columns, in colours that every theme has."""
+"""Output in a terminal: lines and tables that fit 80 columns, in the terminal's own colours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNMOVED = ("--log-level", "error")
 """It says nothing of its own about a machine that is busy."""
 
 
-def test_the_demo_is_an_introduction_a_line_a_transition_and_a_summary(terminal: OpenTerminal) -> None:
+def test_the_demo_prints_an_introduction_a_line_per_transition_and_a_summary(terminal: OpenTerminal) -> None:
     session = terminal("demo", "--interval", "300ms", "--timeout", "250ms", *UNMOVED)
     session.read_until("chess-1             3 failures: connection refused")
     session.read_until("recovered")
@@ -46,9 +46,7 @@ def test_check_is_a_table(terminal: OpenTerminal) -> None:
     assert "secret" not in text
 
 
-def test_a_run_says_what_it_watches_and_how_to_begin_where_it_watches_nothing(
-    terminal: OpenTerminal, program: Program
-) -> None:
+def test_a_run_without_games_prints_how_to_add_one(terminal: OpenTerminal, program: Program) -> None:
     session = terminal("run", "--interval", "600ms", "--timeout", "500ms", "--failures", "1", *UNMOVED)
     session.read_until("runtimes add")
     program("runtimes", "add", "game-7", "http://127.0.0.1:1")
@@ -69,7 +67,7 @@ def test_a_run_says_what_it_watches_and_how_to_begin_where_it_watches_nothing(
         assert re.search(expected, "\n".join(listing.lines))
 
 
-def test_no_colour_where_nobody_wants_it_not_even_in_log_lines(terminal: OpenTerminal) -> None:
+def test_no_color_removes_colour_from_log_lines_too(terminal: OpenTerminal) -> None:
     session = terminal("run", "--records", "sqlite:games.db", "--log-level", "info", NO_COLOR="1")
     session.read_until("health probe worker started")
     session.interrupt()
@@ -78,7 +76,7 @@ def test_no_colour_where_nobody_wants_it_not_even_in_log_lines(terminal: OpenTer
     assert any(re.match(r"\d\d:\d\d:\d\d \[info +\] health probe worker started +\w+=", line) for line in session.lines)
 
 
-def test_json_can_be_had_in_a_terminal_too(terminal: OpenTerminal) -> None:
+def test_json_works_in_a_terminal_too(terminal: OpenTerminal) -> None:
     session = terminal("check", "http://127.0.0.1:1", "--json")
     assert session.end() == 1
     assert session.screen.startswith('{"endpoint":"http://127.0.0.1:1","healthy":false,')

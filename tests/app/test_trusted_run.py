@@ -1,4 +1,4 @@
-"""Each doubt is switched on by one option of `run`, and does what it says on real engines."""
+"""Each option of `run` that makes a verdict safer works on real engines."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     return found
 
 
-def test_every_option_is_what_the_run_is_begun_with(command_line: CommandLine, given: list[Settings]) -> None:
+def test_every_option_is_in_the_settings_of_the_run(command_line: CommandLine, given: list[Settings]) -> None:
     assert command_line("run", *EVERY_OPTION).code == 0
     [settings] = given
     assert settings.policy == Policy(2, 0.25, 10.0, FlapRule(6, 3600.0), 0.5)
@@ -42,7 +42,7 @@ def test_every_option_is_what_the_run_is_begun_with(command_line: CommandLine, g
     assert (settings.allow_networks, settings.deny_networks) == (("10.0.0.0/8",), ("10.9.0.0/16",))
 
 
-def test_with_none_of_them_the_reference_s_rules_hold(command_line: CommandLine, given: list[Settings]) -> None:
+def test_without_options_the_rules_are_those_of_the_reference(command_line: CommandLine, given: list[Settings]) -> None:
     assert command_line("run").code == 0
     [settings] = given
     assert settings.policy == REFERENCE
@@ -50,16 +50,14 @@ def test_with_none_of_them_the_reference_s_rules_hold(command_line: CommandLine,
     assert others == ((), None, (), ())
 
 
-def test_a_forbidden_address_is_told_as_the_game_s_failure(
-    program: Program, engine: LiveEngine, tmp_path: Path
-) -> None:
+def test_a_forbidden_address_is_a_failure_of_the_game(program: Program, engine: LiveEngine, tmp_path: Path) -> None:
     games = written_games(tmp_path, ["game-1"], engine.endpoint)
     failed = next_document(program.start(*QUICK, "--records", games, "--deny-network", "127.0.0.0/8"))
     assert failed["details"]["last_error"] == "address 127.0.0.1 is not to be probed: --deny-network 127.0.0.0/8"
     assert engine.probes == 0
 
 
-def test_with_a_dead_canary_a_dead_engine_is_nobody_s_failure_and_the_run_says_why(
+def test_while_no_canary_answers_a_dead_engine_does_not_fail_and_the_run_logs_why(
     program: Program, engine: LiveEngine, tmp_path: Path
 ) -> None:
     games = written_games(tmp_path, ["game-1"], engine.endpoint)
@@ -87,7 +85,7 @@ def test_a_dead_engine_is_confirmed_within_its_interval(program: Program, engine
     assert time.monotonic() - began < 2 * 3.0, "by the ticks alone it would be four intervals at least"
 
 
-def test_a_game_in_its_grace_is_not_told_of_and_one_that_is_silenced_neither(
+def test_a_game_in_its_grace_and_a_silenced_game_have_no_event(
     program: Program, command_line: CommandLine, engine: LiveEngine
 ) -> None:
     engine.become(503)
@@ -125,7 +123,7 @@ def neighbour() -> Iterator[str]:
     server.server_close()
 
 
-def test_a_neighbour_s_200_is_a_failure_of_the_game_that_was_asked(
+def test_a_response_with_the_identity_of_another_game_is_a_failure(
     program: Program, neighbour: str, tmp_path: Path
 ) -> None:
     games = written_games(tmp_path, ["game-7"], neighbour)
@@ -133,7 +131,7 @@ def test_a_neighbour_s_200_is_a_failure_of_the_game_that_was_asked(
     assert failed["details"] == {"consecutive_failures": 2, "last_status": 200, "last_error": "answered by game-9"}
 
 
-def test_a_game_is_asked_as_its_record_says(program: Program, neighbour: str, tmp_path: Path) -> None:
+def test_a_game_is_probed_with_the_settings_of_its_record(program: Program, neighbour: str, tmp_path: Path) -> None:
     host, _, port = neighbour.removeprefix("http://").partition(":")
     records = [
         {"game_id": "http", "engine_endpoint": neighbour, "probe": {"expect": {"status": 204}, "failures": 1}},

@@ -1,4 +1,4 @@
-"""Naming: what a URL names is called the same for ever, and never by its secrets."""
+"""Names of URLs are stable and hold no secrets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_credentials_and_tokens_of_a_url_are_not_shown(url: str, told: str) -> N
         ("https://hook/#ops", "https://user:first@hook/?token=new#ops"),
     ],
 )
-def test_a_relay_goes_on_where_it_was_though_password_or_limit_have_changed(before: str, after: str) -> None:
+def test_the_name_of_a_relay_does_not_depend_on_password_or_limit(before: str, after: str) -> None:
     assert publisher_name(before) == publisher_name(after)
 
 
@@ -71,14 +71,14 @@ def test_a_token_in_a_query_is_in_no_name() -> None:
     assert "secret" not in publisher_name("redis://:secret@bus/0?stream=health&token=secret")
 
 
-def test_two_notifications_are_told_apart_by_what_cannot_be_read_back() -> None:
+def test_two_notifications_have_different_names_without_secrets() -> None:
     one, other = notification_name("slack://A/B/C/#on-call"), notification_name("slack://A/B/C/#managers")
     assert one != other
     assert "A/B/C" not in one + other
     assert all(name.startswith("slack:") and len(name) == len("slack:") + 8 for name in (one, other))
 
 
-def test_a_notification_goes_on_where_it_was_though_its_password_has_changed() -> None:
+def test_the_name_of_a_notification_does_not_depend_on_its_password() -> None:
     assert notification_name("mailto://me:old@example.org") == notification_name("mailto://me:new@example.org")
     assert notification_name("mailto://me:old@example.org") != notification_name("mailto://you:old@example.org")
 
@@ -92,7 +92,7 @@ def test_a_notification_goes_on_where_it_was_though_its_password_has_changed() -
         ("postgresql://one:secret@db/platform", "postgresql://other@db/platform?sslmode=require"),
     ],
 )
-def test_the_same_games_have_the_same_name_by_whichever_server_and_user_they_are_read(one: str, other: str) -> None:
+def test_the_name_of_records_does_not_depend_on_server_order_or_user(one: str, other: str) -> None:
     assert records_name(one) == records_name(other)
     assert "secret" not in records_name(one) + records_name(other)
 

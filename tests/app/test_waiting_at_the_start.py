@@ -1,4 +1,4 @@
-"""Patience: what is away when a run starts is waited for and said once, and what will never be there is not."""
+"""A run waits for a store or a log that is away, and fails at once for a permanent error."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class Opening:
         return "opened"
 
 
-def test_what_is_there_is_opened_at_once_and_without_a_word(logger: Any, written: LogCapture) -> None:
+def test_an_available_store_is_opened_at_once_without_a_log_line(logger: Any, written: LogCapture) -> None:
     opening = Opening([])
     assert in_virtual_time(retry_until_available(opening, logger)) == "opened"
     assert (opening.tried_at, written.entries) == ([0.0], [])
 
 
-def test_each_reason_to_wait_is_said_once_and_the_end_of_it_too(logger: Any, written: LogCapture) -> None:
+def test_each_reason_to_wait_is_logged_once_and_the_end_too(logger: Any, written: LogCapture) -> None:
     assert in_virtual_time(retry_until_available(Opening([AWAY, AWAY, AWAY, STARTING, STARTING]), logger)) == "opened"
     assert [(line["log_level"], line["event"], line.get("err")) for line in written.entries] == [
         ("warning", "waiting for a store or a log", "the database is away"),
@@ -57,7 +57,7 @@ def test_each_reason_to_wait_is_said_once_and_the_end_of_it_too(logger: Any, wri
     ]
 
 
-def test_it_is_tried_again_ever_more_seldom_but_at_least_every_five_seconds(logger: Any) -> None:
+def test_retries_back_off_to_at_most_five_seconds(logger: Any) -> None:
     opening = Opening([AWAY] * 100)
     in_virtual_time(retry_until_available(opening, logger))
     pauses = [after - before for before, after in zip(opening.tried_at, opening.tried_at[1:], strict=False)]
@@ -70,7 +70,7 @@ def test_it_is_tried_again_ever_more_seldom_but_at_least_every_five_seconds(logg
     "error",
     [ConfigurationError("no such folder"), StoreError("no such table", permanent=True), ZeroDivisionError("a bug")],
 )
-def test_what_no_waiting_mends_is_raised_at_once(logger: Any, written: LogCapture, error: Exception) -> None:
+def test_a_permanent_error_is_raised_at_once(logger: Any, written: LogCapture, error: Exception) -> None:
     opening = Opening([AWAY, error])
     with pytest.raises(type(error), match=str(error)):
         in_virtual_time(retry_until_available(opening, logger))

@@ -1,4 +1,4 @@
-"""Asking a run: whatever stands in the way is one line that says what to change, and exit code 2."""
+"""The API client: every error is one line that says what to change, and exit code 2."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def assert_refused(told: CommandLine, words: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_where_nobody_listens_it_says_how_to_start_one(command_line: CommandLine, command: tuple[str, ...]) -> None:
+def test_without_a_run_the_error_names_the_command_that_starts_one(
+    command_line: CommandLine, command: tuple[str, ...]
+) -> None:
     told = command_line(*command, "--at", "http://127.0.0.1:1")
     assert_refused(told, "start a run with: healthprobe run --listen HOST:PORT, or read a log with --log")
 
@@ -64,7 +66,7 @@ def test_where_nobody_listens_it_says_how_to_start_one(command_line: CommandLine
         (500, b"[]"),
     ],
 )
-def test_what_is_no_healthprobe_is_called_that(
+def test_a_server_that_is_not_healthprobe_is_named_as_such(
     command_line: CommandLine, command: tuple[str, ...], status: int, content: bytes
 ) -> None:
     with stranger(status, content) as at:
@@ -84,16 +86,14 @@ def test_what_is_no_healthprobe_is_called_that(
         ("http://127.0.0.1:1/\x1b[2J", "write one such as"),
     ],
 )
-def test_an_address_that_cannot_be_asked_is_refused_without_its_credentials(
-    command_line: CommandLine, at: str, words: str
-) -> None:
+def test_an_invalid_address_is_refused_without_its_credentials(command_line: CommandLine, at: str, words: str) -> None:
     told = command_line("status", "--at", at)
     assert_refused(told, words)
     assert "secret" not in told.err[0]
     assert told.err[0].isprintable()
 
 
-def test_a_token_is_read_from_the_environment_and_missed_or_wrong_it_is_said_where_to_set_it(
+def test_a_missing_or_wrong_token_is_refused_with_the_variable_to_set(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with WatchedRun({"game-1": HEALTHY}, token="right") as run:
@@ -108,21 +108,19 @@ def test_a_token_is_read_from_the_environment_and_missed_or_wrong_it_is_said_whe
 
 
 @pytest.mark.parametrize("status", [404, 421, 503])
-def test_what_a_run_minds_is_told_in_its_words_without_what_a_terminal_obeys(
-    command_line: CommandLine, status: int
-) -> None:
+def test_the_error_of_a_run_is_passed_on_without_control_characters(command_line: CommandLine, status: int) -> None:
     with stranger(status, b'{"error": "your request names another host\\u001b"}') as at:
         told = command_line("status", "--at", at)
         assert_refused(told, f"it answers {status}: your request names another host")
         assert told.err[0].isprintable()
 
 
-def test_a_run_that_hangs_is_given_up() -> None:
+def test_a_request_to_a_run_that_hangs_times_out() -> None:
     with socket_that_hangs() as at, pytest.raises(NoAnswer, match="no answer in time"):
         RunClient(at, timeout=0.1).fleet()
 
 
-def test_a_run_and_a_log_are_not_asked_at_once(command_line: CommandLine) -> None:
+def test_at_and_log_together_are_refused(command_line: CommandLine) -> None:
     told = command_line("status", "--at", "http://127.0.0.1:1", "--log", "sqlite:healthprobe.db")
     assert_refused(told, "--at asks a run and --log reads a log: leave one of them out")
 

@@ -1,4 +1,4 @@
-"""`check`: one probe of each endpoint, now, told in the order in which they were given."""
+"""`check`: one probe of each endpoint, reported in the order given."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_each_endpoint_gets_one_verdict_in_the_order_given(program: Program) -> 
     assert 150 <= told[5]["duration_ms"] <= 300
 
 
-def test_all_endpoints_are_probed_at_once(command_line: CommandLine) -> None:
+def test_all_endpoints_are_probed_concurrently(command_line: CommandLine) -> None:
     with FleetProcess({f"hanging-{number}": Script(((0.0, "hang"),)) for number in range(20)}) as fleet:
         told = documents(command_line("check", *fleet.endpoints.values(), "--timeout", "100ms").out)
     assert max(each["duration_ms"] for each in told) < 300
@@ -58,7 +58,7 @@ def test_credentials_are_shown_nowhere(command_line: CommandLine) -> None:
     assert documents(told.out)[1]["endpoint"] == "http://***@127.0.0.1:1"
 
 
-def test_a_fault_of_our_own_is_neither_healthy_nor_failed_and_exits_1(
+def test_a_fault_of_the_prober_is_inconclusive_and_exits_1(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def inconclusive(_self: object, _target: ProbeTarget) -> ProbeOutcome:
@@ -72,7 +72,7 @@ def test_a_fault_of_our_own_is_neither_healthy_nor_failed_and_exits_1(
     assert document["last_error"] == "inconclusive: too many open files"
 
 
-def test_verbose_tells_every_step_on_standard_error_and_the_verdict_on_standard_output(program: Program) -> None:
+def test_verbose_writes_every_step_to_standard_error_and_the_verdict_to_standard_output(program: Program) -> None:
     with FleetProcess(FLEET) as fleet:
         endpoint = fleet.endpoints["failing"].replace("127.0.0.1", "user:secret@localhost")
         ended = program("check", "--verbose", endpoint, fleet.endpoints["steady"])
@@ -89,14 +89,14 @@ def test_verbose_tells_every_step_on_standard_error_and_the_verdict_on_standard_
     assert "secret" not in ended.stdout + ended.stderr
 
 
-def test_verbose_fits_a_terminal_and_keeps_to_its_colours(terminal: OpenTerminal) -> None:
+def test_verbose_fits_a_terminal_and_uses_its_colours(terminal: OpenTerminal) -> None:
     with FleetProcess({"steady": Script()}) as fleet:
         session = terminal("check", "--verbose", fleet.endpoints["steady"])
         assert session.end() == 0
     assert_readable(session)
 
 
-def test_verbose_tells_of_an_engine_that_hangs_while_it_does(terminal: OpenTerminal) -> None:
+def test_verbose_writes_steps_while_an_engine_hangs(terminal: OpenTerminal) -> None:
     with FleetProcess({"hanging": Script(((0.0, "hang"),))}) as fleet:
         session = terminal("check", "--verbose", fleet.endpoints["hanging"], "--timeout", "20s")
         session.read_until("GET /healthz")

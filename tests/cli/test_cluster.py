@@ -1,4 +1,4 @@
-"""A cluster of real programs on a real server: what they tell of themselves, and what becomes of one that ends."""
+"""`cluster`: real instances on a real server, how they are shown, and how their shards move."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def wait_for_shares(instances: Instances, *shares: int) -> list[Document]:
         time.sleep(0.05)
 
 
-def test_instances_share_the_fleet_and_tell_each_transition_once_wherever_it_is_seen(
+def test_instances_share_the_fleet_and_publish_each_transition_once(
     start: Callable[[], Started], instances: Instances, command_line: CommandLine, engine: LiveEngine, nats_url: str
 ) -> None:
     running = [start(), start()]
@@ -109,7 +109,7 @@ def test_the_shards_of_an_instance_that_is_killed_or_stopped_go_to_the_others(
     assert sorted(event["id"] for event in told) == sorted(f"{game}:1" for game in GAMES)
 
 
-def test_an_instance_whose_lines_nobody_reads_any_more_takes_over_all_the_same(
+def test_an_instance_whose_output_is_not_read_still_takes_over(
     start: Callable[[], Started], instances: Instances
 ) -> None:
     unread, killed = start(), start()
@@ -121,7 +121,7 @@ def test_an_instance_whose_lines_nobody_reads_any_more_takes_over_all_the_same(
     assert left["pid"] == unread.pid
 
 
-def test_what_nobody_watches_is_told_in_one_line_and_by_the_exit_code(
+def test_shards_without_an_owner_are_one_line_and_exit_1(
     start: Callable[[], Started], instances: Instances, command_line: CommandLine, nats_url: str
 ) -> None:
     command_line("cluster", "--cluster", nats_url)
@@ -132,7 +132,7 @@ def test_what_nobody_watches_is_told_in_one_line_and_by_the_exit_code(
     assert (command_line.code, command_line.err) == (0, [])
 
 
-def test_a_cluster_has_as_many_shards_as_it_was_made_with(
+def test_a_cluster_keeps_the_number_of_shards_that_it_was_made_with(
     program: Program, command_line: CommandLine, engine: LiveEngine, nats_url: str, tmp_path: Path
 ) -> None:
     records = written_games(tmp_path, GAMES, engine.endpoint)
@@ -151,9 +151,7 @@ def test_a_cluster_has_as_many_shards_as_it_was_made_with(
     assert "its log was created with 4 shards, which cannot change" in command_line.err[-1]
 
 
-def test_an_instance_that_judges_by_another_rule_is_told_of(
-    start: Callable[..., Started], instances: Instances
-) -> None:
+def test_an_instance_with_another_rule_is_reported(start: Callable[..., Started], instances: Instances) -> None:
     start()
     wait_for_shares(instances, 256)
     other = start("--confirm", "50ms")
@@ -167,7 +165,7 @@ def test_an_instance_that_judges_by_another_rule_is_told_of(
     assert line["ours"].endswith(f" {options} --confirm 50ms --publish stdout:")
 
 
-def test_an_instance_that_reads_other_games_is_told_of(
+def test_an_instance_with_other_records_is_reported(
     start: Callable[..., Started],
     instances: Instances,
     command_line: CommandLine,
@@ -201,7 +199,7 @@ def test_people_see_a_table(
     assert max(len(line) for line in shown.lines) <= 80
 
 
-def test_an_instance_with_other_options_than_most_is_told_of_by_what_differs() -> None:
+def test_the_options_that_differ_from_most_instances_are_reported() -> None:
     usual = "--records nats:games --interval 5s --publish stdout:"
     found = [replace(each, rule=usual) for each in FewInstances().instances]
     assert differing_options(found) == []
@@ -215,7 +213,7 @@ def test_an_instance_with_other_options_than_most_is_told_of_by_what_differs() -
     assert differing_options([]) == []
 
 
-def test_who_is_blind_is_marked_in_the_table() -> None:
+def test_a_blind_instance_is_marked_in_the_table() -> None:
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(cluster_table(FewInstances().instances, JOINED + timedelta(hours=1)))
     rows = [line for line in console.export_text().splitlines() if "node-" in line]
@@ -223,7 +221,7 @@ def test_who_is_blind_is_marked_in_the_table() -> None:
     assert "43 expired 30m00s ago" in rows[0]
 
 
-def test_in_a_narrow_window_names_keep_to_one_line_and_what_can_be_missed_gives_way() -> None:
+def test_a_narrow_window_has_fewer_columns_and_names_on_one_line() -> None:
     console = Console(width=50, record=True, file=io.StringIO())
     console.print(cluster_table(FewInstances().instances, JOINED, console.width))
     heading, _, *rows = [line for line in console.export_text().splitlines() if line.strip()]
@@ -231,7 +229,7 @@ def test_in_a_narrow_window_names_keep_to_one_line_and_what_can_be_missed_gives_
     assert [row.split()[0] for row in rows[:2]] == ["node-a-17-c0ffee", "node-b-9-decaf0"]
 
 
-def test_a_run_waits_for_a_cluster_that_is_away_and_can_be_ended_meanwhile(program: Program, tmp_path: Path) -> None:
+def test_a_run_that_waits_for_a_cluster_can_be_stopped(program: Program, tmp_path: Path) -> None:
     running = program.start(*STEADY, "--cluster", "nats://127.0.0.1:9", "--records", written_games(tmp_path, [], "h"))
     assert running.stderr is not None
     assert "127.0.0.1:9" in running.stderr.readline()

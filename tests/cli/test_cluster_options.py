@@ -1,4 +1,4 @@
-"""Static parts of a fleet: the instances with `--shard 1/2` and `--shard 2/2` watch every game between them, once."""
+"""`run --shard`: instances with `--shard 1/2` and `--shard 2/2` probe every game once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.waiting import PATIENCE
 GAMES = [f"game-{number}" for number in range(40)]
 
 
-def test_two_parts_tell_every_game_once_and_the_first_delivers_for_both(
+def test_two_parts_publish_every_event_once_and_the_first_delivers(
     program: Program, command_line: CommandLine, engine: LiveEngine, tmp_path: Path
 ) -> None:
     records = written_games(tmp_path, GAMES, engine.endpoint)
@@ -28,7 +28,7 @@ def test_two_parts_tell_every_game_once_and_the_first_delivers_for_both(
     assert sorted(event["id"] for event in documents(command_line("events", "--json").out)) == told
 
 
-def test_a_part_that_is_missing_is_watched_by_nobody(
+def test_the_games_of_a_missing_part_are_not_probed(
     program: Program, command_line: CommandLine, engine: LiveEngine, tmp_path: Path
 ) -> None:
     running = program.start(*QUICK, "--records", written_games(tmp_path, GAMES, engine.endpoint), "--shard=2/2")
@@ -64,7 +64,7 @@ def test_a_part_that_is_missing_is_watched_by_nobody(
         ),
     ],
 )
-def test_what_cannot_be_shared_so_is_refused_in_one_line(
+def test_contradicting_cluster_options_are_refused_in_one_line(
     command_line: CommandLine, arguments: list[str], message: str
 ) -> None:
     refused = command_line("run", *arguments)

@@ -1,4 +1,4 @@
-"""What every command promises: one line that says what to change, and an exit code that a script can act on."""
+"""Errors of every command: one line that says what to change, and a defined exit code."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_usage_error_is_one_line_that_says_what_to_change(
         ({"RTMANAGER_PROBE_INTERVAL": "1s"}, "--timeout 2s is not shorter than --interval 1s"),
     ],
 )
-def test_a_variable_stands_in_for_its_option_and_is_named_when_it_is_wrong(
+def test_a_variable_sets_its_option_and_is_named_in_the_error(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], blamed: str
 ) -> None:
     for name, value in variables.items():
@@ -174,12 +174,12 @@ def test_help_names_every_variable_and_gives_an_example(
         assert "Example:" in words
 
 
-def test_the_version_is_told(command_line: CommandLine) -> None:
+def test_the_version_is_shown(command_line: CommandLine) -> None:
     told = command_line("--version")
     assert (told.code, told.out) == (0, [f"healthprobe {__version__}"])
 
 
-def test_a_bug_of_ours_is_one_line_too_and_says_how_to_see_where(
+def test_a_bug_is_one_line_that_says_how_to_get_a_traceback(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:

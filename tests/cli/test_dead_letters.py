@@ -1,4 +1,4 @@
-"""Dead letters: shown with their reasons, sent again when asked for, and whoever asks is told what became of them."""
+"""`events --dead` and `--replay-dead`: dead letters are listed with their reasons and replayed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("parked")
-def test_dead_letters_are_told_in_the_order_of_their_parking_with_exactly_their_fields(
+def test_dead_letters_are_listed_oldest_first_with_exactly_their_fields(
     command_line: CommandLine,
 ) -> None:
     told = command_line("events", "--dead")
@@ -85,14 +85,14 @@ def test_dead_letters_are_told_in_the_order_of_their_parking_with_exactly_their_
 
 
 @pytest.mark.usefixtures("parked")
-def test_those_of_one_game_can_be_told_alone(command_line: CommandLine) -> None:
+def test_dead_letters_of_one_game_can_be_listed(command_line: CommandLine) -> None:
     assert [each["event"]["id"] for each in documents(command_line("events", "--dead", "--game", "game-8").out)] == [
         "game-8:1"
     ]
 
 
 @pytest.mark.usefixtures("parked", "impatient")
-def test_without_a_run_they_wait_for_the_next_one_and_say_so(command_line: CommandLine, tmp_path: Path) -> None:
+def test_without_a_run_replayed_dead_letters_wait_for_one(command_line: CommandLine, tmp_path: Path) -> None:
     told = command_line("events", "--replay-dead")
     assert told.code == 0
     assert documents(told.out) == [{"asked_for": 3, "delivered": 0, "refused": 0, "waiting": 3}]
@@ -115,7 +115,7 @@ def test_without_a_run_they_wait_for_the_next_one_and_say_so(command_line: Comma
     assert left[0]["reason"] == "game-8:1 will never be taken"
 
 
-def test_a_log_without_dead_letters_has_nothing_to_send(command_line: CommandLine, tmp_path: Path) -> None:
+def test_a_log_without_dead_letters_replays_nothing(command_line: CommandLine, tmp_path: Path) -> None:
     async def opened() -> None:
         async with log_in(tmp_path):
             pass
@@ -128,7 +128,7 @@ def test_a_log_without_dead_letters_has_nothing_to_send(command_line: CommandLin
 
 
 @pytest.mark.usefixtures("parked")
-def test_people_see_what_was_refused_below_who_refused_it_and_why(terminal: OpenTerminal) -> None:
+def test_a_terminal_groups_dead_letters_by_publisher_and_reason(terminal: OpenTerminal) -> None:
     shown = terminal("events", "--dead")
     assert shown.end() == 0
     assert_readable(shown)
@@ -137,7 +137,7 @@ def test_people_see_what_was_refused_below_who_refused_it_and_why(terminal: Open
 
 
 @pytest.mark.usefixtures("parked", "impatient")
-def test_people_are_told_in_a_sentence_what_becomes_of_them(
+def test_a_terminal_shows_the_result_of_a_replay_in_a_sentence(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(terminal_room, "people_watch", lambda **_: True)
@@ -157,7 +157,7 @@ def command(program: Program) -> Command:
     return command
 
 
-async def test_what_a_webhook_refused_is_sent_again_by_the_run_until_it_is_taken(
+async def test_a_run_replays_dead_letters_until_the_webhook_accepts_them(
     program: Program, command: Command, tmp_path: Path
 ) -> None:
     async with ScriptedEngine() as engine, WebServer(Answer(400, b"no such game")) as webhook:

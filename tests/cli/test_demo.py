@@ -1,4 +1,4 @@
-"""`demo`: real engines in trouble, watched for real, and nothing left behind."""
+"""`demo`: real engines fail and recover, and all files are removed at the end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_demo_shows_outages_that_begin_and_end_and_its_log_can_be_kept(progr
     assert program("runtimes", "list", "--records", "sqlite:demo.db").stdout == ""
 
 
-def test_the_demo_ends_by_itself_and_leaves_nothing_behind(program: Program, tmp_path: Path) -> None:
+def test_the_demo_ends_by_itself_and_removes_its_files(program: Program, tmp_path: Path) -> None:
     running = program.start(*QUICK, "--for", "500ms", TMPDIR=str(tmp_path))
     assert running.stderr is not None
     assert json.loads(running.stderr.readline())["msg"] == "started"
@@ -51,7 +51,7 @@ def test_the_demo_ends_by_itself_and_leaves_nothing_behind(program: Program, tmp
     assert not list(tmp_path.iterdir())
 
 
-def test_its_engines_do_not_outlive_it_even_when_it_is_killed(program: Program, tmp_path: Path) -> None:
+def test_the_engines_end_with_the_demo_even_if_it_is_killed(program: Program, tmp_path: Path) -> None:
     running = program.start(*QUICK, TMPDIR=str(tmp_path))
     next_document(running)
     [child] = children_of(running)
@@ -76,7 +76,7 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("failures", [1, 2, 3, 10])
-def test_outages_outlast_the_threshold_and_flaps_never_reach_it(failures: int) -> None:
+def test_outages_reach_the_threshold_and_flaps_do_not(failures: int) -> None:
     """Told by the scripts alone, whatever the phase of a game's probe within the interval."""
     for game_id, script in demo_scripts(beat=1.0, failures=failures).items():
         runs = longest_runs_of_trouble([script.behaviour_at(beat / 10) != 200 for beat in range(1000)])

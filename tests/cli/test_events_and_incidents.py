@@ -1,4 +1,4 @@
-"""`events` and `incidents`: what the log tells, and nothing that it does not."""
+"""`events` and `incidents`: the contents of a log."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("log")
-def test_events_are_told_oldest_first_with_exactly_their_fields(command_line: CommandLine) -> None:
+def test_events_are_listed_oldest_first_with_exactly_their_fields(command_line: CommandLine) -> None:
     told = command_line("events")
     assert told.code == 0
     assert [each["id"] for each in documents(told.out)] == [
@@ -73,7 +73,7 @@ def test_events_are_told_oldest_first_with_exactly_their_fields(command_line: Co
 
 
 @pytest.mark.usefixtures("log")
-def test_the_events_of_one_game_can_be_told_alone(command_line: CommandLine) -> None:
+def test_the_events_of_one_game_can_be_listed(command_line: CommandLine) -> None:
     assert [each["id"] for each in documents(command_line("events", "--game", "game-2").out)] == [
         "game-2:1",
         "game-2:2",
@@ -82,7 +82,7 @@ def test_the_events_of_one_game_can_be_told_alone(command_line: CommandLine) -> 
 
 
 @pytest.mark.usefixtures("log")
-def test_incidents_are_told_open_ones_first_and_the_longest_first(command_line: CommandLine) -> None:
+def test_incidents_are_listed_open_ones_first_and_the_longest_first(command_line: CommandLine) -> None:
     told = documents(command_line("incidents").out)
     assert [(each["game_id"], each["open"]) for each in told] == [
         ("game-4", True),
@@ -104,9 +104,7 @@ def test_incidents_are_told_open_ones_first_and_the_longest_first(command_line: 
 
 
 @pytest.mark.parametrize("command", ["events", "incidents"])
-def test_a_log_that_is_not_there_is_not_made_by_reading(
-    command_line: CommandLine, tmp_path: Path, command: str
-) -> None:
+def test_reading_does_not_create_a_log(command_line: CommandLine, tmp_path: Path, command: str) -> None:
     told = command_line(command, "--log", "sqlite:elsewhere.db")
     assert (told.code, told.out, len(told.err)) == (2, [], 1)
     assert not list(tmp_path.iterdir())
@@ -114,7 +112,7 @@ def test_a_log_that_is_not_there_is_not_made_by_reading(
 
 @pytest.mark.proves("foreign-file")
 @pytest.mark.parametrize("command", ["events", "incidents"])
-def test_a_file_of_somebody_else_is_refused_and_left_alone(
+def test_a_file_of_another_program_is_refused_and_not_changed(
     command_line: CommandLine, tmp_path: Path, command: str
 ) -> None:
     letter = tmp_path / "letter.txt"
@@ -125,7 +123,7 @@ def test_a_file_of_somebody_else_is_refused_and_left_alone(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_following_tells_what_is_there_and_what_comes_until_a_signal(
+def test_following_writes_old_and_new_events_until_a_signal(
     program: Program, log: Path, number: signal.Signals
 ) -> None:
     following = program.start("events", "--follow", "--game", "game-3")
@@ -137,7 +135,7 @@ def test_following_tells_what_is_there_and_what_comes_until_a_signal(
     assert (following.returncode, rest, errors) == (0, "", "")
 
 
-def test_a_reader_that_leaves_ends_the_command_without_a_word(program: Program, tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_the_command_silently(program: Program, tmp_path: Path) -> None:
     many = [event(f"game-{number}", 1, number, REFUSED) for number in range(2000)]
     written(tmp_path / "many.db", *many)
     reading = program.start("events", "--log", "sqlite:many.db")

@@ -1,4 +1,4 @@
-"""`explain`: why a game stands as it does, from a run with its last probes, or from the log alone."""
+"""`explain`: the state of a game from a run, with its last probes, or from a log."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def log(tmp_path: Path) -> str:
     return f"sqlite:{path}"
 
 
-def test_a_run_tells_the_rule_the_outcomes_and_what_would_change_it(command_line: CommandLine, run: WatchedRun) -> None:
+def test_a_run_explains_the_rule_the_outcomes_and_what_comes_next(
+    command_line: CommandLine, run: WatchedRun
+) -> None:
     told = command_line("explain", "game-2", "--at", run.at)
     [explained] = documents(told.out)
     assert told.code == 1
@@ -57,7 +59,7 @@ def test_a_game_that_answers_exits_0(command_line: CommandLine, run: WatchedRun)
     assert documents(told.out)[0]["explanation"].startswith("game-1 is healthy.")
 
 
-def test_a_hostile_name_is_asked_for_as_it_is_and_shown_without_what_a_terminal_obeys(
+def test_a_name_with_control_characters_is_found_and_shown_without_them(
     terminal: OpenTerminal, command_line: CommandLine, run: WatchedRun
 ) -> None:
     assert documents(command_line("explain", HOSTILE, "--at", run.at).out)[0]["game_id"] == HOSTILE
@@ -99,7 +101,7 @@ def test_a_game_that_is_not_watched_is_unknown(command_line: CommandLine, run: W
         ("game-2", "down", "game-2 is down for "),
     ],
 )
-def test_a_log_tells_incidents_and_says_what_it_cannot_tell(
+def test_a_log_gives_incidents_and_says_what_it_lacks(
     command_line: CommandLine, log: str, game: str, state: str | None, words: str
 ) -> None:
     told = command_line("explain", game, "--log", log)
@@ -110,13 +112,13 @@ def test_a_log_tells_incidents_and_says_what_it_cannot_tell(
     assert "This is from the log" in explained["explanation"]
 
 
-def test_a_game_without_an_event_is_unknown_to_a_log(command_line: CommandLine, log: str) -> None:
+def test_a_game_without_events_is_not_in_a_log(command_line: CommandLine, log: str) -> None:
     told = command_line("explain", "game-99", "--log", log)
     assert (told.code, told.out) == (2, [])
     assert "no event of game-99 is in the log" in told.err[0]
 
 
-def test_a_terminal_shows_what_a_log_tells(terminal: OpenTerminal, log: str) -> None:
+def test_a_terminal_shows_the_incidents_of_a_log(terminal: OpenTerminal, log: str) -> None:
     session = terminal("explain", "game-1", "--log", log)
     assert session.end() == 0
     assert_readable(session)

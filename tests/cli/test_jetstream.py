@@ -1,4 +1,4 @@
-"""Records on JetStream as the program names them: edited by hand, taken over by a run at once, by one connection."""
+"""Records on JetStream: edited by commands, seen by a run at once, over one connection."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bucket_url(nats_server: NatsServer, prefix: str) -> str:
     return nats_server.url(f"/{prefix}").replace("//", "//user:SECRET@")
 
 
-def test_a_bucket_is_edited_as_the_embedded_store_is_and_its_password_is_never_shown(
+def test_a_bucket_is_edited_like_the_embedded_store_and_its_password_is_not_shown(
     command_line: CommandLine, bucket_url: str, tmp_path: Path
 ) -> None:
     records = ("--records", bucket_url)
@@ -58,7 +58,7 @@ def test_a_bucket_is_edited_as_the_embedded_store_is_and_its_password_is_never_s
     assert "SECRET" not in "".join([*missing.err, *imported.err, *removed.err])
 
 
-def test_a_value_that_is_no_record_is_told_beside_the_list_and_does_not_stand_in_it(
+def test_an_invalid_value_is_reported_on_standard_error_and_not_listed(
     command_line: CommandLine, nats_server: NatsServer, prefix: str, bucket_url: str
 ) -> None:
     command_line("runtimes", "add", "game-7", "http://h:7", "--records", bucket_url)
@@ -70,7 +70,7 @@ def test_a_value_that_is_no_record_is_told_beside_the_list_and_does_not_stand_in
     assert warning["err"].startswith("key 'game-8': not valid JSON: write {")
 
 
-def test_servers_that_are_away_are_told_in_one_line(command_line: CommandLine) -> None:
+def test_servers_that_are_away_are_one_line_on_standard_error(command_line: CommandLine) -> None:
     told = command_line("runtimes", "list", "--records", "nats://user:SECRET@127.0.0.1:1/GAMES")
     assert (told.code, told.out, len(told.err)) == (1, [], 1)
     assert "nats://127.0.0.1:1/GAMES: " in told.err[0]
@@ -95,7 +95,7 @@ def test_a_game_that_starts_is_probed_at_once(
     assert running.returncode == 0
 
 
-async def test_each_cluster_is_connected_once_whatever_is_named_there(nats_url: str, bucket_url: str) -> None:
+async def test_each_cluster_is_connected_once(nats_url: str, bucket_url: str) -> None:
     async with Adapters() as adapters:
         games, log = await adapters.jetstream(f"{nats_url}&replicas=1"), await adapters.jetstream(nats_url)
         other_user = await adapters.jetstream(bucket_url)
@@ -107,7 +107,7 @@ async def test_each_cluster_is_connected_once_whatever_is_named_there(nats_url: 
     assert log.client.is_closed
 
 
-def test_claims_of_shards_are_no_events_that_a_publisher_has_not_had(command_line: CommandLine, nats_url: str) -> None:
+def test_claims_of_shards_do_not_count_as_lag(command_line: CommandLine, nats_url: str) -> None:
     async def take_over_and_see_one_fail() -> None:
         stream = await JetStream.open(NatsAddress.of_url(nats_url))
         log = await JetStreamLog.open(stream, by_claims=True)
@@ -122,9 +122,7 @@ def test_claims_of_shards_are_no_events_that_a_publisher_has_not_had(command_lin
     ]
 
 
-def test_where_a_cluster_is_named_alone_its_games_and_its_log_are_meant(
-    program: Program, nats_url: str, tmp_path: Path
-) -> None:
+def test_a_cluster_variable_names_its_games_and_its_log(program: Program, nats_url: str, tmp_path: Path) -> None:
     cluster = {"HEALTHPROBE_CLUSTER": nats_url}
     assert program("runtimes", "add", "game-7", "http://h:7", **cluster).returncode == 0
     listed = program("runtimes", "list", "--records", nats_url)
@@ -138,7 +136,7 @@ def test_where_a_cluster_is_named_alone_its_games_and_its_log_are_meant(
     assert not list(tmp_path.iterdir())
 
 
-def test_following_goes_on_when_a_log_that_was_away_is_back_and_says_both_once(program: Program) -> None:
+def test_following_waits_for_a_log_that_is_away_and_reports_it_once(program: Program) -> None:
     async def see(number: int) -> None:
         stream = await JetStream.open(NatsAddress.of_url(server.url()))
         log = await JetStreamLog.open(stream)

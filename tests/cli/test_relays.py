@@ -1,4 +1,4 @@
-"""`relays`: who is how far behind, and how to forget a publisher that is no more."""
+"""`relays`: the lag of each publisher, and forgetting a publisher."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("behind")
-def test_those_that_are_behind_come_first_with_what_they_have_not_had(command_line: CommandLine) -> None:
+def test_publishers_with_the_most_lag_come_first(command_line: CommandLine) -> None:
     assert documents(command_line("relays").out) == [
         {"publisher": GONE, "lag": 3, "dead_letters": 1},
         {"publisher": "stdout:", "lag": 0, "dead_letters": 0},
@@ -49,7 +49,7 @@ def test_people_see_a_table(terminal: OpenTerminal) -> None:
 
 
 @pytest.mark.usefixtures("behind")
-def test_one_that_is_no_more_is_forgotten_and_its_dead_letters_are_not(command_line: CommandLine) -> None:
+def test_a_forgotten_publisher_keeps_its_dead_letters(command_line: CommandLine) -> None:
     assert command_line("relays", "--forget", GONE).code == 0
     assert documents(command_line("relays").out)[0] == {"publisher": GONE, "lag": 0, "dead_letters": 1}
     again = command_line("relays", "--forget", GONE)

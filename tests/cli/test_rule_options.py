@@ -1,4 +1,4 @@
-"""Shares, counts, and so many in a time: written as people write them, and refused with what to write instead."""
+"""Options with shares, counts and flap rules are parsed, or refused with what to write instead."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_share_is_written_in_percent(text: str, share: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["50", "0.5", "0%", "100%", "101%", "-5%", "half", "%", "5 0%", "\u0665\u0660%"])
-def test_what_is_no_share_is_refused_with_one_that_is(text: str) -> None:
+def test_an_invalid_share_is_refused_with_a_valid_example(text: str) -> None:
     with pytest.raises(ValueError, match="such as 50%"):
         parse_share(text)
 
@@ -36,12 +36,12 @@ def test_what_is_no_share_is_refused_with_one_that_is(text: str) -> None:
         ("6/-1h", "is negative"),
     ],
 )
-def test_a_rule_for_flapping_that_is_none_is_refused(text: str, advice: str) -> None:
+def test_an_invalid_flap_rule_is_refused(text: str, advice: str) -> None:
     with pytest.raises(ValueError, match=advice):
         parse_flap(text)
 
 
-def test_so_many_in_a_time_are_a_rule_for_flapping() -> None:
+def test_a_flap_rule_is_a_count_and_a_duration() -> None:
     assert parse_flap("6/1h30m") == FlapRule(6, 5400.0)
     assert parse_flap(FlapRule(6, 5400.0)) == FlapRule(6, 5400.0)
 
@@ -52,7 +52,7 @@ def test_a_count_is_a_whole_number_above_zero(text: str) -> None:
         parse_count(text)
 
 
-def test_the_rule_of_a_run_is_written_as_the_options_that_make_it() -> None:
+def test_the_rule_of_a_run_is_written_as_its_options() -> None:
     assert Settings().rule == (
         "--records sqlite:healthprobe.db --interval 5s --timeout 2s --failures 3 --publish stdout:"
     )
@@ -64,7 +64,7 @@ def test_the_rule_of_a_run_is_written_as_the_options_that_make_it() -> None:
 
 
 @given(st.text())
-def test_nothing_that_can_be_written_does_worse_than_being_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     for parse in (parse_count, parse_share, parse_flap):
         with suppress(ValueError):
             parse(text)

@@ -1,4 +1,4 @@
-"""`runtimes`: the embedded store, edited by hand."""
+"""`runtimes`: edits a store of runtime records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def listed(command_line: CommandLine) -> list[Document]:
     return documents(told.out)
 
 
-def test_what_is_added_is_listed_with_the_records_own_fields(command_line: CommandLine) -> None:
+def test_an_added_game_is_listed_with_exactly_its_fields(command_line: CommandLine) -> None:
     assert command_line("runtimes", "add", "game-7", "http://10.0.0.7:8080", "--container", "c0ffee").code == 0
     assert command_line("runtimes", "add", "game-8", "http://10.0.0.8:8080", "--status", "stopped").code == 0
     assert [list(record.items()) for record in listed(command_line)] == [
@@ -49,7 +49,7 @@ def test_adding_a_game_again_replaces_it(command_line: CommandLine) -> None:
         ("", "http://h:1", "a game without an id"),
     ],
 )
-def test_what_could_never_be_probed_is_refused_with_the_reason(
+def test_a_record_that_cannot_be_probed_is_refused_with_the_reason(
     command_line: CommandLine, tmp_path: Path, game: str, endpoint: str, reason: str
 ) -> None:
     told = command_line("runtimes", "add", game, endpoint)
@@ -59,7 +59,7 @@ def test_what_could_never_be_probed_is_refused_with_the_reason(
     assert not list(tmp_path.iterdir())
 
 
-def test_removing_says_what_was_not_there_and_removes_the_rest(command_line: CommandLine) -> None:
+def test_removing_reports_unknown_games_and_removes_the_others(command_line: CommandLine) -> None:
     for game in ("game-7", "game-8", "game-9"):
         command_line("runtimes", "add", game, "http://10.0.0.7:8080")
     told = command_line("runtimes", "remove", "game-7", "game-70", "game-8")
@@ -85,7 +85,7 @@ def test_a_file_is_imported_whole_with_every_status(command_line: CommandLine, t
     assert listed(command_line) == records
 
 
-def test_nothing_is_imported_where_one_endpoint_cannot_be_probed(command_line: CommandLine, tmp_path: Path) -> None:
+def test_nothing_is_imported_if_one_endpoint_cannot_be_probed(command_line: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "games.yaml").write_text(
         "- {game_id: game-7, current_container_id: '', engine_endpoint: 'http://h:1', status: running}\n"
         "- {game_id: game-8, current_container_id: '', engine_endpoint: 'h:1', status: running}\n"
@@ -114,15 +114,13 @@ def test_only_the_embedded_store_is_edited_here(command_line: CommandLine) -> No
 
 
 @pytest.mark.parametrize("arguments", [("list",), ("remove", "game-7")])
-def test_a_store_that_is_not_there_is_not_made_by_looking(
-    command_line: CommandLine, tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
+def test_listing_does_not_create_a_store(command_line: CommandLine, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     told = command_line("runtimes", *arguments)
     assert (told.code, len(told.err)) == (2, 1)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_store_on_postgresql_is_edited_the_same_way_and_its_password_is_never_shown(
+def test_a_postgresql_store_is_edited_like_the_embedded_store_and_its_password_is_not_shown(
     command_line: CommandLine, postgres_url: str, tmp_path: Path
 ) -> None:
     url = postgres_url.replace("postgres@", "postgres:SECRET@")
@@ -141,16 +139,14 @@ def test_a_store_on_postgresql_is_edited_the_same_way_and_its_password_is_never_
 
 
 @pytest.mark.proves("settings-without-secrets")
-def test_settings_of_a_game_s_own_are_kept_and_listed_without_secrets(command_line: CommandLine) -> None:
+def test_probe_settings_are_kept_and_listed_without_secrets(command_line: CommandLine) -> None:
     probe = '{"path": "/ready", "headers": {"Authorization": "Bearer abc", "X-Probe": "yes"}}'
     assert command_line("runtimes", "add", "game-7", "http://10.0.0.7:8080", "--probe", probe).code == 0
     [record] = listed(command_line)
     assert record["probe"] == {"path": "/ready", "headers": {"Authorization": "***", "X-Probe": "yes"}}
 
 
-def test_settings_that_cannot_be_followed_are_refused_with_the_reason(
-    command_line: CommandLine, tmp_path: Path
-) -> None:
+def test_invalid_probe_settings_are_refused_with_the_reason(command_line: CommandLine, tmp_path: Path) -> None:
     told = command_line("runtimes", "add", "game-7", "http://10.0.0.7:8080", "--probe", '{"tiemout": "2s"}')
     assert (told.code, len(told.err)) == (2, 1)
     assert 'game-7: probe settings: unknown key "tiemout" (did you mean "timeout"?)' in told.err[0]

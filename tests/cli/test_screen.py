@@ -1,4 +1,4 @@
-"""The bar and the marks: what is drawn of numbers holds its width, and shows also the little that there is."""
+"""The bar and the marks have their width and show every state that occurs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FEW_OR_MANY = st.one_of(st.just(0), st.just(1), st.integers(0, 100_000))
 
 
 @given(FEW_OR_MANY, FEW_OR_MANY, FEW_OR_MANY, FEW_OR_MANY, st.integers(4, 300))
-def test_a_bar_is_as_wide_as_it_should_be_and_shows_whatever_there_is(
+def test_a_bar_has_its_width_and_shows_every_state_that_occurs(
     down: int, failing: int, unknown: int, healthy: int, width: int
 ) -> None:
     drawn = bar(down, failing, unknown, healthy, width).plain
@@ -21,7 +21,7 @@ def test_a_bar_is_as_wide_as_it_should_be_and_shows_whatever_there_is(
         assert (block in drawn) == (count > 0)
 
 
-def test_marks_are_higher_the_longer_an_answer_took_and_others_stand_out() -> None:
+def test_marks_are_higher_for_longer_response_times_and_failures_differ() -> None:
     outcomes = [Outcome("healthy", taken) for taken in (1.0, 2.0, 4.0, 8.0)]
     outcomes += [Outcome("timeout", None), Outcome("inconclusive", None), Outcome("healthy", 1.0)]
     assert marks(outcomes, 80).plain == "▁▃▆█✗?▁"
@@ -30,7 +30,7 @@ def test_marks_are_higher_the_longer_an_answer_took_and_others_stand_out() -> No
     assert told.startswith("7 probes; answered in 2 ms at the median, 8 ms at most; ✗ timeout 1; ? inconclusive 1.")
 
 
-def test_answers_that_hardly_differ_look_alike() -> None:
+def test_similar_response_times_have_the_same_mark() -> None:
     assert marks([Outcome("healthy", taken) for taken in (1.0, 1.05, 1.1)], 80).plain == "▁▁▁"
 
 
@@ -40,5 +40,5 @@ def test_marks_of_failures_alone_and_of_answers_without_a_time_are_drawn() -> No
     assert marks_summary([Outcome("status", None)]).plain == "1 probe; ✗ status 1. The newest is at the right."
 
 
-def test_a_sentence_with_a_name_that_never_ends_is_cut() -> None:
+def test_a_long_sentence_is_shortened() -> None:
     assert len(sentence("x" * 10_000, is_bad=True).plain) == 300

@@ -1,4 +1,4 @@
-"""`silence`: maintenance without an alarm, in a store that is edited by hand."""
+"""`silence`: no alarms of a game for a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def record_of(command_line: CommandLine, game: str) -> Document:
     return record
 
 
-def test_a_game_is_silenced_for_a_time_and_nothing_else_of_it_changes(command_line: CommandLine) -> None:
+def test_silencing_a_game_changes_nothing_else_of_its_record(command_line: CommandLine) -> None:
     command_line("runtimes", "add", "game-7", "http://10.0.0.7:8080", "--probe", '{"path": "/ready"}')
     before, now = record_of(command_line, "game-7"), datetime.now(UTC)
     told = command_line("silence", "game-7", "--for", "10m", "--why", "new version")
@@ -26,7 +26,7 @@ def test_a_game_is_silenced_for_a_time_and_nothing_else_of_it_changes(command_li
     assert after == before
 
 
-def test_its_silence_can_be_ended(command_line: CommandLine) -> None:
+def test_a_silence_can_be_ended(command_line: CommandLine) -> None:
     command_line("runtimes", "add", "game-7", "http://10.0.0.7:8080")
     before = record_of(command_line, "game-7")
     command_line("silence", "game-7", "--for", "10m")
@@ -34,7 +34,7 @@ def test_its_silence_can_be_ended(command_line: CommandLine) -> None:
     assert record_of(command_line, "game-7") == before
 
 
-def test_who_is_not_there_is_told_and_the_others_are_silenced(command_line: CommandLine) -> None:
+def test_unknown_games_are_reported_and_the_others_are_silenced(command_line: CommandLine) -> None:
     command_line("runtimes", "add", "game-7", "http://10.0.0.7:8080")
     told = command_line("silence", "game-7", "game-70", "--for", "1h")
     assert told.code == 1
@@ -52,7 +52,7 @@ def test_who_is_not_there_is_told_and_the_others_are_silenced(command_line: Comm
         (("--for", "10m", "--why", "two\nlines"), "--why: write one line"),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_what_to_do(
+def test_a_wrong_silence_is_refused_with_what_to_write(
     command_line: CommandLine, arguments: tuple[str, ...], advice: str
 ) -> None:
     told = command_line("silence", "game-7", *arguments)

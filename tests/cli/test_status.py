@@ -1,4 +1,4 @@
-"""`status`: how the fleet stands on one screen, from a run that listens or from a log."""
+"""`status`: the fleet on one screen, from a run that listens or from a log."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("healthprobe.cli.api_client.DEFAULT_AT", NOWHERE)
 
 
-def test_a_pipe_gets_one_object_with_all_that_a_run_tells(command_line: CommandLine, run: WatchedRun) -> None:
+def test_a_pipe_gets_one_object_with_the_whole_status(command_line: CommandLine, run: WatchedRun) -> None:
     told = command_line("status", "--at", run.at)
     [status] = documents(told.out)
     assert told.code == 1
@@ -84,9 +84,7 @@ def test_a_terminal_shows_a_screen_that_fits_it(terminal: OpenTerminal, run: Wat
 
 
 @pytest.mark.proves("status-escapes")
-def test_hostile_names_and_errors_are_shown_as_they_are_and_move_nothing(
-    terminal: OpenTerminal, run: WatchedRun
-) -> None:
+def test_names_and_errors_are_shown_without_control_characters(terminal: OpenTerminal, run: WatchedRun) -> None:
     session = terminal("status", "--at", run.at)
     session.end()
     assert_readable(session)
@@ -115,7 +113,7 @@ def test_more_incidents_than_the_screen_holds_are_counted(terminal: OpenTerminal
 
 
 @pytest.mark.usefixtures("log")
-def test_a_log_that_is_named_is_read_and_it_is_said_that_it_is_a_log(command_line: CommandLine) -> None:
+def test_the_log_of_the_command_line_is_read_and_named_as_source(command_line: CommandLine) -> None:
     told = command_line("status", "--log", "sqlite:healthprobe.db")
     [status] = documents(told.out)
     assert told.code == 1
@@ -124,13 +122,13 @@ def test_a_log_that_is_named_is_read_and_it_is_said_that_it_is_a_log(command_lin
 
 
 @pytest.mark.usefixtures("log", "nobody_listens")
-def test_where_nobody_listens_the_log_of_this_folder_is_read(command_line: CommandLine) -> None:
+def test_without_a_run_the_log_of_the_working_directory_is_read(command_line: CommandLine) -> None:
     [status] = documents(command_line("status").out)
     assert status["source"] == "log"
 
 
 @pytest.mark.usefixtures("nobody_listens")
-def test_where_nobody_listens_the_log_of_the_environment_is_read(
+def test_without_a_run_the_log_of_the_environment_is_read(
     command_line: CommandLine, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEALTHPROBE_LOG", f"sqlite:{log.rename(log.with_name('other.db'))}")
@@ -139,7 +137,7 @@ def test_where_nobody_listens_the_log_of_the_environment_is_read(
 
 
 @pytest.mark.usefixtures("log")
-def test_a_run_that_is_named_is_asked_and_no_log_is_read_instead(
+def test_the_run_of_the_command_line_is_asked_without_fallback_to_a_log(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEALTHPROBE_AT", NOWHERE)
@@ -149,7 +147,7 @@ def test_a_run_that_is_named_is_asked_and_no_log_is_read_instead(
 
 
 @pytest.mark.usefixtures("log")
-def test_a_log_on_the_command_line_counts_before_a_run_in_the_environment(
+def test_a_log_on_the_command_line_takes_precedence_over_a_run_in_the_environment(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEALTHPROBE_AT", NOWHERE)
@@ -158,14 +156,14 @@ def test_a_log_on_the_command_line_counts_before_a_run_in_the_environment(
 
 
 @pytest.mark.usefixtures("log")
-def test_a_terminal_is_told_that_it_is_from_the_log(terminal: OpenTerminal) -> None:
+def test_a_terminal_shows_that_the_status_is_from_the_log(terminal: OpenTerminal) -> None:
     session = terminal("status", "--log", "sqlite:healthprobe.db")
     assert session.end() == 1
     assert_readable(session)
     assert session.lines[1].startswith("from the log sqlite:healthprobe.db")
 
 
-def test_the_program_asks_a_run_of_the_program_for_status_and_why(program: Program, engine: LiveEngine) -> None:
+def test_status_and_explain_ask_a_running_program(program: Program, engine: LiveEngine) -> None:
     program("runtimes", "add", "game-7", engine.endpoint)
     engine.become(503)
     running = program.start("run", "--listen", "127.0.0.1:0", "--interval", "300ms", "--timeout", "100ms")

@@ -1,4 +1,4 @@
-"""`top`: a run as it goes, in a real pseudo-terminal."""
+"""`top`: a live view of a run, in a real pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ def last_screen(session: TerminalSession) -> list[str]:
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
-def test_it_draws_every_second_what_the_run_tells_and_leaves_the_screen_as_it_was(
-    terminal: OpenTerminal, columns: int
-) -> None:
+def test_it_updates_the_screen_every_second_and_restores_it_at_the_end(terminal: OpenTerminal, columns: int) -> None:
     with WatchedRun({"game-1": HEALTHY, "game-2": UNAVAILABLE, HOSTILE: Failed(0, "[bold]no")}) as run:
         run.wait_until_down("game-2", HOSTILE)
         run.histories.record_lag("stdout", 0)
@@ -46,7 +44,7 @@ def test_it_draws_every_second_what_the_run_tells_and_leaves_the_screen_as_it_wa
     assert "\x1b[2J-7" not in session.screen
 
 
-def test_a_run_that_goes_away_is_told_of_and_shown_again_when_it_is_back(terminal: OpenTerminal) -> None:
+def test_it_shows_that_a_run_is_away_and_continues_when_it_is_back(terminal: OpenTerminal) -> None:
     with WatchedRun({"game-1": HEALTHY}) as run:
         run.wait_for_probes(1)
         session = terminal("top", "--at", run.at)
@@ -63,7 +61,7 @@ def test_a_run_that_goes_away_is_told_of_and_shown_again_when_it_is_back(termina
     assert "No answer for" not in "\n".join(last_screen(session))
 
 
-def test_a_log_that_is_away_hides_nothing_else(terminal: OpenTerminal) -> None:
+def test_a_log_that_is_away_hides_only_its_transitions(terminal: OpenTerminal) -> None:
     with WatchedRun({"game-1": HEALTHY}) as run:
         run.wait_for_probes(1)
         run.log.unavailable = True
@@ -83,7 +81,7 @@ def test_no_color_means_no_colour(terminal: OpenTerminal) -> None:
     assert not re.search(r"\x1b\[(?:\d+;)*3[0-9]m", session.screen)
 
 
-def test_more_than_the_screen_holds_is_cut_and_the_prober_still_shown(terminal: OpenTerminal) -> None:
+def test_incidents_that_do_not_fit_are_left_out_and_the_prober_is_shown(terminal: OpenTerminal) -> None:
     engines: dict[str, Answer] = {f"game-{number}": UNAVAILABLE for number in range(60)}
     with WatchedRun(engines) as run:
         run.wait_until_down(*engines)
@@ -105,14 +103,14 @@ def test_without_a_terminal_it_says_what_to_use_instead(program: Program) -> Non
     )
 
 
-def test_where_nobody_listens_it_draws_nothing_and_says_how_to_start_one(terminal: OpenTerminal) -> None:
+def test_without_a_run_it_draws_nothing_and_names_the_command_that_starts_one(terminal: OpenTerminal) -> None:
     session = terminal("top", "--at", "http://127.0.0.1:1")
     assert session.end() == 2
     assert ENTERS not in session.screen
     assert "no answer" in session.screen
 
 
-def test_its_help_fits_and_gives_an_example(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_help_fits_and_has_an_example(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     told = command_line("top", "--help")
     assert max(map(len, told.out)) <= 80
