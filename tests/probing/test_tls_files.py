@@ -15,7 +15,7 @@ from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import ProbeTarget, parse_target
 from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.prober import ProberByKind
-from healthprobe.probing.tls import MAX_FILE_SIZE, InvalidTlsFile, read_file
+from healthprobe.probing.tls import MAX_FILE_SIZE, InvalidTlsSettings, read_file
 
 KINDS = ("http", "tcp", "grpc")
 UNREACHABLE = "https://127.0.0.1:1"
@@ -46,14 +46,14 @@ def asked(kind: str, **tls: str) -> ProbeTarget:
 async def test_a_pipe_named_by_a_record_blocks_no_probe(kind: str, pipe: str, prober: ProberByKind) -> None:
     for tls in ({"ca": pipe}, {"certificate": pipe}):
         outcome = await prober.probe(asked(kind, **tls))
-        assert_failed(outcome, "^TLS settings: .*pipe.pem cannot be used: no file$")
+        assert_failed(outcome, "^TLS settings: .*pipe.pem cannot be used: not a regular file$")
 
 
 @pytest.mark.proves("pem-endless")
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_endless_device_is_not_read(kind: str, prober: ProberByKind) -> None:
-    assert_failed(await prober.probe(asked(kind, ca="/dev/zero")), "/dev/zero cannot be used: no file$")
+    assert_failed(await prober.probe(asked(kind, ca="/dev/zero")), "/dev/zero cannot be used: not a regular file$")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,7 +62,7 @@ async def test_a_key_is_checked_like_its_certificate(
 ) -> None:
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "good.pem"))
     outcome = await prober.probe(asked(kind, certificate=str(tmp_path / "good.pem"), key=pipe))
-    assert_failed(outcome, "pipe.pem cannot be used: no file$")
+    assert_failed(outcome, "pipe.pem cannot be used: not a regular file$")
 
 
 @pytest.mark.proves("pem-secret")
@@ -74,7 +74,7 @@ async def test_an_error_shows_no_content_of_a_file_that_is_not_pem(
     secret.write_text("root:$6$salt$verysecret:19000:0:99999:7:::\n")
     for tls in ({"ca": str(secret)}, {"certificate": str(secret)}):
         outcome = await prober.probe(asked(kind, **tls))
-        assert_failed(outcome, "shadow cannot be used: no pem of it$")
+        assert_failed(outcome, "shadow cannot be used: not a valid PEM file$")
         assert "verysecret" not in str(outcome)
 
 
@@ -85,14 +85,15 @@ def test_a_file_of_the_kernel_or_one_that_is_empty_or_too_large_is_refused(tmp_p
         with file.open("wb") as opened:
             opened.truncate(size)
     for path, why in (("/proc/self/environ", "it is empty"), (str(large), "it is larger than 1 MiB")):
-        with pytest.raises(InvalidTlsFile, match=f"^TLS settings: {path} cannot be used: {why}$"):
+        with pytest.raises(InvalidTlsSettings, match=f"^TLS settings: {path} cannot be used: {why}$"):
             read_file(path)
     assert len(read_file(str(largest))) == MAX_FILE_SIZE
 
 
 @pytest.mark.parametrize(
-    ("path", "why"), [("/nowhere/at/all.pem", "no such file"), ("/a\0b", "no path"), ("/", "no fi")]
+    ("path", "why"),
+    [("/nowhere/at/all.pem", "no such file"), ("/a\0b", "not a valid path"), ("/", "not a regular file")],
 )
 def test_a_path_that_is_not_a_file_is_named_in_the_error(path: str, why: str) -> None:
-    with pytest.raises(InvalidTlsFile, match=f"cannot be used: {why}"):
+    with pytest.raises(InvalidTlsSettings, match=f"cannot be used: {why}"):
         read_file(path)

@@ -53,7 +53,7 @@ class ForbiddenAddress(ProbeError):
 class Dialer:
     """Opens connections within the pool's budget, to addresses that `networks` allow.
 
-    Raises OSError, ssl.SSLError, UnresolvableName, ForbiddenAddress or InvalidTlsFile.
+    Raises OSError, ssl.SSLError, UnresolvableName, ForbiddenAddress or InvalidTlsSettings.
     """
 
     def __init__(
@@ -173,6 +173,8 @@ class Dialer:
     ) -> None:
         tls = target.settings.tls
         context = self._contexts.context(tls)
+        if self._steps is not None:
+            self._steps.begin()  # the time to make the context is not the engine's
         raw = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             raw.setblocking(False)

@@ -16,7 +16,7 @@ from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.dialer import Dialer
 from healthprobe.probing.errors import classify_error
 from healthprobe.probing.pool import ConnectionPool
-from healthprobe.probing.tls import InvalidTlsFile, read_file
+from healthprobe.probing.tls import InvalidTlsSettings, read_file
 
 _MAX_CHANNELS = 1_000
 """The most channels kept open. The pool counts each as a connection."""
@@ -144,9 +144,9 @@ def _open_channel(target: ProbeTarget, endpoint: Endpoint, address: str) -> Any:
 
 
 def _credentials(tls: TlsSettings) -> grpc.ChannelCredentials:
-    """Raises InvalidTlsFile."""
+    """Raises InvalidTlsSettings."""
     if not tls.verify:
-        raise InvalidTlsFile('TLS settings: "verify": false is not for the kind grpc: name its certificate as "ca"')
+        raise InvalidTlsSettings('TLS settings: "verify": false is not for the kind grpc: name its certificate as "ca"')
     contents = [None if path is None else read_file(path) for path in (tls.ca, tls.key, tls.certificate)]
     return grpc.ssl_channel_credentials(*contents)
 

@@ -16,14 +16,14 @@ MAX_FILE_SIZE = 1 << 20
 """The largest file to read, in bytes: four times the bundle of all public roots."""
 
 
-class InvalidTlsFile(ProbeError):
-    """A file of TLS settings that cannot be used. The message names the file and says what is wrong with it."""
+class InvalidTlsSettings(ProbeError):
+    """TLS settings that cannot be used. The message names the file or the setting, and says what is wrong with it."""
 
     kind = FailureKind.TLS
 
 
 def _check_file(path: str) -> str:
-    """Returns `path` if it is a regular file of a reasonable size. Raises InvalidTlsFile.
+    """Returns `path` if it is a regular file of a reasonable size. Raises InvalidTlsSettings.
 
     The author of a record chooses the path. Reading a pipe or a device would block the loop and all other probes.
     A file exchanged after this check needs write access to the machine, which is more than a record gives.
@@ -33,9 +33,9 @@ def _check_file(path: str) -> str:
     except OSError as error:
         raise _invalid(path, (error.strerror or "").lower()) from None
     except ValueError:
-        raise _invalid(path, "no path") from None
+        raise _invalid(path, "not a valid path") from None
     if not stat.S_ISREG(found.st_mode):
-        raise _invalid(path, "no file")
+        raise _invalid(path, "not a regular file")
     if not found.st_size:
         raise _invalid(path, "it is empty")
     if found.st_size > MAX_FILE_SIZE:
@@ -44,15 +44,15 @@ def _check_file(path: str) -> str:
 
 
 def read_file(path: str) -> bytes:
-    """Returns the content of the file at `path`. Raises InvalidTlsFile."""
+    """Returns the content of the file at `path`. Raises InvalidTlsSettings."""
     try:
         return Path(_check_file(path)).read_bytes()
     except OSError as error:
         raise _invalid(path, (error.strerror or "").lower()) from None
 
 
-def _invalid(path: str | None, why: str) -> InvalidTlsFile:
-    return InvalidTlsFile(f"TLS settings: {path} cannot be used: {why}")
+def _invalid(path: str | None, why: str) -> InvalidTlsSettings:
+    return InvalidTlsSettings(f"TLS settings: {path} cannot be used: {why}")
 
 
 _MAX_AGE = 300.0
@@ -75,7 +75,7 @@ class TlsContexts:
         self._contexts: dict[TlsSettings, _Context] = {}
 
     def context(self, settings: TlsSettings | None) -> ssl.SSLContext:
-        """Returns the context for these settings. Raises InvalidTlsFile."""
+        """Returns the context for these settings. Raises InvalidTlsSettings."""
         if settings is None:
             if self._default is None:
                 self._default = ssl.create_default_context()
@@ -96,11 +96,10 @@ def _make_context(settings: TlsSettings) -> ssl.SSLContext:
         if settings.certificate is not None:
             key = settings.key and _check_file(settings.key)
             context.load_cert_chain(_check_file(settings.certificate), key, password=_no_password)
-    except (OSError, ValueError) as error:
-        reason = (
-            error.strerror if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else "no PEM of it"
-        )
-        raise _invalid(file, (reason or str(error)).lower()) from None
+    except (ssl.SSLError, ValueError):
+        raise _invalid(file, "not a valid PEM file") from None
+    except OSError as error:
+        raise _invalid(file, (error.strerror or str(error)).lower()) from None
     if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
