@@ -3,7 +3,7 @@
 import { count, duration, element, setText, timeElement } from "./format.js";
 
 const READ_INTERVAL = 2000;
-const CAUSES = { start: "at start", "handed over": "handed over", expired: "after their leases expired" };
+const CAUSES = { start: "at start", "handed over": "in a handover", expired: "after their leases expired" };
 
 const at = (id) => document.getElementById(id);
 
