@@ -133,7 +133,7 @@ async def test_one_server_keeps_no_three_replicas(nats_url: str, open_log: OpenL
 
 
 async def test_more_replicas_than_servers_may_be_retried(nats_cluster_url: str, open_log: OpenLog) -> None:
-    with pytest.raises(LogError, match="too few of its servers are there for as many replicas") as failure:
+    with pytest.raises(LogError, match="too few of its servers are there for so many replicas") as failure:
         await open_log(f"{nats_cluster_url}&replicas=5")
     assert not failure.value.permanent
 

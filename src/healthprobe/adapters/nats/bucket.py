@@ -7,17 +7,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from healthprobe.adapters.nats.connection import ANSWER_WITHIN, JetStream, Refused, Request, Unanswered
+from healthprobe.adapters.nats.connection import (
+    ANSWER_WITHIN,
+    JetStream,
+    Refused,
+    Request,
+    Unanswered,
+    decode_response,
+)
 from healthprobe.adapters.nats.errors import (
     AWAY,
     CONFLICTS,
-    LEADERLESS,
-    NO_LEADER,
     NO_MESSAGE,
     NO_STREAM,
+    PERMANENT,
     SWITCHED_OFF,
+    TEMPORARY,
     is_full,
     runs_without_jetstream,
 )
@@ -31,15 +36,10 @@ _EXPIRES = "Nats-TTL"
 _IS_DELETED = {"KV-Operation", "Nats-Marker-Reason"}
 
 _PERMANENT = {
-    10039: "JetStream is not enabled for our account: enable it there",
+    **PERMANENT,
     NO_STREAM: "there is no such bucket: `healthprobe runtimes add`, `healthprobe run` or `nats kv add {name}` "
     "makes it",
-    10074: "it is no cluster, and keeps one replica only: leave ?replicas= out, or write replicas=1",
     10109: "the bucket is sealed and cannot be edited any more",
-}
-_TEMPORARY = {
-    10005: "too few of its servers are there for so many replicas: bring them back, or write ?replicas=1",
-    NO_LEADER: LEADERLESS,
 }
 
 
@@ -131,8 +131,8 @@ class Bucket:
             return StoreError(f"{self.stream.address.name}: {SWITCHED_OFF}", permanent=True)
         if isinstance(error, Unanswered):
             return StoreError(f"{self._where}: {error}; {AWAY}")
-        if error.code in _TEMPORARY:
-            return StoreError(f"{self._where}: {_TEMPORARY[error.code]}")
+        if error.code in TEMPORARY:
+            return StoreError(f"{self._where}: {TEMPORARY[error.code]}")
         if is_full(error):
             return StoreError(f"{self._where}: the bucket is full: raise its limits, or delete keys", permanent=True)
         advice = _PERMANENT.get(error.code, f"JetStream refuses: {error}").format(name=self.name)
@@ -141,10 +141,7 @@ class Bucket:
     async def _publish(self, requests: Iterable[Request]) -> int:
         last = 0
         for answer in await self.stream.ask(list(requests)):
-            ack = msgspec.json.decode(answer)
-            if (error := ack.get("error")) is not None:
-                raise Refused(error.get("err_code", 0), error.get("description", "it does not say why"))
-            last = max(last, ack["seq"])
+            last = max(last, decode_response(answer)["seq"])
         return last
 
     def _subject(self, key: str) -> str:

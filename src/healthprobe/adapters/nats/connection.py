@@ -148,6 +148,14 @@ class Refused(Exception):
         self.code = code
 
 
+def decode_response(answer: bytes) -> Mapping[str, Any]:
+    """Returns the answer to an API request or a published message. Raises Refused if it is an error."""
+    response: Mapping[str, Any] = msgspec.json.decode(answer)
+    if (error := response.get("error")) is not None:
+        raise Refused(error.get("err_code", 0), error.get("description", "it does not say why"))
+    return response
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A message to be answered."""
@@ -191,7 +199,7 @@ class JetStream:
 
     @classmethod
     async def open(cls, address: NatsAddress) -> Self:
-        """Connect. Raises ConfigurationError where we are refused, Unanswered where no server can be reached."""
+        """Connects. Raises ConfigurationError if we are refused, Unanswered if no server can be reached."""
         tls = _tls_context(address)
         stream = cls(address)
         try:
@@ -251,10 +259,7 @@ class JetStream:
         """Makes one request to JetStream's API. Raises Unanswered or Refused."""
         request = Request(f"$JS.API.{api}", b"" if body is None else msgspec.json.encode(body))
         (answer,) = await self.ask([request], within)
-        response: Mapping[str, Any] = msgspec.json.decode(answer)
-        if (error := response.get("error")) is not None:
-            raise Refused(error.get("err_code", 0), error.get("description", "it does not say why"))
-        return response
+        return decode_response(answer)
 
     async def _ask(self, requests: Sequence[Request], within: float) -> list[bytes]:
         if self._inbox_error:
@@ -331,9 +336,7 @@ class JetStream:
                 self._inbox_error = 'permissions violation for subscription to "_INBOX.>"'
                 self._fail_all(self._inbox_error)
             self._fail_those_to(forbidden[1], _cause_of(error))
-        if self._error is None or not _is_refusal(
-            self._error
-        ):  # a server that has refused us may reset the next connection
+        if self._error is None or not _is_refusal(self._error):  # after a refusal a server may reset connections
             self._error = error
 
     async def _on_disconnect(self) -> None:

@@ -12,36 +12,32 @@ from healthprobe.ports import ConfigurationError, LogError
 NO_STREAM = 10059
 NO_MESSAGE = 10037
 NOT_DELETED = 10057
-NO_LEADER = 10008
-LEADERLESS = "its JetStream has no leader: most of its servers must run, and reach each other"
 SWITCHED_OFF = "the server runs without JetStream: start it with jetstream { store_dir: … } in its configuration"
 CONFLICTS = frozenset({10071, 10158, 10164})
 """The message did not enter because another one did first: at this sequence, with the same id, or in flight."""
 IN_FLIGHT = frozenset({10158, 10164})
 """The other message is in flight: it is stored in a moment, or is not."""
 
-_PERMANENT = {
+PERMANENT = {
     10039: "JetStream is not enabled for our account: enable it there",
-    10054: "it takes no message as large as this event: raise its max_payload",
+    10054: "it takes no message as large as this: raise its max_payload",
     10065: "another stream takes our subjects: write ?prefix=NAME for some of our own, or remove that stream",
     10074: "it is no cluster, and keeps one replica only: leave ?replicas= out, or write replicas=1",
     10076: "JetStream is not enabled: enable it in the server's configuration",
-    10109: "its stream is sealed and takes nothing any more: write ?prefix=NAME for a log of our own",
-    10113: "our account wants every stream bounded, which a log must not be: lift max_bytes_required there",
-    NO_STREAM: "the streams of the log are gone: restart healthprobe, which makes them anew",
+    10109: "its stream is sealed and takes nothing any more: write ?prefix=NAME for one of our own",
+    10113: "our account requires max_bytes for every stream, which ours must not have: lift max_bytes_required there",
+    NO_STREAM: "the streams of the log are gone: restart healthprobe, which creates them again",
 }
-_TEMPORARY = {
+TEMPORARY = {
     10002: "our account has used up what it may store: raise its JetStream limits",
-    10005: "too few of its servers are there for as many replicas: start them, or write ?replicas=1",
-    NO_LEADER: LEADERLESS,
+    10005: "too few of its servers are there for so many replicas: start them, or write ?replicas=1",
+    10008: "its JetStream has no leader: most of its servers must run, and reach each other",
     10023: "its resources are used up: look at its disk, and at the limits of JetStream",
     10047: "its storage is full: give JetStream more of it",
 }
 AWAY = "check that the servers run, and that most of them reach each other"
 _SHARED = "does another fleet write here? Give each a ?prefix=NAME of its own"
 _FORBIDDEN = "permissions violation"
-
-
 _STORE_FAILED = 10077
 
 
@@ -88,9 +84,9 @@ def _log_error(error: Exception, stream: JetStream, before: Exception | None) ->
             f"{name} takes no text with lone surrogates, as in {shorten(error.object, 80)!r}", permanent=True
         )
     if isinstance(error, Refused):
-        if (advice := _PERMANENT.get(error.code)) is not None:
+        if (advice := PERMANENT.get(error.code)) is not None:
             return LogError(f"{name}: {advice}", permanent=True)
-        advice = f"a stream is full ({error}): raise its limits" if is_full(error) else _TEMPORARY.get(error.code)
+        advice = f"a stream is full ({error}): raise its limits" if is_full(error) else TEMPORARY.get(error.code)
         return LogError(f"{name}: {advice or f'JetStream refuses: {error} ({error.code})'}")
     if isinstance(error, Contention):
         return LogError(f"the log at {name}: {error}; {_SHARED}")

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from healthprobe.adapters.nats.connection import JetStream, Refused, Request, Unanswered
+from healthprobe.adapters.nats.connection import JetStream, Refused, Request, Unanswered, decode_response
 from healthprobe.adapters.nats.errors import NO_STREAM, errors_at_opening
 from healthprobe.adapters.nats.streams import NANOSECONDS, ensure_stream, token_of
 from healthprobe.domain.cluster import Instance
@@ -78,10 +78,7 @@ class InstanceStream:
     async def put(self, document: Instance) -> int:
         """Publishes our document in the place of the one before; returns its sequence."""
         (answer,) = await self._stream.ask([Request(self._ours, msgspec.json.encode(document))])
-        ack = msgspec.json.decode(answer)
-        if (error := ack.get("error")) is not None:
-            raise Refused(error["err_code"], error["description"])
-        sequence: int = ack["seq"]
+        sequence: int = decode_response(answer)["seq"]
         return sequence
 
     async def read(self) -> list[Instance]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -68,28 +68,14 @@ class JetStreamRelayState:
 
     async def save_cursor(self, name: str, cursor: int) -> None:
         """Saves `cursor` under `name`, unless a greater one is saved: it is stored when this returns."""
-        subject = self._streams.of_cursor(name)
         with as_log_errors(self._stream):
-            body = msgspec.json.encode(_Cursor(name, cursor))
-            for _ in range(_TRIES):
-                (existing,) = await self._relays.last([subject])
-                if existing is not None and _decode_cursor(existing).cursor >= cursor:
-                    return
-                headers = {EXPECTED: str(existing.seq if existing else 0)}
-                (ack,) = await self._relays.write([Request(subject, body, headers)])
-                if not ack.is_rejected:
-                    return
-            raise Contention("others save the same cursor all the time")
+            await self._replace([self._streams.of_cursor(name)], partial(_greater, _Cursor(name, cursor)))
 
     async def all_cursors(self) -> Mapping[str, int]:
         """Returns all cursors by name."""
-        cursors: dict[str, int] = {}
-        after = 0
         with as_log_errors(self._stream):
-            while page := await self._relays.read(after, _PAGE, self._streams.all_cursors):
-                cursors.update((each.name, each.cursor) for each in map(_decode_cursor, page))
-                after = page[-1].seq
-        return dict(sorted(cursors.items()))
+            cursors = [_decode_cursor(message) for message in await self._last_of_each(self._streams.all_cursors)]
+        return dict(sorted((each.name, each.cursor) for each in cursors))
 
     async def forget_cursor(self, name: str) -> bool:
         """Removes the cursor saved under `name`; returns whether there was one."""
@@ -136,18 +122,25 @@ class JetStreamRelayState:
         return due
 
     async def _letters(self, subject: str) -> list[tuple[Message, _Document]]:
-        """Returns all letters of `subject`, in the order in which their events were first parked.
+        """Returns all letters of `subject`, in the order in which their events were first parked."""
+        found = [(message, _decode_letter(message)) for message in await self._last_of_each(subject)]
+        return sorted(found, key=lambda each: each[1].first or each[0].seq)
+
+    async def _last_of_each(self, subjects: str) -> Collection[Message]:
+        """Returns the last message of each subject that matches.
 
         One that is replaced meanwhile moves to the end of the stream, and is read there again.
         """
-        found: dict[str, tuple[Message, _Document]] = {}
+        found: dict[str, Message] = {}
         after = 0
-        while page := await self._relays.read(after, _PAGE, subject):
-            found.update((message.subject, (message, _decode_letter(message))) for message in page)
+        while page := await self._relays.read(after, _PAGE, subjects):
+            found.update((message.subject, message) for message in page)
             after = page[-1].seq
-        return sorted(found.values(), key=lambda each: each[1].first or each[0].seq)
+        return found.values()
 
-    async def _replace(self, subjects: Sequence[str], replacement: Callable[[Message | None], _Document | None]) -> int:
+    async def _replace(
+        self, subjects: Sequence[str], replacement: Callable[[Message | None], _Document | _Cursor | None]
+    ) -> int:
         """Replaces the last message of each subject by what `replacement` returns for it, unless that is None.
 
         Returns how many were replaced.
@@ -169,7 +162,11 @@ class JetStreamRelayState:
             replaced += len(wanted) - len(subjects)
             if not subjects:
                 return replaced
-        raise Contention("others change the same dead letters all the time")
+        raise Contention("others change the same cursors or dead letters all the time")
+
+
+def _greater(cursor: _Cursor, existing: Message | None) -> _Cursor | None:
+    return cursor if existing is None or _decode_cursor(existing).cursor < cursor.cursor else None
 
 
 def _parked(letter: DeadLetter, existing: Message | None) -> _Document:
