@@ -39,9 +39,7 @@ def log(tmp_path: Path) -> str:
     return f"sqlite:{path}"
 
 
-def test_a_run_explains_the_rule_the_outcomes_and_what_comes_next(
-    command_line: CommandLine, run: WatchedRun
-) -> None:
+def test_a_run_explains_the_rule_the_outcomes_and_what_comes_next(command_line: CommandLine, run: WatchedRun) -> None:
     told = command_line("explain", "game-2", "--at", run.at)
     [explained] = documents(told.out)
     assert told.code == 1

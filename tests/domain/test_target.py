@@ -17,7 +17,20 @@ def test_a_target_has_the_game_the_endpoint_and_the_timeout() -> None:
     assert target.timeout == 2.0
 
 
-@pytest.mark.parametrize("endpoint", ["", "game-7", "ftp://h", "http://h:1?x=1", "http://h:1#f", "http://h:0"])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "",
+        "game-7",
+        "game-7:8080",
+        "ftp://h",
+        "http://",
+        "http://h:1?x=1",
+        "http://h:1#f",
+        "http://h:0",
+        "http://h:99999",
+    ],
+)
 def test_an_invalid_endpoint_is_a_failure_with_status_0(endpoint: str) -> None:
     failed = parse_target(RuntimeRecord("game-7", "c1", endpoint), 2.0).endpoint
     assert isinstance(failed, Failed)

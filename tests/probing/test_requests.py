@@ -151,12 +151,6 @@ async def test_an_invalid_endpoint_fails_at_every_probe_without_a_connection(
     assert engine.connections == 0
 
 
-@pytest.mark.parametrize("text", ["", "game-7:8080", "ftp://game-7", "http://", "http://game-7:99999"])
-async def test_an_invalid_endpoint_fails_only_its_game(text: str, prober: HTTPProber) -> None:
-    for outcome in await probes(prober, target_at(text), 2):
-        assert_failed(outcome, "^invalid endpoint: ")
-
-
 @pytest.mark.parametrize("keep", [True, False], ids=["kept", "fresh"])
 async def test_a_traced_probe_sends_the_traceparent_header(peer: StartPeer, *, keep: bool) -> None:
     engine = await peer(answering(OK))

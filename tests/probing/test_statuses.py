@@ -14,7 +14,7 @@ EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 PROCESSING = b"HTTP/1.1 102 Processing\r\n\r\n"
 
-DRESSES = {
+VALID_FORMS = {
     "plain": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
     "no reason": b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
     "an empty reason": b"HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n",
@@ -36,7 +36,7 @@ async def test_status_200_is_healthy_at_every_probe(peer: StartPeer, prober: HTT
     assert len(engine.requests) == 5
 
 
-@pytest.mark.parametrize("answer", DRESSES.values(), ids=DRESSES.keys())
+@pytest.mark.parametrize("answer", VALID_FORMS.values(), ids=VALID_FORMS.keys())
 async def test_status_200_is_healthy_in_every_valid_form(answer: bytes, peer: StartPeer, prober: HTTPProber) -> None:
     engine = await peer(sending(answer))
 
