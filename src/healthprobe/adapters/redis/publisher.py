@@ -6,10 +6,9 @@ import contextlib
 from collections.abc import Sequence
 from itertools import islice
 
-import structlog
 from redis.exceptions import RedisError, ResponseError
-from structlog.typing import FilteringBoundLogger
 
+from healthprobe._util.safe_logging import Logger, SafeLogger
 from healthprobe.adapters.redis.address import StreamAddress
 from healthprobe.adapters.redis.appending import CommandAppender, ScriptAppender
 from healthprobe.adapters.redis.entry import Entry
@@ -30,15 +29,15 @@ class RedisPublisher:
     process delivers it. If it does not, this is logged once, and consumers recognize repeats by the id.
     """
 
-    def __init__(self, address: StreamAddress, *, logger: FilteringBoundLogger | None = None) -> None:
+    def __init__(self, address: StreamAddress, *, logger: Logger | None = None) -> None:
         self._address = address
         self._client = address.client(TIMEOUT)
         self._by_command = CommandAppender(self._client, address, TIMEOUT)
         self._by_script: ScriptAppender | None = ScriptAppender(self._client, address, TIMEOUT)
-        self._logger = logger
+        self._logger = SafeLogger(logger, publisher=address.name)
 
     @classmethod
-    def of_url(cls, url: str, *, logger: FilteringBoundLogger | None = None) -> RedisPublisher:
+    def of_url(cls, url: str, *, logger: Logger | None = None) -> RedisPublisher:
         """Returns a publisher to the stream in `url`. Raises ConfigurationError. Does not connect."""
         return cls(StreamAddress.of_url(url), logger=logger)
 
@@ -93,9 +92,7 @@ class RedisPublisher:
         return entries
 
     def _log_without_scripts(self, refusal: ResponseError) -> None:
-        with contextlib.suppress(Exception):
-            (self._logger or structlog.get_logger()).warning(
-                "redis runs no scripts: an event that is delivered twice is in the stream twice, with the same id",
-                publisher=self._address.name,
-                err=one_line(refusal),
-            )
+        self._logger.warning(
+            "redis runs no scripts: an event that is delivered twice is in the stream twice, with the same id",
+            err=one_line(refusal),
+        )
