@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from healthprobe.domain.record import (
     RUNNING,
+    InvalidRecord,
     RuntimeRecord,
     parse_silenced_until,
     probe_settings_text,
+    record_from_document,
     silenced_until_or_none,
 )
 
@@ -54,3 +56,60 @@ def test_any_value_is_an_instant_in_utc_or_none(value: object) -> None:
     until = silenced_until_or_none(value)
     assert until is None or until.utcoffset() == timedelta(0)
     assert isinstance(probe_settings_text(value), str)
+
+
+def test_a_record_is_read_from_its_document() -> None:
+    document: dict[str, object] = {
+        "game_id": "game-7",
+        "current_container_id": "c0ffee",
+        "engine_endpoint": "http://game-7:8080",
+        "status": "starting",
+        "probe": {"path": "/ready"},
+        "silenced_until": "2026-11-25T14:00:00Z",
+        "silenced_why": "moving",
+    }
+    until = datetime(2026, 11, 25, 14, tzinfo=UTC)
+    assert record_from_document(document) == RuntimeRecord(
+        "game-7", "c0ffee", "http://game-7:8080", "starting", '{"path": "/ready"}', until, "moving"
+    )
+
+
+@pytest.mark.parametrize("document", [{}, {"game_id": None}, {"game_id": "game-7"}])
+def test_a_document_without_an_id_gets_the_given_one(document: dict[str, object]) -> None:
+    assert record_from_document({"engine_endpoint": "h", **document}, game_id="game-7").game_id == "game-7"
+
+
+def test_settings_and_silences_that_cannot_be_read_leave_a_record_valid() -> None:
+    document: dict[str, object] = {"game_id": "g", "engine_endpoint": "h", "probe": [1], "silenced_until": "soon"}
+    assert record_from_document(document) == RuntimeRecord("g", "", "h", probe="[1]")
+
+
+@pytest.mark.parametrize(
+    ("altered", "path", "message"),
+    [
+        ({"game_id": None}, ("game_id",), "expected text, and this is nothing"),
+        ({"game_id": ""}, ("game_id",), "it is empty"),
+        ({"game_id": "a\0"}, ("game_id",), "it contains a NUL character"),
+        ({"current_container_id": "\0"}, ("current_container_id",), "it contains a NUL character"),
+        ({"current_container_id": []}, ("current_container_id",), "expected text, and this is a list"),
+        ({"engine_endpoint": 7}, ("engine_endpoint",), "expected text, and this is a number; quote it"),
+        ({"status": True}, ("status",), "expected text, and this is a truth value; quote it"),
+        ({"silenced_why": {}}, ("silenced_why",), "expected text, and this is a mapping"),
+        ({"stauts": "running"}, ("stauts",), "there is no such field; there are game_id, current_container_id"),
+    ],
+)
+def test_an_invalid_document_is_refused_with_the_field(
+    altered: dict[str, object], path: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(InvalidRecord) as refused:
+        record_from_document({"game_id": "g", "engine_endpoint": "h", **altered})
+    assert refused.value.path == path
+    assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize("name", ["game_id", "engine_endpoint"])
+def test_a_document_without_a_required_field_is_refused(name: str) -> None:
+    document: dict[str, object] = {"game_id": "g", "engine_endpoint": "h"}
+    del document[name]
+    with pytest.raises(InvalidRecord, match=f"the field {name} is missing"):
+        record_from_document(document)
