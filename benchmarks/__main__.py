@@ -64,9 +64,9 @@ def _sections(arguments: argparse.Namespace, engine_count: int, opening: str) ->
     match arguments.what:
         case "units":
             costs = unit_costs.measured(arguments.only, engine_count=engine_count)
-            told = {"units": unit_costs.report(costs, opening)}
+            section = {"units": unit_costs.report(costs, opening)}
             units = forecast.Units.of(costs)
-            return told if units is None else {**told, "forecast": forecast.report(units)}
+            return section if units is None else {**section, "forecast": forecast.report(units)}
         case "simulation":
             course = simulated.Course(_games(arguments), arguments.instances, arguments.interval)
             return {"simulation": simulated.report(simulation.measured(course), opening)}
@@ -84,26 +84,26 @@ def _report(arguments: argparse.Namespace, engine_count: int, opening: str) -> s
     match arguments.what:
         case "lateness":
             watches = lateness.measured(engine_count=engine_count, dead_count=arguments.dead, ticks=arguments.ticks)
-            told = lateness.report(watches, opening)
+            section = lateness.report(watches, opening)
         case "mass-failure":
-            told = mass_failure.report(mass_failure.measured(engine_count=engine_count), opening)
+            section = mass_failure.report(mass_failure.measured(engine_count=engine_count), opening)
         case "listing":
             games = _games(arguments)
             listed = listing.measured(games=games, restarts=arguments.restarts, ticks=arguments.ticks)
-            told = listing.report(listed, opening, games=games)
+            section = listing.report(listed, opening, games=games)
         case "caution":
             pairs = caution.pairs_measured(engine_count=engine_count, seconds=seconds, rounds=rounds)
-            told = caution.report(pairs, opening)
+            section = caution.report(pairs, opening)
         case "detection":
-            told = detection.report(detection.measured(kills=arguments.kills), opening)
+            section = detection.report(detection.measured(kills=arguments.kills), opening)
         case "seeing":
             games = _games(arguments)
             found = seeing.seen(engine_count=engine_count, games=games, seconds=seconds, rounds=rounds)
-            told = seeing.report(found, opening)
+            section = seeing.report(found, opening)
         case _:
             rows = costs.compared(arguments.contenders, engine_count=engine_count, seconds=seconds)
-            told = costs.report(rows, opening)
-    return told
+            section = costs.report(rows, opening)
+    return section
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -142,7 +142,7 @@ async def _standstill(cluster: NatsCluster, take_away: Callable[[NatsServer], No
 
 
 def _bring_back(node: NatsServer) -> None:
-    """Start it again; while it was away its port may have been lent to a connection of somebody else's."""
+    """Starts it again; meanwhile another connection may have used its port."""
     for _ in range(_TRIES):
         with suppress(RuntimeError):
             node.start()

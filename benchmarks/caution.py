@@ -81,8 +81,8 @@ whole run; every other round begins with *every option*."""
 def _round(course: Course, number: int) -> Pair:
     ways = (HealthprobeRun("file"), HealthprobeRun("file", options=options(course.engines.port)))
     costs = {way: _cost(way, course) for way in (ways if number % 2 == 0 else ways[::-1])}
-    (plain, told), (cautious, told_too) = (costs[way] for way in ways)
-    pair = Pair(plain, cautious, [*told, *told_too])
+    (plain, notes), (cautious, other_notes) = (costs[way] for way in ways)
+    pair = Pair(plain, cautious, [*notes, *other_notes])
     say(f"round {number + 1}: {pair.ratio:.3f}")
     return pair
 

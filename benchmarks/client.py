@@ -3,8 +3,8 @@
     python -m benchmarks.client MODULE PORT ENGINES kept|fresh [PREFIX]
 
 MODULE, one of `benchmarks.contenders`, says how the client is made and asked. It says `ready` before its first
-connection, begins when it is told so by a line on standard input, and when standard input ends it tells how many
-answers were not healthy, and stops. So it never outlives whoever started it.
+connection, begins at a line on standard input, and when standard input ends it prints how many responses were not
+healthy, and stops. So it never outlives the process that started it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from benchmarks.contenders.program import HealthprobeRun
 from benchmarks.contenders.python_client import PythonClient
 from benchmarks.contenders.wrk import Wrk
 from benchmarks.engines import DIFFERING, cheapest_engines
-from benchmarks.measure import Row, measured, say, told
+from benchmarks.measure import Row, in_words, measured, say
 
 _POOL_IS_SEARCHED = "at each request its pool polls every connection that it keeps"
 
@@ -68,7 +68,7 @@ def compared(names: Sequence[str], *, engine_count: int, seconds: float) -> list
         for contender in [each for name in CONTENDERS if name in names for each in CONTENDERS[name]]:
             say(f"measuring {contender.name} ...")
             rows.append(measured(contender, course))
-            say(told(rows[-1]))
+            say(in_words(rows[-1]))
     return rows
 
 

@@ -115,16 +115,16 @@ async def _found(way: Detection, kills: int) -> Found:
         try:
             await _all(engines)
             killed_at: dict[str, float] = {}
-            told = asyncio.create_task(_told(process, kills))
+            detected = asyncio.create_task(_detected(process, kills))
             await asyncio.gather(*(_kill(engine, killed_at) for engine in engines))
             async with asyncio.timeout(_PATIENCE):
-                told_at = await told
+                detected_at = await detected
         finally:
             with suppress(ProcessLookupError):
                 process.terminate()
             await process.wait()
         say(f"confirm {way.confirm}: {kills} killed")
-        return Found(way, [told_at[game] - killed_at[game] for game in killed_at])
+        return Found(way, [detected_at[game] - killed_at[game] for game in killed_at])
 
 
 async def _run(way: Detection, engines: Sequence[Engine], folder: Path) -> asyncio.subprocess.Process:
@@ -135,8 +135,8 @@ async def _run(way: Detection, engines: Sequence[Engine], folder: Path) -> async
     command = [sys.executable, "-m", "healthprobe", "run", f"--records=file:{records}", f"--log=sqlite:{folder}/log.db"]
     command += [f"--interval={INTERVAL:g}s", f"--failures={FAILURES}"]
     command += [] if way.confirm is None else [f"--confirm={way.confirm * 1000:g}ms"]
-    with (folder / "told").open("w") as told:
-        return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=told)
+    with (folder / "log").open("w") as log:
+        return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=log)
 
 
 async def _all(engines: Sequence[Engine]) -> None:
@@ -150,11 +150,11 @@ async def _kill(engine: Engine, killed_at: dict[str, float]) -> None:
     engine.kill()
 
 
-async def _told(process: asyncio.subprocess.Process, kills: int) -> dict[str, float]:
+async def _detected(process: asyncio.subprocess.Process, kills: int) -> dict[str, float]:
     """When each game's event came out."""
     assert process.stdout is not None
-    told_at: dict[str, float] = {}
-    while len(told_at) < kills:
+    detected_at: dict[str, float] = {}
+    while len(detected_at) < kills:
         event = json.loads(await process.stdout.readline())
-        told_at.setdefault(event["game_id"], asyncio.get_running_loop().time())
-    return told_at
+        detected_at.setdefault(event["game_id"], asyncio.get_running_loop().time())
+    return detected_at

@@ -72,7 +72,7 @@ class Engines:
         """How many requests they were sent so far; asking counts as one with nginx. Raises OSError."""
         found = _REQUESTS.search(self._asked("/requests"))
         if found is None:
-            raise OSError("the engines do not tell how many requests they had")
+            raise OSError("the engines do not report their number of requests")
         return int(found[3])
 
     def fail(self) -> None:
@@ -134,7 +134,7 @@ def silent_engines(workspace: Path) -> Iterator[Engines]:
 
 
 def is_taken(port: int) -> bool:
-    """Whether somebody listens on `port`."""
+    """Returns whether a server listens on `port`."""
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

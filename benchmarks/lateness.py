@@ -93,7 +93,7 @@ class Watch:
     """What one watch at one pace saw. `reported_in` counts the dead by the tick in which they were reported, from 1.
 
     `beyond` is how much later than `THRESHOLD` - 1 intervals and one timeout after the first probe was due each dead
-    engine was told of, in seconds. `without_reason` counts events that no engine gave a reason for.
+    engine was reported, in seconds. `without_reason` counts events that no engine gave a reason for.
     """
 
     pace: Pace

@@ -210,5 +210,5 @@ async def _until_ticked(tally: Counters, ticks: int) -> None:
 
 
 def _stall(seconds: float) -> str:
-    told = f"{seconds * 1000:.1f}"
-    return told if seconds * 1000 <= _STALL_PROMISED else f"{told} **missed**"
+    milliseconds = f"{seconds * 1000:.1f}"
+    return milliseconds if seconds * 1000 <= _STALL_PROMISED else f"{milliseconds} **missed**"

@@ -1,4 +1,4 @@
-"""The mass failure: every engine fails at once, and comes back while the bus is away; how soon is all of it told?"""
+"""Every engine fails at once, and recovers while the bus is down: measures how soon all events are delivered."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _POLL = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Delivery:
     """What one log saw of a mass failure; all in seconds, but lateness, which is in milliseconds.
 
     `spread` is from the first transition to the last, as they were seen; `in_log` how long after the last one was seen
@@ -52,21 +52,21 @@ class Told:
     dropped_ticks: int
 
 
-def measured(*, engine_count: int) -> list[Told]:
+def measured(*, engine_count: int) -> list[Delivery]:
     """Let all engines fail and come back under `healthprobe run`, with the log on SQLite and on PostgreSQL."""
-    told = []
+    deliveries = []
     with TemporaryDirectory(prefix="healthprobe-bench-") as folder, PostgresServer() as postgres:
         workspace = Path(folder)
         for log in (f"sqlite:{workspace / 'log.db'}", postgres.url("mass_failure")):
             with RedisServer(durable=True) as redis, plain_engines(workspace) as engines:
-                told.append(_measured_with(log, redis, engines, workspace, engine_count))
-    return told
+                deliveries.append(_measured_with(log, redis, engines, workspace, engine_count))
+    return deliveries
 
 
-def report(told: Sequence[Told], opening: str) -> str:
+def report(deliveries: Sequence[Delivery], opening: str) -> str:
     """The section of the page."""
-    headings = ["", *(f"log on {each.log}" for each in told)]
-    facts = [_facts(each) for each in told]
+    headings = ["", *(f"log on {each.log}" for each in deliveries)]
+    facts = [_facts(each) for each in deliveries]
     rows = [[name, *(fact[name] for fact in facts)] for name in facts[0]]
     return "\n\n".join(["## Every engine at once", opening, table(headings, rows), _HOW_TO_READ])
 
@@ -80,7 +80,7 @@ percentile, over {_RATE_PROMISED:,} events a second to Redis, and all that Redis
 Probes of engines that fail use a fresh connection each."""
 
 
-def _measured_with(log: str, redis: RedisServer, engines: Engines, workspace: Path, engine_count: int) -> Told:
+def _measured_with(log: str, redis: RedisServer, engines: Engines, workspace: Path, engine_count: int) -> Delivery:
     kind = "SQLite" if log.startswith("sqlite") else "PostgreSQL"
     with _watching(log, redis, engines, workspace, engine_count) as child:
         say(f"log on {kind}: {engine_count:,} engines fail ...")
@@ -98,7 +98,7 @@ def _measured_with(log: str, redis: RedisServer, engines: Engines, workspace: Pa
         last = _time_of(lambda: _length(redis) >= 2 * engine_count, child)
         child.end()
         summary = _summary(child.output)
-    return Told(
+    return Delivery(
         log=kind,
         engine_count=engine_count,
         spread=seen[-1] - seen[0],
@@ -158,7 +158,7 @@ def _ids(log: str) -> list[str]:
 
 
 def _query(log: str, query: str) -> Sequence[object]:
-    """The first column of what a query of our own gives, beside the program that writes."""
+    """Returns the first column of a query, while the program writes."""
     path = log.partition(":")[2]
     url = f"sqlite:///{path}" if log.startswith("sqlite") else log.replace("postgresql:", "postgresql+psycopg:")
     engine = create_engine(url)
@@ -179,22 +179,22 @@ def _summary(output: str) -> dict[str, float]:
         if line.startswith("{") and '"stopped"' in line:
             figures: dict[str, float] = json.loads(line)
             return figures
-    raise ChildFailed("healthprobe run has not told its figures")
+    raise ChildFailed("healthprobe run has not logged its figures")
 
 
-def _facts(told: Told) -> dict[str, str]:
-    late = " / ".join(f"{milliseconds:.1f}" for milliseconds in told.late_ms)
+def _facts(delivery: Delivery) -> dict[str, str]:
+    late = " / ".join(f"{milliseconds:.1f}" for milliseconds in delivery.late_ms)
     return {
-        "engines": f"{told.engine_count:,}",
-        "from the first transition seen to the last, s": f"{told.spread:.2f}",
-        "all in the log after the last was seen, s": f"{told.in_log:.2f}{_verdict(told.in_log <= INTERVAL)}",
-        "all at Redis after that, s": f"{told.delivered:.2f}",
-        "all at Redis after its return, s": f"{told.returned:.2f}{_verdict(told.returned <= 10.0)}",
-        "events a second to Redis meanwhile": f"{told.rate:,.0f}{_verdict(told.rate > _RATE_PROMISED)}",
-        "the stream equals the log, in its order": "yes" if told.in_order else "**no**",
-        "probes late in the first tick, which opens all connections, p99 ms": f"{told.first_tick_late_ms:.1f}",
-        "probes late in all later ticks, p50 / p99 ms": late + _verdict(told.late_ms[1] < _LATENESS_PROMISED),
-        "ticks dropped": f"{told.dropped_ticks}",
+        "engines": f"{delivery.engine_count:,}",
+        "from the first transition seen to the last, s": f"{delivery.spread:.2f}",
+        "all in the log after the last was seen, s": f"{delivery.in_log:.2f}{_verdict(delivery.in_log <= INTERVAL)}",
+        "all at Redis after that, s": f"{delivery.delivered:.2f}",
+        "all at Redis after its return, s": f"{delivery.returned:.2f}{_verdict(delivery.returned <= 10.0)}",
+        "events a second to Redis meanwhile": f"{delivery.rate:,.0f}{_verdict(delivery.rate > _RATE_PROMISED)}",
+        "the stream equals the log, in its order": "yes" if delivery.in_order else "**no**",
+        "probes late in the first tick, which opens all connections, p99 ms": f"{delivery.first_tick_late_ms:.1f}",
+        "probes late in all later ticks, p50 / p99 ms": late + _verdict(delivery.late_ms[1] < _LATENESS_PROMISED),
+        "ticks dropped": f"{delivery.dropped_ticks}",
     }
 
 

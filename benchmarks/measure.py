@@ -51,7 +51,7 @@ class Row:
 
 
 def measured(contender: Contender, course: Course) -> Row:
-    """Run `contender` over `course`. What hinders it is told in its row, and hinders no other."""
+    """Run `contender` over `course`. An error goes to its row, and stops no other."""
     try:
         with contender.probing(course) as probing:
             _warm_up(probing)
@@ -104,7 +104,7 @@ def _cautions(probing: Probing, cost: Cost) -> list[str]:
     return cautions
 
 
-def told(row: Row) -> str:
+def in_words(row: Row) -> str:
     """A row in one line of progress."""
     if row.cost is None:
         return f"{row.name}: {'; '.join(row.notes)}"

@@ -53,9 +53,9 @@ def write_section(
 
 
 def preamble(command: str, facts: dict[str, str]) -> str:
-    """How a section tells where its figures come from."""
-    told = "\n".join(f"- {name}: {value}" for name, value in facts.items())
-    return f"    {command}\n\n{told}"
+    """Returns the lines of a section that say where its figures come from."""
+    lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
+    return f"    {command}\n\n{lines}"
 
 
 def _section_of(page: Path, name: str) -> str:

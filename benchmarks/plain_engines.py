@@ -99,7 +99,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     await engines.loop.create_server(
         lambda: _Connection(engines), sock=loopback_listener(arguments.port), backlog=BACKLOG
     )
-    # Standard input ends with whoever started us, whatever ends them.
+    # Standard input ends when the process that started us ends.
     await asyncio.to_thread(sys.stdin.read)
 
 

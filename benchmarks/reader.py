@@ -1,7 +1,7 @@
-"""A reader: all that a browser with the page open, and a Prometheus beside it, ask of a run; without drawing it.
+"""A reader: all that a browser with the page open, and a Prometheus ask of a run; without drawing it.
 
 python -m benchmarks.reader http://127.0.0.1:PORT/
-Reads until its standard input ends, then tells in a line of JSON what it has read.
+Reads until its standard input ends, then prints what it has read as a line of JSON.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
     for follow in (_follow_cells, _follow_events, _scrape):
         threading.Thread(target=_for_ever, args=(follow, address), daemon=True).start()
     for line in sys.stdin:
-        if line.strip() == "tell":
+        if line.strip() == "report":
             print(json.dumps({"bytes": dict(_bytes), "cells_s": _first_cells}), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The cost of being seen: a run that somebody looks at beside one that nobody does, and a page of very many games."""
+"""Measures the cost of page, metrics and traces: a run with and without readers, and a page of very many games."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SLOW_INTERVAL = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What a probe costs where nobody looks; with `--listen`, two streams and a scrape every 5 s; and with `--otlp`
+    """What a probe costs without a reader; with `--listen`, two streams and a scrape every 5 s; and with `--otlp`
     besides all that.
     """
 
@@ -63,7 +63,7 @@ class Lateness:
 @dataclass(frozen=True, slots=True)
 class Large:
     """Very many games: how long all cells take to come, how large they are, what a stream sends a second at rest, and
-    how late probes began before somebody looked and meanwhile.
+    how late probes began before a page was open and meanwhile.
     """
 
     games: int
@@ -182,11 +182,11 @@ def _large(course: Course) -> Large:
         all_asked = before_it + course.engine_count
         probing.child.wait_until(lambda: course.engines.requests() > all_asked, 4 * _SLOW_INTERVAL)
         unseen = _lateness_of_a_pass(port)
-        with _reader(port) as tell:
+        with _reader(port) as report_now:
             time.sleep(3)
-            before = tell()
+            before = report_now()
             seen = _lateness_of_a_pass(port)
-            after = tell()
+            after = report_now()
     at_rest = (after["bytes"]["stream"] - before["bytes"].get("stream", 0)) / _SLOW_INTERVAL
     return Large(course.engine_count, after["cells_s"][0], after["bytes"]["cells"], at_rest, page, unseen, seen)
 
@@ -199,7 +199,7 @@ def _lateness_of_a_pass(port: int) -> Lateness:
 
 
 def _late(port: int) -> dict[float, float]:
-    """How many probes began at most so many seconds late, as `/metrics` tells it."""
+    """How many probes began at most so many seconds late, by `/metrics`."""
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
         families = text_string_to_metric_families(answer.read().decode())
     name = "healthprobe_probe_lateness_seconds"
@@ -225,12 +225,12 @@ def _reader(port: int) -> Iterator[Any]:
         assert child.stdout is not None
         stdin, stdout = child.stdin, child.stdout
 
-        def tell() -> Any:
-            stdin.write("tell\n")
+        def report_now() -> Any:
+            stdin.write("report\n")
             stdin.flush()
             return json.loads(stdout.readline())
 
         try:
-            yield tell
+            yield report_now
         finally:
             child.terminate()

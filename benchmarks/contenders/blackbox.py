@@ -1,4 +1,4 @@
-"""blackbox_exporter: what one /probe of Prometheus's prober costs it, whoever asks."""
+"""blackbox_exporter: what one /probe costs Prometheus's prober."""
 
 from __future__ import annotations
 

@@ -44,9 +44,9 @@ class Course:
 class Probing:
     """A contender at work. `failed` and `notes` are complete once its context has ended.
 
-    `warm_up` is how many requests it makes before it is in its steady state. `paced` tells that it makes one request
-    an engine and `interval`, in seconds. `memory_before` is what it held before its first connection, where that can be
-    told. All its probes reach `engines`, of which it uses `engine_count`.
+    `warm_up` is the number of requests before its steady state. `paced` means that it makes one request an engine and
+    `interval`, in seconds. `memory_before` is its memory before its first connection, where that can be measured. All
+    its probes reach `engines`, of which it uses `engine_count`.
     """
 
     child: Child

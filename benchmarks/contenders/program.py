@@ -36,10 +36,10 @@ class HealthprobeRun:
 
     @property
     def name(self) -> str:
-        told = f"healthprobe run, {self.records}: records" + (", fresh" if self.connections == "fresh" else "")
-        told += ", seen" if self.listen is not None else ""
-        told += ", traced" if self.otlp is not None else ""
-        return told if self.cluster is None else f"{told}, in a cluster"
+        name = f"healthprobe run, {self.records}: records" + (", fresh" if self.connections == "fresh" else "")
+        name += ", seen" if self.listen is not None else ""
+        name += ", traced" if self.otlp is not None else ""
+        return name if self.cluster is None else f"{name}, in a cluster"
 
     @contextmanager
     def probing(self, course: Course) -> Iterator[Probing]:
@@ -96,8 +96,8 @@ def _import(listing: Path, store: str) -> None:
 def _summary(output: str) -> dict[str, Any]:
     """What the program said of its run when it stopped: its last log line."""
     for line in reversed(output.splitlines()):
-        if line.startswith("{") and (told := json.loads(line))["msg"] == "stopped":
-            summary: dict[str, Any] = told
+        if line.startswith("{") and (entry := json.loads(line))["msg"] == "stopped":
+            summary: dict[str, Any] = entry
             return summary
     raise ChildFailed(f"it did not say how its run went: {output[-200:].strip()}")
 

@@ -19,7 +19,7 @@ _PASSES_BEFORE = 2
 class PythonClient:
     """The client that `module` knows, asking for `prefix`/healthz.
 
-    `most_engines` is set where more would make it too slow to wait for, and `why_fewer` tells the reason.
+    `most_engines` is set where more would make it too slow to wait for, and `why_fewer` is the reason.
     """
 
     name: str
@@ -43,9 +43,9 @@ class PythonClient:
                 probing.notes.append(f"{count:,} engines only: {self.why_fewer}")
             _tell(child, "go\n")
             yield probing
-            told = _closing_words(child)
-            probing.failed = told["failed"]
-            probing.notes += told["faults"]
+            summary = _closing_words(child)
+            probing.failed = summary["failed"]
+            probing.notes += summary["faults"]
 
 
 def _require_ready(child: Child) -> None:
@@ -65,8 +65,8 @@ def _closing_words(child: Child) -> dict[str, Any]:
     words = _next_line(child)
     if not words:
         raise ChildFailed("it did not say how many probes failed")
-    told: dict[str, Any] = json.loads(words)
-    return told
+    summary: dict[str, Any] = json.loads(words)
+    return summary
 
 
 def _next_line(child: Child) -> str:

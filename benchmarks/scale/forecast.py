@@ -92,7 +92,7 @@ class Fleet:
 
     @property
     def read_back(self) -> float:
-        """Seconds in which the log tells of the games of one instance, shared out among the others."""
+        """Seconds to read the last events of the games of one instance, spread over the others."""
         return self.engines / self.instances * self.units.logged.read_back_empty.wall
 
 

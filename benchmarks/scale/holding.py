@@ -27,7 +27,7 @@ _ONE_SHARD = f"1/{SHARDS}"
 
 @dataclass(frozen=True, slots=True)
 class GameCosts:
-    """Bytes of a process's memory: of an instance without games, for each game listed, for each watched beside that.
+    """Bytes of a process's memory: of an instance without games, for each game listed, for each watched in addition.
 
     `watched` is without the connection to its engine. `probed` is seconds of CPU a probe that costs nothing itself.
     """

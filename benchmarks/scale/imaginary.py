@@ -80,7 +80,7 @@ class ImaginaryProber:
 
 
 def _telling(sightings: Sightings, instance: int) -> type[worker.Worker]:
-    """The worker, which tells of itself."""
+    """The worker, which reports its games."""
 
     class TellingWorker(worker.Worker):
         async def run(self) -> None:
@@ -92,7 +92,7 @@ def _telling(sightings: Sightings, instance: int) -> type[worker.Worker]:
 
         async def _tell(self) -> None:
             while True:
-                sightings.tell(instance, self.games, self.status.unread_games)
+                sightings.report(instance, self.games, self.status.unread_games)
                 await asyncio.sleep(_TELL_EVERY)
 
     return TellingWorker

@@ -28,12 +28,12 @@ class Instance:
     @property
     def games(self) -> int:
         """How many it watches now."""
-        return self.sightings.told(self.number)[0]
+        return self.sightings.reported(self.number)[0]
 
     @property
     def unread(self) -> int:
         """About how many of them the log has not been asked yet."""
-        return self.sightings.told(self.number)[1]
+        return self.sightings.reported(self.number)[1]
 
     def cores(self, seconds: float) -> float:
         """The share of a core that it uses during the next `seconds`."""
@@ -45,7 +45,7 @@ class Instance:
             if line.startswith("{") and '"stopped"' in line:
                 figures: dict[str, Any] = json.loads(line)
                 return figures
-        raise ChildFailed("healthprobe run has not told its figures")
+        raise ChildFailed("healthprobe run has not logged its figures")
 
 
 @contextmanager

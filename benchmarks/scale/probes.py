@@ -80,4 +80,4 @@ def _slab() -> int:
         name, _, value = line.partition(":")
         if name == "SUnreclaim":
             return int(value.split()[0]) * 1024
-    raise ChildFailed("the kernel does not tell what its objects hold")
+    raise ChildFailed("the kernel does not show the size of its objects")

@@ -16,8 +16,8 @@ _WIDTH = struct.calcsize("d")
 class Sightings:
     """For each game, by number, the first probe after `since`; times are monotonic seconds, the same in all processes.
 
-    What instances tell of themselves, and what engines are told to do, stands in the same file, in front. Whoever
-    writes a place is the only one, so that nothing is locked.
+    What instances report of themselves, and what engines have to do, is at the start of the same file. Each
+    place has one writer, so nothing is locked.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,7 +29,7 @@ class Sightings:
 
     @classmethod
     def made(cls, path: Path, games: int) -> Self:
-        """New ones at `path`, of so many games that nobody has probed."""
+        """Creates them at `path`, for games without probes."""
         path.write_bytes(bytes(_WIDTH * (_PLACES + games)))
         return cls(path)
 
@@ -65,12 +65,12 @@ class Sightings:
         since = self.since
         return sorted(self.times[number] - since for number in numbers)
 
-    def tell(self, instance: int, games: int, unread: int) -> None:
-        """Instance `instance`, from 0, watches so many games, of which the log has not told so many yet."""
+    def report(self, instance: int, games: int, unread: int) -> None:
+        """Reports that `instance`, from 0, watches `games`, of which `unread` are not read back from the log yet."""
         place = _INSTANCES + instance * _PER_INSTANCE
         self._front[place], self._front[place + 1] = games, unread
 
-    def told(self, instance: int) -> tuple[int, int]:
-        """What that instance has told last."""
+    def reported(self, instance: int) -> tuple[int, int]:
+        """Returns the last report of that instance."""
         place = _INSTANCES + instance * _PER_INSTANCE
         return int(self._front[place]), int(self._front[place + 1])

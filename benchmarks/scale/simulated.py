@@ -24,7 +24,7 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Seconds after the first instance was begun until all shards had one, all games were watched, the log had told of
+    """Seconds after the first instance was begun until all shards had one, all games were watched, the log was read for
     all of them, and each was probed."""
 
     shared: float

@@ -178,8 +178,8 @@ class _Simulation:
     async def _are_shared(self) -> bool:
         """Whether each shard is held by an instance that lives."""
         alive = {each.child.pid for each in self._those if each.child.process.poll() is None}
-        told = [each for each in await instances(self._stream) if each.pid in alive]
-        return len({shard for each in told for shard in each.shards}) == SHARDS
+        seen = [each for each in await instances(self._stream) if each.pid in alive]
+        return len({shard for each in seen for shard in each.shards}) == SHARDS
 
     async def _shards_of(self, one: Instance) -> frozenset[int]:
         return frozenset(
