@@ -10,11 +10,12 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2_grpc
 
+from healthprobe.domain.outcome import Inconclusive
 from healthprobe.domain.probe_settings import Expectation, ProbeKind, ProbeSettings
 from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.prober import ProberByKind
 from healthprobe.testing.contracts import ProberContract
-from healthprobe.testing.contracts.prober import listening
+from healthprobe.testing.contracts.prober import listening, target_at
 from healthprobe.testing.engines import ScriptedEngine
 
 
@@ -24,6 +25,13 @@ async def prober() -> AsyncIterator[ProberByKind]:
     yield prober
     await prober.aclose()
     assert prober.open_connections == 0
+
+
+@pytest.mark.parametrize("kind", [ProbeKind.TCP, ProbeKind.GRPC])
+async def test_an_http_prober_judges_no_game_of_another_kind(kind: ProbeKind) -> None:
+    async with ScriptedEngine() as engine, HTTPProber() as prober:
+        outcome = await prober.probe(target_at(engine.port, ProbeSettings(kind=kind)))
+    assert outcome == Inconclusive(f"an HTTPProber does not probe the kind {kind}: use a ProberByKind")
 
 
 class TestHttp(ProberContract):

@@ -12,7 +12,7 @@ from healthprobe._util.version import __version__
 from healthprobe.domain.endpoint import HEALTHZ_PATH, Endpoint
 from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive, ProbeOutcome
-from healthprobe.domain.probe_settings import ProbeSettings
+from healthprobe.domain.probe_settings import ProbeKind, ProbeSettings
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.connection import PROBER_CLOSED, Answer, EngineConnection, NoAnswer
 from healthprobe.probing.dialer import Dialer, Progress
@@ -161,6 +161,8 @@ class HTTPProber:
         endpoint = target.endpoint
         if isinstance(endpoint, Failed):
             return endpoint
+        if target.settings.kind is not ProbeKind.HTTP:
+            return Inconclusive(f"an HTTPProber does not probe the kind {target.settings.kind}: use a ProberByKind")
         progress = Progress()
         limit = asyncio.timeout_at(deadline)
         try:
