@@ -39,6 +39,13 @@ class LogError(HealthprobeError):
     """The log of health events cannot be read or written."""
 
 
+class ContentError(LogError):
+    """The log can never hold, or look up, one of the values: a character, a size. Other values are not affected."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, permanent=True)
+
+
 class PublishError(HealthprobeError):
     """A publisher could not deliver.
 

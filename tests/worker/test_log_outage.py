@@ -10,10 +10,12 @@ import pytest
 
 from healthprobe.domain.event import EventType
 from healthprobe.domain.outcome import HEALTHY
+from healthprobe.ports import LogError
 from healthprobe.testing.clock import FIRST_INSTANT
 from healthprobe.testing.memory import InMemoryLog
 from healthprobe.testing.prober import UNAVAILABLE, Answer, Script
 from healthprobe.testing.stage import Stage, game, run_for, ticks
+from healthprobe.worker.event_writer import RETRY_SET_ASIDE
 from healthprobe.worker.worker import Worker
 
 FAILED = ("a", "probe_failed", 3)
@@ -215,18 +217,69 @@ async def test_on_commit_is_called_when_the_log_has_taken_events_and_not_before(
     assert commits == [1, 2]
 
 
-async def test_a_transition_that_the_log_refuses_for_good_blocks_no_other_and_is_logged_once() -> None:
-    stage = Stage(**{f"game_{number}": [UNAVAILABLE] * 20 for number in range(5)})
+async def test_an_event_that_the_log_cannot_hold_is_set_aside_and_blocks_no_other() -> None:
+    stage = Stage(**{f"game_{number}": UNAVAILABLE for number in range(5)})
     stage.log.unacceptable = {"game_2"}
     worker = Worker(**stage.arguments())
-    await ticks(worker, 6)
+    await run_for(60.0, worker.run())
     assert sorted(event.game_id for event in stage.log.events) == ["game_0", "game_1", "game_3", "game_4"]
-    (line,) = stage.lines_of("publish health event")
-    assert (line["log_level"], line["err"]) == ("error", "game_2:1 will never be taken")
-    stage.log.unacceptable = set()
-    await ticks(worker, 1)
+    assert (worker.status.waiting, worker.status.log_away_for) == ({}, 0.0)
+    assert worker.status.set_aside["game_2"].error == "game_2:1 will never be taken"
+    (line,) = stage.lines_of("health event set aside: the log cannot hold it")
+    assert (line["log_level"], line["game_id"], line["err"]) == ("error", "game_2", "game_2:1 will never be taken")
+
+
+async def test_an_event_that_was_set_aside_is_tried_again_as_it_was_decided() -> None:
+    stage = Stage(**{f"game_{number}": UNAVAILABLE for number in range(5)})
+    stage.log.unacceptable = {"game_2"}
+    worker = Worker(**stage.arguments())
+    asyncio.get_running_loop().call_later(100.0, stage.log.unacceptable.clear)
+    await run_for(100.0 + RETRY_SET_ASIDE, worker.run())
+    assert worker.status.set_aside == {}
+    assert len(stage.lines_of("health event set aside: the log cannot hold it")) == 1
     assert stage.log.events[-1].game_id == "game_2"
     assert stage.log.events[-1].details.as_document()["consecutive_failures"] == 3
+
+
+async def test_a_game_that_the_log_cannot_look_up_is_set_aside_and_blocks_no_other() -> None:
+    stage = Stage(**{f"game_{number}": UNAVAILABLE for number in range(5)})
+    stage.log.unreadable = {"game_2"}
+    worker = Worker(**stage.arguments())
+    await run_for(30.0, worker.run())
+    assert sorted(event.game_id for event in stage.log.events) == ["game_0", "game_1", "game_3", "game_4"]
+    assert set(worker.status.set_aside) == {"game_2"}
+    assert stage.prober.probed.count("game_2") == 6
+
+
+async def test_a_game_that_was_set_aside_and_is_listed_anew_starts_afresh() -> None:
+    stage = Stage(a=UNAVAILABLE)
+    stage.log.unacceptable = {"a"}
+    worker = Worker(**stage.arguments())
+    await ticks(worker, 4)
+    stage.log.unacceptable = set()
+    stage.records.remove("a")
+    await ticks(worker, 1)
+    stage.records.put(game("a"))
+    await ticks(worker, 3)
+    assert stage.story == [("a", "probe_failed", 3)]
+    assert worker.status.set_aside == {}
+
+
+async def test_a_log_that_refuses_everything_for_good_is_unavailable_and_sets_nothing_aside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(_: object) -> None:
+        raise LogError("permission denied", permanent=True)
+
+    stage = Stage(a=UNAVAILABLE, b=UNAVAILABLE)
+    worker = Worker(**stage.arguments())
+    await ticks(worker, 1)
+    monkeypatch.setattr(stage.log, "append", refuse)
+    await ticks(worker, 6)
+    assert (set(worker.status.waiting), worker.status.set_aside) == ({"a", "b"}, {})
+    await asyncio.sleep(20.0)
+    assert worker.status.longest_wait == 20.0
+    assert worker.status.log_error == "permission denied"
 
 
 async def test_a_log_that_is_busy_with_much_is_not_said_to_be_away_because_a_game_starts() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.outcome import HEALTHY
-from healthprobe.ports import PublisherClosed, PublishError
+from healthprobe.ports import LogError, PublisherClosed, PublishError
 from healthprobe.testing.contracts.samples import history
 from healthprobe.testing.memory import InMemoryLog, InMemoryPublisher
 from healthprobe.testing.prober import UNAVAILABLE
@@ -243,3 +243,46 @@ class TestLag:
         relay = Relay(log=log, publisher=publisher, name="bus", logger=stage.logger, telemetry=stage.telemetry)
         await run_for(1.0, relay.run())
         assert publisher.delivered_ids == ["a:1", "a:3", "a:4"]
+
+
+async def test_what_was_acknowledged_is_not_sent_again_while_its_cursor_cannot_be_saved(
+    publisher: InMemoryPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage()
+    stage.log = log = InMemoryLog(*history("a", 4))
+
+    async def locked(*_: object) -> None:
+        raise LogError("database is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "save_cursor", locked)
+        log.write(*history("b", 2))
+        relay = Relay(log=log, publisher=publisher, name="bus", logger=stage.logger)
+        await run_for(30.0, relay.run())
+    await run_for(10.0, relay.run())
+    assert publisher.delivered == log.events
+    assert await log.load_cursor("bus") == await log.end()
+    assert [line["event"] for line in stage.lines] == [
+        "delivery waits for the log, will retry",
+        "delivery works again",
+    ]
+    assert stage.lines[0]["err"] == "database is locked"
+
+
+async def test_a_replay_that_was_acknowledged_is_not_sent_again_while_the_log_cannot_remove_it(
+    log: InMemoryLog, publisher: InMemoryPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def locked(*_: object) -> None:
+        raise LogError("database is locked")
+
+    publisher.unacceptable = {"a:2"}
+    relay = Relay(log=log, publisher=publisher, name="bus")
+    await run_for(10.0, relay.run())
+    publisher.unacceptable = set()
+    await log.request_replay()
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "release", locked)
+        await run_for(30.0, relay.run())
+    await run_for(10.0, relay.run())
+    assert [event.id for event in publisher.delivered].count("a:2") == 1
+    assert await log.dead_letters(10) == []

@@ -26,6 +26,9 @@ from healthprobe.worker.worker_status import WorkerStatus
 STUCK_AFTER_INTERVALS = 2
 """The prober counts as stuck when its tick is late by more intervals than this."""
 
+STUCK_AFTER_WAIT = 3
+"""The prober counts as stuck when an event has waited more intervals than this for the log."""
+
 STUCK_AFTER_LOG_OUTAGE = 60.0
 """The prober counts as stuck when the log has been unavailable for more seconds than this."""
 
@@ -170,11 +173,12 @@ class RunStatus:
         without_shards = self.worker.shards_away_for
         if without_shards:
             return f"its cluster has been unavailable for {two_units(without_shards)}, so it has no shards to probe"
-        log_outage = self.worker.log_away_for
-        if log_outage > STUCK_AFTER_LOG_OUTAGE:
+        waited, log_outage = self.worker.longest_wait, self.worker.log_away_for
+        if waited > STUCK_AFTER_WAIT * self.config.interval or log_outage > STUCK_AFTER_LOG_OUTAGE:
             waiting = len(self.worker.waiting)
-            what = "1 transition is" if waiting == 1 else f"{waiting:,} transitions are"
-            return f"its log has been unavailable for {two_units(log_outage)}, and {what} waiting for it"
+            what = "1 event waits" if waiting == 1 else f"{waiting:,} events wait"
+            cause = f": {self.worker.log_error}" if self.worker.log_error else ""
+            return f"its log has taken nothing for {two_units(max(waited, log_outage))}, and {what} for it{cause}"
         return None
 
     def diagnosis(self, outages: Sequence[Outage] | None = None) -> Diagnosis:

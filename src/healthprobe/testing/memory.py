@@ -9,7 +9,7 @@ from datetime import datetime
 from healthprobe.adapters import memory
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.ports import DeadLetter, HealthprobeError, LogEntry, LogError, PublishError, StoreError
+from healthprobe.ports import ContentError, DeadLetter, HealthprobeError, LogEntry, LogError, PublishError, StoreError
 
 
 class Switches:
@@ -59,7 +59,8 @@ class InMemoryLog(Switches, memory.InMemoryLog):
     """A HealthEventLog with switches. `offered` has every batch that was offered to it, taken or not.
 
     `lose_acknowledgement` makes `append` commit and then raise, as when a connection breaks just after the commit. A
-    batch with an event of a game in `unacceptable` is refused whole and for ever, as by a database that cannot hold it.
+    batch with an event of a game in `unacceptable` is refused whole and for good, as by a database that cannot hold it,
+    and so is a question about a game in `unreadable`.
     """
 
     error = LogError
@@ -69,21 +70,25 @@ class InMemoryLog(Switches, memory.InMemoryLog):
         memory.InMemoryLog.__init__(self, *events)
         self.lose_acknowledgement = False
         self.unacceptable: set[str] = set()
+        self.unreadable: set[str] = set()
         self.offered: list[tuple[HealthEvent, ...]] = []
 
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
         self.offered.append(tuple(events))
         await self.pass_switches()
         if refused := [event.id for event in events if event.game_id in self.unacceptable]:
-            raise LogError(f"{refused[0]} will never be taken", permanent=True)
+            raise ContentError(f"{refused[0]} will never be taken")
         standing = await super().append(events)
         if self.lose_acknowledgement:
             raise LogError("the connection broke before the acknowledgement; try again")
         return standing
 
     async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
+        asked = list(game_ids)
         await self.pass_switches()
-        return await super().last_events(game_ids)
+        if refused := self.unreadable.intersection(asked):
+            raise ContentError(f"{min(refused)} cannot be looked up")
+        return await super().last_events(asked)
 
     async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
         await self.pass_switches()

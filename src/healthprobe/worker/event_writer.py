@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Container, Mapping
 from itertools import islice
 from random import random
 
@@ -13,7 +14,7 @@ from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.hysteresis import Transition
 from healthprobe.domain.schedule import backoff
 from healthprobe.domain.shard import SHARDS, shard_of
-from healthprobe.ports import LogError, ShardLeases, WorkerLog
+from healthprobe.ports import ContentError, LogError, ShardLeases, WorkerLog
 from healthprobe.worker.config import Clock
 from healthprobe.worker.game_states import GameStates
 from healthprobe.worker.safe_telemetry import SafeTelemetry
@@ -24,6 +25,9 @@ BATCH = 1_000
 _ACKNOWLEDGED_A_TURN = 50
 """The most transitions acknowledged between two turns of the loop: each has its log line."""
 
+RETRY_SET_ASIDE = 60.0
+"""Seconds after which games that the log could not hold are tried again: its owner may have repaired it."""
+
 _LONGEST_WAIT = 5.0
 """The longest pause, in seconds, between two tries while the log is unavailable."""
 
@@ -33,8 +37,9 @@ class EventWriter:
 
     While the log is unavailable its transitions wait, unchanged and in order, and probing goes on. Every step may be
     repeated: an event whose acknowledgement was lost is recognised, and one that another instance wrote first is
-    adopted. `on_commit` is called after the log took events. `away_since` is when the log became unavailable, in
-    monotonic seconds, or None.
+    adopted. A game whose values the log cannot hold is set aside for a while, and keeps no other game waiting.
+    `on_commit` is called after the log took events. `away_since` is when the log became unavailable, in monotonic
+    seconds, or None; `error` is why, in words.
     """
 
     def __init__(
@@ -60,6 +65,9 @@ class EventWriter:
         self._one_at_a_time = asyncio.Lock()
         self._writing: asyncio.Task[bool] | None = None
         self.away_since: float | None = None
+        self.error = ""
+        self._retried_at = float("-inf")
+        self._logged_refusals: dict[str, str] = {}
         self._answered_at = float("-inf")
         self._has_answered = False
 
@@ -67,7 +75,9 @@ class EventWriter:
         """Writes whenever the states have changed, until cancelled; first what an earlier run left."""
         self._states.changed.set()
         while True:
-            await self._states.changed.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_SET_ASIDE):
+                    await self._states.changed.wait()
             self._states.changed.clear()
             failures = 0
             while not await self.write():
@@ -78,6 +88,7 @@ class EventWriter:
         """Reads the last events that are unread and appends what waits, once. False where the log is unavailable."""
         try:
             async with asyncio.timeout(CALL_TIMEOUT), self._one_at_a_time:
+                self._retry_set_aside()
                 await self._read_last_events()
                 await self._append_waiting()
         except COLLABORATOR_ERRORS as error:
@@ -127,69 +138,75 @@ class EventWriter:
 
     async def _read_last_events(self) -> None:
         while unread := dict(islice(self._states.unread.items(), BATCH)):
-            last_events = await self._log.last_events(unread)
+            last_events = await self._last_events(unread)
             self._log_has_answered()
             for game_id, admission in unread.items():
-                if self._states.unread.get(game_id) == admission:
+                if self._states.unread.get(game_id) == admission and game_id not in self._states.set_aside:
                     self._states.acknowledge(game_id, last_events.get(game_id))
             await asyncio.sleep(0)
 
+    async def _last_events(self, unread: Mapping[str, int]) -> Mapping[str, HealthEvent]:
+        """Reads the last events of these games; sets those aside whose id the log cannot look up."""
+        try:
+            return await self._log.last_events(unread)
+        except ContentError:
+            last_events: dict[str, HealthEvent] = {}
+        for game_id in unread:
+            try:
+                last_events.update(await self._log.last_events([game_id]))
+            except ContentError as error:
+                self._set_aside(game_id, error)
+        return last_events
+
     async def _append_waiting(self) -> None:
-        """Appends all that waits. Raises the LogError of one that cannot be appended now, after all others were."""
-        failed: dict[str, LogError] = {}
-        while batch := list(islice((each for key, each in self._states.waiting.items() if key not in failed), BATCH)):
-            ours, unconfirmed = await self._confirm(batch)
-            failed.update(unconfirmed)
+        """Appends all that waits. Raises LogError if leases could not be confirmed, after all else was appended."""
+        unconfirmed: set[str] = set()
+        while batch := self._next_batch(unconfirmed):
+            ours, doubtful = await self._confirm(batch)
+            unconfirmed.update(doubtful)
             if ours:
-                failed.update(await self._append(ours))
+                await self._append(ours)
                 self._log_has_answered()
-        for error in failed.values():
-            raise error
+        if unconfirmed:
+            raise LogError("the lease of its shard could not be renewed")
         if self.away_since is not None:
-            self.away_since = None
+            self.away_since, self.error = None, ""
             back = "the log takes health events again"
             self._logger.info(back if self._has_answered else "nothing waits for the log any more")
 
-    async def _confirm(self, batch: list[Transition]) -> tuple[list[Transition], dict[str, LogError]]:
-        """Returns the transitions of `batch` whose shard is ours by a fresh confirmation, and the errors of those for
-        which that is unknown, by game. Drops what was decided about a shard that another instance has.
+    def _next_batch(self, excluded: Container[str]) -> list[Transition]:
+        waiting = self._states.waiting.items()
+        return list(islice((transition for game_id, transition in waiting if game_id not in excluded), BATCH))
+
+    async def _confirm(self, batch: list[Transition]) -> tuple[list[Transition], list[str]]:
+        """Returns the transitions of `batch` whose shard is ours by a fresh confirmation, and the games for which that
+        is unknown. Drops what was decided about a shard that another instance has.
         """
         if self._shards is None:
-            return batch, {}
+            return batch, []
         confirmed = await self._shards.confirm({self._shard_of(transition) for transition in batch})
         ours: list[Transition] = []
-        unconfirmed: dict[str, LogError] = {}
+        doubtful: list[str] = []
         for transition in batch:
             shard = self._shard_of(transition)
             if shard in confirmed:
                 ours.append(transition)
             elif shard in self._shards.shards or shard in self._leaving:
-                unconfirmed[transition.game_id] = LogError("the lease of its shard could not be renewed")
+                doubtful.append(transition.game_id)
             else:
                 self._states.abandon(transition.game_id)
-        return ours, unconfirmed
+        return ours, doubtful
 
-    async def _append(self, batch: list[Transition]) -> dict[str, LogError]:
-        """Appends `batch`. If the log refuses it for good, appends each alone, so that one does not block the others.
-
-        Returns the errors of those that the log refuses for good, by game. Raises what is worth a retry.
-        """
+    async def _append(self, batch: list[Transition]) -> None:
+        """Appends `batch`. If the log cannot hold it, appends each alone, and sets those aside that it cannot hold."""
         try:
             await self._append_together(batch)
-        except LogError as refusal:
-            if not refusal.permanent:
-                raise
-        else:
-            return {}
-        refused: dict[str, LogError] = {}
-        for transition in batch:
-            try:
-                await self._append_together([transition])
-            except LogError as error:
-                if not error.permanent:
-                    raise
-                refused[transition.game_id] = error
-        return refused
+        except ContentError as error:
+            if len(batch) == 1:
+                self._set_aside(batch[0].game_id, error)
+                return
+            for transition in batch:
+                await self._append([transition])
 
     async def _append_together(self, batch: list[Transition]) -> None:
         if self.away_since is not None:
@@ -231,11 +248,24 @@ class EventWriter:
         else:
             self._logger.info("probe event superseded", **keys, stands=None if stands is None else stands.id)
 
+    def _set_aside(self, game_id: str, error: ContentError) -> None:
+        self._states.refuse(game_id, error_text(error))
+        if self._logged_refusals.get(game_id) != error_text(error):  # and not at every retry
+            self._logged_refusals[game_id] = error_text(error)
+            self._logger.error("health event set aside: the log cannot hold it", game_id=game_id, err=error_text(error))
+
+    def _retry_set_aside(self) -> None:
+        now = self._monotonic()
+        if now - self._retried_at >= RETRY_SET_ASIDE:
+            self._retried_at = now
+            self._states.retry(now)
+
     def _log_has_answered(self) -> None:
         self._answered_at = self._monotonic()
         self._has_answered = True
 
     def _log_is_away(self, error: BaseException) -> None:
+        self.error = error_text(error)
         if self.away_since is not None:
             return
         self.away_since = self._monotonic()

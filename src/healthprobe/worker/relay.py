@@ -18,6 +18,7 @@ from healthprobe.ports import (
     DeadLetter,
     HealthEventPublisher,
     LogEntry,
+    LogError,
     PublisherClosed,
     PublishError,
     ReadableLog,
@@ -89,7 +90,8 @@ class Relay:
 
     `name` is the cursor's. A publisher that is down delays only its own relay, which logs once that delivery fails and
     once that it works again. An event that is refused for good is parked with the reason, and the next one follows;
-    parked events whose replay was requested are sent when the log holds nothing newer. PublisherClosed ends the relay:
+    parked events whose replay was requested are sent when the log holds nothing newer. An event that was acknowledged
+    is never sent again by the same Relay, also when its cursor could not be saved. PublisherClosed ends the relay:
     the events stay in the log.
     """
 
@@ -118,6 +120,8 @@ class Relay:
         self._one_at_a_time = asyncio.Lock()
         self.cursor: int | None = None
         """The cursor of the last event that was delivered; None before the first delivery of a run."""
+        self._acknowledged = self._saved = 0
+        self._replayed: set[str] = set()
         self.lag = 0
         """How many events of the log had not been delivered when that was last measured."""
         self._retry_after = 0.0
@@ -165,7 +169,8 @@ class Relay:
 
     async def _deliver_new(self) -> None:
         if self.cursor is None:
-            self.cursor = await self._load_cursor()
+            self.cursor = self._acknowledged = max(await self._load_cursor(), self._acknowledged)
+        await self._save_cursor()
         while entries := await self._log.read(self.cursor, BATCH):
             if len(entries) == BATCH:
                 await self._measure_lag(entries)
@@ -200,14 +205,17 @@ class Relay:
 
     async def _deliver_replays(self) -> None:
         for letter in await self._log.dead_letters(BATCH, due_at=self.name):
-            try:
-                await self._publish_and_wait([letter.event])
-            except PublishError as refusal:
-                if not _concerns_one_event(refusal):
-                    raise
-                await self._park(letter.event, refusal)
-            else:
-                await self._log.release(letter)
+            if letter.event.id not in self._replayed:
+                try:
+                    await self._publish_and_wait([letter.event])
+                except PublishError as refusal:
+                    if not _concerns_one_event(refusal):
+                        raise
+                    await self._park(letter.event, refusal)
+                    continue
+                self._replayed.add(letter.event.id)
+            await self._log.release(letter)
+            self._replayed.discard(letter.event.id)
 
     async def _publish_and_wait(self, events: Sequence[HealthEvent]) -> None:
         """Publishes `events`. While a publisher does not answer, logs that delivery fails and waits on."""
@@ -223,9 +231,14 @@ class Relay:
 
     async def _advance(self, delivered: Sequence[LogEntry]) -> None:
         if delivered:
-            await self._log.save_cursor(self.name, delivered[-1].cursor)
-            self.cursor = delivered[-1].cursor
+            self.cursor = self._acknowledged = delivered[-1].cursor
             self._failures = 0
+            await self._save_cursor()
+
+    async def _save_cursor(self) -> None:
+        if self._saved != self._acknowledged:
+            await self._log.save_cursor(self.name, self._acknowledged)
+            self._saved = self._acknowledged
 
     async def _park(self, event: HealthEvent, refusal: PublishError) -> None:
         await self._log.park(DeadLetter(self.name, event, error_text(refusal), self._clock()))
@@ -250,7 +263,9 @@ class Relay:
         if self._ended:
             self._logger.error("relay ended", err=error_text(error))
         elif not self._is_failing:
-            self._logger.warning("delivery failing, will retry", err=error_text(error), lag=self.lag)
+            is_log = isinstance(error, LogError)
+            message = "delivery waits for the log, will retry" if is_log else "delivery failing, will retry"
+            self._logger.warning(message, err=error_text(error), lag=self.lag)
         self._is_failing = True
 
     def _delivery_succeeded(self) -> None:

@@ -255,7 +255,7 @@ class Suppression:
             self.mass_failure.hold(transition, now)
             self._has_held.set()
         else:
-            self._states.record(transition, state)
+            self._states.record(transition, state, now)
             self.flaps.record(game_id, now)
 
     def record_repeated_failure(self, game_id: str) -> None:
@@ -290,5 +290,6 @@ class Suppression:
             if state is None or state.standing is not Standing.CLOSED or state.pending is not None:
                 continue
             if game is not None and not self.is_silenced(game.record):
-                self._states.record(transition, replace(state, pending=transition.details))
-                self.flaps.record(game_id, self._clock.monotonic())
+                now = self._clock.monotonic()
+                self._states.record(transition, replace(state, pending=transition.details), now)
+                self.flaps.record(game_id, now)

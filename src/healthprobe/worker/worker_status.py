@@ -9,7 +9,7 @@ from healthprobe.ports import ShardLeases
 from healthprobe.worker.canaries import Canaries
 from healthprobe.worker.config import Clock
 from healthprobe.worker.event_writer import EventWriter
-from healthprobe.worker.game_states import GameStates
+from healthprobe.worker.game_states import GameStates, SetAside
 from healthprobe.worker.suppression import Suppression
 from healthprobe.worker.target_set import Targets, TargetSet
 from healthprobe.worker.tick import Ticker
@@ -53,6 +53,22 @@ class WorkerStatus:
     def waiting(self) -> Mapping[str, Transition]:
         """The transitions that the log does not have yet, by game."""
         return self._states.waiting
+
+    @property
+    def longest_wait(self) -> float:
+        """For how many seconds the oldest transition has waited for the log; 0 where none waits."""
+        since = self._states.waiting_since
+        return 0.0 if since is None else self._monotonic() - since
+
+    @property
+    def log_error(self) -> str:
+        """Why the log is unavailable, or nothing while it takes events."""
+        return self._event_writer.error
+
+    @property
+    def set_aside(self) -> Mapping[str, SetAside]:
+        """The games whose values the log cannot hold, by id."""
+        return self._states.set_aside
 
     @property
     def unread_games(self) -> int:
