@@ -87,6 +87,8 @@ class LatenessByTick:
 
     def record_parked(self, publisher: str) -> None: ...
 
+    def record_delivery(self, publisher: str, error: str | None, code: str = "") -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:

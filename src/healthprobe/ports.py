@@ -51,15 +51,22 @@ class PublishError(HealthprobeError):
 
     `delivered` is how many of the events, from the first on, were acknowledged before. `permanent` means that the event
     after those will never be taken: it is parked, and the others go on. `retry_after` is how long, in seconds, the bus
-    asked us to wait.
+    asked us to wait. `code` is the bus's own word for the cause, such as 401 or READONLY, or empty: metrics have it.
     """
 
     def __init__(
-        self, message: str, *, permanent: bool = False, delivered: int = 0, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        permanent: bool = False,
+        delivered: int = 0,
+        retry_after: float | None = None,
+        code: str = "",
     ) -> None:
         super().__init__(message, permanent=permanent)
         self.delivered = delivered
         self.retry_after = retry_after
+        self.code = code
 
 
 class PublisherClosed(PublishError):
@@ -298,4 +305,11 @@ class Telemetry(Protocol):
 
     def record_parked(self, publisher: str) -> None:
         """An event was parked: `publisher` refuses it for good."""
+        ...
+
+    def record_delivery(self, publisher: str, error: str | None, code: str = "") -> None:
+        """Delivery by `publisher` fails with `error` and will be tried again, or works if that is None.
+
+        `code` is that of the PublishError, or empty.
+        """
         ...

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from tests.support.program import CommandLine, documents
 from tests.support.terminal_session import OpenTerminal, assert_readable
+from tests.support.watched_run import WatchedRun
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog
+from healthprobe.domain.outcome import HEALTHY
 from healthprobe.ports import DeadLetter
 from healthprobe.testing.contracts.samples import FIRST_SECOND, failed, history
 
@@ -35,9 +37,21 @@ def behind(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("behind")
 def test_publishers_with_the_most_lag_come_first(command_line: CommandLine) -> None:
     assert documents(command_line("relays").out) == [
-        {"publisher": GONE, "lag": 3, "dead_letters": 1},
-        {"publisher": "stdout:", "lag": 0, "dead_letters": 0},
+        {"publisher": GONE, "lag": 3, "dead_letters": 1, "error": None},
+        {"publisher": "stdout:", "lag": 0, "dead_letters": 0, "error": None},
     ]
+
+
+@pytest.mark.usefixtures("behind")
+def test_the_run_says_why_delivery_fails_now(command_line: CommandLine) -> None:
+    with WatchedRun({"a": HEALTHY}) as run:
+        run.histories.record_delivery(GONE, "webhook answered 401: token expired", "401")
+        run.histories.record_delivery("elsewhere", "not of this log")
+        assert [each["error"] for each in documents(command_line("relays", "--at", run.at).out)] == [
+            "webhook answered 401: token expired",
+            None,
+        ]
+    assert command_line("relays", "--at", run.at).code == 2
 
 
 @pytest.mark.usefixtures("behind")
@@ -51,7 +65,7 @@ def test_people_see_a_table(terminal: OpenTerminal) -> None:
 @pytest.mark.usefixtures("behind")
 def test_a_forgotten_publisher_keeps_its_dead_letters(command_line: CommandLine) -> None:
     assert command_line("relays", "--forget", GONE).code == 0
-    assert documents(command_line("relays").out)[0] == {"publisher": GONE, "lag": 0, "dead_letters": 1}
+    assert documents(command_line("relays").out)[0] == {"publisher": GONE, "lag": 0, "dead_letters": 1, "error": None}
     again = command_line("relays", "--forget", GONE)
     assert (again.code, len(again.err)) == (1, 1)
     assert "healthprobe relays lists them" in again.err[0]

@@ -59,8 +59,8 @@ def test_a_pipe_gets_one_object_with_the_whole_status(command_line: CommandLine,
     assert {each["game_id"]: each["last_status"] for each in status["incidents"]} == {"game-2": 503, HOSTILE: 0}
     assert status["prober"]["failures"] == 3
     assert status["publishers"] == [
-        {"name": "redis", "lag": 120, "parked": 0},
-        {"name": "stdout", "lag": 0, "parked": 0},
+        {"name": "redis", "lag": 120, "parked": 0, "error": None},
+        {"name": "stdout", "lag": 0, "parked": 0, "error": None},
     ]
 
 

@@ -187,7 +187,7 @@ def source_of(context: typer.Context, at: str | None, log: str | None) -> Source
 
     Raises ConfigurationError if the command line names both a run and a log.
     """
-    named = {name for name in ("at", "log") if _is_on_command_line(context, name)}
+    named = {name for name in ("at", "log") if is_on_command_line(context, name)}
     if named == {"at", "log"}:
         raise ConfigurationError("--at asks a run and --log reads a log: leave one of them out")
     if "log" in named:
@@ -199,6 +199,7 @@ def source_of(context: typer.Context, at: str | None, log: str | None) -> Source
     )
 
 
-def _is_on_command_line(context: typer.Context, name: str) -> bool:
+def is_on_command_line(context: typer.Context, name: str) -> bool:
+    """Returns whether the parameter `name` was given there, and not by its variable or its default."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"

@@ -175,4 +175,6 @@ def _relay(publisher: Publisher) -> Text:
     line.append(behind, terminal.UNCERTAIN if publisher.lag else "")
     if publisher.parked:
         line.append(f", {counted(publisher.parked, 'event')} refused for good", terminal.UNCERTAIN)
+    if publisher.error is not None:
+        line.append(f", delivery failing: {printable(publisher.error)}", terminal.FAILED)
     return line

@@ -73,6 +73,8 @@ class Counters:
         self.skipped_records = 0
         self.lag: dict[str, int] = {}
         self.parked: Counter[str] = Counter()
+        self.failing: dict[str, tuple[str, str]] = {}
+        """Error and code of each publisher to which delivery fails now."""
         self.durations = Histogram()
         self.lateness = Histogram()
         self.tick_durations = Histogram()
@@ -120,6 +122,12 @@ class Counters:
 
     def record_parked(self, publisher: str) -> None:
         self.parked[publisher] += 1
+
+    def record_delivery(self, publisher: str, error: str | None, code: str = "") -> None:
+        if error is None:
+            self.failing.pop(publisher, None)
+        else:
+            self.failing[publisher] = (error, code)
 
     def summary(self) -> dict[str, Any]:
         """Returns the figures of the run so far as the keys and values of one log line, times in milliseconds."""

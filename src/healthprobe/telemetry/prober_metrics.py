@@ -90,7 +90,7 @@ def _log(status: RunStatus) -> Iterator[Metric]:
 
 
 def _publishers(status: RunStatus) -> Iterator[Metric]:
-    lag, parked = status.counters.lag, status.counters.parked
+    lag, parked, failing = status.counters.lag, status.counters.parked, status.counters.failing
     yield labelled_gauge(
         "healthprobe_relay_lag_events",
         "Events of the log that are not delivered to the publisher yet.",
@@ -103,4 +103,13 @@ def _publishers(status: RunStatus) -> Iterator[Metric]:
         "publisher",
         # A series that begins at 1 has no increase, so publishers without a dead letter have one, too.
         {**dict.fromkeys(lag, 0), **parked},
+    )
+    yield labelled_gauge(
+        "healthprobe_relay_failing",
+        "1 while delivery to the publisher fails and is tried again. The code is that of its answer, or empty.",
+        ("publisher", "code"),
+        [
+            ((publisher, failing.get(publisher, ("", ""))[1]), int(publisher in failing))
+            for publisher in {**lag, **failing}
+        ],
     )

@@ -45,8 +45,10 @@ def fleet_document(status: RunStatus) -> Fleet:
         longest=None if not outages else Outage(outages[0].game_id, outages[0].host, outages[0].seconds),
         prober=_prober(status),
         publishers=[
-            Publisher(name, counters.lag.get(name, 0), counters.parked.get(name, 0))
-            for name in sorted({*counters.lag, *counters.parked})
+            Publisher(
+                name, counters.lag.get(name, 0), counters.parked.get(name, 0), counters.failing.get(name, (None,))[0]
+            )
+            for name in sorted({*counters.lag, *counters.parked, *counters.failing})
         ],
     )
 

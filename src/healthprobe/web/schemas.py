@@ -32,11 +32,15 @@ class Outage(Document):
 
 
 class Publisher(Document):
-    """`lag` counts the events that are not delivered to it yet, `parked` those that it refused for good."""
+    """`lag` counts the events that are not delivered to it yet, `parked` those that it refused for good.
+
+    `error` says why delivery fails now; null if it works.
+    """
 
     name: str
     lag: int
     parked: int
+    error: str | None = None
 
 
 class Prober(Document):

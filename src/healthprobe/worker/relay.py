@@ -258,6 +258,7 @@ class Relay:
     async def _delivery_failed(self, error: BaseException) -> None:
         self._ended = isinstance(error, PublisherClosed)
         self._retry_after = min(getattr(error, "retry_after", None) or 0.0, _LONGEST_RETRY_AFTER)
+        self._report_delivery(error)
         if not self._ended:
             await self._measure_lag()
         if self._ended:
@@ -271,9 +272,18 @@ class Relay:
     def _delivery_succeeded(self) -> None:
         self._failures = 0
         self._set_lag(0)
+        self._report_delivery(None)
         if self._is_failing:
             self._is_failing = False
             self._logger.info("delivery works again")
+
+    def _report_delivery(self, error: BaseException | None) -> None:
+        if self._telemetry is None:
+            return
+        text = None if error is None else error_text(error)
+        if isinstance(error, LogError):
+            text = f"waits for the log: {text}"
+        self._telemetry.record_delivery(self.name, text, getattr(error, "code", ""))
 
 
 def _concerns_one_event(refusal: PublishError) -> bool:

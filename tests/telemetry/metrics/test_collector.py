@@ -163,6 +163,18 @@ def test_publishers_listing_errors_and_skipped_records_have_series() -> None:
     in_virtual_time(play())
 
 
+def test_a_publisher_to_which_delivery_fails_has_a_series_with_the_code() -> None:
+    async def play() -> None:
+        monitored = MonitoredWorker({})
+        monitored.histories.record_lag("bus", 3)
+        monitored.histories.record_delivery("bus", "webhook answered 401: go away", "401")
+        assert (await monitored.series())["healthprobe_relay_failing", labels(publisher="bus", code="401")] == 1
+        monitored.histories.record_delivery("bus", None)
+        assert (await monitored.series())["healthprobe_relay_failing", labels(publisher="bus", code="")] == 0
+
+    in_virtual_time(play())
+
+
 def test_a_publisher_without_dead_letters_has_a_series_at_zero() -> None:
     async def play() -> None:
         monitored = MonitoredWorker({})

@@ -37,6 +37,7 @@ def test_every_call_is_passed_to_the_wrapped_telemetry(tracing: TracingTelemetry
     tracing.record_skipped_records(3)
     tracing.record_lag("bus", 4)
     tracing.record_parked("bus")
+    tracing.record_delivery("bus", "webhook answered 401", "401")
     assert (counting.outcomes, counting.durations, counting.lateness) == (
         [FAILED, HEALTHY],
         [0.002, 0.002],

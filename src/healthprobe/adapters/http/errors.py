@@ -23,6 +23,7 @@ LONGEST_PAUSE = 3600.0
 
 _LONGEST_LINE = 200
 _TEMPORARY = frozenset({408, 425, 429})
+_CONCERNS_THE_EVENT = frozenset({400, 410, 413, 415, 422})
 _CLIENT_ERRORS = range(400, 500)
 _BY_TYPE = (
     (aiohttp.ServerTimeoutError, "no connection in time"),
@@ -47,10 +48,19 @@ def is_permanent(status: int) -> bool:
     return status in _CLIENT_ERRORS and status not in _TEMPORARY
 
 
+def concerns_the_event(status: int) -> bool:
+    """Returns whether a webhook refuses this event for good: by its content, or because it wants no more (410).
+
+    All else may be the webhook's trouble or its configuration: a token that has expired (401, 403), a deployment in
+    which its path is missing (404). Every event after this one would be refused as well, so none is.
+    """
+    return status in _CONCERNS_THE_EVENT
+
+
 def rejection(status: int, beginning: bytes, *, delivered: int, retry_after: str, location: str) -> PublishError:
     """Returns the error for a response with this status and beginning of a body; headers are empty if missing.
 
-    A redirect is not permanent: it says nothing about the event, and all events of the log would become dead letters.
+    Permanent is what `concerns_the_event`. Otherwise all events of the log would become dead letters.
     """
     message = f"webhook answered {status}"
     if status in REDIRECTS:
@@ -58,9 +68,9 @@ def rejection(status: int, beginning: bytes, *, delivered: int, retry_after: str
         message += f": it has moved{f' to {target}' * bool(target)}; redirects are not followed, so give the new URL"
     elif line := first_line(beginning):
         message += f": {line}"
-    if is_permanent(status):
+    if concerns_the_event(status):
         return PublishError(message, permanent=True, delivered=delivered)
-    return PublishError(message, delivered=delivered, retry_after=pause_asked_for(retry_after))
+    return PublishError(message, delivered=delivered, retry_after=pause_asked_for(retry_after), code=str(status))
 
 
 def pause_asked_for(header: str) -> float | None:

@@ -42,7 +42,7 @@ class WebhookPublisher:
     async def publish(self, events: Sequence[HealthEvent]) -> None:
         """Delivers `events` in order, each after the one before it was acknowledged.
 
-        The status decides, even if the body breaks off. Raises PublishError: permanent for 4xx but 408, 425 and 429,
+        The status decides, even if the body breaks off. Raises PublishError: permanent for 400, 410, 413, 415 and 422,
         and for an event that cannot be written as text.
         """
         for delivered, event in enumerate(events):

@@ -37,6 +37,8 @@ function deliveryOf(fleet) {
     return { text: `no new events: the log has been unavailable for ${duration(prober.log_away_s)}`, isBad: true };
   }
   if (publishers.length === 0) return { text: "no publisher is configured", isBad: false };
+  const failing = publishers.filter((each) => each.error !== null);
+  if (failing.length) return { text: `delivery failing: ${failing.map((each) => `${each.name} (${each.error})`).join(", ")}`, isBad: true };
   const parked = publishers.filter((each) => each.parked > 0);
   if (parked.length) return { text: `refused: ${parked.map((each) => `${count(each.parked)} by ${each.name}`).join(", ")}`, isBad: true };
   const behind = publishers.filter((each) => each.lag > 0);

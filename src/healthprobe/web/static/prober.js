@@ -75,9 +75,11 @@ function addReading(name, hasLevel) {
 
 function showPublishers(fleet) {
   const { publishers } = fleet;
-  const rows = publishers.map(({ name, lag, parked }) => {
-    const pending = lag ? `${count(lag)} pending` : "up to date";
-    return { name, text: parked ? `${pending}, ${count(parked)} refused` : pending, isBad: parked > 0 };
+  const rows = publishers.map(({ name, lag, parked, error }) => {
+    const parts = [lag || error ? `${count(lag)} pending` : "up to date"];
+    if (parked) parts.push(`${count(parked)} refused`);
+    if (error) parts.push(`delivery failing: ${error}`);
+    return { name, text: parts.join(", "), isBad: parked > 0 || error !== null };
   });
   if (rows.length === 0) rows.push({ name: "none configured", text: "", isBad: false });
   const key = JSON.stringify(rows);
