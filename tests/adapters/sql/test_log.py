@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog, sqlite
-from healthprobe.ports import LogError
+from healthprobe.ports import ContentError, LogError
 from healthprobe.testing.contracts.samples import failed, history, recovered
 
 
@@ -96,10 +96,30 @@ async def test_an_altered_instant_is_an_error(log: SqlLog, other_program: sqlite
         await log.read(0, 10)
 
 
-async def test_text_that_cannot_be_encoded_is_a_permanent_error(log: SqlLog) -> None:
-    with pytest.raises(LogError, match=r"takes no text with lone surrogates") as refused:
-        await log.append([failed("\ud83d", 1)])
+async def test_what_the_database_can_never_hold_is_an_error_of_its_content(url: str) -> None:
+    database = await SqlDatabase.open(url)
+    log = SqlLog(database)
+    with pytest.raises(ContentError, match=r"takes no text with lone surrogates, as in 'half \\ud83d") as refused:
+        await log.append([failed("half \ud83d", 1)])
     assert refused.value.permanent
+    with pytest.raises(ContentError, match=r"takes no text with lone surrogates"):
+        await log.last_events(["half \ud83d"])
+    await log.append([failed("game-7", 1)])
+    with pytest.raises(ContentError):
+        await log.append([failed("game-8", 1), failed("game-9", 1, last_error="\udfff")])
+    assert [entry.event for entry in await log.read(0, 10)] == [failed("game-7", 1)]
+    await database.aclose()
+
+
+@pytest.mark.parametrize("game_id", ["NUL \0", "x" * 2**20])
+async def test_what_only_postgresql_can_never_hold_is_an_error_of_its_content(postgres_url: str, game_id: str) -> None:
+    database = await SqlDatabase.open(postgres_url)
+    noise = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(len(game_id)))  # is not compressed away
+    event = failed(game_id if "\0" in game_id else noise, 1)
+    with pytest.raises(ContentError):
+        await SqlLog(database).append([event, failed("game-8", 1)])
+    assert await SqlLog(database).append([failed("game-8", 1)]) == [failed("game-8", 1)]
+    await database.aclose()
 
 
 def move(path: Path, to: Path) -> None:

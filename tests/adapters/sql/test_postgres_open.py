@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import Connection
 from tests.servers.postgres import PostgresServer
 
-from healthprobe.adapters.sql import SqlDatabase, SqlLog
+from healthprobe.adapters.sql import SqlDatabase, SqlLog, SqlQuery
+from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ConfigurationError, LogError
 from healthprobe.testing.contracts.samples import failed
 
@@ -131,3 +133,64 @@ async def test_other_tables_are_ignored_and_one_with_a_name_of_ours_is_left_as_i
         assert set(administrator.execute(tables).fetchall()) == {("customers",), ("health_events",)}
         administrator.execute("DROP TABLE health_events")
         await (await SqlDatabase.open(postgres_url)).aclose()
+
+
+@pytest.fixture
+def in_encoding(postgres_server: PostgresServer) -> Iterator[Callable[[str], str]]:
+    """Returns a function that creates a database in an encoding and returns its URL."""
+    created: list[str] = []
+
+    def create(encoding: str) -> str:
+        created.append(f"in_{encoding.lower()}")
+        with postgres_server.connect("postgres") as administrator:
+            administrator.execute(f"CREATE DATABASE {created[-1]} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+        return postgres_server.address(postgres_server.port, created[-1])
+
+    yield create
+    with postgres_server.connect("postgres") as administrator:
+        for name in created:
+            administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP"])
+async def test_a_database_that_does_not_hold_every_character_is_refused_and_left_empty(
+    postgres_server: PostgresServer, in_encoding: Callable[[str], str], encoding: str
+) -> None:
+    url = in_encoding(encoding)
+    message = await refusal(url)
+    assert (
+        f"has the encoding {encoding}, which does not hold every character: create one with CREATE DATABASE" in message
+    )
+    assert "ENCODING 'UTF8' TEMPLATE template0" in message
+    with pytest.raises(ConfigurationError, match=f"has the encoding {encoding}"):
+        await SqlDatabase.open(url, create=False)
+    with postgres_server.connect(url.rpartition("/")[2]) as administrator:
+        tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        assert administrator.execute(tables).fetchone() == (0,)
+
+
+@pytest.mark.parametrize("encoding", ["latin1", "sql_ascii", "euc_jp"])
+async def test_no_setting_of_the_client_s_encoding_keeps_a_character_out(
+    postgres_server: PostgresServer, postgres_url: str, name: str, encoding: str
+) -> None:
+    with postgres_server.connect("postgres") as administrator:
+        administrator.execute(f"ALTER DATABASE {name} SET client_encoding = '{encoding}'")
+    for setting in ("", f"?client_encoding={encoding}", f"?options=-cclient_encoding%3D{encoding}"):
+        database = await SqlDatabase.open(postgres_url + setting)
+        log = SqlLog(database)
+        event = failed(f"漢字 ñ 🎮 {setting}", 1)
+        assert await log.append([event]) == [event]
+        assert await log.last_events([event.game_id]) == {event.game_id: event}
+        await database.aclose()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "game_id"), [("LATIN1", "ñandú"), ("SQL_ASCII", "漢字"), ("EUC_JP", "漢字"), ("WIN1251", "игра")]
+)
+async def test_games_are_read_from_a_database_in_any_encoding(
+    in_encoding: Callable[[str], str], encoding: str, game_id: str
+) -> None:
+    query = f"SELECT '{game_id}'::text AS game_id, 'c' AS current_container_id, 'http://h:1' AS engine_endpoint"
+    store = await SqlQuery.open(in_encoding(encoding), query, lambda _count, _why: None)
+    assert await store.list_by_status("running") == [RuntimeRecord(game_id, "c", "http://h:1")]
+    await store.aclose()

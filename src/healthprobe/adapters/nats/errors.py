@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from healthprobe._util.text import shorten
 from healthprobe.adapters.nats.connection import JetStream, Refused, Unanswered
-from healthprobe.ports import ConfigurationError, LogError
+from healthprobe.ports import ConfigurationError, ContentError, LogError
 
 NO_STREAM = 10059
 NO_MESSAGE = 10037
@@ -80,9 +80,7 @@ def errors_at_opening(stream: JetStream) -> Iterator[None]:
 def _log_error(error: Exception, stream: JetStream, before: Exception | None) -> LogError:
     name = stream.address.name
     if isinstance(error, UnicodeEncodeError):
-        return LogError(
-            f"{name} takes no text with lone surrogates, as in {shorten(error.object, 80)!r}", permanent=True
-        )
+        return ContentError(f"{name} takes no text with lone surrogates, as in {shorten(error.object, 80)!r}")
     if isinstance(error, Refused):
         if (advice := PERMANENT.get(error.code)) is not None:
             return LogError(f"{name}: {advice}", permanent=True)

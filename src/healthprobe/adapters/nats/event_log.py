@@ -17,7 +17,7 @@ from healthprobe.adapters.nats.stream_leader import EVERYTHING, Ack, Message, St
 from healthprobe.adapters.nats.streams import LogStreams, prepare
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import shard_of
-from healthprobe.ports import LogEntry, LogError
+from healthprobe.ports import ContentError, LogEntry
 
 _PAUSES = (0.0, 0.05, 0.2, 0.5)
 """Seconds before each attempt to read from a server that has the newest known message: a former leader soon yields."""
@@ -186,7 +186,7 @@ class JetStreamLog(JetStreamRelayState):
             body = encode_event(event)
             if len(body) > largest:
                 problem = f"the event {shorten(event.id, 80)!r} is larger than the server allows: raise its max_payload"
-                raise LogError(f"{self._stream.address.name}: {problem}", permanent=True)
+                raise ContentError(f"{self._stream.address.name}: {problem}")
             yield Pending(event, shard_of(event.game_id, self.shard_count), self._streams.of_game(event.game_id), body)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)

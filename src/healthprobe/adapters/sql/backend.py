@@ -37,6 +37,10 @@ class Backend(Protocol):
         """Returns an engine with one connection that cannot write, for the database of another program."""
         ...
 
+    def check_encoding(self, connection: Connection) -> None:
+        """Raises ConfigurationError for a database that cannot hold every character. Changes nothing."""
+        ...
+
     def check_usable(self, *, create: bool) -> None:
         """Raises ConfigurationError for a database that cannot be used. Changes nothing."""
         ...

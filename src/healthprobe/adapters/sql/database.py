@@ -101,7 +101,7 @@ class SqlDatabase:
         try:
             with engine.begin() as connection:
                 return work(connection)
-        except (SQLAlchemyError, ValueError) as error:
+        except (SQLAlchemyError, ValueError, OverflowError) as error:
             raise transaction_error(error, kind, self.name, reading=engine is self._reader) from error
 
     def _create(self) -> None:

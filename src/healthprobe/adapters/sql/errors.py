@@ -6,11 +6,11 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from healthprobe._util.text import shorten
 from healthprobe.adapters.sql.backend import READ_TIMEOUT
-from healthprobe.ports import ConfigurationError, LogError, StoreError
+from healthprobe.ports import ConfigurationError, ContentError, LogError, StoreError
 
 PortError = TypeVar("PortError", StoreError, LogError)
 
@@ -20,29 +20,49 @@ class Diagnosis:
     """What an error of a driver means. `advice` is one line that says what to change.
 
     `permanent` means that a retry of the transaction cannot help, `passes` that the cause may end by itself, so that a
-    program that starts should wait for it. `read_only` means that the database refuses to write.
+    program that starts should wait for it. `read_only` means that the database refuses to write, `is_content` that it
+    can never hold one of the values.
     """
 
     advice: str
     permanent: bool = False
     passes: bool = True
     read_only: bool = False
+    is_content: bool = False
 
 
-def transaction_error(error: Exception, kind: type[PortError], name: str, *, reading: bool = False) -> PortError:
+def transaction_error(
+    error: Exception, kind: type[PortError], name: str, *, reading: bool = False
+) -> StoreError | LogError:
     """Returns the error to raise for `error`, which a transaction on the database `name` raised.
 
-    If the transaction was `reading`, only a user's query can have tried to write.
+    A log's is a ContentError if the database can never hold one of the values. If the transaction was `reading`, only a
+    user's query can have tried to write.
     """
+    error = _cause(error)
     if isinstance(error, UnicodeEncodeError):
-        text = shorten(error.object, 80)
-        return kind(f"{name} takes no text with lone surrogates, as in {text!r}", permanent=True)
+        return _content_error(f"{name} takes no {_unencodable(error)}", kind)
+    if isinstance(error, OverflowError):
+        return _content_error(f"{name} cannot hold so great a number: {error}", kind)
     if isinstance(error, ValueError):
         return kind(f"{name} holds what healthprobe did not write: {error}", permanent=True)
     diagnosis = diagnose(error)
     if reading and diagnosis.read_only:
         return kind(f"{name}: the query writes: write a SELECT that changes nothing", permanent=True)
+    if diagnosis.is_content:
+        return _content_error(f"{name}: {diagnosis.advice}", kind)
     return kind(f"{name}: {diagnosis.advice}", permanent=diagnosis.permanent)
+
+
+def _content_error(message: str, kind: type[PortError]) -> StoreError | LogError:
+    return ContentError(message) if kind is LogError else kind(message, permanent=True)
+
+
+def _unencodable(error: UnicodeEncodeError) -> str:
+    """Returns which character of which text cannot be encoded."""
+    character = error.object[error.start]
+    what = "text with lone surrogates" if "\ud800" <= character <= "\udfff" else f"character {character!r}"
+    return f"{what}, as in {shorten(error.object, 80)!r}"
 
 
 def opening_error(error: SQLAlchemyError, name: str) -> ConfigurationError | LogError:
@@ -54,12 +74,17 @@ def opening_error(error: SQLAlchemyError, name: str) -> ConfigurationError | Log
 
 def diagnose(error: Exception) -> Diagnosis:
     """Returns what an error of SQLAlchemy or of a driver means."""
-    cause = error.orig if isinstance(error, DBAPIError) and isinstance(error.orig, Exception) else error
+    cause = _cause(error)
     if isinstance(cause, sqlite3.Error):
         return _diagnose_sqlite(cause)
     if hasattr(cause, "sqlstate"):
         return _diagnose_postgres(cause)
     return Diagnosis(_one_line(cause))
+
+
+def _cause(error: Exception) -> Exception:
+    """Returns what SQLAlchemy has wrapped, with the text of the statement and its parameters."""
+    return error.orig if isinstance(error, StatementError) and isinstance(error.orig, Exception) else error
 
 
 _SQLITE_ADVICE = {
@@ -92,11 +117,15 @@ def _diagnose_sqlite(error: sqlite3.Error) -> Diagnosis:
         permanent=code in _SQLITE_PERMANENT or isinstance(error, sqlite3.ProgrammingError),
         passes=code in _SQLITE_PASSING,
         read_only=code == "SQLITE_READONLY",
+        is_content=code == "SQLITE_TOOBIG",
     )
 
 
 _POSTGRES_PERMANENT = ("0A", "22", "23", "3F", "42")
 """Classes of SQLSTATE: feature not supported, data, constraint, schema, syntax or permission."""
+
+_POSTGRES_CONTENT = ("22", "54000")
+"""Data, such as a character that the encoding lacks, and a program limit, such as a key too long for its index."""
 
 _POSTGRES_REFUSED = ("28000", "28P01", "3D000")
 _POSTGRES_ADVICE = {
@@ -131,7 +160,8 @@ def _diagnose_postgres(error: Any) -> Diagnosis:
         return Diagnosis(f"it refuses the connection: {_last_cause(message)}", passes=False)
     is_about_request = type(error).__name__ in ("DataError", "ProgrammingError", "NotSupportedError")
     if not state and (is_about_request or any(part in message for part in _LIBPQ_MISTAKES)):
-        return Diagnosis(message, permanent=True, passes=False)
+        is_content = type(error).__name__ == "DataError"  # a NUL character
+        return Diagnosis(message, permanent=True, passes=False, is_content=is_content)
     if not state or state.startswith(("08", "57P")):
         return Diagnosis(f"{_AWAY} ({_last_cause(message)})")
     is_permanent = state.startswith(_POSTGRES_PERMANENT)
@@ -140,6 +170,7 @@ def _diagnose_postgres(error: Any) -> Diagnosis:
         permanent=is_permanent,
         passes=not is_permanent,
         read_only=state == "25006",
+        is_content=state.startswith(_POSTGRES_CONTENT),
     )
 
 

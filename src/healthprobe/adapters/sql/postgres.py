@@ -31,6 +31,9 @@ _CONNECTION = {
 """Defaults of the URL's parameters: a connection to a server that vanished ends within seconds, and no statements are
 prepared, which a pooler may not know."""
 
+_ALWAYS = {"client_encoding": "utf8"}
+"""Not even the URL changes this: in SQL_ASCII the driver gives bytes for text, in others it cannot send all text."""
+
 _RESPONSE_TIMEOUT = READ_TIMEOUT + 2.0
 """Seconds to wait for a response: a paused server does not keep its own timeouts."""
 
@@ -70,6 +73,15 @@ class PostgresServer:
         """Returns an engine with one connection whose transactions are all read-only."""
         return self._engine(1)
 
+    def check_encoding(self, connection: Connection) -> None:
+        """Raises ConfigurationError for another encoding than UTF8: a game's id may have any character."""
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding != "UTF8":
+            raise ConfigurationError(
+                f"{self.name} has the encoding {encoding}, which does not hold every character: create one with "
+                "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, or read games from here with --records-query"
+            )
+
     def check_usable(self, *, create: bool) -> None:
         """Nothing can be checked before the connection."""
 
@@ -105,7 +117,7 @@ class PostgresServer:
                 pool_size=connections,
                 max_overflow=0,
                 isolation_level="READ COMMITTED",
-                connect_args={name: value for name, value in _CONNECTION.items() if name not in given},
+                connect_args=_ALWAYS | {name: value for name, value in _CONNECTION.items() if name not in given},
                 json_serializer=lambda value: msgspec.json.encode(value).decode(),
             )
         except ImportError as error:

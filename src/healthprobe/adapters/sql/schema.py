@@ -114,9 +114,10 @@ def prepare(connection: Connection, backend: Backend) -> None:
     """Creates the schema if there is none, migrates an older one, and proves that the database can be written.
 
     Runs in one transaction under the write lock, so that one of two programs creates or migrates it and the other finds
-    it done. Raises ConfigurationError, before anything is written, for a database of another program or of a newer
-    version.
+    it done. Raises ConfigurationError, before anything is written, for a database of another program, of a newer
+    version, or that does not hold every character.
     """
+    backend.check_encoding(connection)
     version = version_in(connection)
     if version is None:
         if (refusal := backend.foreign_schema(connection)) is not None:
@@ -133,6 +134,7 @@ def prepare(connection: Connection, backend: Backend) -> None:
 
 def check(connection: Connection, backend: Backend) -> bool:
     """Raises ConfigurationError as `prepare` does, and for an empty database. Returns False for an older schema."""
+    backend.check_encoding(connection)
     version = version_in(connection)
     if version is None:
         raise ConfigurationError(backend.foreign_schema(connection) or empty(backend.name))

@@ -66,6 +66,9 @@ class SqliteFile:
         if status.st_size:
             self._check_content()
 
+    def check_encoding(self, connection: Connection) -> None:
+        """SQLite holds every character: in UTF-8 or UTF-16."""
+
     def _is_there(self, *, create: bool) -> bool:
         """Returns whether the file exists. Raises ConfigurationError if its folder cannot have a -wal file."""
         folder = self.path.parent
