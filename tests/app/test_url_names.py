@@ -90,6 +90,7 @@ def test_the_name_of_a_notification_does_not_depend_on_its_password() -> None:
         ("nats://n1", "tls://n2/health_runtime_records?ca=/etc/ca.pem"),
         ("nats://n1?prefix=acme", "nats://n1/acme_runtime_records"),
         ("postgresql://one:secret@db/platform", "postgresql://other@db/platform?sslmode=require"),
+        ("postgres://one:secr@et@db1,db2/platform", "postgresql+psycopg://other@db2,db1/platform"),
     ],
 )
 def test_the_name_of_records_does_not_depend_on_server_order_or_user(one: str, other: str) -> None:

@@ -22,7 +22,6 @@ _OWNER = 65534 if os.geteuid() == 0 else None
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",
     "max_connections": "40",
     "shared_buffers": "32MB",
     "logging_collector": "off",
@@ -66,6 +65,11 @@ class PostgresServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def socket_folder(self) -> Path:
+        """Returns the folder of the Unix socket."""
+        return self._data
+
     def url(self, database: str) -> str:
         """Returns the URL of `database`, which is created if it does not exist."""
         if database not in self._databases:
@@ -102,7 +106,8 @@ class PostgresServer:
         return True
 
     def _begin(self) -> None:
-        options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = {**_SETTINGS, "unix_socket_directories": self.socket_folder}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [str(self._binaries / "postgres"), "-D", str(self._data), "-p", str(self.port), *options]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(

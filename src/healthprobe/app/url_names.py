@@ -10,6 +10,7 @@ from healthprobe.domain.endpoint import masked
 
 _REDIS = ("redis", "rediss", "unix")
 _HTTP = ("http", "https")
+_POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
 _PORTS = {"redis": 6379, "rediss": 6379, "http": 80, "https": 443}
 _NATS = ("nats", "tls")
 _PASSWORD = re.compile(r"(://[^/@:]*):[^/]*@")
@@ -68,7 +69,7 @@ def notification_name(url: str) -> str:
 def records_name(url: str, query: str | None = None) -> str:
     """Returns a name that is equal for two instances that read the same games: the place and the query.
 
-    The name does not depend on credentials, nor for a bucket on the order of its servers.
+    The name does not depend on credentials, nor on the order of several servers.
 
     >>> records_name("nats://healthprobe:secret@n1,n2/games"), records_name("nats://n3/games")
     ('nats:games', 'nats:games')
@@ -80,6 +81,9 @@ def records_name(url: str, query: str | None = None) -> str:
         prefix = parse_qs(parts.query).get("prefix", ["health"])[-1]
         return f"nats:{parts.path.strip('/') or f'{prefix}_runtime_records'}"
     where = url if "://" not in url else _plain(url.partition("?")[0], scheme_of(url))
+    if scheme_of(url) in _POSTGRES:
+        hosts, slash, database = where.partition("://")[2].partition("/")
+        where = f"postgresql://{','.join(sorted(hosts.split(',')))}{slash}{database}"
     return where if query is None else f"{where} --records-query {_digest(' '.join(query.split()))}"
 
 

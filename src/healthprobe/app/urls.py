@@ -146,7 +146,8 @@ async def _webhook_publisher(adapters: Adapters, url: str) -> HealthEventPublish
     return publisher
 
 
-DATABASES = ("sqlite", "postgresql", "postgres")
+_SYNONYMS = ("postgres", "postgresql+psycopg")
+DATABASES = ("sqlite", "postgresql", *_SYNONYMS)
 _JETSTREAMS = ("nats", "tls")
 
 RECORDS: Mapping[str, Maker[RuntimeRecordStore]] = {
@@ -334,7 +335,7 @@ def _unknown(option: str, url: str, known: Iterable[str]) -> str:
 
 
 def _use(schemes: Iterable[str]) -> str:
-    return "use " + " or ".join(f"{each}:" for each in dict.fromkeys(schemes) if each != "postgres")
+    return "use " + " or ".join(f"{each}:" for each in dict.fromkeys(schemes) if each not in _SYNONYMS)
 
 
 @asynccontextmanager

@@ -69,7 +69,6 @@ async def test_an_unknown_database_role_or_schema_is_reported(postgres_server: P
     "url",
     [
         f"postgresql://u:{ENCODED}@127.0.0.1:port/games",
-        f"postgresql+psycopg://u:{ENCODED}@127.0.0.1/games",
         f"postgresql://u:{ENCODED}@127.0.0.1:1/games?no_such_option=1",
     ],
 )

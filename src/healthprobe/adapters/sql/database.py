@@ -13,7 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from healthprobe.adapters.sql import schema
 from healthprobe.adapters.sql.backend import WRITES, Backend
 from healthprobe.adapters.sql.errors import PortError, opening_error, transaction_error
-from healthprobe.adapters.sql.postgres import SCHEMES, PostgresServer
+from healthprobe.adapters.sql.postgres import PostgresServer
+from healthprobe.adapters.sql.postgres_url import SCHEMES
 from healthprobe.adapters.sql.sqlite import SqliteFile
 
 Result = TypeVar("Result")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -151,6 +152,11 @@ _LIBPQ_PASSING = (
 """Parts of libpq's messages, which have no code: the URL is wrong, or the server will accept connections later."""
 
 
+_READ_ONLY = "session is read-only"
+_ATTEMPT = re.compile(r"- host: '([^']*)', port: (?:'([^']*)'|None), hostaddr: (?:'[^']*'|None): (.*?)(?= - host: '|$)")
+_PREAMBLE = re.compile(r'^connection failed: (?:connection to server at "[^"]*", port [0-9]+ failed: )?')
+
+
 def _diagnose_postgres(error: Any) -> Diagnosis:
     state = error.sqlstate or ""
     primary = getattr(getattr(error, "diag", None), "message_primary", None)  # without the text of the statement
@@ -161,7 +167,9 @@ def _diagnose_postgres(error: Any) -> Diagnosis:
     is_about_request = type(error).__name__ in ("DataError", "ProgrammingError", "NotSupportedError")
     if not state and (is_about_request or any(part in message for part in _LIBPQ_MISTAKES)):
         is_content = type(error).__name__ == "DataError"  # a NUL character
-        return Diagnosis(message, permanent=True, passes=False, is_content=is_content)
+        return Diagnosis(_last_cause(message), permanent=True, passes=False, is_content=is_content)
+    if not state and _READ_ONLY in message:
+        return Diagnosis(f"none of its servers takes writes: promote one, or name the primary ({_last_cause(message)})")
     if not state or state.startswith(("08", "57P")):
         return Diagnosis(f"{_AWAY} ({_last_cause(message)})")
     is_permanent = state.startswith(_POSTGRES_PERMANENT)
@@ -175,8 +183,16 @@ def _diagnose_postgres(error: Any) -> Diagnosis:
 
 
 def _last_cause(message: str) -> str:
-    """Returns the last cause in a message of libpq, which lists every address that it has tried before."""
-    return message.rpartition("FATAL:")[2].strip() or message
+    """Returns the last cause in a message of libpq, or the cause at each host if several were tried."""
+    attempts = _ATTEMPT.findall(message)
+    if len(attempts) > 1:
+        return "; ".join(f"{host}{':' * bool(port)}{port}: {_cause(text)}" for host, port, text in attempts)
+    return _cause(message)
+
+
+def _cause(message: str) -> str:
+    cause = message.rpartition("FATAL:")[2].strip() or message
+    return _PREAMBLE.sub("", cause).partition(" Is the server running")[0]
 
 
 def _one_line(message: object) -> str:

@@ -8,16 +8,13 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.pool import QueuePool
 
 from healthprobe.adapters.sql.backend import LOCK_TIMEOUT, READ_TIMEOUT, WRITES
+from healthprobe.adapters.sql.postgres_url import parse_postgres_url
 from healthprobe.adapters.sql.schema import metadata, schema_versions
-from healthprobe.domain.endpoint import masked
 from healthprobe.ports import ConfigurationError
-
-SCHEMES = ("postgresql", "postgres")
 
 _CONNECTION = {
     "application_name": "healthprobe",
@@ -33,6 +30,8 @@ prepared, which a pooler may not know."""
 
 _ALWAYS = {"client_encoding": "utf8"}
 """Not even the URL changes this: in SQL_ASCII the driver gives bytes for text, in others it cannot send all text."""
+
+_PRIMARY = {"target_session_attrs": "read-write"}
 
 _RESPONSE_TIMEOUT = READ_TIMEOUT + 2.0
 """Seconds to wait for a response: a paused server does not keep its own timeouts."""
@@ -56,22 +55,20 @@ class PostgresServer:
     """One database on a PostgreSQL server. See `Backend`. Raises ConfigurationError for an invalid URL."""
 
     def __init__(self, url: str) -> None:
-        try:
-            self._url = make_url(url).set(drivername="postgresql+psycopg")
-        except (ArgumentError, ValueError) as error:
-            hint = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-            raise ConfigurationError(f"{masked(url)} is not a database: {hint}") from error
-        shown = URL.create("postgresql", host=self._url.host, port=self._url.port, database=self._url.database)
-        self.name = shown.render_as_string()
-        self.identity = self._url.render_as_string(hide_password=False)
+        self._url = parse_postgres_url(url)
+        self.name = self._url.name
+        self.identity = f"postgresql {sorted(self._url.keywords.items())}"
 
     def engine(self) -> Engine:
-        """Returns an engine with two connections, to read and to write. A commit returns when it is on the disk."""
-        return self._engine(2)
+        """Returns an engine with two connections, to read and to write. A commit returns when it is on the disk.
+
+        Of several servers it takes the one that can be written to, for reading as well: a standby lags behind.
+        """
+        return self._engine(2, _PRIMARY if self._url.has_several_hosts else {})
 
     def read_only_engine(self) -> Engine:
-        """Returns an engine with one connection whose transactions are all read-only."""
-        return self._engine(1)
+        """Returns an engine with one connection whose transactions are all read-only; any server will do."""
+        return self._engine(1, {})
 
     def check_encoding(self, connection: Connection) -> None:
         """Raises ConfigurationError for another encoding than UTF8: a game's id may have any character."""
@@ -108,16 +105,15 @@ class PostgresServer:
         """A server keeps what it has committed."""
         return True
 
-    def _engine(self, connections: int) -> Engine:
-        given = self._url.query
+    def _engine(self, connections: int, attributes: Mapping[str, str]) -> Engine:
         try:
             engine = create_engine(
-                self._url,
+                "postgresql+psycopg://",
                 poolclass=QueuePool,
                 pool_size=connections,
                 max_overflow=0,
                 isolation_level="READ COMMITTED",
-                connect_args=_ALWAYS | {name: value for name, value in _CONNECTION.items() if name not in given},
+                connect_args={**_CONNECTION, **attributes, **self._url.keywords, **_ALWAYS},
                 json_serializer=lambda value: msgspec.json.encode(value).decode(),
             )
         except ImportError as error:
