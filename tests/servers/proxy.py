@@ -19,6 +19,7 @@ class CuttingProxy:
         proxy.hang()            # connections are accepted and stay open, and no byte passes
         proxy.hang_at(b"PUT")   # the same from the moment a client sends this, which is held back too
         await proxy.caught()    # returns once bytes are held back
+        proxy.lead_to(port)     # new connections go there; those that are open stay where they are
         proxy.pass_on()         # passes on what was held back, and all that follows
         proxy.deafen()          # current clients are not read: one that closes in order waits
         proxy.refuse()          # every connection ends now, and new ones are refused by the kernel
@@ -62,6 +63,10 @@ class CuttingProxy:
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
             self.port = self._server.sockets[0].getsockname()[1]
+
+    def lead_to(self, port: int) -> None:
+        """Leads new connections to another port, as a name does after a failover. Open ones stay."""
+        self._upstream = (self._upstream[0], port)
 
     def refuse(self) -> None:
         """Ends all connections; the kernel refuses new ones until `accept`."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -97,10 +97,12 @@ class RedisServer:
 
     def start(self) -> None:
         """Starts the server, on the same port and data as before, and waits until it answers."""
-        options = [part for name, value in self._settings.items() for part in (f"--{name}", value)]
+        self._launch([part for name, value in self._settings.items() for part in (f"--{name}", value)])
+
+    def _launch(self, arguments: Sequence[str]) -> None:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [_program(), *options],
+                [_program(), *arguments],
                 stdout=log,
                 stderr=log,
                 process_group=0,
@@ -150,6 +152,31 @@ class RedisServer:
 
     def _last_words(self) -> str:
         return (self._folder / "log").read_text(errors="replace")[-500:]
+
+
+class SentinelServer(RedisServer):
+    """A Sentinel that watches `primary` as `mymaster` and decides alone, half a second after it went down."""
+
+    def __init__(self, primary: RedisServer, *, password: str = "") -> None:
+        super().__init__(password=password)
+        self._primary = primary
+
+    def start(self) -> None:
+        """Starts the Sentinel with a configuration of its own, which it rewrites, and waits until it answers."""
+        configuration = self._folder / "sentinel.conf"
+        if not configuration.exists():
+            lines = [
+                "bind 127.0.0.1",
+                f"port {self.port}",
+                f"dir {self._folder}",
+                f"sentinel monitor mymaster 127.0.0.1 {self._primary.port} 1",
+                "sentinel down-after-milliseconds mymaster 500",
+                "sentinel failover-timeout mymaster 5000",
+            ]
+            lines += [f"requirepass {self.password}"] if self.password else []
+            lines += [f"sentinel auth-pass mymaster {self._primary.password}"] if self._primary.password else []
+            configuration.write_text("\n".join(lines) + "\n")
+        self._launch([str(configuration), "--sentinel"])
 
 
 def document_of(fields: Mapping[str, str]) -> dict[str, Any]:

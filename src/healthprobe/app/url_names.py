@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from healthprobe.domain.endpoint import masked
 
 _REDIS = ("redis", "rediss", "unix")
+_SENTINEL = ("redis+sentinel", "rediss+sentinel")
 _HTTP = ("http", "https")
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
 _PORTS = {"redis": 6379, "rediss": 6379, "http": 80, "https": 443}
@@ -32,11 +33,13 @@ def publisher_name(url: str) -> str:
     """Returns the name of the relay to a URL, under which the log keeps its cursor and its dead letters.
 
     The name does not depend on credentials, tokens, limits or default ports, so that a relay continues at its cursor.
-    A word after a # distinguishes two webhooks that differ only in their query, and a digest of the query two URLs of a
-    plugin.
+    A primary that Sentinels know has the name that it has there, whichever Sentinels are asked. A word after a #
+    distinguishes two webhooks that differ only in their query, and a digest of the query two URLs of a plugin.
 
     >>> publisher_name("rediss://user:secret@bus:6379/0?stream=health&maxlen=1000")
     'rediss://bus?stream=health'
+    >>> publisher_name("redis+sentinel://:secret@s1,s2:26380/mymaster/0")
+    'redis+sentinel://mymaster'
     >>> publisher_name("https://hook:443/health?token=secret#on-call")
     'https://hook/health#on-call'
     """
@@ -45,7 +48,9 @@ def publisher_name(url: str) -> str:
     scheme = scheme_of(url)
     location, _, rest = url.partition("?")
     bare = _plain(location.partition("#")[0], scheme)
-    if scheme in _REDIS:
+    if scheme in _SENTINEL:
+        bare = f"{scheme}://{location.partition('://')[2].partition('/')[2].removesuffix('/0')}"
+    if scheme in {*_REDIS, *_SENTINEL}:
         named = {name: values for name, values in parse_qs(rest).items() if name in _PART_OF_THE_NAME}
         return f"{bare}?{urlencode(named, doseq=True, safe=':')}" if named else bare
     if scheme in _HTTP:

@@ -167,7 +167,7 @@ EDITABLE: Mapping[str, Maker[EditableRecords]] = {
 PUBLISHERS: Mapping[str, Maker[HealthEventPublisher]] = {
     "stdout": _stdout_publisher,
     "file": _file_publisher,
-    **dict.fromkeys(("redis", "rediss", "unix"), _redis_publisher),
+    **dict.fromkeys(("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"), _redis_publisher),
     **dict.fromkeys(("http", "https"), _webhook_publisher),
 }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from healthprobe.adapters.redis.address import DEFAULT_STREAM, StreamAddress
+from healthprobe.adapters.redis.sentinel import Sentinels
 from healthprobe.ports import ConfigurationError
 
 
@@ -24,6 +25,10 @@ def test_a_url_may_have_a_stream_and_a_limit() -> None:
         ("redis://user:s3cr%40t@bus:6380/2?maxlen=5", "redis://bus:6380/2"),
         ("rediss://:secret@[::1]:6380", "rediss://[::1]:6380"),
         ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock"),
+        (
+            "rediss+sentinel://u:secret@s1:26380,s2/mymaster/0?sentinel_password=secret",
+            "rediss+sentinel://s1:26380,s2/mymaster/0",
+        ),
     ],
 )
 def test_it_is_shown_without_credentials(url: str, name: str) -> None:
@@ -31,6 +36,17 @@ def test_it_is_shown_without_credentials(url: str, name: str) -> None:
     assert address.name == name
     assert "s3cr" not in repr(address)
     assert "secret" not in repr(address)
+
+
+def test_a_url_may_name_sentinels_and_the_primary_that_they_know() -> None:
+    address = StreamAddress.of_url(
+        "redis+sentinel://us%3Aer:p%40ss@s1,[::1]:26380/my%20master/2?stream=games&sentinel_password=word"
+    )
+    assert isinstance(address.server, Sentinels)
+    assert (address.stream, address.server.master) == ("games", "my master")
+    assert address.server.places == [("s1", 26379), ("::1", 26380)]
+    assert address.server.to_primary == {"username": "us:er", "password": "p@ss", "db": 2}
+    assert address.server.to_sentinels == {"username": None, "password": "word"}
 
 
 @pytest.mark.parametrize(
@@ -60,6 +76,13 @@ def test_it_is_shown_without_credentials(url: str, name: str) -> None:
         ("unix://", "whole path"),
         ("unix:///run/redis.sock?db=one", "number of a database"),
         ("rediss://bus?ssl_ca_certs=/nowhere/ca.pem", "ssl_ca_certs cannot be read: No such file or directory"),
+        ("redis+sentinel://s1,s2", "names no primary; write redis+sentinel://"),
+        ("redis+sentinel://s1,,s2/mymaster", "a Sentinel without host or port"),
+        ("redis+sentinel:///mymaster", "a Sentinel without host or port"),
+        ("redis+sentinel://s1:port/mymaster", "a Sentinel without host or port"),
+        ("redis+sentinel://s1,[::1/mymaster", "cannot be read"),
+        ("redis+sentinel://s1/mymaster/zero", "the number of a database, as in /mymaster/0"),
+        ("redis+sentinel://s1/mymaster?key=secret", "'key' is not known in its query"),
         ("http://bus", "names no Redis server; write redis://"),
     ],
 )
@@ -82,4 +105,4 @@ def test_a_password_that_breaks_the_url_is_not_shown_in_the_refusal(url: str) ->
 
 def test_a_readable_certificate_file_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").touch()
-    assert "ca.pem" in StreamAddress.of_url(f"rediss://bus?ssl_ca_certs={tmp_path}/ca.pem").server
+    assert "ca.pem" in str(StreamAddress.of_url(f"rediss://bus?ssl_ca_certs={tmp_path}/ca.pem").server)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import InvalidResponse, ResponseError
 from redis.exceptions import TimeoutError as Unanswered
 
@@ -21,7 +22,7 @@ _BY_CODE = {
     "NOPERM": "our user may not do this: ACL SETUSER it ~{stream} +xadd, and +select for a database",
     "WRONGTYPE": "its key {stream} is no stream: name another with ?stream=, or remove that key",
     "OOM": "its memory is full: raise its maxmemory, or bound the stream with ?maxlen=",
-    "READONLY": "it is a replica, which takes no writes: name the primary",
+    "READONLY": "it is a replica, which takes no writes: name the primary, or Sentinels that know it",
     "LOADING": "it is still loading its data: this ends by itself",
     "MISCONF": "it cannot save to its disk and takes no writes until it can: look at its log",
     "NOREPLICAS": "too few of its replicas follow: bring them back, or lower its min-replicas-to-write",
@@ -32,17 +33,23 @@ _BY_CODE = {
     "TRYAGAIN": "its cluster is moving {stream}: this ends by itself",
     "BUSY": "it is busy with a script: wait, or end the script by SCRIPT KILL",
 }
+_DEMOTED = "previous master is now a slave"
+"""What redis-py makes of READONLY where it knows the primary from Sentinels."""
+
 _BY_PHRASE = {
     "invalid password": _BY_CODE["WRONGPASS"],
     "without any password configured": "it knows no password: leave it out of the URL, or set one there",
     "max number of clients": "it has no connection left for us: raise its maxclients",
     "DB index": "it has no database of this number: correct it in the URL",
+    _DEMOTED: _BY_CODE["READONLY"],
     "unknown command": "it knows no streams: Redis from 5.0 on does",
 }
 _CODE = re.compile(rf"\b({'|'.join(_BY_CODE)})\b")
 
 _TIMEOUT = "it did not answer in time: look whether it is overloaded, or can be reached at all"
 _NOT_REDIS = "what answers there is no Redis server: correct host and port in the URL"
+_NO_PRIMARY = "its Sentinels know no primary of this name that is up, or cannot be reached: look at SENTINEL MASTERS"
+_SENTINELS_GUARDED = "its Sentinels want a password: write ?sentinel_password="
 _AWAY = "it is away: look whether the server runs and can be reached"
 _LONGEST_QUOTE = 160
 
@@ -52,7 +59,9 @@ def publish_error(error: Exception, address: StreamAddress, delivered: int) -> P
     if isinstance(error, UnicodeEncodeError):
         message = f"{address.name}: an event cannot be written as text: {error}"
         return PublishError(message, permanent=True, delivered=delivered)
-    return PublishError(f"{address.name}: {_advice(error, address.stream)}", delivered=delivered)
+    return PublishError(
+        f"{address.name}: {_advice(error, address.stream)}", delivered=delivered, code=_code(error) or ""
+    )
 
 
 def refuses_scripts(error: ResponseError) -> bool:
@@ -68,6 +77,8 @@ def one_line(error: Exception) -> str:
 def _advice(error: Exception, stream: str) -> str:
     if isinstance(error, Unanswered | TimeoutError):
         return _TIMEOUT
+    if isinstance(error, MasterNotFoundError):
+        return _SENTINELS_GUARDED if "uthentication" in str(error) else _NO_PRIMARY
     if isinstance(error, InvalidResponse):
         return _NOT_REDIS
     answer = one_line(error)
@@ -84,6 +95,8 @@ def _advice(error: Exception, stream: str) -> str:
 
 def _code(error: Exception) -> str | None:
     """Returns the code of an answer. The errors of a script have it somewhere in their text."""
+    if _DEMOTED in str(error):
+        return "READONLY"
     found = _CODE.search(one_line(error)) if _is_answer(error) else None
     return found and found[1]
 

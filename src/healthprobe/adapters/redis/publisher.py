@@ -44,7 +44,8 @@ class RedisPublisher:
     async def publish(self, events: Sequence[HealthEvent]) -> None:
         """Appends `events` in order; returns when the server has acknowledged the last.
 
-        It takes at most `TIMEOUT` seconds from one acknowledgement to the next. Raises PublishError (see `errors`).
+        It takes at most `TIMEOUT` seconds from one acknowledgement to the next. Raises PublishError (see `errors`), and
+        the next call connects anew: after a failover the name of the server leads to another one.
         After a cancellation the events of the current batch may have been added.
         """
         delivered = 0
@@ -56,12 +57,17 @@ class RedisPublisher:
                 appended, error = 0, raised
             delivered += appended
             if error is not None:
+                await self._disconnect()
                 raise publish_error(error, self._address, delivered) from error
 
     async def aclose(self) -> None:
         """Closes the connection, within `TIMEOUT` seconds even if the server does not answer."""
         with contextlib.suppress(RedisError):
             await self._client.aclose()
+
+    async def _disconnect(self) -> None:
+        with contextlib.suppress(RedisError, OSError):
+            await self._client.connection_pool.disconnect()
 
     async def _append(self, entries: Sequence[Entry]) -> tuple[int, Exception | None]:
         """Returns how many of `entries` were acknowledged, and the error of the next one."""
