@@ -151,7 +151,6 @@ _LIBPQ_PASSING = (
 )
 """Parts of libpq's messages, which have no code: the URL is wrong, or the server will accept connections later."""
 
-
 _READ_ONLY = "session is read-only"
 _ATTEMPT = re.compile(r"- host: '([^']*)', port: (?:'([^']*)'|None), hostaddr: (?:'[^']*'|None): (.*?)(?= - host: '|$)")
 _PREAMBLE = re.compile(r'^connection failed: (?:connection to server at "[^"]*", port [0-9]+ failed: )?')
@@ -186,11 +185,11 @@ def _last_cause(message: str) -> str:
     """Returns the last cause in a message of libpq, or the cause at each host if several were tried."""
     attempts = _ATTEMPT.findall(message)
     if len(attempts) > 1:
-        return "; ".join(f"{host}{':' * bool(port)}{port}: {_cause(text)}" for host, port, text in attempts)
-    return _cause(message)
+        return "; ".join(f"{host}{':' * bool(port)}{port}: {_shortened(text)}" for host, port, text in attempts)
+    return _shortened(message)
 
 
-def _cause(message: str) -> str:
+def _shortened(message: str) -> str:
     cause = message.rpartition("FATAL:")[2].strip() or message
     return _PREAMBLE.sub("", cause).partition(" Is the server running")[0]
 
