@@ -124,6 +124,17 @@ class LiveRun:
         self.url = self.do(self._served.enter_async_context(serving(app, self._listen)))
         self._listen = ListenAddress("127.0.0.1", int(self.url.rstrip("/").rpartition(":")[2]))
 
+    @property
+    def port(self) -> int:
+        """The port at which it is served."""
+        return self._listen.port
+
+    @property
+    def streams(self) -> int:
+        """How many streams of cells it serves."""
+        assert self._status is not None
+        return self._status._watchers
+
     def stop_serving(self) -> None:
         """Stops serving; the run itself goes on."""
         self.do(self._served.aclose())

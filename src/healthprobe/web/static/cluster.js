@@ -22,7 +22,7 @@ export class Cluster {
 
   async #read() {
     try {
-      const answer = await fetch("/api/cluster", { cache: "no-store" });
+      const answer = await fetch("api/cluster", { cache: "no-store" });
       if (answer.ok) this.#show(await answer.json());
     } catch {
       // The stream shows that the connection is lost.

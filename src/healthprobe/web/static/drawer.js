@@ -58,7 +58,7 @@ export class Drawer {
     this.#readAt = Date.now();
     let document_;
     try {
-      const answer = await fetch(`/api/games/${encodeURIComponent(gameId)}`, { cache: "no-store" });
+      const answer = await fetch(`api/games/${encodeURIComponent(gameId)}`, { cache: "no-store" });
       document_ = await answer.json();
     } catch {
       document_ = { error: "the prober does not answer" };

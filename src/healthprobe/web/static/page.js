@@ -107,8 +107,9 @@ function updateUrl({ isNew = true } = {}) {
   const parameters = new URLSearchParams();
   search.write(parameters);
   if (drawer.gameId) parameters.set("game", drawer.gameId);
-  const url = parameters.size ? `/?${parameters}` : "/";
-  if (url === location.pathname + location.search) return;
+  const query = parameters.size ? `?${parameters}` : "";
+  if (query === location.search) return;
+  const url = query || location.pathname;
   if (isNew) history.pushState(null, "", url);
   else history.replaceState(null, "", url);
 }

@@ -1,6 +1,7 @@
-// The stream of changes from the prober, which is either connected or shown as lost.
+// The changes of the fleet as this tab follows them, which is either connected or shown as lost.
 
-const MAX_SILENCE = 4_000;
+import { MAX_SILENCE, followChanges, yieldsWhenHidden } from "./changes.js";
+
 const RETRY_DELAYS = [500, 1_000, 2_000, 4_000];
 const CHECK_INTERVAL = 500;
 
@@ -9,7 +10,7 @@ const CHECK_INTERVAL = 500;
  * The prober sends something every second, so silence means a lost connection, even if the browser has not noticed.
  */
 export class Stream {
-  #source = null;
+  #leave = null;
   #attempts = 0;
   #retryTimer = 0;
   #isConnecting = false;
@@ -25,17 +26,25 @@ export class Stream {
     this.#connect();
     setInterval(() => this.#check(), CHECK_INTERVAL);
     window.addEventListener("online", () => this.isLost && this.#retry(0));
+    // A page that the browser keeps for its Back button is shown again as it was left.
+    window.addEventListener("pagehide", () => this.#stop());
+    window.addEventListener("pageshow", (event) => event.persisted && this.#retry(0));
+    document.addEventListener("visibilitychange", () => {
+      if (!yieldsWhenHidden()) return;
+      if (document.hidden) this.#stop();
+      else this.#retry(0);
+    });
   }
 
   async #connect() {
     if (this.#isConnecting) return;
     this.#isConnecting = true;
     try {
-      const answer = await fetch("/api/cells", { cache: "no-store", signal: AbortSignal.timeout(20_000) });
+      const answer = await fetch("api/cells", { cache: "no-store", signal: AbortSignal.timeout(20_000) });
       if (!answer.ok) throw new Error(`the prober answers ${answer.status}`);
       const cells = await answer.json();
       this.handlers.cells(cells);
-      this.#follow(cells.version);
+      if (!document.hidden || !yieldsWhenHidden()) this.#follow(cells.version);
     } catch {
       this.#lose();
     } finally {
@@ -44,24 +53,25 @@ export class Stream {
   }
 
   #follow(version) {
-    this.#source?.close();
-    const source = new EventSource(`/api/cells/stream?after=${version}`);
-    this.#source = source;
-    this.#seen();
-    const on = (name, take) =>
-      source.addEventListener(name, (event) => {
-        if (source !== this.#source) return;
+    this.#stop();
+    const take = {
+      cells: (delta) => this.handlers.delta(delta),
+      fleet: (fleet) => this.handlers.fleet(fleet),
+      incidents: (incidents) => this.handlers.incidents(incidents),
+    };
+    const leave = followChanges(version, (name, data) => {
+      if (this.#leave !== leave) return; // of an earlier stream
+      if (name === "lost") this.#lose();
+      else if (name === "reload") {
+        this.#stop();
+        this.#retry(RETRY_DELAYS[0]);
+      } else {
         this.#seen();
-        take(JSON.parse(event.data));
-      });
-    on("cells", (delta) => this.handlers.delta(delta));
-    on("fleet", (fleet) => this.handlers.fleet(fleet));
-    on("incidents", (incidents) => this.handlers.incidents(incidents));
-    on("reload", () => {
-      source.close();
-      this.#retry(RETRY_DELAYS[0]);
+        take[name](data);
+      }
     });
-    source.addEventListener("error", () => source === this.#source && this.#lose());
+    this.#leave = leave;
+    this.#seen();
   }
 
   #seen() {
@@ -72,12 +82,17 @@ export class Stream {
   }
 
   #lose() {
-    this.#source?.close();
-    this.#source = null;
+    this.#stop();
     this.isLost = true;
     this.handlers.lost(this.lastSeen);
     this.#retry(RETRY_DELAYS[Math.min(this.#attempts, RETRY_DELAYS.length - 1)]);
     this.#attempts += 1;
+  }
+
+  #stop() {
+    clearTimeout(this.#retryTimer);
+    this.#leave?.();
+    this.#leave = null;
   }
 
   #retry(after) {
@@ -87,6 +102,6 @@ export class Stream {
 
   #check() {
     if (this.isLost) this.handlers.lost(this.lastSeen);
-    else if (this.#source !== null && Date.now() - this.lastSeen.getTime() > MAX_SILENCE) this.#lose();
+    else if (this.#leave !== null && Date.now() - this.lastSeen.getTime() > MAX_SILENCE) this.#lose();
   }
 }

@@ -33,7 +33,7 @@ export class Transitions {
       const first = this.#next === null;
       const log = this.#log;
       const after = first ? "" : `&after=${this.#next}`;
-      const answer = await fetch(`/api/events?limit=${SHOWN}${after}`, { cache: "no-store" });
+      const answer = await fetch(`api/events?limit=${SHOWN}${after}`, { cache: "no-store" });
       if (answer.ok) {
         const { next, events } = await answer.json();
         if (log === this.#log) {
