@@ -111,7 +111,7 @@ def _entry(given: tuple[str, str, str, int, int]) -> None:
     for details in (ProbeFailedDetails(count, status, sanitize_error(error)), ProbeRecoveredDetails(count)):
         event = HealthEvent(count, game_id, container_id, occurred_at, details)
         assert message_id(event)
-        entry = Entry.of(event)
+        entry = Entry.of(event, "/healthprobe")
         told = dict(zip(entry.names, entry.values, strict=True))
         assert json.loads(told["details"]) == details.as_document()
         assert told["game_id"].decode() == game_id

@@ -209,6 +209,24 @@ class HealthEventLog(WorkerLog, RelayLog, RetentionLog, Protocol):
         ...
 
 
+@runtime_checkable
+class LogIdentity(Protocol):
+    """A log that can be told from every other one: two logs give the same ids to different events."""
+
+    async def identity(self) -> str:
+        """Returns a UUID that was made once and is kept in the log. Raises LogError."""
+        ...
+
+
+@runtime_checkable
+class SourcedPublisher(Protocol):
+    """A publisher whose messages say where they come from: source and id together name one event in the world."""
+
+    def set_source(self, source: str) -> None:
+        """Sets the source of all messages from now on, a URI reference."""
+        ...
+
+
 class HealthEventPublisher(Protocol):
     """One way from the log to a bus."""
 

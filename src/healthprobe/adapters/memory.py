@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
+from uuid import uuid4
 
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.record import RuntimeRecord
@@ -48,6 +49,7 @@ class InMemoryLog:
     """
 
     def __init__(self, *events: HealthEvent) -> None:
+        self._identity = str(uuid4())
         self.cursors: dict[str, int] = {}
         self.letters: dict[tuple[str, str], DeadLetter] = {}
         self._entries: list[LogEntry] = []
@@ -96,6 +98,9 @@ class InMemoryLog:
 
     async def all_cursors(self) -> Mapping[str, int]:
         return dict(self.cursors)
+
+    async def identity(self) -> str:
+        return self._identity
 
     async def forget_cursor(self, name: str) -> bool:
         return self.cursors.pop(name, None) is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +13,7 @@ from healthprobe.app.startup import retry_until_available
 from healthprobe.app.url_names import notification_name, publisher_name
 from healthprobe.app.urls import Adapters, EventFormat
 from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
+from healthprobe.domain.event import source_of
 from healthprobe.domain.networks import InvalidNetwork, Network, Networks, parse_network
 from healthprobe.domain.probe_settings import ProbeSettings
 from healthprobe.domain.schedule import AutoLanes
@@ -21,7 +22,9 @@ from healthprobe.ports import (
     ConfigurationError,
     HealthEventLog,
     HealthEventPublisher,
+    LogIdentity,
     RuntimeRecordStore,
+    SourcedPublisher,
     Telemetry,
     WatchedRecords,
 )
@@ -109,6 +112,7 @@ async def composed(
             partial(adapters.records, settings.records, settings.records_query), logger
         )
         log, leases = await retry_until_available(partial(_log, settings, adapters, counters), logger)
+        await _set_source(publishers.values(), settings, log, logger)
         shards = leases or _static_shards(settings)
         prober = ProberByKind(
             HTTPProber(
@@ -170,6 +174,18 @@ async def _publishers(settings: Settings, adapters: Adapters) -> dict[str, Healt
     for url in dict.fromkeys(settings.notify):
         publishers[notification_name(url)] = await adapters.notifier(url)
     return publishers
+
+
+async def _set_source(
+    publishers: Iterable[HealthEventPublisher], settings: Settings, log: HealthEventLog, logger: FilteringBoundLogger
+) -> None:
+    """Gives publishers the source that the settings name, or else one made of the log's own identity."""
+    source = settings.source
+    if source is None and isinstance(log, LogIdentity):
+        source = source_of(await retry_until_available(log.identity, logger))
+    for publisher in publishers:
+        if source is not None and isinstance(publisher, SourcedPublisher):
+            publisher.set_source(source)
 
 
 async def _relays(

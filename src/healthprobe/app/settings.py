@@ -49,6 +49,7 @@ class Settings:
     records_query: str | None = None
     publish: tuple[str, ...] = ("stdout:",)
     notify: tuple[str, ...] = ()
+    source: str | None = None
     webhook_secret: str | None = field(default=None, repr=False)
     retain: Duration | None = None
     interval: Duration = DEFAULT_INTERVAL
@@ -127,6 +128,7 @@ class Settings:
             "flap": None if flap is None else f"{flap.transitions}/{Duration(flap.within)}",
             "hold": None if policy.hold is None else f"{100 * policy.hold:g}%",
             "identity-header": self.identity_header,
+            "source": self.source,
             "publish": ",".join(sorted(map(publisher_name, self.publish))),
             "notify": ",".join(sorted(map(notification_name, self.notify))) or None,
         }

@@ -24,6 +24,7 @@ LOG_URLS = "[b]sqlite:[/b]PATH, [b]postgresql:[/b]//USER:PASSWORD@HOST/DATABASE 
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _FEWEST_TO_FLAP = 3
+_URI_REFERENCE = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2}){1,500}")
 
 
 def parse_count(text: str | int) -> int:
@@ -62,6 +63,13 @@ def parse_header_name(text: str) -> str:
     """Returns the name of a header. Raises ValueError."""
     if not _HEADER_NAME.fullmatch(text):
         raise ValueError(f"{text!r} is no name of a header: write one such as X-Game-ID")
+    return text
+
+
+def parse_source(text: str) -> str:
+    """Returns a source of events, a URI reference. Raises ValueError."""
+    if not _URI_REFERENCE.fullmatch(text):
+        raise ValueError(f"{text!r} is no URI: write one such as /healthprobe/staging or urn:example:staging")
     return text
 
 
@@ -221,6 +229,19 @@ Retain = Annotated[
         show_default="forever",
         help="How long the log keeps events, as in 90d. The last event of each game and events that a publisher has "
         "not received are always kept.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="URI",
+        envvar="HEALTHPROBE_SOURCE",
+        parser=parse_source,
+        show_default="/healthprobe/UUID, of the log",
+        help="The source of CloudEvents and of entries in a Redis stream. With the id it names one event among those "
+        "of all logs, so a copy of a log requires a source of its own.",
         rich_help_panel=ADVANCED,
     ),
 ]

@@ -8,6 +8,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+DEFAULT_SOURCE = "/healthprobe"
+"""The source of events whose log has no identity, as a URI reference."""
+
+
+def source_of(identity: str) -> str:
+    """Returns the source of the events of the log with this identity, as a URI reference."""
+    return f"{DEFAULT_SOURCE}/{identity}"
+
 
 class EventType(StrEnum):
     """The types of transition."""

@@ -114,6 +114,10 @@ class InMemoryLog(Switches, memory.InMemoryLog):
         await self.pass_switches()
         return await super().all_cursors()
 
+    async def identity(self) -> str:
+        await self.pass_switches()
+        return await super().identity()
+
     async def forget_cursor(self, name: str) -> bool:
         await self.pass_switches()
         return await super().forget_cursor(name)

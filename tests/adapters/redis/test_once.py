@@ -81,7 +81,7 @@ async def test_marks_expire_after_a_day_and_are_on_the_node_of_the_stream(
 ) -> None:
     await open_publisher(redis_server.url()).publish([failed("game-7", 1)])
     [mark] = marks_in(redis_server)
-    assert mark == "{runtime:health_events}:published:game-7:1@2026-11-23T17:01:00.123457Z"
+    assert mark == "{runtime:health_events}:published:game-7:1@2026-11-23T17:01:00.123457Z@/healthprobe"
     assert MARK_SECONDS - 60 <= redis_server.command("TTL", mark) <= MARK_SECONDS
 
 

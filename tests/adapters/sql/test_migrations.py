@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -169,6 +170,8 @@ async def test_opening_an_older_database_migrates_all_of_its_content(version_1: 
     assert all(before.values())
     records = [(*row, None, None, None) for row in before["runtime_records"]]
     news = {"healthprobe_schema": [(schema.VERSION,)], "dead_letters": [], "runtime_records": records}
+    [(identity,)] = after.pop("log_identity")
+    assert str(UUID(identity)) == identity
     assert after == {**before, **news}
 
 
@@ -194,7 +197,7 @@ async def test_a_migrated_schema_is_the_same_as_a_fresh_one(version_1: str, fres
         pass
     migrated = await looked_at(version_1, shape_of)
     assert migrated == await looked_at(fresh, shape_of)
-    assert migrated.keys() - older.keys() == {"dead_letters"}
+    assert migrated.keys() - older.keys() == {"dead_letters", "log_identity"}
 
 
 @pytest.mark.usefixtures("counted")

@@ -8,17 +8,17 @@ from healthprobe.domain.event import HealthEvent, format_instant
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
-SOURCE = "/healthprobe"
-"""A URI reference. A log has each id once, so that source and id identify one event of that log."""
 
+def cloud_event(event: HealthEvent, source: str) -> bytes:
+    """Returns the event in its envelope. `source`, a URI reference, and the id identify it among those of all logs.
 
-def cloud_event(event: HealthEvent) -> bytes:
-    """Returns the event in its envelope. Raises UnicodeEncodeError for an event that cannot be written as text."""
+    Raises UnicodeEncodeError for an event that cannot be written as text.
+    """
     return msgspec.json.encode(
         {
             "specversion": "1.0",
             "id": event.id,
-            "source": SOURCE,
+            "source": source,
             "type": f"healthprobe.{event.event_type.value}",
             "subject": event.game_id,
             "time": format_instant(event.occurred_at),

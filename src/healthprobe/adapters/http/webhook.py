@@ -11,7 +11,7 @@ from healthprobe.adapters.http.client import Client, first_bytes
 from healthprobe.adapters.http.cloudevent import CONTENT_TYPE, cloud_event
 from healthprobe.adapters.http.errors import NoResponse, rejection
 from healthprobe.adapters.http.signature import Signer, signer_of
-from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.event import DEFAULT_SOURCE, HealthEvent
 from healthprobe.ports import PublishError
 
 RESPONSE_TIMEOUT = 10.0
@@ -29,6 +29,7 @@ class WebhookPublisher:
         self._address = address
         self._signer = signer
         self._client = Client(address, timeout=timeout)
+        self._source = DEFAULT_SOURCE
 
     @classmethod
     def of_url(cls, url: str, *, secret: str | None = None, timeout: float = RESPONSE_TIMEOUT) -> Self:
@@ -48,13 +49,17 @@ class WebhookPublisher:
         for delivered, event in enumerate(events):
             await self._deliver(event, delivered)
 
+    def set_source(self, source: str) -> None:
+        """Sets the source of all CloudEvents from now on, a URI reference that no other log has."""
+        self._source = source
+
     async def aclose(self) -> None:
         """Closes the connection."""
         await self._client.aclose()
 
     async def _deliver(self, event: HealthEvent, delivered: int) -> None:
         try:
-            body = cloud_event(event)
+            body = cloud_event(event, self._source)
         except UnicodeEncodeError as error:
             message = f"an event cannot be written as text: {error}"
             raise PublishError(message, permanent=True, delivered=delivered) from error

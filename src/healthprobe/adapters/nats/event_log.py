@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
+from uuid import NAMESPACE_URL, uuid5
 
 from healthprobe._util.text import shorten
 from healthprobe.adapters.nats.appending import Appender, Pending, decode_event, encode_event
@@ -14,7 +15,7 @@ from healthprobe.adapters.nats.errors import as_log_errors, errors_at_opening
 from healthprobe.adapters.nats.fencing import ShardClaims
 from healthprobe.adapters.nats.relay_state import JetStreamRelayState
 from healthprobe.adapters.nats.stream_leader import EVERYTHING, Ack, Message, StreamLeader, next_at
-from healthprobe.adapters.nats.streams import LogStreams, prepare
+from healthprobe.adapters.nats.streams import LogStreams, created_at, prepare
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.shard import shard_of
 from healthprobe.ports import ContentError, LogEntry
@@ -94,6 +95,15 @@ class JetStreamLog(JetStreamRelayState):
         with errors_at_opening(stream):
             streams = await prepare(stream, create=create)
         return cls(stream, streams, by_claims=by_claims)
+
+    async def identity(self) -> str:
+        """Returns a UUID of this log, made of its prefix and of the instant at which its stream was created.
+
+        The servers keep both, and two instances that ask for the first time together get the same.
+        """
+        with as_log_errors(self._stream):
+            created = await created_at(self._stream, self._streams.events)
+        return str(uuid5(NAMESPACE_URL, f"{self._streams.prefix}@{created.isoformat()}"))
 
     async def claim(self, shards: Collection[int]) -> Collection[int]:
         """Claims shards and returns those that are ours: what others send under earlier claims is refused from now on.

@@ -6,6 +6,7 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -208,6 +209,12 @@ async def prepare(stream: JetStream, *, create: bool) -> LogStreams:
     for config in streams.configs():
         existing = await _prepare(stream, config, create=create)
     return replace(streams, shards=_shards_in(stream, existing))
+
+
+async def created_at(stream: JetStream, name: str) -> datetime:
+    """Returns the instant at which the stream `name` was created, which never changes. Raises Unanswered or Refused."""
+    created: str = (await stream.call(f"STREAM.INFO.{name}"))["created"]
+    return datetime.fromisoformat(created).astimezone(UTC)
 
 
 async def log_shards(stream: JetStream) -> int:

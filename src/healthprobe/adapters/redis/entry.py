@@ -13,8 +13,8 @@ from healthprobe.domain.event import HealthEvent
 class Entry:
     """The fields of one entry, in order. All values are text; `details` is JSON.
 
-    `key` is the same at each delivery of the event, and different for any other event: a new log counts from 1 again,
-    and gives the ids of the old one to other events.
+    `key` is the same at each delivery of the event, and different for any other event: another log, or a new one that
+    counts from 1 again, gives the same ids to other events.
     """
 
     key: str
@@ -23,9 +23,13 @@ class Entry:
     values: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, event: HealthEvent) -> Entry:
-        """Returns the entry of `event`. Raises UnicodeEncodeError for a text with a lone surrogate."""
+    def of(cls, event: HealthEvent, source: str) -> Entry:
+        """Returns the entry of `event`, from the log that `source` names.
+
+        Raises UnicodeEncodeError for a text with a lone surrogate.
+        """
         document = event.as_document()
         document["details"] = msgspec.json.encode(document["details"]).decode()
+        document["source"] = source
         values = tuple(str(value).encode() for value in document.values())
-        return cls(f"{event.id}@{document['occurred_at']}", event.game_id, tuple(document), values)
+        return cls(f"{event.id}@{document['occurred_at']}@{source}", event.game_id, tuple(document), values)

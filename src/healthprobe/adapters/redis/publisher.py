@@ -13,7 +13,7 @@ from healthprobe.adapters.redis.address import StreamAddress
 from healthprobe.adapters.redis.appending import CommandAppender, ScriptAppender
 from healthprobe.adapters.redis.entry import Entry
 from healthprobe.adapters.redis.errors import one_line, publish_error, refuses_scripts
-from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.event import DEFAULT_SOURCE, HealthEvent
 
 BATCH = 100
 """The most entries sent at once: redis-py packs them in about a millisecond, which blocks the event loop."""
@@ -35,6 +35,7 @@ class RedisPublisher:
         self._by_command = CommandAppender(self._client, address, TIMEOUT)
         self._by_script: ScriptAppender | None = ScriptAppender(self._client, address, TIMEOUT)
         self._logger = SafeLogger(logger, publisher=address.name)
+        self._source = DEFAULT_SOURCE
 
     @classmethod
     def of_url(cls, url: str, *, logger: Logger | None = None) -> RedisPublisher:
@@ -59,6 +60,10 @@ class RedisPublisher:
             if error is not None:
                 await self._disconnect()
                 raise publish_error(error, self._address, delivered) from error
+
+    def set_source(self, source: str) -> None:
+        """Sets the field `source` of all entries from now on, a URI reference that no other log has."""
+        self._source = source
 
     async def aclose(self) -> None:
         """Closes the connection, within `TIMEOUT` seconds even if the server does not answer."""
@@ -90,7 +95,7 @@ class RedisPublisher:
         entries: list[Entry] = []
         for event in islice(events, first, first + BATCH):
             try:
-                entries.append(Entry.of(event))
+                entries.append(Entry.of(event, self._source))
             except UnicodeEncodeError:
                 if entries:
                     break

@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, Connection, String, bindparam, delete, func, inser
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.dead_letters import SqlDeadLetters
 from healthprobe.adapters.sql.event_rows import event_columns, event_from_row
-from healthprobe.adapters.sql.schema import health_events, relay_cursors
+from healthprobe.adapters.sql.schema import health_events, log_identities, relay_cursors
 from healthprobe.adapters.sql.statements import Row, chunks, upsert_if_greater
 from healthprobe.domain.event import HealthEvent, format_instant
 from healthprobe.ports import LogEntry, LogError
@@ -70,6 +70,13 @@ class SqlLog(SqlDeadLetters):
         """Returns all saved cursors by name."""
         return await self._database.read(_cursors, LogError)
 
+    async def identity(self) -> str:
+        """Returns the UUID of this log, which is as old as its tables. A copy of the database has the same."""
+        identity = await self._database.read(lambda connection: connection.execute(_IDENTITY).scalar(), LogError)
+        if identity is None:
+            raise LogError(f"{self._database.name}: its table log_identity is empty: restart healthprobe")
+        return str(identity)
+
     async def forget_cursor(self, name: str) -> bool:
         """Removes the cursor saved under `name`; returns whether there was one."""
         row = {"forgotten": name}
@@ -90,6 +97,7 @@ _EVENTS_AT = _EVENTS.where(
 _LOAD_CURSOR = select(relay_cursors.c.position).where(relay_cursors.c.name == bindparam("name"))
 _CURSORS = select(relay_cursors.c.name, relay_cursors.c.position).order_by(relay_cursors.c.name)
 _FORGET_CURSOR = delete(relay_cursors).where(relay_cursors.c.name == bindparam("forgotten"))
+_IDENTITY = select(log_identities.c.identity).order_by(log_identities.c.identity)
 _END = select(func.coalesce(func.max(_table.position), 0))
 
 _INSERT = insert(health_events)

@@ -30,6 +30,7 @@ STEPS: Mapping[int, Sequence[str]] = {
         f"ALTER TABLE runtime_records ADD COLUMN {column} VARCHAR"
         for column in ("probe", "silenced_until", "silenced_why")
     ),
+    3: ("CREATE TABLE log_identity (identity VARCHAR(36) NOT NULL, PRIMARY KEY (identity))",),
 }
 """The statements that lead from each version to the next."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 from sqlalchemy import (
     DDL,
     JSON,
@@ -24,7 +26,7 @@ from healthprobe.adapters.sql.backend import Backend
 from healthprobe.adapters.sql.migrations import migrate
 from healthprobe.ports import ConfigurationError
 
-VERSION = 3
+VERSION = 4
 """The version of the schema that this program writes. A greater one is refused, a smaller one is migrated."""
 
 metadata = MetaData()
@@ -69,6 +71,13 @@ health_events = Table(
     Column("position", BigInteger, nullable=False, unique=True),
 )
 """`occurred_at` is RFC 3339 in UTC; `position` is the place in the log, from 1 without gaps."""
+
+log_identities = Table(
+    "log_identity",
+    metadata,
+    Column("identity", String(36), primary_key=True),
+)
+"""One row: a UUID that no other log has."""
 
 relay_cursors = Table(
     "relay_cursors",
@@ -125,11 +134,19 @@ def prepare(connection: Connection, backend: Backend) -> None:
         metadata.create_all(connection, checkfirst=False)
         connection.execute(insert(schema_versions).values(version=VERSION))
         connection.execute(insert(records_revisions).values(revision=0))
+        _identify(connection)
         return
     if version > VERSION:
         raise ConfigurationError(newer(backend.name, version))
     migrate(connection, version)
+    _identify(connection)
     connection.execute(update(schema_versions).values(version=VERSION))
+
+
+def _identify(connection: Connection) -> None:
+    """Gives the log an identity, unless it has one."""
+    if connection.execute(select(log_identities.c.identity)).first() is None:
+        connection.execute(insert(log_identities).values(identity=str(uuid4())))
 
 
 def check(connection: Connection, backend: Backend) -> bool:
