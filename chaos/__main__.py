@@ -48,7 +48,7 @@ def say(sentence: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m chaos", description="Proof by fault: no event is lost or doubled.")
-    parser.add_argument("--short", action="store_true", help="few engines, each fault once or twice: half a minute")
+    parser.add_argument("--short", action="store_true", help="few engines, each fault once or twice: two minutes")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="repeat the choices of a run")
     parser.add_argument("--only", choices=NAMES, action="append", help="inject this fault only; repeatable")
     parser.add_argument("--write", action="store_true", help=f"write the result to {PAGE} as well")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
+from pathlib import Path
+from typing import LiteralString
 
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import CuttingProxy
@@ -17,16 +20,49 @@ from chaos.environment import SqlEnvironment
 from chaos.event_log import EventLog
 from chaos.stepped_clock import SteppedClock
 from chaos.tear import Tear
+from chaos.waiting import finish
+
+_NOBODY = 1
+"""The port of the primary that a replica never finds: it keeps its data."""
 
 DISK_MEBIBYTES = 16
 """Room for the database and SQLite's write-ahead log of 4 MiB."""
 
 
-class PostgresDeployment(Deployment):
+class SqlDeployment(Deployment):
+    """The log is in a database, at hand to be altered."""
+
+    log: EventLog
+
+
+class PostgresDeployment(SqlDeployment):
     """The log is in PostgreSQL. All servers are at hand to be killed."""
 
     postgres: PostgresServer
     redis: RedisServer
+
+    @asynccontextmanager
+    async def read_only_log(self) -> AsyncIterator[None]:
+        """Lets PostgreSQL refuse to write inside the context, as after a failover or an administrator's setting."""
+        await finish(lambda: self._administer("ALTER SYSTEM SET default_transaction_read_only = on"))
+        try:
+            yield
+        finally:
+            await finish(lambda: self._administer("ALTER SYSTEM RESET default_transaction_read_only"))
+
+    @asynccontextmanager
+    async def read_only_redis(self) -> AsyncIterator[None]:
+        """Makes Redis a replica inside the context, as a failover does: on every connection it answers READONLY."""
+        await finish(lambda: self.redis.command("REPLICAOF", "127.0.0.1", _NOBODY))
+        try:
+            yield
+        finally:
+            await finish(lambda: self.redis.command("REPLICAOF", "NO", "ONE"))
+
+    def _administer(self, statement: LiteralString) -> None:
+        with self.postgres.connect("postgres") as connection:
+            connection.execute(statement)
+            connection.execute("SELECT pg_reload_conf()")
 
     @asynccontextmanager
     async def stepped_clock(self) -> AsyncIterator[Callable[[float], None]]:
@@ -61,10 +97,19 @@ class ProxiedDeployment(Deployment):
     to_redis: Line
 
 
-class SqliteDeployment(Deployment):
+class SqliteDeployment(SqlDeployment):
     """The log is in SQLite, on a small disk."""
 
     disk: SmallDisk
+    file: Path
+
+    @asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
+        """Keeps the log locked inside the context, as a backup or a shell left open does."""
+        with closing(sqlite3.connect(self.file, isolation_level=None, check_same_thread=False)) as connection:
+            await finish(lambda: connection.execute("BEGIN EXCLUSIVE"))
+            yield
+            connection.execute("ROLLBACK")
 
 
 @asynccontextmanager
@@ -95,7 +140,7 @@ async def sqlite_deployment(environment: SqlEnvironment) -> AsyncIterator[Sqlite
     async with AsyncExitStack() as stack:
         deployment = SqliteDeployment(environment)
         deployment.disk = stack.enter_context(small_disk(environment.folder / "disk", DISK_MEBIBYTES))
-        file = deployment.disk.folder / "log.db"
+        file = deployment.file = deployment.disk.folder / "log.db"
         await deployment.enter(stack, "sqlite", f"sqlite:{file}", EventLog.in_sqlite(file), environment.redis.port)
         yield deployment
 

@@ -22,6 +22,9 @@ FAULTS: tuple[Behaviour, ...] = ("crash", "hang", 503, 500, 429)
 
 CANARY = "canary"
 
+ALTERED = "altered"
+"""The game whose event is altered in the log. What becomes of it is not judged: what it was cannot be known."""
+
 _NICENESS = -15
 """The niceness of the engines' process: the program may be slow on a busy machine, the engines may not."""
 
@@ -41,7 +44,7 @@ class Engines:
         self._faltering = [f"faltering-{number}" for number in range(form.faltering)]
         self.down: set[str] = set()
         """The games whose engine is failing."""
-        self._fleet = FleetProcess(dict.fromkeys([*self.games, *self._faltering, CANARY], Script()))
+        self._fleet = FleetProcess(dict.fromkeys([*self.games, *self._faltering, ALTERED, CANARY], Script()))
 
     def __enter__(self) -> Self:
         self._fleet.__enter__()
@@ -61,7 +64,8 @@ class Engines:
     def write_records(self, file: Path) -> None:
         """Writes the runtime records of the engines."""
         endpoints = self._fleet.endpoints
-        records = [RuntimeRecord(game, container_of(game), endpoints[game]) for game in (*self.games, *self._faltering)]
+        games = (*self.games, *self._faltering, ALTERED)
+        records = [RuntimeRecord(game, container_of(game), endpoints[game]) for game in games]
         file.write_text(json.dumps([asdict(record) for record in records]))
 
     async def change_some(self) -> None:
@@ -76,6 +80,10 @@ class Engines:
     async def all_recover(self) -> None:
         """Lets every failing engine recover at once."""
         await self._change(self.down, groups=1)
+
+    def altered_becomes(self, behaviour: Behaviour) -> None:
+        """Lets the engine of `ALTERED` behave so."""
+        self._fleet.become({ALTERED: behaviour})
 
     async def _change(self, games: Iterable[str], groups: int = _GROUPS) -> None:
         changing = sorted(games)

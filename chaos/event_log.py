@@ -1,4 +1,4 @@
-"""The event log, read by plain SQL on a connection of its own, without healthprobe's code."""
+"""The event log, read and altered by plain SQL on a connection of its own, without healthprobe's code."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from typing import Any, Protocol
 
 import psycopg
 
+from chaos.engines import ALTERED
 from chaos.oracle import Document
 
 _DOWN = (psycopg.Error, sqlite3.Error)
 _CONNECT_SECONDS = 2
 
-_COUNT = "SELECT count(*) FROM health_events"
+_COUNT = f"SELECT count(*) FROM health_events WHERE game_id <> '{ALTERED}'"
 _KEYS = ("id", "sequence", "game_id", "container_id", "event_type", "occurred_at", "details")
-_EVENTS = f"SELECT {', '.join(_KEYS)} FROM health_events ORDER BY position"
+_EVENTS = f"SELECT {', '.join(_KEYS)} FROM health_events WHERE game_id <> '{ALTERED}' ORDER BY position"
+
+_ALTER = "UPDATE health_events SET details ="
 
 
 class ReadableLog(Protocol):
@@ -36,20 +39,25 @@ class ReadableLog(Protocol):
 
 
 class EventLog:
-    """The table of health events in a database. `connect` opens a connection; the database may be down at any time."""
+    """The table of health events in a database. `connect` opens a connection; the database may be down at any time.
 
-    def __init__(self, connect: Callable[[], Any]) -> None:
+    `broken` is a text that the column of details takes, and that no details are. The events of `ALTERED` are left out.
+    """
+
+    def __init__(self, connect: Callable[[], Any], broken: str) -> None:
         self._connect = connect
+        self._broken = broken
         self._connection: Any = None
 
     @classmethod
     def in_postgres(cls, url: str) -> EventLog:
-        return cls(lambda: psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_SECONDS))
+        return cls(lambda: psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_SECONDS), '"altered"')
 
     @classmethod
     def in_sqlite(cls, path: Path) -> EventLog:
+        address = f"{path.as_uri()}?mode=rw"
         return cls(
-            lambda: sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+            lambda: sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False), '{"altered'
         )
 
     async def count(self) -> int:
@@ -62,6 +70,10 @@ class EventLog:
     async def events(self) -> list[Document]:
         """Returns all events, in the order of the log."""
         return [_document(row) for row in await self._query(_EVENTS)]
+
+    async def alter(self) -> bool:
+        """Breaks the details of the events of `ALTERED`. Returns whether there are any."""
+        return bool(await self._query(f"{_ALTER} '{self._broken}' WHERE game_id = '{ALTERED}' RETURNING 1"))
 
     async def aclose(self) -> None:
         if self._connection is not None:

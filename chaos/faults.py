@@ -22,6 +22,9 @@ MOST_SENT = 4000
 SOON = 10.0
 """How long it may take until a bus that was down for five minutes has everything, in seconds."""
 
+LOCKED = 30.0
+"""For how long another program locks the log, in seconds."""
+
 AnyDeployment = TypeVar("AnyDeployment", bound=Deployment)
 
 
@@ -29,12 +32,14 @@ AnyDeployment = TypeVar("AnyDeployment", bound=Deployment)
 class Fault(Generic[AnyDeployment]):
     """`name` is for the command line, `title` for the report.
 
-    `inject` returns when the fault is over. Raises WaitedTooLong if what must happen does not.
+    `inject` returns when the fault is over. Raises WaitedTooLong if what must happen does not. Unless it `may_repeat`
+    deliveries, for it breaks off some whose acknowledgement is lost, each consumer must get each event once.
     """
 
     name: str
     title: str
     inject: Callable[[AnyDeployment], Awaitable[None]]
+    may_repeat: bool = True
 
 
 async def kill_healthprobe(deployment: Deployment) -> None:
@@ -160,6 +165,30 @@ async def fill_the_disk(deployment: SqliteDeployment) -> None:
             await deployment.settles()
 
 
+async def lock_the_log(deployment: SqliteDeployment) -> None:
+    async with deployment.changing_engines():
+        await deployment.wait_for_log_to_grow(1)
+        async with deployment.locked():
+            await asyncio.sleep(LOCKED)
+        await deployment.settles()
+
+
+async def read_only_redis(deployment: PostgresDeployment) -> None:
+    async with deployment.changing_engines():
+        async with deployment.read_only_redis():
+            await deployment.wait_for_log_to_grow(deployment.form.transitions // 3, at_least=deployment.form.away)
+        await deployment.settles(at_most=SOON)
+
+
+async def read_only_postgres(deployment: PostgresDeployment) -> None:
+    async with deployment.changing_engines():
+        await deployment.wait_for_log_to_grow(1)
+        async with deployment.read_only_log():
+            await deployment.program.logs("publish health event", within=deployment.form.patience)
+            await asyncio.sleep(deployment.form.away)
+        await deployment.settles(at_most=SOON)
+
+
 ON_POSTGRES: tuple[Fault[PostgresDeployment], ...] = (
     Fault("kill-healthprobe", "kill -9 of healthprobe at random moments", kill_healthprobe),
     Fault("kill-postgres", "kill -9 of PostgreSQL", kill_postgres),
@@ -169,6 +198,8 @@ ON_POSTGRES: tuple[Fault[PostgresDeployment], ...] = (
     Fault("mass-failure", "PostgreSQL down while all engines fail at once", postgres_away_as_all_fail),
     Fault("pause", "SIGSTOP of healthprobe for three intervals", pause_healthprobe),
     Fault("clock", "wall clock stepped by an hour each way", step_the_clock),
+    Fault("read-only-redis", "Redis a replica for a while: READONLY", read_only_redis, may_repeat=False),
+    Fault("read-only-postgres", "PostgreSQL read-only for a while", read_only_postgres, may_repeat=False),
 )
 THROUGH_PROXIES: tuple[Fault[ProxiedDeployment], ...] = (
     Fault("cut-postgres", "connections to PostgreSQL cut in mid-append", cut_postgres),
@@ -177,6 +208,7 @@ THROUGH_PROXIES: tuple[Fault[ProxiedDeployment], ...] = (
 ON_SQLITE: tuple[Fault[SqliteDeployment], ...] = (
     Fault("kill-on-sqlite", "kill -9 of healthprobe, log in SQLite", kill_healthprobe),
     Fault("full-disk", "disk full under SQLite", fill_the_disk),
+    Fault("locked-log", f"SQLite locked by another program for {LOCKED:g} s", lock_the_log, may_repeat=False),
 )
 
 NAMES = [

@@ -61,6 +61,7 @@ async def _run_fault(deployment: AnyDeployment, fault: Fault[AnyDeployment], say
     while True:
         say(f"{fault.name}: {fault.title}")
         row = await deployment.run(fault.title, partial(fault.inject, deployment))
+        row = row if fault.may_repeat else row.without_repeats()
         say(f"{fault.name}: {row.in_log:,} of {row.expected:,} events, {'holds' if row.holds else 'DIFFERS'}")
         if not row.holds:
             say("\n".join([differences(row), *row.notes]))

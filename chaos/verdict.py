@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise, zip_longest
 
 from chaos.consumers import Consumer
@@ -56,6 +56,11 @@ class Row:
     @property
     def holds(self) -> bool:
         return not self.differences
+
+    def without_repeats(self) -> Row:
+        """Returns the row with a difference for each consumer that got any event repeatedly."""
+        repeats = [f"{name}: {count:,} repeated deliveries" for name, count in self.repeated.items() if count]
+        return replace(self, differences=(*self.differences, *repeats))
 
 
 def judged(

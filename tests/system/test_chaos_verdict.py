@@ -204,6 +204,14 @@ def test_a_row_that_does_not_hold_says_so_with_its_first_differences() -> None:
     assert "Seed 7" in text
 
 
+def test_a_fault_that_may_repeat_nothing_holds_only_where_each_consumer_got_each_event_once() -> None:
+    calm = Row("calm", repeated={"redis": 0, "file": 0})
+    assert calm.without_repeats() == calm
+    found = Row("calm", repeated={"redis": 0, "file": 3}).without_repeats()
+    assert found.differences == ("file: 3 repeated deliveries",)
+    assert not found.holds
+
+
 def test_a_row_that_cannot_be_performed_says_so_plainly() -> None:
     text = report([Row("full disk", skipped=True, notes=("no disk can be mounted here",))], SHORT, seed=7)
     assert "| full disk | - | - | - | - | - | - | - | - | not run here |" in text
