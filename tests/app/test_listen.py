@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -89,3 +90,32 @@ def test_an_invalid_address_is_refused_with_a_valid_example(program: Program, te
     refused = program("run", "--listen", text)
     assert refused.returncode == 2
     assert "write one such as 127.0.0.1:8600" in " ".join(refused.stderr.split())
+
+
+def test_a_run_at_a_unix_socket_needs_no_token_and_is_asked_there(
+    program: Program, engine: LiveEngine, tmp_path: Path
+) -> None:
+    program("runtimes", "add", "game-7", engine.endpoint)
+    running = program.start("run", "--listen", f"unix:{tmp_path}/hp.sock", "--interval", "300ms", "--timeout", "100ms")
+    assert address_of(running) == f"unix:{tmp_path}/hp.sock"
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        asked = program("status", "--at", f"unix:{tmp_path}/hp.sock", "--json")
+        if asked.returncode == 0 and json.loads(asked.stdout)["healthy"] == 1:
+            break
+        assert time.monotonic() < deadline, asked
+    running.terminate()
+    assert running.wait(timeout=PATIENCE) == 0
+    assert not (tmp_path / "hp.sock").exists()
+    gone = program("status", "--at", f"unix:{tmp_path}/hp.sock")
+    assert gone.returncode == 2
+    assert "no answer (no such file or directory)" in gone.stderr
+
+
+def test_a_run_at_localhost_answers_on_both_families(program: Program) -> None:
+    running = program.start("run", "--listen", "localhost:0")
+    address = address_of(running)
+    assert address.startswith("http://localhost:")
+    hosts = ["127.0.0.1", "[::1]"] if socket.has_ipv6 and Path("/proc/net/if_inet6").exists() else ["127.0.0.1"]
+    for host in (*hosts, "localhost"):
+        assert got(f"{address}healthz".replace("localhost", host))[0] == 200

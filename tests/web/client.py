@@ -33,6 +33,17 @@ async def get(app: ASGIApp, path: str, **headers: str) -> httpx.Response:
         return await client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
+async def raw(port: int, request: str, *, host: str = "127.0.0.1") -> bytes:
+    """Returns what the server at `port` sends, until it closes, for a request head without its last, empty line."""
+    async with asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(f"{request}Connection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    return answer
+
+
 async def get_json(monitored: MonitoredWorker, path: str) -> Any:
     """Returns the current document at `path`."""
     monitored.status._refreshed_at = float("-inf")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -19,6 +20,7 @@ from healthprobe.cli import options
 from healthprobe.domain.endpoint import masked
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import ConfigurationError
+from healthprobe.web.listen_address import unix_path
 from healthprobe.web.schemas import Document, Error, Events, Fleet, GameDetails, Incidents
 
 Answer = TypeVar("Answer")
@@ -40,6 +42,20 @@ class NotFound(ConfigurationError):
     """The run does not know the name (404)."""
 
 
+class _UnixConnection(HTTPConnection):
+    """A connection to a unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost")
+        self._path = path
+        self._seconds = timeout
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self._seconds)
+        self.sock.connect(self._path)
+
+
 class RunClient:
     """A client of the API of the run at a URL.
 
@@ -50,6 +66,8 @@ class RunClient:
         self.at = printable(masked(at))
         """The URL without credentials."""
         self._url = _checked(at, self.at)
+        self._socket = unix_path(at)
+        self._prefix = "" if self._socket else self._url.path.rstrip("/")
         self._token = token or (unquote(self._url.password) if self._url.password else None)
         self._timeout = timeout
 
@@ -75,7 +93,7 @@ class RunClient:
 
     def _ask(self, path: str, kind: type[Kind]) -> Kind:
         try:
-            status, content = self._get(self._url.path.rstrip("/") + path)
+            status, content = self._get(self._prefix + path)
         except (OSError, HTTPException) as error:
             raise NoAnswer(
                 f"--at {self.at}: no answer ({_cause(error)}); "
@@ -89,18 +107,22 @@ class RunClient:
         raise self._refusal(status, content)
 
     def _get(self, path: str) -> tuple[int, bytes]:
-        host, port = self._url.hostname or "", self._url.port
         headers = {"Accept": "application/json", "Connection": "close"}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
-        scheme = HTTPSConnection if self._url.scheme == "https" else HTTPConnection
-        connection = scheme(host, port, timeout=self._timeout)
+        connection = self._connection()
         try:
             connection.request("GET", path, headers=headers)
             response = connection.getresponse()
             return response.status, response.read(_LARGEST)
         finally:
             connection.close()
+
+    def _connection(self) -> HTTPConnection:
+        if self._socket:
+            return _UnixConnection(self._socket, self._timeout)
+        scheme = HTTPSConnection if self._url.scheme == "https" else HTTPConnection
+        return scheme(self._url.hostname or "", self._url.port, timeout=self._timeout)
 
     def _refusal(self, status: int, content: bytes) -> Exception:
         try:
@@ -125,6 +147,8 @@ def run_client(at: str | None) -> RunClient:
 def _checked(at: str, shown: str) -> SplitResult:
     try:
         url = urlsplit(at)
+        if unix_path(at) and at.isprintable():
+            return url
         if url.scheme in {"http", "https"} and url.hostname and (url.port is None or url.port) and at.isprintable():
             return url
     except ValueError:
@@ -167,7 +191,8 @@ At = Annotated[
         metavar="URL",
         envvar="HEALTHPROBE_AT",
         show_default=DEFAULT_AT,
-        help="The address at which the run listens. Its token, if it requires one, is read from $HEALTHPROBE_TOKEN.",
+        help="The address at which the run listens, or unix:PATH. A token, if it requires one, is read from "
+        "$HEALTHPROBE_TOKEN.",
     ),
 ]
 InsteadLog = Annotated[

@@ -192,8 +192,8 @@ Listening = Annotated[
         envvar="HEALTHPROBE_LISTEN",
         parser=parse_listen_address,
         show_default="off",
-        help="Serve a page, an API, /metrics and /healthz at http://HOST:PORT/. An address other than loopback "
-        "requires $HEALTHPROBE_TOKEN, which readers must send.",
+        help="Serve a page, an API, /metrics and /healthz at http://HOST:PORT/, or at the socket unix:PATH. An address "
+        "other than loopback requires $HEALTHPROBE_TOKEN, which readers must send.",
     ),
 ]
 Cluster = Annotated[

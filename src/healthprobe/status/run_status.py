@@ -163,23 +163,34 @@ class RunStatus:
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong with the prober itself, or None."""
+        """What is wrong with the prober itself, with the words of the log, or None."""
+        trouble, cause = self._trouble
+        return f"{trouble}: {cause}" if trouble and cause else trouble
+
+    @property
+    def public_trouble(self) -> str | None:
+        """The same without the words of the log, which may name a server, a file or a game."""
+        return self._trouble[0]
+
+    @property
+    def _trouble(self) -> tuple[str | None, str]:
+        """What is wrong, and the log's words for it."""
         late = self.worker.tick_overdue_for
         if late > STUCK_AFTER_INTERVALS * self.config.interval:
-            return f"its tick is late by {two_units(late)}"
+            return f"its tick is late by {two_units(late)}", ""
         blind = self.worker.blind_for
         if blind:
-            return f"no canary has answered for {two_units(blind)}, so no failure is counted"
+            return f"no canary has answered for {two_units(blind)}, so no failure is counted", ""
         without_shards = self.worker.shards_away_for
         if without_shards:
-            return f"its cluster has been unavailable for {two_units(without_shards)}, so it has no shards to probe"
+            return f"its cluster has been unavailable for {two_units(without_shards)}, so it has no shards to probe", ""
         waited, log_outage = self.worker.longest_wait, self.worker.log_away_for
         if waited > STUCK_AFTER_WAIT * self.config.interval or log_outage > STUCK_AFTER_LOG_OUTAGE:
             waiting = len(self.worker.waiting)
             what = "1 event waits" if waiting == 1 else f"{waiting:,} events wait"
-            cause = f": {self.worker.log_error}" if self.worker.log_error else ""
-            return f"its log has taken nothing for {two_units(max(waited, log_outage))}, and {what} for it{cause}"
-        return None
+            taken = f"its log has taken nothing for {two_units(max(waited, log_outage))}"
+            return f"{taken}, and {what} for it", self.worker.log_error
+        return None, ""
 
     def diagnosis(self, outages: Sequence[Outage] | None = None) -> Diagnosis:
         """The state of the fleet in one sentence. A caller that has `outages` already passes them."""

@@ -46,7 +46,6 @@ def create_app(status: RunStatus, exposition: Callable[[], tuple[bytes, str]], *
         return json_response(openapi_document())
 
     routes: dict[str, Endpoint] = {
-        "/healthz": get_healthz,
         "/metrics": get_metrics,
         "/api/fleet": get_fleet,
         "/api/games": get_games,
@@ -62,7 +61,10 @@ def create_app(status: RunStatus, exposition: Callable[[], tuple[bytes, str]], *
         "/": _static(_PAGE / "index.html"),
     }
     app = Starlette(
-        routes=[Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items()],
+        routes=[
+            Route("/healthz", get_healthz, methods=["GET", "OPTIONS"]),  # HAProxy's check is an OPTIONS by default
+            *(Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items()),
+        ],
         exception_handlers={HTTPException: _http_error, Exception: _internal_error},
     )
     app.state.run_status = status

@@ -17,8 +17,12 @@ _VERSION = version("healthprobe")
 
 
 async def get_healthz(request: Request) -> Response:
-    """Returns 200 while the prober works, and 503 with the reason while it is stuck."""
-    trouble = status_of(request).trouble
+    """Returns 200 while the prober works, and 503 with the reason while it is stuck.
+
+    It answers everybody, so the words of the log are only for those who may read the rest.
+    """
+    status = status_of(request)
+    trouble = status.trouble if request.state.is_reader else status.public_trouble
     return json_response(Health(trouble is None, trouble), 200 if trouble is None else 503)
 
 

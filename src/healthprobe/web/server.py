@@ -1,19 +1,18 @@
-"""The HTTP server: uvicorn on the loop of the run, at one address, from its start to its end."""
+"""The HTTP server: uvicorn on the loop of the run, at an address, from its start to its end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from healthprobe.ports import ConfigurationError
 from healthprobe.web.connection_limits import LimitedH11Protocol, max_connections
 from healthprobe.web.listen_address import ListenAddress
+from healthprobe.web.listeners import listening
 
 _SHUTDOWN_TIMEOUT = 0.3
 
@@ -24,8 +23,6 @@ async def serving(app: ASGIApp, address: ListenAddress) -> AsyncIterator[str]:
 
     Raises ConfigurationError if the address cannot be listened at.
     """
-    listener = _listener(address)
-    port = listener.getsockname()[1]
     config = uvicorn.Config(
         app,
         http=LimitedH11Protocol,
@@ -39,17 +36,17 @@ async def serving(app: ASGIApp, address: ListenAddress) -> AsyncIterator[str]:
         timeout_graceful_shutdown=0,
     )
     server = _Server(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield f"http://{ListenAddress(address.host, port)}/"
-    finally:
-        server.should_exit = True
-        server.force_exit = True
-        await asyncio.wait({task}, timeout=_SHUTDOWN_TIMEOUT)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        server.abort_connections()
-        listener.close()
+    with listening(address) as listeners:
+        task = asyncio.create_task(server.serve(sockets=listeners))
+        try:
+            yield address.url if address.path else ListenAddress(address.host, listeners[0].getsockname()[1]).url
+        finally:
+            server.should_exit = True
+            server.force_exit = True
+            await asyncio.wait({task}, timeout=_SHUTDOWN_TIMEOUT)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            server.abort_connections()
 
 
 class _Server(uvicorn.Server):
@@ -65,17 +62,3 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def _listener(at: ListenAddress) -> socket.socket:
-    try:
-        found = socket.getaddrinfo(at.host, at.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()  # before the URL is printed: a client may connect before uvicorn is ready
-    except OSError as error:
-        raise ConfigurationError(f"--listen {at}: {(error.strerror or str(error)).lower()}; choose another") from error
-    listener.setblocking(False)
-    return listener
