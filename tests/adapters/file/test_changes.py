@@ -1,8 +1,10 @@
 """A file that is written during a run: read only when it changes; if invalid, the same error each time."""
 
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,11 +29,12 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write(path: Path) -> Write:
-    """Writes the file, with an old time stamp: a second change cannot have the same one."""
+    """Writes the file with an old time of modification, and returns when it counts as written to its end."""
 
     def write(text: str, stamp: float = LONG_AGO) -> None:
         path.write_text(text)
         os.utime(path, (stamp, stamp))
+        settle()
 
     return write
 
@@ -41,9 +44,9 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Has one entry for each time a file was read."""
     paths: list[Path] = []
 
-    def read(path: Path) -> tuple[content.Signature | None, bytes]:
+    def read(path: Path, *, settled: bool = True) -> tuple[content.Signature | None, bytes]:
         paths.append(path)
-        return content.read_content(path)
+        return content.read_content(path, settled=settled)
 
     monkeypatch.setattr(records, "read_content", read)
     return paths
@@ -80,22 +83,96 @@ async def test_a_change_shows_at_the_next_listing(path: Path, write: Write) -> N
     assert await games(store) == ["game-2"]
 
 
-async def test_a_replaced_file_is_read_even_if_size_and_time_are_the_same(path: Path, write: Write) -> None:
+def copied(path: Path, text: str) -> None:
+    """Writes into the file, as cp -p and touch -r do."""
+    before = path.stat()
+    path.write_text(text)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+
+
+def renamed(path: Path, text: str) -> None:
+    """Puts another file in its place, as rsync -t does."""
+    other = path.with_suffix(".new")
+    other.write_text(text)
+    os.utime(other, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    other.replace(path)
+
+
+def switched(path: Path, text: str) -> None:
+    """Switches the link to the folder that the file is in, as Kubernetes does for a ConfigMap."""
+    folder = path.parent / f"..{len(list(path.parent.iterdir()))}"
+    folder.mkdir()
+    (folder / path.name).write_text(text)
+    os.utime(folder / path.name, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    link = path.parent / "..data_tmp"
+    link.symlink_to(folder.name)
+    link.replace(path.parent / "..data")
+    if not path.is_symlink():
+        path.unlink()
+        path.symlink_to(f"..data/{path.name}")
+
+
+@pytest.mark.parametrize("replace", [copied, renamed, switched])
+async def test_a_change_is_seen_though_size_and_time_of_modification_are_the_same(
+    path: Path, write: Write, replace: Callable[[Path, str], None]
+) -> None:
     write(ONE)
     store = await FileRecords.open(path)
-    replace_alike(path, TWO)
+    for _ in range(3):
+        for text, game in ((TWO, "game-2"), (ONE, "game-1")):
+            replace(path, text)
+            assert await games(store) == [game]
+
+
+async def test_a_change_at_once_after_the_first_reading_is_seen(path: Path, write: Write) -> None:
+    begin(path, ONE)
+    store = await FileRecords.open(path)
+    copied(path, TWO)
     assert await games(store) == ["game-2"]
 
 
-async def test_a_second_change_with_the_same_time_stamp_is_seen(
+@pytest.mark.parametrize("first", ["", ONE, ONE[:20], "["], ids=["empty", "shorter", "cut", "invalid"])
+async def test_a_file_that_is_being_written_changes_nothing_until_its_end(path: Path, write: Write, first: str) -> None:
+    write(ONE + TWO)
+    store = await FileRecords.open(path)
+    begin(path, first)
+    end = threading.Timer(0.1, path.write_text, [TWO])
+    end.start()
+    assert await games(store) == ["game-2"]
+    end.join()
+
+
+async def test_a_run_may_begin_while_the_file_is_being_written(path: Path) -> None:
+    begin(path, "- {game_id: game-1, ")
+    end = threading.Timer(0.1, path.write_text, [ONE])
+    end.start()
+    assert await games(await FileRecords.open(path)) == ["game-1"]
+    end.join()
+
+
+async def test_a_file_that_is_written_all_the_time_is_read_all_the_same(
     path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content, "_FRESH", 60.0)
-    now = time.time()
-    write(ONE, now)
+    monkeypatch.setattr(content, "_SETTLED", 60.0)
+    monkeypatch.setattr(content, "_PATIENCE", 0.1)
+    begin(path, ONE)
     store = await FileRecords.open(path)
-    write(TWO, now)
-    assert await games(store) == ["game-2"]
+    for text, game in ((TWO, "game-2"), (ONE, "game-1")):
+        copied(path, text)
+        assert await games(store) == [game]
+
+
+async def test_a_file_that_may_not_be_read_is_an_error_until_it_may(public_folder: Path) -> None:
+    path = public_folder / "engines.yaml"
+    begin(path, ONE)
+    store = await FileRecords.open(path)
+    listing = await store.list_by_status("running")
+    path.chmod(0)
+    with as_an_ordinary_user(), pytest.raises(StoreError, match="it may not be read: change its permissions"):
+        await store.list_by_status("running")
+    path.chmod(0o644)
+    assert await store.list_by_status("running") is listing
 
 
 async def test_an_invalid_file_raises_the_same_error_each_time_and_is_parsed_once(
@@ -190,11 +267,21 @@ def move(path: Path, to: Path) -> None:
     path.rename(to)
 
 
-def replace_alike(path: Path, text: str) -> None:
-    """Replaces `path` by another file of the same size and time stamp."""
-    before = path.stat()
-    other = path.with_suffix(".new")
-    other.write_text(text)
-    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
-    other.replace(path)
-    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+def begin(path: Path, text: str) -> None:
+    """Writes the beginning of a file, which may change again at once."""
+    path.write_text(text)
+
+
+def settle() -> None:
+    time.sleep(content._SETTLED + 0.02)
+
+
+@contextmanager
+def as_an_ordinary_user() -> Iterator[None]:
+    """Root may read every file."""
+    user = os.geteuid()
+    os.seteuid(65534 if user == 0 else user)
+    try:
+        yield
+    finally:
+        os.seteuid(user)

@@ -24,21 +24,27 @@ class _Reading:
     listings: dict[str, list[RuntimeRecord]] = field(default_factory=dict)
 
 
+_NOTHING_READ = _Reading()
+
+
 class FileRecords:
     """Runtime records in a JSON or YAML file, in the forms of `parse_records`. Made by `open`.
 
-    A writer should write a new file and rename it: a half-written file may be a valid, shorter list.
+    A file that is being written is read once it has not changed for a moment. A writer that pauses for longer should
+    write a new file and rename it: half of a file may be a valid, shorter list.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        self._reading = _Reading()
+        self._reading = _NOTHING_READ
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str]) -> Self:
         """Reads the file for the first time. Raises ConfigurationError with file, line and field."""
         store = cls(path)
         await store._refresh()
+        if store._reading.fault is not None:
+            await store._refresh()  # which waits for the end of a file that is being written
         if store._reading.fault is not None:
             raise ConfigurationError(store._reading.fault)
         return store
@@ -62,7 +68,7 @@ class FileRecords:
 
 def read_records(path: str | os.PathLike[str]) -> list[RuntimeRecord]:
     """Reads a file once and returns all its records. Raises ConfigurationError as `open` does."""
-    reading = _read_if_changed(Path(path), _Reading())
+    reading = _read_if_changed(Path(path), _NOTHING_READ)
     if reading.fault is not None:
         raise ConfigurationError(reading.fault)
     return reading.records
@@ -72,7 +78,7 @@ def _read_if_changed(path: Path, known: _Reading) -> _Reading:
     try:
         if known.signature is not None and signature_of(path) == known.signature:
             return known
-        signature, content = read_content(path)
+        signature, content = read_content(path, settled=known is not _NOTHING_READ)
     except UnreadableFile as error:
         return replace(known, signature=None, fault=f"{path}: {error}")
     try:
