@@ -3,10 +3,11 @@
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.servers.postgres import PostgresServer
 
 from healthprobe.adapters.sql import SqlDatabase
 
@@ -44,3 +45,20 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a disk of our own cannot be mounted here; the limit on file sizes stands in for it")
     yield mount_point
     subprocess.run(["umount", "--lazy", mount_point], check=True)
+
+
+@pytest.fixture
+def in_encoding(postgres_server: PostgresServer) -> Iterator[Callable[[str], str]]:
+    """Returns a function that creates a database in an encoding and returns its URL."""
+    created: list[str] = []
+
+    def create(encoding: str) -> str:
+        created.append(f"in_{encoding.lower()}")
+        with postgres_server.connect("postgres") as administrator:
+            administrator.execute(f"CREATE DATABASE {created[-1]} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+        return postgres_server.address(postgres_server.port, created[-1])
+
+    yield create
+    with postgres_server.connect("postgres") as administrator:
+        for name in created:
+            administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")

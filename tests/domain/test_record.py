@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from healthprobe.domain.record import (
     RUNNING,
+    UNTIL_ENDED,
     InvalidRecord,
     RuntimeRecord,
     parse_silenced_until,
@@ -113,3 +114,32 @@ def test_a_document_without_a_required_field_is_refused(name: str) -> None:
     del document[name]
     with pytest.raises(InvalidRecord, match=f"the field {name} is missing"):
         record_from_document(document)
+
+
+@pytest.mark.parametrize(
+    ("text", "until"),
+    [
+        ("infinity", UNTIL_ENDED),
+        (" Infinity ", UNTIL_ENDED),
+        ("12026-11-25T14:00:00Z", UNTIL_ENDED),
+        ("294276-12-31 23:59:59.999999+00", UNTIL_ENDED),
+        ("9999-12-31T23:59:59-01:00", UNTIL_ENDED),
+        ("9999-12-31T23:59:59Z", UNTIL_ENDED),
+        ("9999-12-30T23:59:59Z", datetime(9999, 12, 30, 23, 59, 59, tzinfo=UTC)),
+        ("-infinity", None),
+        ("4713-01-01 00:00:00+00 BC", None),
+    ],
+)
+def test_a_silence_may_have_no_end_and_no_beginning(text: str, until: datetime | None) -> None:
+    assert parse_silenced_until(text) == until
+
+
+@pytest.mark.parametrize("text", ["infinite", "inf", "10000-01", "-10000-01-01", "for ever", "--infinity"])
+def test_a_silence_that_is_no_instant_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="it is not an instant"):
+        parse_silenced_until(text)
+
+
+def test_a_silence_without_end_can_be_shown_in_every_time_zone() -> None:
+    for hours in (-12, 14):
+        assert UNTIL_ENDED.astimezone(timezone(timedelta(hours=hours))) == UNTIL_ENDED

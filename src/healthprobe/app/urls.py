@@ -74,7 +74,7 @@ Maker = Callable[["Adapters", str], Awaitable[Opened]]
 async def _sql_records(adapters: Adapters, url: str) -> SqlRecords:
     from healthprobe.adapters.sql import SqlRecords
 
-    return SqlRecords(await adapters.database(url))
+    return SqlRecords(await adapters.database(url), adapters.skipped.report)
 
 
 async def _file_records(_: Adapters, url: str) -> RuntimeRecordStore:

@@ -23,7 +23,7 @@ from healthprobe.cli import errors, options
 from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
 from healthprobe.domain.event import format_instant
 from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
-from healthprobe.domain.record import RUNNING, RuntimeRecord
+from healthprobe.domain.record import RUNNING, RuntimeRecord, end_of_silence
 from healthprobe.ports import ConfigurationError
 
 _SECRET = re.compile("auth|cookie|token|secret|password|key", re.IGNORECASE)
@@ -66,8 +66,8 @@ def _without_secrets(probe: Any) -> Any:
 def _probe_of(record: RuntimeRecord) -> str:
     """Returns the settings and the silence in a few words, for the table."""
     now = datetime.now(UTC)
-    silenced = record.silenced_until is not None and now < record.silenced_until
-    words = [f"silenced until {record.silenced_until:%H:%M:%S} UTC"] if silenced else []
+    until = record.silenced_until
+    words = [f"silenced until {end_of_silence(until, '%H:%M:%S')}"] if until is not None and now < until else []
     try:
         settings = parse_settings(record.probe)
     except InvalidSettings as invalid:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from healthprobe._util.duration import two_units
 from healthprobe.domain.fleet_status import Condition
+from healthprobe.domain.record import end_of_silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,8 @@ def explain(game: GameFacts) -> str:
         sentences.append(f"One answer {game.rule.how_to_succeed} resets the count without an event.")
     if game.silenced_until is not None:
         why = f" ({game.silenced_why})" if game.silenced_why else ""
-        sentences.append(
-            f"It is silenced until {game.silenced_until:%Y-%m-%d %H:%M:%S} UTC{why}: no alarm is raised before then."
-        )
+        until = end_of_silence(game.silenced_until, "%Y-%m-%d %H:%M:%S")
+        sentences.append(f"It is silenced until {until}{why}: no alarm is raised before then.")
     return " ".join(sentences)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 
 RUNNING = "running"
 """The status of records that are probed."""
@@ -111,10 +112,19 @@ def kind_of(value: object) -> str:
     return _KINDS.get(type(value), "something else")
 
 
+UNTIL_ENDED = datetime(9999, 12, 31, tzinfo=UTC)
+"""When a silence ends that has no end: in every time zone a day of the calendar."""
+
+_BEYOND_THE_CALENDAR = re.compile(r"\+?(infinity|\d{5,}-\d\d-\d\d.*)", re.IGNORECASE | re.DOTALL)
+_BEFORE_THE_CALENDAR = re.compile(r"-infinity|\d+-\d\d-\d\d.* BC", re.IGNORECASE | re.DOTALL)
+"""How PostgreSQL writes instants that Python's calendar lacks."""
+
+
 def parse_silenced_until(value: object) -> datetime | None:
     """Returns until when a game is silenced, in UTC, or None if it is not. An instant without a zone is in UTC.
 
-    Raises ValueError for anything else than an instant.
+    `infinity`, and every instant after the year 9999, is UNTIL_ENDED; one before the year 1 is None. Raises ValueError
+    for anything else than an instant.
 
     >>> parse_silenced_until("2026-11-25 14:00:00+01:00")
     datetime.datetime(2026, 11, 25, 13, 0, tzinfo=datetime.timezone.utc)
@@ -123,16 +133,33 @@ def parse_silenced_until(value: object) -> datetime | None:
         return None
     instant = value if isinstance(value, datetime) else None
     if isinstance(value, str):
+        text = value.strip()
+        if _BEYOND_THE_CALENDAR.fullmatch(text):
+            return UNTIL_ENDED
+        if _BEFORE_THE_CALENDAR.fullmatch(text):
+            return None
         try:
-            instant = datetime.fromisoformat(value.strip())
+            instant = datetime.fromisoformat(text)
         except ValueError:
             instant = None
     if instant is None:
         raise ValueError("it is not an instant: write one such as 2026-11-25T14:00:00Z")
     try:
-        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-    except (OverflowError, ValueError):
+        until = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (OverflowError, ValueError):  # its offset leads out of the calendar
+        if instant.year == MAXYEAR:
+            return UNTIL_ENDED
         raise ValueError("it is out of the calendar's range: write one such as 2026-11-25T14:00:00Z") from None
+    return min(until, UNTIL_ENDED)
+
+
+def end_of_silence(until: datetime, form: str) -> str:
+    """Returns when a silence ends, in words, for a person.
+
+    >>> end_of_silence(datetime(2026, 11, 25, 14, tzinfo=UTC), "%H:%M"), end_of_silence(UNTIL_ENDED, "%H:%M")
+    ('14:00 UTC', 'it is ended')
+    """
+    return "it is ended" if until == UNTIL_ENDED else f"{until:{form}} UTC"
 
 
 def silenced_until_or_none(value: object) -> datetime | None:

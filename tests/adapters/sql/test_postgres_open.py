@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import Connection
@@ -132,23 +132,6 @@ async def test_other_tables_are_ignored_and_one_with_a_name_of_ours_is_left_as_i
         assert set(administrator.execute(tables).fetchall()) == {("customers",), ("health_events",)}
         administrator.execute("DROP TABLE health_events")
         await (await SqlDatabase.open(postgres_url)).aclose()
-
-
-@pytest.fixture
-def in_encoding(postgres_server: PostgresServer) -> Iterator[Callable[[str], str]]:
-    """Returns a function that creates a database in an encoding and returns its URL."""
-    created: list[str] = []
-
-    def create(encoding: str) -> str:
-        created.append(f"in_{encoding.lower()}")
-        with postgres_server.connect("postgres") as administrator:
-            administrator.execute(f"CREATE DATABASE {created[-1]} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
-        return postgres_server.address(postgres_server.port, created[-1])
-
-    yield create
-    with postgres_server.connect("postgres") as administrator:
-        for name in created:
-            administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP"])

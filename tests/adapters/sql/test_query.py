@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +13,7 @@ from tests.servers.postgres import PostgresServer
 
 from healthprobe.adapters.sql import SqlQuery, listing, postgres
 from healthprobe.domain.probe_parsing import parse_settings
-from healthprobe.domain.record import RuntimeRecord
+from healthprobe.domain.record import UNTIL_ENDED, RuntimeRecord
 from healthprobe.ports import ConfigurationError, StoreError
 
 QUERY = "SELECT container AS current_container_id, 1 AS other, url AS engine_endpoint, id AS game_id FROM games"
@@ -173,6 +174,101 @@ async def test_a_row_that_becomes_invalid_is_skipped_and_counted_until_it_is_rep
         platform("UPDATE games SET url = 'http://game-7:8080' WHERE id = 'game-7'")
         assert GAME_7 in await store.list_by_status("running")
         assert skipped.calls[-1] == (0, "")
+
+
+@pytest.mark.parametrize("column", ["id", "container", "url"])
+async def test_text_that_is_not_utf_8_is_skipped_and_named_and_keeps_no_start_out(
+    url: str, platform: Execute, skipped: Skipped, column: str
+) -> None:
+    if not url.startswith("sqlite"):
+        pytest.skip("PostgreSQL holds no such text, except in SQL_ASCII")
+    platform(f"UPDATE games SET {column} = CAST(x'e9' AS TEXT) WHERE id = 'game-7'")
+    async with opened(url, QUERY, skipped) as store:
+        assert await store.list_by_status("running") == [GAME_8]
+        assert await store.list_by_status("running") == [GAME_8]
+    assert [count for count, _ in skipped.calls] == [1, 1]
+    assert "is not UTF-8" in skipped.calls[0][1]
+    assert "b'\\xe9'" in skipped.calls[0][1]
+
+
+SQL_ASCII_ROWS = """
+SELECT game_id::text, container AS current_container_id, endpoint::varchar AS engine_endpoint FROM (VALUES
+    ('game-6 é', E'\\xe9', 'http://h:1'), ('game-7 é', 'c0ffee', E'http://\\xff\\xfe'), ('game-8 é', 'cafe', 'http://ñ:1')
+) AS games (game_id, container, endpoint)
+"""
+
+
+async def test_a_database_without_an_encoding_may_hold_any_bytes(
+    in_encoding: Callable[[str], str], skipped: Skipped
+) -> None:
+    async with opened(in_encoding("SQL_ASCII"), SQL_ASCII_ROWS, skipped) as store:
+        for _ in range(2):
+            assert await store.list_by_status("running") == [RuntimeRecord("game-8 é", "cafe", "http://ñ:1")]
+    assert skipped.calls == [(2, "current_container_id is not UTF-8 for game game-6 é: b'\\xe9'")] * 2
+
+
+async def test_a_character_that_utf_8_does_not_have_hides_no_game(
+    in_encoding: Callable[[str], str], skipped: Skipped
+) -> None:
+    query = (
+        "SELECT game_id, '' AS current_container_id, 'http://h:1' AS engine_endpoint "
+        "FROM (VALUES (convert_from(E'\\\\xa9a8'::bytea, 'EUC_JP')), ('漢字')) AS games (game_id)"
+    )
+    async with opened(in_encoding("EUC_JP"), query, skipped) as store:
+        assert await store.list_by_status("running") == [RuntimeRecord("漢字", "", "http://h:1")]
+    assert [count for count, _ in skipped.calls] == [1]
+
+
+async def test_a_note_that_is_not_utf_8_hides_no_game(in_encoding: Callable[[str], str], skipped: Skipped) -> None:
+    query = (
+        "SELECT 'game-7'::text AS game_id, 'c' AS current_container_id, 'u' AS engine_endpoint, E'\\xe9' AS probe, "
+        "now() + '1h' AS silenced_until, E'caf\\xe9' AS silenced_why"
+    )
+    async with opened(in_encoding("SQL_ASCII"), query, skipped) as store:
+        (record,) = await store.list_by_status("running")
+    assert (record.silenced_why, record.probe) == ("caf\ufffd", '"not text"')
+    assert record.silenced_until is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "until"),
+    [
+        ("'infinity'::timestamptz", UNTIL_ENDED),
+        ("'infinity'::timestamp", UNTIL_ENDED),
+        ("'infinity'::date", UNTIL_ENDED),
+        ("'-infinity'::timestamptz", None),
+        ("'20000-01-01'::timestamptz", UNTIL_ENDED),
+        ("'10000-01-01'::date", UNTIL_ENDED),
+        ("'9999-12-31 23:00:00-05'::timestamptz", UNTIL_ENDED),
+        ("'0044-03-15 12:00 BC'::timestamptz", None),
+        ("'infinity'", UNTIL_ENDED),
+    ],
+)
+@pytest.mark.parametrize("setting", ["", "?options=-cdatestyle%3DSQL,DMY", "?options=-ctimezone%3DAsia/Tokyo"])
+async def test_a_silence_beyond_the_calendar_is_one_without_end_and_hides_no_game(
+    postgres_url: str, skipped: Skipped, value: str, until: datetime | None, setting: str
+) -> None:
+    games = "(VALUES ('game-7', 'c0ffee', 'http://game-7:8080'), ('game-8', 'cafe', 'http://game-8:8080'))"
+    query = (
+        f"SELECT *, CASE game_id WHEN 'game-7' THEN {value} END AS silenced_until "
+        f"FROM {games} AS games (game_id, current_container_id, engine_endpoint)"
+    )
+    async with opened(postgres_url + setting, query, skipped) as store:
+        assert await store.list_by_status("running") == [replace(GAME_7, silenced_until=until), GAME_8]
+    assert skipped.calls == [(0, "")]
+
+
+async def test_values_of_other_columns_that_python_lacks_hide_no_game(postgres_url: str, skipped: Skipped) -> None:
+    query = (
+        "SELECT 'game-7'::text AS game_id, 'c'::text AS current_container_id, 'http://h:1'::text AS engine_endpoint, "
+        "'24:00:00'::time AS opens, '100000000 years'::interval AS lasts, "
+        "'[2026-01-01, infinity)'::tstzrange AS booked, ARRAY['infinity'::date] AS pauses, "
+        "'infinity'::timestamptz AS silenced_until"
+    )
+    async with opened(postgres_url, query, skipped) as store:
+        (record,) = await store.list_by_status("running")
+    assert record == RuntimeRecord("game-7", "c", "http://h:1", silenced_until=UNTIL_ENDED)
+    assert skipped.calls == [(0, "")]
 
 
 async def test_a_record_that_did_not_change_is_the_same_object(url: str, platform: Execute, skipped: Skipped) -> None:

@@ -91,19 +91,62 @@ async def test_a_row_without_a_game_id_is_left_out(store: SqlRecords, path: Path
     assert await store.list_by_status("running") == [GAME_7, GAME_8]
 
 
-async def test_numbers_and_bytes_in_a_row_hide_no_other_row(store: SqlRecords, path: Path) -> None:
-    edit(
-        path,
-        f"INSERT INTO {COLUMNS} VALUES (9, 9, x'0000', 'running')",
-    )
-    oddity = RuntimeRecord("9", "9", "b'\\x00\\x00'")
-    assert await store.list_by_status("running") == [oddity, GAME_7, GAME_8]
+async def test_numbers_in_a_row_hide_no_other_row(store: SqlRecords, path: Path) -> None:
+    edit(path, f"INSERT INTO {COLUMNS} VALUES (9, 9, 9, 'running')")
+    assert await store.list_by_status("running") == [RuntimeRecord("9", "9", "9"), GAME_7, GAME_8]
 
 
-async def test_text_that_is_not_utf_8_is_an_error(store: SqlRecords, path: Path) -> None:
-    edit(path, "UPDATE runtime_records SET engine_endpoint = CAST(x'ff' AS TEXT) WHERE game_id = 'game-7'")
-    with pytest.raises(StoreError, match=r"Could not decode to UTF-8"):
-        await store.list_by_status("running")
+NOT_UTF_8 = "CAST(x'e9ff' AS TEXT)"
+
+
+@pytest.mark.parametrize("column", ["game_id", "current_container_id", "engine_endpoint"])
+@pytest.mark.parametrize("value", [NOT_UTF_8, "x'e9ff'", "x'0000'"])
+async def test_a_row_that_is_not_utf_8_is_skipped_and_named(
+    database: SqlDatabase, store: SqlRecords, path: Path, column: str, value: str
+) -> None:
+    skipped: list[tuple[int, str]] = []
+    watched = SqlRecords(database, lambda count, why: skipped.append((count, why)))
+    assert await watched.list_by_status("running") == [GAME_7, GAME_8]
+    edit(path, f"UPDATE runtime_records SET {column} = {value} WHERE game_id = 'game-7'")
+    assert await watched.list_by_status("running") == await watched.list_all() == [GAME_8]
+    assert [count for count, _ in skipped] == [0, 1, 1]
+    assert skipped[1][1].startswith(f"{column} is not UTF-8{'' if column == 'game_id' else ' for game game-7'}: b'")
+    await store.remove(["game-7"])
+    edit(path, "DELETE FROM runtime_records WHERE game_id <> 'game-8'")
+    await store.put([GAME_7])
+    assert await watched.list_by_status("running") == [GAME_7, GAME_8]
+    assert skipped[-1] == (0, "")
+
+
+async def test_text_that_is_not_utf_8_is_read_by_no_later_call(store: SqlRecords, path: Path) -> None:
+    """A connection that has read one raw value is as it was."""
+    edit(path, f"UPDATE runtime_records SET engine_endpoint = {NOT_UTF_8} WHERE game_id = 'game-7'")
+    assert await store.list_by_status("running") == [GAME_8]
+    edit(path, "UPDATE runtime_records SET engine_endpoint = 'http://ñ:1' WHERE game_id = 'game-7'")
+    assert [record.engine_endpoint for record in await store.list_by_status("running")] == [
+        "http://ñ:1",
+        "http://game-8:8080",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [
+        ("silenced_why", RuntimeRecord("game-7", "c0ffee", "http://game-7:8080", silenced_why="\ufffd\ufffd")),
+        ("silenced_until", GAME_7),
+        ("probe", RuntimeRecord("game-7", "c0ffee", "http://game-7:8080", probe='"not text"')),
+    ],
+)
+async def test_a_note_a_silence_or_settings_that_are_not_utf_8_hide_no_game(
+    store: SqlRecords, path: Path, column: str, found: RuntimeRecord
+) -> None:
+    edit(path, f"UPDATE runtime_records SET {column} = {NOT_UTF_8} WHERE game_id = 'game-7'")
+    assert await store.list_by_status("running") == [found, GAME_8]
+
+
+async def test_a_status_that_is_not_utf_8_is_no_status(store: SqlRecords, path: Path) -> None:
+    edit(path, f"UPDATE runtime_records SET status = {NOT_UTF_8} WHERE game_id = 'game-7'")
+    assert await store.list_by_status("running") == await store.list_all() == [GAME_8]
 
 
 async def test_put_replaces_a_record_and_of_two_of_one_game_the_later_remains(store: SqlRecords) -> None:

@@ -15,6 +15,7 @@ from healthprobe.adapters.sql.backend import WRITES, Backend
 from healthprobe.adapters.sql.errors import PortError, opening_error, transaction_error
 from healthprobe.adapters.sql.postgres import PostgresServer
 from healthprobe.adapters.sql.postgres_url import SCHEMES
+from healthprobe.adapters.sql.raw_values import is_about_a_value, raw_values
 from healthprobe.adapters.sql.sqlite import SqliteFile
 
 Result = TypeVar("Result")
@@ -31,8 +32,8 @@ class SqlDatabase:
     """A database of runtime records, health events, relay cursors and dead letters. Made by `open`, closed by `aclose`.
 
     A transaction is one function of a connection that runs on a thread: a cancelled caller leaves it complete or not
-    begun, and it never blocks the event loop. Reads and writes have a thread each, so that no listing waits for another
-    program's lock or for the disk.
+    begun, and it never blocks the event loop. Where a value cannot be read it runs once more, and gets that value raw.
+    Reads and writes have a thread each, so that no listing waits for another program's lock or for the disk.
     """
 
     def __init__(self, backend: Backend, engine: Engine) -> None:
@@ -100,7 +101,13 @@ class SqlDatabase:
         if not self._backend.is_in_place():
             raise kind(f"{self.name} was removed or replaced while in use: restart healthprobe")
         try:
-            with engine.begin() as connection:
+            try:
+                with engine.begin() as connection:
+                    return work(connection)
+            except (SQLAlchemyError, ValueError, OverflowError, NotImplementedError) as error:
+                if not is_about_a_value(error):
+                    raise
+            with engine.begin() as connection, raw_values(connection):
                 return work(connection)
         except (SQLAlchemyError, ValueError, OverflowError) as error:
             raise transaction_error(error, kind, self.name, reading=engine is self._reader) from error

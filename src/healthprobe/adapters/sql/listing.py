@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import CursorResult
 
+from healthprobe._util.text import shorten
 from healthprobe.adapters.sql.backend import READ_TIMEOUT
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import StoreError
@@ -22,8 +23,22 @@ Row = tuple[Any, ...]
 Item = TypeVar("Item")
 
 
+OnSkipped = Callable[[int, str], None]
+"""Is called after each listing with the number of rows that were left out and the reason for the first."""
+
+
 class UnusableRow(ValueError):
     """A row is not a runtime record. The message names the column and says what to change."""
+
+
+def not_utf_8(name: str, value: bytes, where: str) -> str:
+    """Returns the fault of a row whose column `name` is no text. `where` says which game's it is, if that is known."""
+    return f"{name} is not UTF-8{where}: {shorten(repr(value), 80)}"
+
+
+def note_of(value: object) -> str:
+    """Returns the note of a silence. What is no text there hides no game: only its characters that are not UTF-8 go."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value if isinstance(value, str) else ""
 
 
 class Listing:

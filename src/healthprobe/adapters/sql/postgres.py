@@ -13,6 +13,7 @@ from sqlalchemy.pool import QueuePool
 
 from healthprobe.adapters.sql.backend import LOCK_TIMEOUT, READ_TIMEOUT, WRITES
 from healthprobe.adapters.sql.postgres_url import parse_postgres_url
+from healthprobe.adapters.sql.raw_values import keep_raw_instants
 from healthprobe.adapters.sql.schema import metadata, schema_versions
 from healthprobe.ports import ConfigurationError
 
@@ -36,7 +37,11 @@ _PRIMARY = {"target_session_attrs": "read-write"}
 _RESPONSE_TIMEOUT = READ_TIMEOUT + 2.0
 """Seconds to wait for a response: a paused server does not keep its own timeouts."""
 
-_BEGIN_READING = f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {READ_TIMEOUT * 1000:.0f}"
+_BEGIN_READING = f"""
+SET TRANSACTION READ ONLY;
+SET LOCAL statement_timeout = {READ_TIMEOUT * 1000:.0f};
+SET LOCAL datestyle = ISO
+"""
 
 _WRITE_LOCK = 0x6865616C7468
 """The key of the advisory lock that writers hold until they commit: "health"."""
@@ -145,7 +150,9 @@ def _connection_class() -> Any:
 
 
 def _connect(_dialect: object, _record: object, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
-    return _connection_class().connect(*arguments, **named)
+    connection = _connection_class().connect(*arguments, **named)
+    keep_raw_instants(connection)
+    return connection
 
 
 def _begin(connection: Connection) -> None:

@@ -10,7 +10,8 @@ from typing import Any, Self
 from sqlalchemy import Connection, CursorResult
 
 from healthprobe.adapters.sql.database import SqlDatabase
-from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, Row, UnusableRow
+from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, OnSkipped, Row, UnusableRow, not_utf_8, note_of
+from healthprobe.adapters.sql.raw_values import text_or_bytes
 from healthprobe.domain.record import RUNNING, RuntimeRecord, probe_settings_text, silenced_until_or_none
 from healthprobe.ports import ConfigurationError, StoreError
 
@@ -29,18 +30,18 @@ class SqlQuery:
     the reason for the first: a null, a value that is not text, or no row has the status asked for.
     """
 
-    def __init__(self, database: SqlDatabase, query: str, on_skipped: Callable[[int, str], None]) -> None:
+    def __init__(self, database: SqlDatabase, query: str, on_skipped: OnSkipped) -> None:
         self._database = database
         self._query = query.strip().rstrip(";")
         self._on_skipped = on_skipped
         self._listings: dict[str, Listing] = {}
 
     @classmethod
-    async def open(cls, url: str, query: str, on_skipped: Callable[[int, str], None]) -> Self:
+    async def open(cls, url: str, query: str, on_skipped: OnSkipped) -> Self:
         """Runs the query on the database at `url`.
 
-        Raises ConfigurationError if a column is missing, or is null or not text in any row; StoreError or LogError if a
-        retry may help.
+        Raises ConfigurationError if a column is missing, or if every row is unusable; StoreError or LogError if a retry
+        may help.
         """
         store = cls(await SqlDatabase.open_foreign(url), query, on_skipped)
         try:
@@ -50,7 +51,7 @@ class SqlQuery:
             if isinstance(error, StoreError) and error.permanent:
                 raise ConfigurationError(f"{_OPTION}: {error}") from error
             raise
-        if listing.skipped:
+        if listing.skipped and not listing.records and not listing.other_statuses:
             await store.aclose()
             raise ConfigurationError(f"{_OPTION}: {listing.first_fault}")
         return store
@@ -103,7 +104,7 @@ def _row_of(places: Sequence[int | None], probe: int, row: Sequence[Any]) -> Row
         found[len(_REQUIRED)] = RUNNING
     found[probe] = probe_settings_text(found[probe])
     until, why = found[probe + 1 :]
-    found[probe + 1 :] = silenced_until_or_none(until), why if isinstance(why, str) else ""
+    found[probe + 1 :] = silenced_until_or_none(until), note_of(why)
     return tuple(found)
 
 
@@ -122,7 +123,9 @@ def _record_of(row: Row) -> RuntimeRecord:
 
 
 def _misfit(name: str, value: object, row: Row) -> str:
-    where = "" if name == "game_id" else f" for game {row[0]}"
+    where = "" if name == "game_id" else f" for game {row[0] if isinstance(row[0], str) else repr(row[0])}"
     if value is None:
         return f"{name} is null{where}: write COALESCE, or leave such rows out with WHERE … IS NOT NULL"
+    if isinstance(value, bytes) and isinstance(text_or_bytes(value), bytes):
+        return not_utf_8(name, value, where)
     return f"{name} is {type(value).__name__}, not text{where}: write CAST(… AS TEXT) AS {name}"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, select, update
 
 from healthprobe.adapters.sql.database import SqlDatabase
-from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, UnusableRow
+from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, OnSkipped, UnusableRow, not_utf_8, note_of
 from healthprobe.adapters.sql.schema import records_revisions, runtime_records
 from healthprobe.adapters.sql.statements import chunks, upsert
 from healthprobe.domain.event import format_instant
@@ -19,26 +19,32 @@ from healthprobe.ports import StoreError
 
 
 class SqlRecords:
-    """Runtime records in a `SqlDatabase`. Every method raises StoreError."""
+    """Runtime records in a `SqlDatabase`. Every method raises StoreError.
 
-    def __init__(self, database: SqlDatabase) -> None:
+    `on_skipped` is called after each listing with the number of rows that were left out and the reason for the first:
+    no game id, a NUL character in an id, text that is not UTF-8.
+    """
+
+    def __init__(self, database: SqlDatabase, on_skipped: OnSkipped = lambda _count, _why: None) -> None:
         self._database = database
+        self._on_skipped = on_skipped
         self._listings: dict[str, Listing] = {}
         self._revisions: dict[str, int] = {}
 
     async def list_by_status(self, status: str) -> list[RuntimeRecord]:
-        """Returns the records that have `status`: the same list while the table is not edited.
-
-        Rows without a game id, or with a NUL character in an id, are left out.
-        """
+        """Returns the records that have `status`: the same list while the table is not edited."""
         listing = self._listings.setdefault(status, Listing(_record_of))
         work = partial(_list_if_changed, status, listing, self._revisions.get(status))
-        self._revisions[status], records = await self._database.read(work, StoreError)
-        return records
+        self._revisions[status] = await self._database.read(work, StoreError)
+        self._on_skipped(listing.skipped, listing.first_fault)
+        return listing.records
 
     async def list_all(self) -> list[RuntimeRecord]:
         """Returns the records of every status, by game id."""
-        return await self._database.read(partial(_list_all, Listing(_record_of)), StoreError)
+        listing = Listing(_record_of)
+        await self._database.read(partial(_read, _ALL, {}, listing), StoreError)
+        self._on_skipped(listing.skipped, listing.first_fault)
+        return listing.records
 
     async def put(self, records: Sequence[RuntimeRecord]) -> None:
         """Inserts these records, or replaces those of the same games, all or none; of two for one game the later."""
@@ -105,13 +111,16 @@ def _silence(game_ids: Sequence[str], until: datetime | None, why: str, connecti
     }
 
 
-def _list_if_changed(
-    status: str, listing: Listing, known: int | None, connection: Connection
-) -> tuple[int, list[RuntimeRecord]]:
+def _list_if_changed(status: str, listing: Listing, known: int | None, connection: Connection) -> int:
+    """Reads the listing unless the table's revision is the `known` one. Returns the revision."""
     revision = _revision(connection)
-    if revision and revision == known:
-        return revision, listing.records
-    return revision, listing.read(connection.execute(_OF_STATUS, {"status": status}, execution_options=IN_PORTIONS))
+    if not revision or revision != known:
+        _read(_OF_STATUS, {"status": status}, listing, connection)
+    return revision
+
+
+def _read(query: Select[Any], parameters: Mapping[str, str], listing: Listing, connection: Connection) -> None:
+    listing.read(connection.execute(query, parameters, execution_options=IN_PORTIONS))
 
 
 def _revision(connection: Connection) -> int:
@@ -119,27 +128,26 @@ def _revision(connection: Connection) -> int:
 
     They are only in SQLite: in PostgreSQL every edit would have to wait for the transaction of the one before it.
     """
-    return connection.execute(_REVISION).scalar_one() if connection.dialect.name == "sqlite" else 0
-
-
-def _list_all(listing: Listing, connection: Connection) -> list[RuntimeRecord]:
-    return listing.read(connection.execute(_ALL, execution_options=IN_PORTIONS))
+    return connection.execute(_REVISION).scalar() or 0 if connection.dialect.name == "sqlite" else 0
 
 
 def _record_of(row: tuple[Any, ...]) -> RuntimeRecord:
     """Returns the record of a row, which other programs may have written: SQLite does not enforce column types."""
     game_id, container_id, endpoint, status, probe, until, why = row
-    if not isinstance(game_id, str) or not game_id:
+    if game_id == "" or not isinstance(game_id, str | bytes):
         raise UnusableRow("game_id is empty or no text")
-    silenced_why = why if isinstance(why, str) else ""
+    named = {"game_id": game_id, "current_container_id": container_id, "engine_endpoint": endpoint, "status": status}
+    for name, value in named.items():
+        if isinstance(value, bytes):
+            raise UnusableRow(not_utf_8(name, value, "" if name == "game_id" else f" for game {game_id!s}"))
     record = RuntimeRecord(
-        game_id,
+        str(game_id),
         str(container_id),
         str(endpoint),
-        status,
+        str(status),
         probe_settings_text(probe),
         silenced_until_or_none(until),
-        silenced_why,
+        note_of(why),
     )
     if "\0" in record.game_id or "\0" in record.current_container_id:
         raise UnusableRow("a NUL character is in the row: other databases and buses take none")
