@@ -171,11 +171,15 @@ class RelayLog(ReadableLog, DeadLetterLog, Protocol):
     """The log as a relay uses it. Every method raises LogError."""
 
     async def load_cursor(self, name: str) -> int | None:
-        """Returns the cursor saved under `name`, or None."""
+        """Returns the cursor saved under `name`, or None. Raises ContentError for one that cannot be read."""
         ...
 
     async def save_cursor(self, name: str, cursor: int) -> None:
         """Saves `cursor` under `name`, durably, unless a greater one is saved there already."""
+        ...
+
+    async def forget_cursor(self, name: str) -> bool:
+        """Removes the cursor saved under `name`. Returns whether there was one."""
         ...
 
 
@@ -199,10 +203,6 @@ class HealthEventLog(WorkerLog, RelayLog, RetentionLog, Protocol):
 
     A program that embeds a worker needs less: WorkerLog, and RelayLog if it has a relay. Every method raises LogError.
     """
-
-    async def forget_cursor(self, name: str) -> bool:
-        """Removes the cursor saved under `name`. Returns whether there was one."""
-        ...
 
     async def request_replay(self) -> int:
         """Makes every dead letter due: its relay sends it once more. Returns how many there are."""

@@ -136,3 +136,16 @@ async def test_from_probe_to_publisher_every_transition_arrives_once_and_in_orde
     running.cancel()
     assert publisher.delivered == stage.log.events
     assert publisher.delivered_ids == ["a:1", "b:1", "a:2", "a:3"]
+
+
+async def test_a_cursor_beyond_the_end_of_the_log_sends_all_rather_than_nothing_for_long(
+    publisher: InMemoryPublisher,
+) -> None:
+    """As where somebody has emptied the table of events, or restored it from a backup."""
+    log, stage = InMemoryLog(*history("a", 2)), Stage()
+    log.cursors = {"bus": 500, "file": 2}
+    await run_for(0.5, Relay(log=log, publisher=publisher, name="bus", logger=stage.logger).run())
+    assert publisher.delivered == log.events
+    assert log.cursors == {"bus": 2, "file": 2}
+    (line,) = stage.lines_of("every event of the log is sent again")
+    assert line["err"] == "the cursor is 500, and the log ends at 2"

@@ -15,6 +15,7 @@ from healthprobe._util.safe_logging import Logger, RateLimitedWarning, SafeLogge
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import (
+    ContentError,
     DeadLetter,
     HealthEventPublisher,
     LogEntry,
@@ -177,9 +178,22 @@ class Relay:
             await self._publish(entries)
 
     async def _load_cursor(self) -> int:
-        """Returns the cursor. Saves that of a new relay, so that nothing is pruned before it was delivered."""
-        cursor = await self._log.load_cursor(self.name)
-        if cursor is None:
+        """Returns the cursor. Saves that of a new relay, so that nothing is pruned before it was delivered.
+
+        Where the cursor was altered, or the log begun afresh, what was delivered is not known: all is sent again, for
+        else what comes next would never be sent.
+        """
+        altered = ""
+        try:
+            cursor = await self._log.load_cursor(self.name)
+            if cursor is not None and cursor > (end := await self._log.end()):
+                altered = f"the cursor is {cursor}, and the log ends at {end}"
+        except ContentError as error:
+            cursor, altered = 0, error_text(error)
+        if altered:
+            self._logger.error("every event of the log is sent again", err=altered)
+            await self._log.forget_cursor(self.name)
+        if cursor is None or altered:
             cursor = 0
             await self._log.save_cursor(self.name, cursor)
         return cursor
@@ -292,5 +306,6 @@ def _concerns_one_event(refusal: PublishError) -> bool:
 
 async def begin_at_the_end(log: RelayLog, name: str) -> None:
     """Makes a relay that has never run begin after the last event of now. Raises LogError."""
-    if await log.load_cursor(name) is None:
-        await log.save_cursor(name, await log.end())
+    with contextlib.suppress(ContentError):  # it has run: what it makes of an altered cursor it says itself
+        if await log.load_cursor(name) is None:
+            await log.save_cursor(name, await log.end())

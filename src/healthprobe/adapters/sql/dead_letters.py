@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.event_rows import event_columns, event_from_row
-from healthprobe.adapters.sql.schema import dead_letters
+from healthprobe.adapters.sql.schema import MOST, dead_letters
 from healthprobe.adapters.sql.statements import upsert
 from healthprobe.domain.event import format_instant, parse_instant
 from healthprobe.ports import DeadLetter, LogError
@@ -26,7 +27,8 @@ class SqlDeadLetters:
         await self._database.write(partial(_park, letter), LogError)
 
     async def dead_letters(self, limit: int, *, due_at: str | None = None) -> Sequence[DeadLetter]:
-        """Returns at most `limit` letters, in the order in which their events were parked first.
+        """Returns at most `limit` letters, in the order in which their events were parked first. One whose event was
+        altered, and cannot be read, is left out.
 
         With `due_at`, only those that the publisher of this name is to be sent again.
         """
@@ -54,13 +56,13 @@ _is_the_letter = (
 )
 _RELEASE = delete(dead_letters).where(_is_the_letter)
 _NUMBER_OF = select(_table.number).where(_is_the_letter)
-_NEXT_NUMBER = select(func.coalesce(func.max(_table.number), 0) + 1)
+_LAST_NUMBER = select(func.coalesce(func.max(_table.number), 0)).where(_table.number <= MOST)
 
 
 def _park(letter: DeadLetter, connection: Connection) -> None:
     event = letter.event
     key = {"name": letter.publisher, "game": event.game_id, "of_game": event.sequence}
-    number = connection.execute(_NUMBER_OF, key).scalar() or connection.execute(_NEXT_NUMBER).scalar_one()
+    number = connection.execute(_NUMBER_OF, key).scalar() or int(connection.execute(_LAST_NUMBER).scalar_one()) + 1
     row = {
         "publisher": letter.publisher,
         "game_id": event.game_id,
@@ -81,7 +83,19 @@ def _dead_letters(limit: int, due_at: str | None, connection: Connection) -> lis
     query = _LETTERS.limit(limit)
     if due_at is not None:
         query = query.where(_table.due, _table.publisher == due_at)
-    return [
-        DeadLetter(row.publisher, event_from_row(row), row.reason, parse_instant(row.parked_at), due=row.due)
-        for row in connection.execute(query)
-    ]
+    return [letter for row in connection.execute(query) if (letter := _letter_of(row)) is not None]
+
+
+def _letter_of(row: Any) -> DeadLetter | None:
+    """Returns the letter of a row, or None if another program altered it so that its event cannot be sent again."""
+    try:
+        event = event_from_row(row)
+    except LogError:
+        return None
+    try:
+        parked_at = parse_instant(row.parked_at)
+    except (TypeError, ValueError):
+        parked_at = event.occurred_at
+    if not isinstance(row.publisher, str):
+        return None
+    return DeadLetter(row.publisher, event, str(row.reason), parked_at, due=bool(row.due))

@@ -7,15 +7,16 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, String, bindparam, delete, func, insert, select
+from sqlalchemy import ARRAY, ColumnElement, Connection, String, bindparam, delete, func, insert, or_, select
 
+from healthprobe._util.text import shorten
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.dead_letters import SqlDeadLetters
 from healthprobe.adapters.sql.event_rows import event_columns, event_from_row
-from healthprobe.adapters.sql.schema import health_events, log_identities, relay_cursors
-from healthprobe.adapters.sql.statements import Row, chunks, upsert_if_greater
+from healthprobe.adapters.sql.schema import MOST, health_events, log_identities, relay_cursors
+from healthprobe.adapters.sql.statements import Row, chunks, upsert_where
 from healthprobe.domain.event import HealthEvent, format_instant
-from healthprobe.ports import LogEntry, LogError
+from healthprobe.ports import ContentError, LogEntry, LogError
 
 _PRUNED_AT_ONCE = 5000
 """The most events removed in one transaction: appends wait for it."""
@@ -44,7 +45,7 @@ class SqlLog(SqlDeadLetters):
 
     async def end(self) -> int:
         """Returns the cursor of the last entry, or 0."""
-        return await self._database.read(lambda connection: connection.execute(_END).scalar_one(), LogError)
+        return await self._database.read(_end, LogError)
 
     async def prune(self, before: datetime, through: int) -> int:
         """Removes events seen before `before` whose cursor is at most `through`, and never a game's last one.
@@ -58,16 +59,15 @@ class SqlLog(SqlDeadLetters):
         return pruned
 
     async def load_cursor(self, name: str) -> int | None:
-        """Returns the cursor saved under `name`, or None."""
+        """Returns the cursor saved under `name`, or None. Raises ContentError for one that was altered."""
         return await self._database.read(partial(_load_cursor, name), LogError)
 
     async def save_cursor(self, name: str, cursor: int) -> None:
         """Saves `cursor` under `name`, unless a greater one is saved. It is on the disk when this returns."""
-        row = {"name": name, "position": cursor}
-        await self._database.write(partial(upsert_if_greater, relay_cursors, "position", row), LogError)
+        await self._database.write(partial(_save_cursor, {"name": name, "position": cursor}), LogError)
 
     async def all_cursors(self) -> Mapping[str, int]:
-        """Returns all saved cursors by name."""
+        """Returns all saved cursors by name; 0 for one that was altered, for its relay begins there."""
         return await self._database.read(_cursors, LogError)
 
     async def identity(self) -> str:
@@ -88,7 +88,11 @@ class SqlLog(SqlDeadLetters):
 
 _table = health_events.c
 _EVENTS = select(*event_columns(health_events), _table.position)
-_READ = _EVENTS.where(_table.position > bindparam("after")).order_by(_table.position).limit(bindparam("limit"))
+_READ = (
+    _EVENTS.where(_table.position > bindparam("after"), _table.position <= MOST)
+    .order_by(_table.position)
+    .limit(bindparam("limit"))
+)
 _EVENTS_AT = _EVENTS.where(
     _table.game_id.in_(bindparam("game_ids", expanding=True)),
     _table.sequence.in_(bindparam("sequences", expanding=True)),
@@ -98,7 +102,7 @@ _LOAD_CURSOR = select(relay_cursors.c.position).where(relay_cursors.c.name == bi
 _CURSORS = select(relay_cursors.c.name, relay_cursors.c.position).order_by(relay_cursors.c.name)
 _FORGET_CURSOR = delete(relay_cursors).where(relay_cursors.c.name == bindparam("forgotten"))
 _IDENTITY = select(log_identities.c.identity).order_by(log_identities.c.identity)
-_END = select(func.coalesce(func.max(_table.position), 0))
+_END = select(func.coalesce(func.max(_table.position), 0)).where(_table.position <= MOST)
 
 _INSERT = insert(health_events)
 _asked_for = func.unnest(bindparam("game_ids", type_=ARRAY(String)))
@@ -143,7 +147,7 @@ _PRUNE = delete(health_events).where(_table.position.in_(bindparam("positions", 
 def _append(events: Sequence[HealthEvent], connection: Connection) -> Sequence[HealthEvent | None]:
     """Runs under the write lock: no other writer can come between the reads and the writes."""
     last_sequences = _last_sequences_of({event.game_id for event in events}, connection)
-    position = connection.execute(_END).scalar_one()
+    position = _end(connection)
     rows: list[Row] = []
     for event in events:
         if event.sequence == last_sequences.get(event.game_id, 0) + 1:
@@ -190,12 +194,34 @@ def _read(after: int, limit: int, connection: Connection) -> list[LogEntry]:
     return [LogEntry(row.position, event_from_row(row)) for row in rows]
 
 
+def _end(connection: Connection) -> int:
+    return int(connection.execute(_END).scalar_one())  # SQLite holds fractions, where somebody writes one
+
+
 def _load_cursor(name: str, connection: Connection) -> int | None:
-    return connection.execute(_LOAD_CURSOR, {"name": name}).scalar()
+    cursor = connection.execute(_LOAD_CURSOR, {"name": name}).scalar()
+    if cursor is None or _is_cursor(cursor):
+        return cursor
+    raise ContentError(f"the cursor of {name} in the log was altered: {shorten(repr(cursor), 80)}")
+
+
+def _save_cursor(row: Row, connection: Connection) -> None:
+    upsert_where(connection, relay_cursors, row, _follows)
+
+
+def _follows(saved: Any) -> ColumnElement[bool]:
+    """Returns whether `saved` replaces the cursor that stands there: it is greater, or that one was altered."""
+    stands = relay_cursors.c.position
+    return or_(saved.position > stands, stands < 0, stands > MOST)
 
 
 def _cursors(connection: Connection) -> dict[str, int]:
-    return {row.name: row.position for row in connection.execute(_CURSORS)}
+    cursors = {row.name: row.position for row in connection.execute(_CURSORS) if isinstance(row.name, str)}
+    return {name: cursor if _is_cursor(cursor) else 0 for name, cursor in cursors.items()}
+
+
+def _is_cursor(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MOST
 
 
 def _prune(bounds: Mapping[str, object], connection: Connection) -> int:

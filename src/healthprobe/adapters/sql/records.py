@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, select, update
 
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, OnSkipped, UnusableRow, not_utf_8, note_of
-from healthprobe.adapters.sql.schema import records_revisions, runtime_records
+from healthprobe.adapters.sql.schema import MOST, records_revisions, runtime_records
 from healthprobe.adapters.sql.statements import chunks, upsert
 from healthprobe.domain.event import format_instant
 from healthprobe.domain.record import RuntimeRecord, probe_settings_text, silenced_until_or_none
@@ -124,11 +124,14 @@ def _read(query: Select[Any], parameters: Mapping[str, str], listing: Listing, c
 
 
 def _revision(connection: Connection) -> int:
-    """Returns the number of the last edit of the table, or 0 if edits are not counted.
+    """Returns the number of the last edit of the table, or 0 if edits are not counted, or the number was altered.
 
     They are only in SQLite: in PostgreSQL every edit would have to wait for the transaction of the one before it.
     """
-    return connection.execute(_REVISION).scalar() or 0 if connection.dialect.name == "sqlite" else 0
+    if connection.dialect.name != "sqlite":
+        return 0
+    revision = connection.execute(_REVISION).scalar()
+    return revision if type(revision) is int and revision <= MOST else 0
 
 
 def _record_of(row: tuple[Any, ...]) -> RuntimeRecord:

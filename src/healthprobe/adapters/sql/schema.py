@@ -103,6 +103,11 @@ dead_letters = Table(
 )
 """Each has its event, which the log may have pruned; `number` is the order in which they were parked."""
 
+MOST = 2**62
+"""The greatest position, number or revision that counts: a greater one was altered, and would leave none to follow it.
+SQLite puts text and bytes after every number, so a condition that leaves out what is greater leaves out those too.
+"""
+
 _TRIGGER = """
 CREATE TRIGGER runtime_records_%(edit)s AFTER %(edit)s ON runtime_records
 BEGIN UPDATE runtime_records_revision SET revision = revision + 1; END

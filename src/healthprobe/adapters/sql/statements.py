@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import ColumnElement, Connection, Table
 
 CHUNK = 1000
 """The most parameters in one statement: databases limit their number."""
@@ -26,19 +26,19 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     connection.execute(_upsert(connection.dialect.name, table), rows)
 
 
-def upsert_if_greater(table: Table, column: str, row: Row, connection: Connection) -> None:
-    """Inserts `row`, or replaces the row with the same primary key if its `column` is smaller."""
-    connection.execute(_upsert(connection.dialect.name, table, column), row)
+def upsert_where(connection: Connection, table: Table, row: Row, where: Callable[[Any], ColumnElement[bool]]) -> None:
+    """Inserts `row`, or replaces the row with the same primary key if `where`, of the new row's columns, is true."""
+    connection.execute(_upsert(connection.dialect.name, table, where), row)
 
 
 @cache
-def _upsert(dialect: str, table: Table, greatest: str | None = None) -> Any:
+def _upsert(dialect: str, table: Table, where: Callable[[Any], ColumnElement[bool]] | None = None) -> Any:
     statement = _dialect(dialect).insert(table)
     replaced = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key),
         set_=replaced,
-        where=None if greatest is None else statement.excluded[greatest] > table.columns[greatest],
+        where=None if where is None else where(statement.excluded),
     )
 
 
