@@ -34,10 +34,28 @@ def test_nesting_of_any_depth_is_refused_and_never_ends_the_process(opening: str
 
 
 @pytest.mark.proves("yaml-bomb")
-def test_a_file_with_nested_aliases_is_refused() -> None:
+def test_aliases_that_stand_for_too_much_are_refused_before_they_are_expanded() -> None:
     laughs = ["- &a0 [ha, ha]", *(f"- &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12))]
-    with pytest.raises(ConfigurationError, match=r"laughs.yaml:2: aliases are not supported"):
+    with pytest.raises(ConfigurationError, match=r"laughs.yaml:8: its aliases stand for more than 64 MiB: write out"):
         parse_records("\n".join(laughs), "laughs.yaml")
+
+
+def test_one_long_text_that_is_repeated_is_refused_as_well() -> None:
+    long = [f"- &long {'x' * 1_000_000}", *["- *long"] * 100]
+    with pytest.raises(ConfigurationError, match=r"long.yaml:69: its aliases stand for more than 64 MiB"):
+        parse_records("\n".join(long), "long.yaml")
+
+
+def test_merge_keys_that_stand_for_too_much_are_refused_as_well() -> None:
+    wide = ", ".join(f"key-{number}: 1" for number in range(10_000))
+    with pytest.raises(ConfigurationError, match=r"wide.yaml:\d+: its aliases stand for more than 64 MiB"):
+        parse_records("\n".join([f"- &wide {{{wide}}}", *["- <<: *wide"] * 10_000]), "wide.yaml")
+
+
+def test_aliases_that_nest_too_deeply_are_refused() -> None:
+    chain = ["- &a0 [ha]", *(f"- &a{i} [*a{i - 1}]" for i in range(1, 20))]
+    with pytest.raises(ConfigurationError, match=r"chain.yaml:16: nested too deeply"):
+        parse_records("\n".join(chain), "chain.yaml")
 
 
 def test_text_with_a_lone_surrogate_is_refused_as_not_utf_8() -> None:

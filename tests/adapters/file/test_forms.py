@@ -4,8 +4,10 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+import yaml
 
 from healthprobe.adapters.file import parse_records
+from healthprobe.adapters.file.markup import parse_markup
 from healthprobe.domain.probe_parsing import parse_settings
 from healthprobe.domain.record import RuntimeRecord
 
@@ -121,3 +123,65 @@ def test_settings_are_a_mapping_and_silence_an_instant_as_yaml_writes_them() -> 
     assert settings.expect.statuses == ((200, 200), (202, 204))
     assert record.silenced_until == datetime(2026, 11, 25, 13, tzinfo=UTC)
     assert record.silenced_why == "new version"
+
+
+ANCHORS = """
+- &base
+  game_id: game-1
+  engine_endpoint: &endpoint http://h:1
+  probe: &probe
+    path: &path /ready
+    tls: {verify: true}
+    headers: {X-Path: *path}
+- <<: *base
+  game_id: game-2
+- <<: [{game_id: game-3}, *base]
+  probe:
+    <<: *probe
+    path: /live
+- game_id: game-4
+  <<: {engine_endpoint: *endpoint}
+- targets: &targets ["h:5", "h:6"]
+- targets: *targets
+  labels: &labels {__scheme__: https}
+- {targets: ["h:7"], labels: {<<: *labels, game_id: game-7}}
+"""
+
+
+def test_anchors_and_merge_keys_stand_for_what_they_repeat() -> None:
+    settings = '{"path": "/ready", "tls": {"verify": true}, "headers": {"X-Path": "/ready"}}'
+    assert parse_records(ANCHORS, "engines.yaml") == [
+        RuntimeRecord("game-1", "", "http://h:1", probe=settings),
+        RuntimeRecord("game-2", "", "http://h:1", probe=settings),
+        RuntimeRecord(
+            "game-3",
+            "",
+            "http://h:1",
+            probe='{"path": "/live", "tls": {"verify": true}, "headers": {"X-Path": "/ready"}}',
+        ),
+        RuntimeRecord("game-4", "", "http://h:1"),
+        RuntimeRecord("h:5", "", "http://h:5"),
+        RuntimeRecord("h:6", "", "http://h:6"),
+        RuntimeRecord("h:5", "", "https://h:5"),
+        RuntimeRecord("h:6", "", "https://h:6"),
+        RuntimeRecord("game-7", "", "https://h:7"),
+    ]
+
+
+def test_anchors_mean_the_same_as_to_pyyaml() -> None:
+    assert parse_markup(ANCHORS, is_json=False) == yaml.safe_load(ANCHORS)
+
+
+def test_an_anchor_that_is_set_again_stands_for_the_later_value() -> None:
+    assert parse_markup("[&a 1, *a, &a {b: &a 2}, *a, [*a]]", is_json=False) == [1, 1, {"b": 2}, {"b": 2}, [{"b": 2}]]
+
+
+def test_a_quoted_merge_key_is_a_key() -> None:
+    assert parse_markup("- {'<<': 1, a: 2}", is_json=False) == [{"<<": 1, "a": 2}]
+
+
+def test_a_hundred_thousand_records_may_be_merged_with_one() -> None:
+    base = "- &base {game_id: base, engine_endpoint: 'http://h:1', probe: {path: /ready, timeout: 500ms}}\n"
+    records = parse_records(base + "".join(f"- {{<<: *base, game_id: g{n}}}\n" for n in range(100_000)), "games.yaml")
+    assert len(records) == 100_001
+    assert len({record.probe for record in records}) == 1

@@ -17,6 +17,12 @@ from yaml.resolver import Resolver
 MAX_DEPTH = 16
 """How deep lists and mappings may nest; records and groups need 4."""
 
+MAX_EXPANSION = 64 * 1024 * 1024
+"""How many characters all aliases of a document may stand for."""
+
+_VALUE = 8
+"""What each value and each key counts more than its characters: its place in a list or mapping."""
+
 Path = tuple[int | str, ...]
 """The place of a value in a document: indexes in lists and keys of mappings."""
 
@@ -24,6 +30,8 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = (None, "!", f"{_TAG}str")
 _NOT_TEXT = {f"{_TAG}{kind}" for kind in ("null", "bool", "int", "float")}
+_MERGE_KEY = "<<"
+_NOTHING = object()
 _resolver = Resolver()
 _constructor = SafeConstructor()
 
@@ -38,24 +46,44 @@ class Malformed(ValueError):
 
 
 class _Frame:
-    """A list or mapping that is being filled. `key` is the key whose value comes next; `path` is its place."""
+    """A list or mapping that is being filled. `key` is the key whose value comes next; `path` is its place.
 
-    __slots__ = ("container", "key", "path")
+    `merged` is the value of its merge key, on `merge_line`, and `merges` whether that comes next.
+    """
 
-    def __init__(self, container: list[Any] | dict[str, Any], path: Path) -> None:
+    __slots__ = ("anchor", "container", "key", "merge_line", "merged", "merges", "path")
+
+    def __init__(self, container: list[Any] | dict[str, Any], path: Path, anchor: str | None) -> None:
         self.container = container
         self.key: str | None = None
+        self.merges = False
+        self.merged: Any = _NOTHING
+        self.merge_line = 0
         self.path = path
+        self.anchor = anchor
+
+    def begin_merge(self, line: int) -> None:
+        """Makes the next value that of the merge key. Raises Malformed at the second one."""
+        if self.merged is not _NOTHING:
+            raise Malformed(f"the key {_MERGE_KEY} appears twice; write {_MERGE_KEY}: [*one, *other]", line=line)
+        self.merges = True
+        self.merge_line = line
 
 
 class YamlBuilder:
-    """Builds one document. If `lines` is given, the line of each value is stored there by its path."""
+    """Builds one document. If `lines` is given, the line of each value is stored there by its path.
+
+    An alias is the same object as the value that it stands for: nothing may be changed in a document.
+    """
 
     def __init__(self, encoded: bytes, lines: dict[Path, int] | None = None) -> None:
         self._encoded = encoded
         self._lines = lines
         self._documents: list[Any] = []
         self._frames: list[_Frame] = []
+        self._anchors: dict[str, Any] = {}
+        self._sizes: dict[int, tuple[Any, int, int]] = {}
+        self._expansion = 0
 
     def build(self) -> Any:
         """Returns the document, or None if it is empty. Raises Malformed."""
@@ -71,21 +99,64 @@ class YamlBuilder:
 
     def _handle(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.ScalarEvent):
-            self._put(event.value if self._expects_key() else _value_of(event), event)
+            self._put_scalar(event)
         elif isinstance(event, yaml.CollectionStartEvent):
             self._begin({} if isinstance(event, yaml.MappingStartEvent) else [], event)
         elif isinstance(event, yaml.CollectionEndEvent):
-            self._frames.pop()
+            self._end(self._frames.pop())
         elif isinstance(event, yaml.AliasEvent):
-            raise Malformed(f"aliases are not supported; write out what *{event.anchor} stands for", line=_line(event))
+            self._put(self._expanded(event), event)
 
-    def _expects_key(self) -> bool:
-        return bool(self._frames) and self._frames[-1].key is None and isinstance(self._frames[-1].container, dict)
+    def _put_scalar(self, event: yaml.ScalarEvent) -> None:
+        frame = self._frames[-1] if self._frames else None
+        is_key = frame is not None and frame.key is None and not frame.merges and isinstance(frame.container, dict)
+        if frame is not None and is_key and event.value == _MERGE_KEY and event.tag is None and event.implicit[0]:
+            frame.begin_merge(_line(event))
+            return
+        value = event.value if is_key else _value_of(event)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value
+        self._put(value, event)
 
-    def _begin(self, container: list[Any] | dict[str, Any], event: yaml.Event) -> None:
+    def _expanded(self, event: yaml.AliasEvent) -> Any:
+        """Returns what an alias stands for, which is complete: no value is within itself."""
+        if event.anchor not in self._anchors:
+            raise Malformed(f"*{event.anchor} stands for nothing: no &{event.anchor} is above it", line=_line(event))
+        value = self._anchors[event.anchor]
+        size, depth = self._size_of(value)
+        self._expansion += size
+        if self._expansion > MAX_EXPANSION:
+            most = MAX_EXPANSION // 1024 // 1024
+            raise Malformed(f"its aliases stand for more than {most} MiB: write out fewer", line=_line(event))
+        if len(self._frames) + depth > MAX_DEPTH:
+            raise Malformed("nested too deeply", line=_line(event))
+        return value
+
+    def _size_of(self, value: Any) -> tuple[int, int]:
+        """Returns how many characters and values are in `value`, aliases expanded, and how deep it nests."""
+        if not isinstance(value, list | dict):
+            return _VALUE + (len(value) if isinstance(value, str) else 0), 0
+        if id(value) not in self._sizes:
+            within = value if isinstance(value, list) else [*value, *value.values()]
+            sizes = [self._size_of(each) for each in within]
+            size = _VALUE + sum(size for size, _ in sizes)
+            self._sizes[id(value)] = value, size, 1 + max((depth for _, depth in sizes), default=0)
+        return self._sizes[id(value)][1:]
+
+    def _begin(self, container: list[Any] | dict[str, Any], event: yaml.CollectionStartEvent) -> None:
         if len(self._frames) >= MAX_DEPTH:
             raise Malformed("nested too deeply", line=_line(event))
-        self._frames.append(_Frame(container, self._put(container, event)))
+        self._frames.append(_Frame(container, self._put(container, event), event.anchor))
+
+    def _end(self, frame: _Frame) -> None:
+        if frame.merged is not _NOTHING and isinstance(frame.container, dict):
+            for mapping in frame.merged if isinstance(frame.merged, list) else [frame.merged]:
+                if not isinstance(mapping, dict):
+                    raise Malformed(f"{_MERGE_KEY} takes a mapping or a list of mappings", line=frame.merge_line)
+                for key, value in mapping.items():
+                    frame.container.setdefault(key, value)
+        if frame.anchor is not None:
+            self._anchors[frame.anchor] = frame.container
 
     def _put(self, value: Any, event: yaml.Event) -> Path:
         """Adds `value` to the innermost list or mapping; returns its path."""
@@ -98,6 +169,9 @@ class YamlBuilder:
         if isinstance(frame.container, list):
             frame.container.append(value)
             return self._note((*frame.path, len(frame.container) - 1), event)
+        if frame.merges:
+            frame.merges, frame.merged = False, value
+            return (*frame.path, _MERGE_KEY)
         if frame.key is not None:
             path = (*frame.path, frame.key)
             frame.container[frame.key] = value
