@@ -116,6 +116,16 @@ async def test_the_answer_may_be_compressed(encoding: str, compressed: object) -
         assert server.asked[0].headers["Accept-Encoding"] == "gzip"
 
 
+@pytest.mark.parametrize("said", [{"Content_Encoding": "gzip"}, {}], ids=["said", "not said"])
+@pytest.mark.parametrize("cut", [0, 1, 30, None])
+async def test_gzip_may_have_several_members_and_zeros_at_its_end(cut: int | None, said: dict[str, str]) -> None:
+    body = listing_of(1, 2).body
+    members = [body[:cut], body[cut:]] if cut is not None else [bytes([byte]) for byte in body]
+    compressed = b"".join(gzip.compress(member) for member in members)
+    async with store_of(json_answer(compressed + bytes(20), **said)) as (_, store):
+        assert await games(store) == ["game-1", "game-2"]
+
+
 async def test_credentials_in_the_url_become_a_header() -> None:
     async with WebServer(listing_of(1)) as server:
         store = await HttpRecords.open(server.url(credentials="user:p%40ss"), parse_records)

@@ -61,6 +61,41 @@ async def test_a_server_that_fails_raises_the_same_error_each_time_and_recovers(
         assert await games(store) == ["game-2"]
 
 
+WHOLE = gzip.compress(listing_of(2).body)
+"""A list that would be valid, and that what follows makes doubtful."""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [WHOLE + gzip.compress(b" " * 2000)[:-5], WHOLE + b"junk", WHOLE + bytes(3) + b"junk", WHOLE[:-3], b""],
+    ids=["second member cut", "text", "zeros and text", "cut", "nothing"],
+)
+async def test_gzip_that_is_damaged_anywhere_changes_nothing(body: bytes) -> None:
+    async with store_of(listing_of(1)) as (server, store):
+        listing = await store.list_by_status("running")
+        server.script = json_answer(body, Content_Encoding="gzip")
+        assert await fault_of(store, times=2) == f"{server.url('/targets')}: the answer is not valid gzip"
+        server.script = listing_of(1)
+        assert await store.list_by_status("running") is listing
+
+
+def test_gzip_of_very_many_members_is_refused_before_it_takes_long() -> None:
+    with pytest.raises(ConfigurationError, match="not valid gzip"):
+        document.Document(gzip.compress(b"") * 1_000_000, is_compressed=True, validators={}).content()
+
+
+@pytest.mark.parametrize("page", [b"<!doctype html>\n<title>Log in</title>", b"\n <html>", b'<?xml version="1.0"?>'])
+async def test_a_page_that_says_that_it_is_json_changes_nothing(page: bytes) -> None:
+    async with store_of(listing_of(1)) as (server, store):
+        listing = await store.list_by_status("running")
+        server.script = json_answer(page)
+        assert await fault_of(store, times=2) == (
+            f"{server.url('/targets')}: it answered a page, and http_sd is JSON: look whether it asks for a login"
+        )
+        server.script = listing_of(1)
+        assert await store.list_by_status("running") is listing
+
+
 async def test_an_invalid_list_is_reported_with_line_and_field() -> None:
     async with store_of(listing_of(1)) as (server, store):
         listing = await store.list_by_status("running")

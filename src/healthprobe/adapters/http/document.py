@@ -24,6 +24,9 @@ MAX_BYTES = 64 * 1024 * 1024
 _MAX_REDIRECTS = 3
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip"}
 _ZLIB_OR_GZIP = 47
+_GZIP = b"\x1f\x8b"
+_MAX_MEMBERS = 10_000
+_PORTION = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +39,34 @@ class Document:
 
     def content(self) -> bytes:
         """Returns the body, decompressed. Raises ConfigurationError if it is damaged or too large. For a thread."""
-        if not self.is_compressed:
+        if not self.is_compressed and not self.body.startswith(_GZIP):
             return self.body
-        decompressor = zlib.decompressobj(_ZLIB_OR_GZIP)
         try:
-            content = decompressor.decompress(self.body, MAX_BYTES + 1)
+            return _decompressed(self.body)
         except zlib.error:
             raise ConfigurationError("the answer is not valid gzip") from None
-        if len(content) > MAX_BYTES:
-            raise _too_large()
-        if not decompressor.eof:
-            raise ConfigurationError("the answer is not valid gzip")
-        return content
+
+
+def _decompressed(body: bytes) -> bytes:
+    """Returns the content of all members of gzip, which zeros may follow. Raises zlib.error or ConfigurationError."""
+    content, position, members = bytearray(), 0, 0
+    while position < len(body) and not (members and body[position] == 0):
+        decompressor = zlib.decompressobj(_ZLIB_OR_GZIP)
+        while not decompressor.eof:
+            if position >= len(body):
+                raise zlib.error
+            portion = body[position : position + _PORTION]
+            position += len(portion)
+            content += decompressor.decompress(portion, MAX_BYTES + 1 - len(content))
+            if len(content) > MAX_BYTES:
+                raise _too_large()
+        position -= len(decompressor.unused_data)
+        members += 1
+        if members > _MAX_MEMBERS:
+            raise zlib.error
+    if not members or body[position:].strip(b"\0"):
+        raise zlib.error
+    return bytes(content)
 
 
 class DocumentSource:

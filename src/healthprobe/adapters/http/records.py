@@ -106,10 +106,13 @@ class HttpRecords:
 
 def _text_of(content: bytes) -> str:
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{_AS_JSON}:{line}: not UTF-8 text: serve it as UTF-8") from error
+    if text.lstrip().startswith("<"):
+        raise ConfigurationError("it answered a page, and http_sd is JSON: look whether it asks for a login")
+    return text
 
 
 def _by_status(records: list[RuntimeRecord]) -> dict[str, list[RuntimeRecord]]:
