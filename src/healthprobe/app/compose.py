@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -107,7 +107,7 @@ async def composed(
     async with Adapters(
         logger=logger, telemetry=telemetry, event_format=event_format, webhook_secret=settings.webhook_secret
     ) as adapters:
-        publishers = await _publishers(settings, adapters)
+        publishers, notifications = await _publishers(settings, adapters)
         records = await retry_until_available(
             partial(adapters.records, settings.records, settings.records_query), logger
         )
@@ -123,7 +123,7 @@ async def composed(
             )
         )
         adapters.close_later(prober.aclose)
-        relays = await _relays(publishers, settings, log, telemetry, logger)
+        relays = await _relays(publishers, notifications, log, telemetry, logger)
         retention = None if settings.retain is None else Retention(log, publishers.keys(), settings.retain, logger)
         delivery = Delivery(relays, retention, shards)
         worker = Worker(
@@ -161,9 +161,12 @@ def _static_shards(settings: Settings) -> StaticShards | None:
     return StaticShards(settings.shard.shards, has_duties=settings.shard.number == 1)
 
 
-async def _publishers(settings: Settings, adapters: Adapters) -> dict[str, HealthEventPublisher]:
-    """Returns the publishers by the names of their relays."""
+async def _publishers(
+    settings: Settings, adapters: Adapters
+) -> tuple[dict[str, HealthEventPublisher], Mapping[str, str]]:
+    """Returns the publishers by the names of their relays, and of those that notify the name for all targets."""
     publishers: dict[str, HealthEventPublisher] = {}
+    notifications: dict[str, str] = {}
     for url in dict.fromkeys(settings.publish):
         name = publisher_name(url)
         if name in publishers:
@@ -172,8 +175,10 @@ async def _publishers(settings: Settings, adapters: Adapters) -> dict[str, Healt
             )
         publishers[name] = await adapters.publisher(url)
     for url in dict.fromkeys(settings.notify):
-        publishers[notification_name(url)] = await adapters.notifier(url)
-    return publishers
+        for target, publisher in (await adapters.notifiers(url)).items():
+            publishers[notification_name(url, target)] = publisher
+            notifications[notification_name(url, target)] = notification_name(url)
+    return publishers, notifications
 
 
 async def _set_source(
@@ -190,20 +195,32 @@ async def _set_source(
 
 async def _relays(
     publishers: dict[str, HealthEventPublisher],
-    settings: Settings,
+    notifications: Mapping[str, str],
     log: HealthEventLog,
     telemetry: Telemetry,
     logger: FilteringBoundLogger,
 ) -> tuple[Relay, ...]:
     """Returns one relay per publisher. A new publisher gets the whole log, a new notification only new events."""
-    from healthprobe.worker.relay import Relay, begin_at_the_end
+    from healthprobe.worker.relay import Relay
 
-    for url in settings.notify:
-        await retry_until_available(partial(begin_at_the_end, log, notification_name(url)), logger)
+    for name, of_all_targets in notifications.items():
+        await retry_until_available(partial(_begin_notifications, log, name, of_all_targets), logger)
+    for of_all_targets in set(notifications.values()) - notifications.keys():
+        await retry_until_available(partial(log.forget_cursor, of_all_targets), logger)
     return tuple(
         Relay(log=log, publisher=publisher, name=name, telemetry=telemetry, logger=logger)
         for name, publisher in publishers.items()
     )
+
+
+async def _begin_notifications(log: HealthEventLog, name: str, of_all_targets: str) -> None:
+    """Makes a relay that has never run begin where one for all targets of its URL is, or else at the end of the log."""
+    from healthprobe.worker.relay import begin_at_the_end
+
+    earlier = await log.load_cursor(of_all_targets)
+    if earlier is not None and await log.load_cursor(name) is None:
+        await log.save_cursor(name, earlier)
+    await begin_at_the_end(log, name)
 
 
 def _max_concurrency(wanted: int | None, capacity: int, logger: FilteringBoundLogger) -> int | AutoLanes:

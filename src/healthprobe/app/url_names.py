@@ -59,16 +59,16 @@ def publisher_name(url: str) -> str:
     return f"{bare}?{_digest(rest)}" if rest else bare
 
 
-def notification_name(url: str) -> str:
-    """Returns the name of the relay that notifies through a URL, all of which may be secret.
+def notification_name(url: str, target: str = "") -> str:
+    """Returns the name of the relay that notifies one target of a URL, all of which may be secret.
 
-    The name does not depend on a password.
+    The name does not depend on a password. The target is empty where the URL has one.
 
     >>> notification_name("slack://TokenA/TokenB/TokenC/#on-call")
     'slack:eaec8877'
     """
-    without_password = _PASSWORD.sub(r"\1@", url)
-    return f"{scheme_of(url)}:{_digest(without_password)}"
+    named = _PASSWORD.sub(r"\1@", url) + (f"\n{target}" if target else "")
+    return f"{scheme_of(url)}:{_digest(named)}"
 
 
 def records_name(url: str, query: str | None = None) -> str:

@@ -256,11 +256,14 @@ class Adapters:
     async def publisher(self, url: str) -> HealthEventPublisher:
         return await self._open(PUBLISHERS, plugins.PUBLISHERS, "--publish", url)
 
-    async def notifier(self, url: str) -> HealthEventPublisher:
-        """Returns a publisher that sends sentences for people to the service at a URL."""
+    async def notifiers(self, url: str) -> Mapping[str, HealthEventPublisher]:
+        """Returns publishers that send sentences for people to the service at a URL, by target.
+
+        There is one, with an empty target, where the service has one target or does not let us separate them.
+        """
         with extra("notify", "--notify"):
             from healthprobe.adapters.notify import NotifyPublisher
-        return NotifyPublisher.of_url(url)
+        return NotifyPublisher.of_each_target(url)
 
     async def editable_records(self, url: str) -> EditableRecords:
         if scheme_of(url) == "file":
