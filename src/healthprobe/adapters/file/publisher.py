@@ -6,9 +6,9 @@ import asyncio
 import json
 import os
 import stat
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
@@ -30,13 +30,14 @@ class FilePublisher:
     """Appends events to a file as lines. Each batch is one write, on the disk when `publish` returns.
 
     The file may be renamed, removed, replaced or truncated at any time, as logrotate does: the next batch goes into the
-    file that has the name then. Several processes may append to one file. All of the work is done on threads.
+    file that has the name then. Several processes may append to one file. All of the work is done on one
+    thread, in order, also that of calls that were cancelled.
     """
 
     def __init__(self, path: Path, render: Callable[[HealthEvent], str]) -> None:
         self._path = path
         self._render = render
-        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, "healthprobe-file")
         self._file = -1
 
     @classmethod
@@ -47,14 +48,14 @@ class FilePublisher:
         """
         publisher = cls(path, render)
         try:
-            await asyncio.to_thread(publisher._append, b"")
+            await publisher._in_turn(publisher._append, b"")
         except OSError as error:
             await publisher.aclose()
             raise ConfigurationError(f"{path}: {write_advice(error)}") from None
         return publisher
 
     async def publish(self, events: Sequence[HealthEvent]) -> None:
-        """Appends `events` in order; returns when they are on the disk. A cancelled call still appends all of them.
+        """Appends `events` in order; returns when they are on the disk. A cancelled call appends all of them or none.
 
         Raises PublishError. Then none of them is in the file, or, if the error is permanent, all before the one that
         cannot be written as text.
@@ -69,7 +70,7 @@ class FilePublisher:
                 break
         if lines:
             try:
-                await asyncio.to_thread(self._append, b"".join(lines))
+                await self._in_turn(self._append, b"".join(lines))
             except OSError as error:
                 raise PublishError(f"{self._path}: {write_advice(error)}") from None
         if refused is not None:
@@ -77,11 +78,15 @@ class FilePublisher:
             raise PublishError(message, permanent=True, delivered=len(lines)) from None
 
     async def aclose(self) -> None:
-        """Closes the file."""
-        await asyncio.to_thread(self._close)
+        """Closes the file, after what was given to `publish`."""
+        await self._in_turn(self._close_file)
+        self._thread.shutdown()
+
+    async def _in_turn(self, work: Callable[..., None], *arguments: bytes) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _append(self, data: bytes) -> None:
-        with self._lock, self._locked() as file:
+        with self._locked() as file:
             _repair_last_line(file)
             if data:
                 _write(file, data)
@@ -123,10 +128,6 @@ class FilePublisher:
             os.close(file)
             raise
         self._file = file
-
-    def _close(self) -> None:
-        with self._lock:
-            self._close_file()
 
     def _close_file(self) -> None:
         file, self._file = self._file, -1
