@@ -178,3 +178,21 @@ def test_status_and_explain_ask_a_running_program(program: Program, engine: Live
     running.wait(timeout=PATIENCE)
     after = program("status", "--log", "sqlite:healthprobe.db")
     assert (after.returncode, documents(after.stdout.splitlines())[0]["source"]) == (1, "log")
+
+
+def test_games_that_the_log_cannot_hold_are_named_and_exit_1(command_line: CommandLine, terminal: OpenTerminal) -> None:
+    games = {"game-1": HEALTHY, **dict.fromkeys(("kanji-1", "kanji-2", "kanji-3", "kanji-4"), HEALTHY)}
+    run = WatchedRun(games)
+    run.log.unreadable.update(set(games) - {"game-1"})
+    with run:
+        run.wait_until(lambda: len(run.status.worker.set_aside) == 4)
+        told = command_line("status", "--at", run.at)
+        session = terminal("status", "--at", run.at, COLUMNS="100")
+        assert session.end() == 1
+    assert told.code == 1
+    [status] = documents(told.out)
+    assert status["prober"]["games_set_aside"] == 4
+    assert {each["game_id"] for each in status["prober"]["set_aside"]} == set(games) - {"game-1"}
+    text = "\n".join(session.lines)
+    assert re.search(r"set aside +kanji-\d: kanji-\d cannot be looked up", text)
+    assert "and 1 more that the log cannot hold" in text

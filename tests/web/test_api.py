@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 from tests.web.client import app_of, get, get_json
 
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind
-from healthprobe.testing.prober import UNAVAILABLE
+from healthprobe.testing.prober import UNAVAILABLE, Answer
 from healthprobe.testing.stage import game, ticks
 
 REFUSED = Failed(0, "connection refused", FailureKind.REFUSED)
@@ -151,3 +152,50 @@ async def test_an_internal_error_does_not_leak_its_details(
     answer = await get(app_of(monitored), "/api/fleet")
     assert answer.status_code == 500
     assert answer.json() == {"error": "internal error of the prober; its log has the details"}
+
+
+async def test_a_game_that_the_log_cannot_hold_is_named_with_its_error() -> None:
+    games: dict[str, Answer] = {"chess-1": UNAVAILABLE, "漢字": UNAVAILABLE, "go-1": HEALTHY, "ludo-1": HEALTHY}
+    monitored = MonitoredWorker({**games}, failures_threshold=1)
+    monitored.stage.log.unacceptable.add("漢字")
+    monitored.stage.log.unreadable.add("ludo-1")
+    await ticks(monitored.worker, 2)
+    prober = (await get_json(monitored, "/api/fleet"))["prober"]
+    assert (prober["games_set_aside"], prober["transitions_waiting"], prober["longest_wait_s"]) == (2, 0, 0.0)
+    assert sorted(prober["set_aside"], key=lambda each: str(each["game_id"])) == [
+        {"game_id": "ludo-1", "error": "ludo-1 cannot be looked up", "event_type": None},
+        {"game_id": "漢字", "error": "漢字:1 will never be taken", "event_type": "probe_failed"},
+    ]
+    assert [each["event"]["game_id"] for each in (await get_json(monitored, "/api/events"))["events"]] == ["chess-1"]
+
+
+async def test_at_most_a_hundred_games_that_were_set_aside_are_named_and_all_are_counted() -> None:
+    games = [f"game-{number}" for number in range(120)]
+    monitored = MonitoredWorker(dict.fromkeys(games, UNAVAILABLE), failures_threshold=1)
+    monitored.stage.log.unacceptable.update(games)
+    await ticks(monitored.worker, 2)
+    prober = (await get_json(monitored, "/api/fleet"))["prober"]
+    assert (prober["games_set_aside"], len(prober["set_aside"])) == (120, 100)
+
+
+async def test_the_longest_wait_for_the_log_is_shown() -> None:
+    monitored = MonitoredWorker({"chess-1": [HEALTHY, UNAVAILABLE]}, failures_threshold=1)
+    await ticks(monitored.worker, 1)
+    monitored.stage.log.unavailable = True
+    await ticks(monitored.worker, 1)
+    await asyncio.sleep(0.05)
+    prober = (await get_json(monitored, "/api/fleet"))["prober"]
+    assert prober["transitions_waiting"] == 1
+    assert 0 < prober["longest_wait_s"] <= monitored.worker.status.longest_wait + 0.001
+
+
+@pytest.mark.parametrize("path", ["/api/fleet", "/api/games", "/api/cells", "/api/incidents", "/api/events"])
+async def test_half_a_character_in_one_game_does_not_fail_the_others(path: str) -> None:
+    monitored = MonitoredWorker({"half-\ud800": UNAVAILABLE, "chess-1": UNAVAILABLE}, failures_threshold=1)
+    if path != "/api/events":
+        monitored.stage.log.unacceptable.add("half-\ud800")
+    await ticks(monitored.worker, 2)
+    answer = await get(app_of(monitored), path)
+    assert answer.status_code == 200
+    assert "chess-1" in answer.text
+    assert "half-\\\\ud800" in answer.text or path == "/api/incidents"

@@ -17,7 +17,7 @@ from rich.text import Text
 from healthprobe._util.duration import two_units
 from healthprobe._util.text import counted, printable, shorten
 from healthprobe.app import terminal
-from healthprobe.web.schemas import Incident, Outcome, Prober, Publisher
+from healthprobe.web.schemas import Incident, Outcome, Prober, Publisher, SetAside
 
 _HEIGHTS = "▁▂▃▄▅▆▇█"
 _FAILED = "✗"
@@ -79,6 +79,8 @@ _STYLES = {
 _BLOCKS = {"down": "█", "failing": "▓", "unknown": "░", "healthy": "━"}
 """Characters that differ without colour too."""
 
+_MOST_SET_ASIDE = 3
+
 _LONGEST_SENTENCE = 300
 
 AROUND_OUTAGES = 5
@@ -88,6 +90,11 @@ AROUND_OUTAGES = 5
 def height_of(console: Console, *shown: RenderableType) -> int:
     """Returns how many lines these take on a console."""
     return sum(len(console.render_lines(each, pad=False)) for each in shown)
+
+
+def is_bad(down: int, found: Prober | None) -> bool:
+    """Whether a game is down, or one is set aside, or the prober is in trouble."""
+    return bool(down) or (found is not None and (found.trouble is not None or found.games_set_aside > 0))
 
 
 def sentence(text: str, *, is_bad: bool) -> Text:
@@ -152,6 +159,10 @@ def prober(found: Prober, publishers: Sequence[Publisher], now: datetime) -> Tab
     if found.trouble is not None:
         shown.add_row("trouble", Text(printable(found.trouble), terminal.FAILED))
     shown.add_row("log", _log(found))
+    for game in found.set_aside[:_MOST_SET_ASIDE]:
+        shown.add_row("set aside", _set_aside(game))
+    if (more := found.games_set_aside - _MOST_SET_ASIDE) > 0:
+        shown.add_row("", f"and {more:,} more that the log cannot hold: --json, or the page")
     for each in publishers:
         shown.add_row("relay", _relay(each))
     return shown
@@ -167,6 +178,11 @@ def _log(found: Prober) -> Text:
         return Text(f"answers, {waiting}" if found.transitions_waiting else "answers")
     away = two_units(found.log_away_s, decimals=1)
     return Text(f"away for {away}, {waiting}", terminal.FAILED)
+
+
+def _set_aside(game: SetAside) -> Text:
+    what = "" if game.event_type is None else f" {game.event_type}"
+    return Text(f"{printable(game.game_id)}{what}: {printable(game.error)}", terminal.FAILED)
 
 
 def _relay(publisher: Publisher) -> Text:

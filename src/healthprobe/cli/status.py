@@ -45,8 +45,8 @@ class Status(msgspec.Struct):
 
     @property
     def is_bad(self) -> bool:
-        """Whether a game is down, or the prober in trouble."""
-        return bool(self.down) or (self.prober is not None and self.prober.trouble is not None)
+        """Whether a game is down, or the log cannot hold one, or the prober is in trouble."""
+        return output.is_bad(self.down, self.prober)
 
 
 def _status_of_run(run: RunClient) -> Status:
@@ -112,7 +112,7 @@ def status(context: typer.Context, at: At = None, log: InsteadLog = None, as_jso
 
     A run that was started with --listen gives the state of the fleet, the
     games that are down and the state of the prober. A log gives only the games
-    that are down.
+    that are down. A game that the log cannot hold counts as trouble, too.
 
     With --json, or if standard output is not a terminal: one object on a
     line, with source (run or log), at, summary, down, incidents (open ones), and

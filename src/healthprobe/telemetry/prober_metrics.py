@@ -87,6 +87,16 @@ def _log(status: RunStatus) -> Iterator[Metric]:
         "How long the log has been unavailable for writing; 0 while it is available.",
         status.worker.log_away_for,
     )
+    yield gauge(
+        "healthprobe_transition_wait_seconds",
+        "How long the oldest transition has waited to be written to the log; 0 if none waits.",
+        status.worker.longest_wait,
+    )
+    yield gauge(
+        "healthprobe_games_set_aside",
+        "Games that the log cannot hold: their transitions are kept, and tried again once a minute.",
+        len(status.worker.set_aside),
+    )
 
 
 def _publishers(status: RunStatus) -> Iterator[Metric]:

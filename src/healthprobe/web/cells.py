@@ -6,7 +6,6 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -16,7 +15,7 @@ from healthprobe.status.run_status import RunStatus
 from healthprobe.web.event_stream import event_stream_response, server_sent_event
 from healthprobe.web.fleet import fleet_document
 from healthprobe.web.incidents import incidents_document
-from healthprobe.web.responses import int_parameter, status_of
+from healthprobe.web.responses import encode, int_parameter, status_of
 from healthprobe.web.schemas import Cells, CellsDelta
 
 INCIDENTS_SHOWN = 100
@@ -54,10 +53,10 @@ async def _follow(status: RunStatus, after: int) -> AsyncIterator[bytes]:
     async for delta in status.deltas(after):
         if delta is not None:
             document = CellsDelta(delta.version, delta.added, delta.removed, list(delta.changed.items()))
-            yield server_sent_event(msgspec.json.encode(document), "cells")
-        yield server_sent_event(msgspec.json.encode(fleet_document(status)), "fleet")
+            yield server_sent_event(encode(document), "cells")
+        yield server_sent_event(encode(fleet_document(status)), "fleet")
         if sent != (sent := (incidents.cursor, len(incidents.open))):
-            yield server_sent_event(msgspec.json.encode(incidents_document(status, INCIDENTS_SHOWN)), "incidents")
+            yield server_sent_event(encode(incidents_document(status, INCIDENTS_SHOWN)), "incidents")
     yield server_sent_event(b"{}", "reload")
 
 
@@ -78,4 +77,4 @@ async def _document(cells: status_cells.Cells) -> Cells:
 
 def _compressed(document: Cells) -> bytes:
     compressor = zlib.compressobj(_FASTEST, wbits=_GZIP)
-    return compressor.compress(msgspec.json.encode(document)) + compressor.flush()
+    return compressor.compress(encode(document)) + compressor.flush()

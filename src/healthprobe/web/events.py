@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -15,6 +14,7 @@ from healthprobe.web.responses import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
     BadRequest,
+    encode,
     error_response,
     int_parameter,
     json_response,
@@ -63,9 +63,7 @@ async def _follow(log: HealthEventLog, after: int) -> AsyncIterator[bytes]:
             entries = []
         for entry in entries:
             after, silent_for = entry.cursor, 0.0
-            yield server_sent_event(
-                msgspec.json.encode(entry.event.as_document()), entry.event.event_type.value, entry.cursor
-            )
+            yield server_sent_event(encode(entry.event.as_document()), entry.event.event_type.value, entry.cursor)
         if not entries:
             await asyncio.sleep(_POLL_INTERVAL)
             silent_for += _POLL_INTERVAL

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from itertools import islice
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from healthprobe._util.duration import milliseconds
+from healthprobe._util.text import shorten
 from healthprobe.domain.fleet_status import Condition
 from healthprobe.status.run_status import RunStatus
 from healthprobe.web.responses import json_response, status_of
-from healthprobe.web.schemas import Fleet, Health, Outage, Prober, Publisher
+from healthprobe.web.schemas import Fleet, Health, Outage, Prober, Publisher, SetAside
 
+SET_ASIDE_SHOWN = 100
+"""How many games that the log cannot hold are named."""
+
+_LONGEST_ERROR = 300
 _VERSION = version("healthprobe")
 
 
@@ -69,6 +75,16 @@ def _prober(status: RunStatus) -> Prober:
         tick_overdue_s=round(worker.tick_overdue_for, 3),
         log_away_s=round(worker.log_away_for, 3),
         transitions_waiting=len(worker.waiting),
+        longest_wait_s=round(worker.longest_wait, 3),
+        games_set_aside=len(worker.set_aside),
+        set_aside=[
+            SetAside(
+                each.game_id,
+                shorten(each.error, _LONGEST_ERROR),
+                None if each.transition is None else each.transition.details.event_type.value,
+            )
+            for each in islice(worker.set_aside.values(), SET_ASIDE_SHOWN)
+        ],
         blind_s=round(worker.blind_for, 3),
         decisions_held=worker.held_decisions,
         games_flapping=worker.flapping_games,

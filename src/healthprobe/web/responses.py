@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -23,11 +25,29 @@ class BadRequest(HTTPException):
         super().__init__(400, detail)
 
 
+def encode(document: object) -> bytes:
+    """Returns `document` as JSON. A lone surrogate, which no JSON can hold, becomes an escape sequence."""
+    try:
+        return _encoder.encode(document)
+    except UnicodeEncodeError:
+        return _encoder.encode(_printable(msgspec.to_builtins(document)))
+
+
+def _printable(document: Any) -> Any:
+    match document:
+        case str():
+            return document.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {_printable(name): _printable(value) for name, value in document.items()}
+        case list() | tuple():
+            return [_printable(each) for each in document]
+        case _:
+            return document
+
+
 def json_response(document: object, status: int = 200) -> Response:
     """Returns `document` as JSON that no cache keeps."""
-    return Response(
-        _encoder.encode(document), status, media_type="application/json", headers={"Cache-Control": "no-store"}
-    )
+    return Response(encode(document), status, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def error_response(status: int, error: str) -> Response:

@@ -43,10 +43,23 @@ class Publisher(Document):
     error: str | None = None
 
 
+class SetAside(Document):
+    """A game whose values the log cannot hold, so that nothing about it enters the log. `error` says why.
+
+    `event_type` is what waits to be written, null if the log cannot even look up the game's id.
+    """
+
+    game_id: str
+    error: str
+    event_type: str | None
+
+
 class Prober(Document):
     """Settings and figures of the prober itself. `blind_s` is how long no canary has answered, `log_away_s` how long
-    the log has been unavailable, `decisions_held` the number of probe_failed held in a mass failure. `shards` is null
-    if the prober does not share the fleet, `instances` if it is not in a cluster.
+    the log has been unavailable, `longest_wait_s` how long the oldest transition has waited for it, `decisions_held`
+    the number of probe_failed held in a mass failure. `games_set_aside` counts the games that the log cannot hold, of
+    which `set_aside` has the first hundred. `shards` is null if the prober does not share the fleet, `instances` if it
+    is not in a cluster.
     """
 
     version: str
@@ -58,6 +71,9 @@ class Prober(Document):
     tick_overdue_s: float
     log_away_s: float
     transitions_waiting: int
+    longest_wait_s: float
+    games_set_aside: int
+    set_aside: list[SetAside]
     blind_s: float
     decisions_held: int
     games_flapping: int

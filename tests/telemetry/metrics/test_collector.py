@@ -204,3 +204,21 @@ def test_a_scrape_changes_nothing() -> None:
         assert ours == {key: value for key, value in second.items() if key[0].startswith("healthprobe_")}
 
     in_virtual_time(play())
+
+
+def test_games_that_the_log_cannot_hold_and_the_longest_wait_for_it_have_series() -> None:
+    async def play() -> None:
+        monitored = MonitoredWorker({"a": [HEALTHY, HEALTHY, UNAVAILABLE], "b": UNAVAILABLE}, failures_threshold=1)
+        monitored.stage.log.unacceptable.add("b")
+        await ticks(monitored.worker, 2)
+        series = await monitored.series()
+        assert series["healthprobe_games_set_aside", NONE] == 1
+        assert series["healthprobe_transition_wait_seconds", NONE] == 0
+        monitored.stage.log.unavailable = True
+        await monitored.worker.tick()
+        await asyncio.sleep(20)
+        series = await monitored.series()
+        assert series["healthprobe_transition_wait_seconds", NONE] == 20
+        assert series["healthprobe_transitions_waiting", NONE] == 1
+
+    in_virtual_time(play())

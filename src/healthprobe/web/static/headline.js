@@ -36,6 +36,11 @@ function deliveryOf(fleet) {
   if (prober.log_away_s > LOG_OUTAGE) {
     return { text: `no new events: the log has been unavailable for ${duration(prober.log_away_s)}`, isBad: true };
   }
+  if (prober.games_set_aside > 0) {
+    const isOne = prober.games_set_aside === 1;
+    const games = isOne ? "1 game" : `${count(prober.games_set_aside)} games`;
+    return { text: `${games} set aside: the log cannot hold ${isOne ? "it" : "them"}`, isBad: true };
+  }
   if (publishers.length === 0) return { text: "no publisher is configured", isBad: false };
   const failing = publishers.filter((each) => each.error !== null);
   if (failing.length) return { text: `delivery failing: ${failing.map((each) => `${each.name} (${each.error})`).join(", ")}`, isBad: true };

@@ -53,7 +53,7 @@ const stream = new Stream({
     incidents.setClock(document_.at);
     incidents.tick();
     showHeadline(document_);
-    showProber(document_);
+    showProber(document_, open);
     cluster.update(document_);
     search.showCounts(document_);
     describe(document_);

@@ -1,12 +1,15 @@
 // The health of the prober itself: its ticks, lanes, connections, log and publishers.
 
-import { count, duration, element, milliseconds, setText, timeElement } from "./format.js";
+import { count, duration, element, gameButton, glyph, milliseconds, setText, timeElement } from "./format.js";
+
+const STUCK_AFTER_WAIT = 3;
+const STATES = { probe_failed: "down", probe_recovered: "healthy" };
 
 const at = (id) => document.getElementById(id);
 const readings = new Map();
 
-/** Shows the prober's part of the document of GET /api/fleet. */
-export function showProber(fleet) {
+/** Shows the prober's part of the document of GET /api/fleet. `open` opens a game. */
+export function showProber(fleet, open) {
   const { prober } = fleet;
   const inconclusive = Object.entries(prober.inconclusive);
   showReading("State", prober.trouble ?? "running", { isBad: prober.trouble !== null });
@@ -28,7 +31,10 @@ export function showProber(fleet) {
   showReading("Log", prober.log_away_s > 0 ? `unavailable for ${duration(prober.log_away_s)}` : "available", {
     isBad: prober.log_away_s > 1,
   });
-  showReading("Waiting for the log", count(prober.transitions_waiting));
+  const waiting = count(prober.transitions_waiting);
+  showReading("Waiting for the log", prober.longest_wait_s >= 1 ? `${waiting}, for ${duration(prober.longest_wait_s)}` : waiting, {
+    isBad: prober.longest_wait_s > STUCK_AFTER_WAIT * prober.interval_s,
+  });
   showReading("Ticks dropped", count(prober.ticks_dropped), { isBad: prober.ticks_dropped > 0 });
   showReading("Listing errors", count(prober.listing_errors), { isBad: prober.listing_errors > 0 });
   showReading("Probes", count(prober.probes));
@@ -37,6 +43,7 @@ export function showProber(fleet) {
   if (prober.shards !== null) showReading("Shards", count(prober.shards));
   showReading("Version", prober.version);
   showReading("Up since", "", { time: prober.started_at });
+  showSetAside(prober, open);
   showPublishers(fleet);
 }
 
@@ -71,6 +78,22 @@ function addReading(name, hasLevel) {
   at("prober-facts").append(box);
   readings.set(name, row);
   return row;
+}
+
+/** Lists the games that the log cannot hold, with the reason. */
+function showSetAside({ games_set_aside: number, set_aside: games }, open) {
+  at("set-aside-part").hidden = number === 0;
+  const list = at("set-aside");
+  const key = JSON.stringify([number, games]);
+  if (list.dataset.key === key) return;
+  list.dataset.key = key;
+  const rows = games.map(({ game_id, event_type, error }) => {
+    const row = element("li", "row");
+    row.append(glyph(STATES[event_type] ?? "unknown"), gameButton(game_id, open), element("span", "cause", error));
+    return row;
+  });
+  if (number > games.length) rows.push(element("li", "more", `and ${count(number - games.length)} more`));
+  list.replaceChildren(...rows);
 }
 
 function showPublishers(fleet) {
