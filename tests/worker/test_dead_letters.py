@@ -158,3 +158,12 @@ class TestBeginningAtTheEnd:
         await begin_at_the_end(empty, "chat")
         await run_for(1.0, Relay(log=empty, publisher=publisher, name="chat").run())
         assert publisher.delivered == log.events
+
+    async def test_spares_people_the_whole_log_where_the_cursor_lies_beyond_its_end(
+        self, log: InMemoryLog, publisher: InMemoryPublisher
+    ) -> None:
+        log.cursors["chat"] = 500
+        assert await begin_at_the_end(log, "chat") == "the cursor is 500, and the log ends at 4"
+        log.write(*history("b", 1))
+        await run_for(1.0, Relay(log=log, publisher=publisher, name="chat").run())
+        assert publisher.delivered_ids == ["b:1"]

@@ -204,7 +204,7 @@ async def _relays(
     from healthprobe.worker.relay import Relay
 
     for name, of_all_targets in notifications.items():
-        await retry_until_available(partial(_begin_notifications, log, name, of_all_targets), logger)
+        await retry_until_available(partial(_begin_notifications, log, name, of_all_targets, logger), logger)
     for of_all_targets in set(notifications.values()) - notifications.keys():
         await retry_until_available(partial(log.forget_cursor, of_all_targets), logger)
     return tuple(
@@ -213,14 +213,20 @@ async def _relays(
     )
 
 
-async def _begin_notifications(log: HealthEventLog, name: str, of_all_targets: str) -> None:
-    """Makes a relay that has never run begin where one for all targets of its URL is, or else at the end of the log."""
-    from healthprobe.worker.relay import begin_at_the_end
+async def _begin_notifications(
+    log: HealthEventLog, name: str, of_all_targets: str, logger: FilteringBoundLogger
+) -> None:
+    """Makes a relay that has never run begin where one for all targets of its URL is, or else at the end of the log.
 
-    earlier = await log.load_cursor(of_all_targets)
-    if earlier is not None and await log.load_cursor(name) is None:
+    So does one whose cursor was altered: nobody wants the notifications of all the past.
+    """
+    from healthprobe.worker.relay import begin_at_the_end, known_cursor
+
+    earlier, _ = await known_cursor(log, of_all_targets)
+    if earlier is not None and await known_cursor(log, name) == (None, ""):
         await log.save_cursor(name, earlier)
-    await begin_at_the_end(log, name)
+    if altered := await begin_at_the_end(log, name):
+        logger.error("notifications begin after the last event of the log", publisher=name, err=altered)
 
 
 def _max_concurrency(wanted: int | None, capacity: int, logger: FilteringBoundLogger) -> int | AutoLanes:

@@ -183,17 +183,11 @@ class Relay:
         Where the cursor was altered, or the log begun afresh, what was delivered is not known: all is sent again, for
         else what comes next would never be sent.
         """
-        altered = ""
-        try:
-            cursor = await self._log.load_cursor(self.name)
-            if cursor is not None and cursor > (end := await self._log.end()):
-                altered = f"the cursor is {cursor}, and the log ends at {end}"
-        except ContentError as error:
-            cursor, altered = 0, error_text(error)
+        cursor, altered = await known_cursor(self._log, self.name)
         if altered:
             self._logger.error("every event of the log is sent again", err=altered)
             await self._log.forget_cursor(self.name)
-        if cursor is None or altered:
+        if cursor is None:
             cursor = 0
             await self._log.save_cursor(self.name, cursor)
         return cursor
@@ -304,8 +298,28 @@ def _concerns_one_event(refusal: PublishError) -> bool:
     return refusal.permanent and not isinstance(refusal, PublisherClosed)
 
 
-async def begin_at_the_end(log: RelayLog, name: str) -> None:
-    """Makes a relay that has never run begin after the last event of now. Raises LogError."""
-    with contextlib.suppress(ContentError):  # it has run: what it makes of an altered cursor it says itself
-        if await log.load_cursor(name) is None:
-            await log.save_cursor(name, await log.end())
+async def known_cursor(log: RelayLog, name: str) -> tuple[int | None, str]:
+    """Returns the cursor of a relay, or None where it has none, or where it was altered: then also what is wrong.
+
+    A cursor beyond the end of the log is wrong too: the log was begun afresh. Raises LogError.
+    """
+    try:
+        cursor = await log.load_cursor(name)
+    except ContentError as error:
+        return None, error_text(error)
+    if cursor is None or cursor <= (end := await log.end()):
+        return cursor, ""
+    return None, f"the cursor is {cursor}, and the log ends at {end}"
+
+
+async def begin_at_the_end(log: RelayLog, name: str) -> str:
+    """Makes a relay begin after the last event of now if it has never run, or if its cursor was altered.
+
+    Returns what is wrong with the cursor, or an empty text. Raises LogError.
+    """
+    cursor, altered = await known_cursor(log, name)
+    if altered:
+        await log.forget_cursor(name)
+    if cursor is None:
+        await log.save_cursor(name, await log.end())
+    return altered
