@@ -60,6 +60,26 @@ async def test_a_failing_delivery_is_logged_once_and_so_is_its_end(publisher: In
     assert stage.lines[0]["err"] == "it was switched off; switch it on again"
 
 
+async def test_each_cause_is_logged_once_until_delivery_works_again(log: InMemoryLog) -> None:
+    class Alternates(InMemoryPublisher):
+        async def pass_switches(self) -> None:
+            if len(self.asked_at) <= 20:
+                code = ("502", "401")[len(self.asked_at) % 2]
+                raise PublishError(f"answered {code} to request {len(self.asked_at)}", code=code)
+
+    stage = Stage()
+    publisher = Alternates()
+    relay = Relay(log=log, publisher=publisher, name="bus", logger=stage.logger, telemetry=stage.telemetry)
+    await run_for(300.0, relay.run())
+    assert [line.get("err") for line in stage.lines] == ["answered 401 to request 1", "answered 502 to request 2", None]
+    assert stage.telemetry.deliveries[19:22] == [
+        ("bus", "answered 502 to request 20", "502"),
+        ("bus", None, ""),
+        ("bus", None, ""),
+    ]
+    assert publisher.delivered == log.events
+
+
 async def test_a_publisher_that_hangs_or_is_down_delays_no_other(log: InMemoryLog) -> None:
     hanging, dead, well = InMemoryPublisher(), InMemoryPublisher(), InMemoryPublisher()
     hanging.delay = 1e4

@@ -89,11 +89,11 @@ _LONGEST_RETRY_AFTER = 3600.0
 class Relay:
     """Delivers each event at least once, in the order of the log: the cursor advances after the acknowledgement.
 
-    `name` is the cursor's. A publisher that is down delays only its own relay, which logs once that delivery fails and
-    once that it works again. An event that is refused for good is parked with the reason, and the next one follows;
-    parked events whose replay was requested are sent when the log holds nothing newer. An event that was acknowledged
-    is never sent again by the same Relay, also when its cursor could not be saved. PublisherClosed ends the relay:
-    the events stay in the log.
+    `name` is the cursor's. A publisher that is down delays only its own relay, which logs that delivery fails, once for
+    each code of its errors, and once that it works again. An event that is refused for good is parked with the reason,
+    and the next one follows; parked events whose replay was requested are sent when the log holds nothing newer. An
+    event that was acknowledged is never sent again by the same Relay, also when its cursor could not be saved.
+    PublisherClosed ends the relay: the events stay in the log.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Relay:
         """How many events of the log had not been delivered when that was last measured."""
         self._retry_after = 0.0
         self._failures = 0
-        self._is_failing = False
+        self._logged_causes: set[str] = set()
         self._ended = False
 
     def wake(self) -> None:
@@ -271,18 +271,19 @@ class Relay:
             await self._measure_lag()
         if self._ended:
             self._logger.error("relay ended", err=error_text(error))
-        elif not self._is_failing:
-            is_log = isinstance(error, LogError)
+        is_log = isinstance(error, LogError)
+        cause = "log" if is_log else getattr(error, "code", "")
+        if not self._ended and cause not in self._logged_causes:
             message = "delivery waits for the log, will retry" if is_log else "delivery failing, will retry"
             self._logger.warning(message, err=error_text(error), lag=self.lag)
-        self._is_failing = True
+        self._logged_causes.add(cause)
 
     def _delivery_succeeded(self) -> None:
         self._failures = 0
         self._set_lag(0)
         self._report_delivery(None)
-        if self._is_failing:
-            self._is_failing = False
+        if self._logged_causes:
+            self._logged_causes.clear()
             self._logger.info("delivery works again")
 
     def _report_delivery(self, error: BaseException | None) -> None:

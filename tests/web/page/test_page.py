@@ -60,6 +60,23 @@ def test_a_failure_is_shown_in_headline_grid_and_incidents_until_the_engine_reco
     assert corner_of(page, "chess-07") == before
 
 
+def test_a_delivery_that_fails_is_shown_with_its_error_until_it_works_again(visit: Visit, run: LiveRun) -> None:
+    page = visit.page
+    run.publisher.unavailable = True
+    run.become(503, "chess-07")
+    expect(page.locator("#fact-delivery dd")).to_have_text(
+        "delivery failing: webhook (it was switched off; switch it on again)"
+    )
+    expect(page.locator("#publishers .bad")).to_contain_text(
+        "1 pending, delivery failing: it was switched off; switch it on again"
+    )
+    run.publisher.unavailable = False
+    expect(page.locator("#fact-delivery dd")).to_have_text("all delivered to webhook")
+    expect(page.locator("#publishers .bad")).to_have_count(0)
+    run.become(200, "chess-07")
+    expect(page.locator("#incidents-open .row")).to_have_count(0)
+
+
 def test_a_click_on_a_cell_opens_its_game_with_the_exact_error(visit: Visit, run: LiveRun) -> None:
     page = visit.page
     run.become("crash", "chess-11")

@@ -43,12 +43,17 @@ function deliveryOf(fleet) {
   }
   if (publishers.length === 0) return { text: "no publisher is configured", isBad: false };
   const failing = publishers.filter((each) => each.error !== null);
-  if (failing.length) return { text: `delivery failing: ${failing.map((each) => `${each.name} (${each.error})`).join(", ")}`, isBad: true };
+  if (failing.length) return { text: `delivery failing: ${failing.map((each) => `${each.name} (${shortened(each.error)})`).join(", ")}`, isBad: true };
   const parked = publishers.filter((each) => each.parked > 0);
   if (parked.length) return { text: `refused: ${parked.map((each) => `${count(each.parked)} by ${each.name}`).join(", ")}`, isBad: true };
   const behind = publishers.filter((each) => each.lag > 0);
   if (behind.length) return { text: `pending: ${behind.map((each) => `${count(each.lag)} to ${each.name}`).join(", ")}`, isBad: false };
   return { text: `all delivered to ${publishers.map((each) => each.name).join(", ")}`, isBad: false };
+}
+
+/** The beginning of an error; all of it stands beside its publisher. */
+function shortened(error) {
+  return error.length > 60 ? `${error.slice(0, 59)}…` : error;
 }
 
 function since(fleet) {
