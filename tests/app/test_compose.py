@@ -31,6 +31,21 @@ async def test_records_and_log_in_one_file_share_one_database(tmp_path: Path, mo
         assert await adapters.database("sqlite:other.db") is not first
 
 
+async def test_one_postgresql_database_is_opened_once_however_its_url_is_written(
+    postgres_url: str,
+) -> None:
+    location = postgres_url.partition("://")[2]
+    async with Adapters() as adapters:
+        await adapters.records(f"postgres://{location}")
+        await adapters.log(f"postgresql+psycopg://{location}")
+        assert await adapters.database(f"postgres://{location}") is await adapters.database(postgres_url)
+
+
+async def test_a_message_offers_each_kind_of_database_once() -> None:
+    with pytest.raises(ConfigurationError, match=r"use sqlite: or postgresql: or nats: or tls:\Z"):
+        await Adapters().log("mysql://user:secret@127.0.0.1/games")
+
+
 WITHOUT = "import sys; sys.modules[sys.argv.pop(1)] = None; from healthprobe.cli.main import main; main()"
 """The program on a machine where the library that is its first argument is not installed."""
 

@@ -130,7 +130,7 @@ _POSTGRES_CONTENT = ("22", "54000")
 
 _POSTGRES_REFUSED = ("28000", "28P01", "3D000")
 _POSTGRES_ADVICE = {
-    "25006": "it is read-only, a standby perhaps: name the primary, or add ?target_session_attrs=read-write",
+    "25006": "it is read-only, a standby perhaps: name the primary, or all servers, as in //HOST,HOST/DATABASE",
     "53100": "its disk is full: free some space",
     "53300": "it has no connection left for us: raise max_connections, or give healthprobe's role its share",
     "55P03": "it is locked by another program: let that one finish",
