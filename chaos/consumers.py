@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from tests.servers.redis import document_of
 from tests.servers.web import Asked
 
 from chaos.engines import ALTERED
@@ -63,7 +64,7 @@ class StreamConsumer(Consumer):
             return
         for place, fields in entries:
             self._after = f"({place}"
-            self.receive({**fields, "sequence": int(fields["sequence"]), "details": json.loads(fields["details"])})
+            self.receive(document_of(fields))
 
     async def aclose(self) -> None:
         await self._redis.aclose()
