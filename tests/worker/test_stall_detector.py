@@ -57,13 +57,26 @@ async def test_the_same_failures_without_a_stall_are_events_at_once() -> None:
     assert len(stage.log.events) == 200
 
 
-async def test_a_success_that_spans_a_stall_is_inconclusive_too() -> None:
-    stage = Stage(a=[UNAVAILABLE, UNAVAILABLE, Late(0.5, HEALTHY), UNAVAILABLE])
+async def test_a_success_that_spans_a_stall_ends_a_count_below_the_threshold() -> None:
+    stage = Stage(a=[UNAVAILABLE, UNAVAILABLE, Late(0.5, HEALTHY), UNAVAILABLE, UNAVAILABLE, UNAVAILABLE])
     worker = Worker(**stage.arguments())
     await ticks(worker, 2)
-    stall_at(0.2, 5.0)
-    await ticks(worker, 2)
+    stall_at(0.2, 1.0)
+    await ticks(worker, 3)
+    assert stage.story == []
+    await ticks(worker, 1)
     assert stage.story == [("a", "probe_failed", 3)]
+
+
+async def test_a_success_that_spans_a_stall_ends_no_incident() -> None:
+    stage = Stage(a=[UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, Late(0.5, HEALTHY), HEALTHY])
+    worker = Worker(**stage.arguments())
+    await ticks(worker, 3)
+    stall_at(0.2, 1.0)
+    await ticks(worker, 1)
+    assert stage.story == [("a", "probe_failed", 3)]
+    await ticks(worker, 1)
+    assert stage.story == [("a", "probe_failed", 3), ("a", "probe_recovered", 3)]
 
 
 async def test_failures_before_and_after_a_stall_are_one_run() -> None:

@@ -86,6 +86,8 @@ class Verdict:
         try:
             now = self._monotonic()
             if self._stalls.stalled(game.target.timeout, started, now):
+                if outcome is HEALTHY:
+                    self._end_unpublished_count(game)
                 outcome = _STALLED
             elif outcome is not HEALTHY:
                 outcome = _checked(outcome)
@@ -163,6 +165,14 @@ class Verdict:
             self._suppression.admit(self._transition(game, after), after, now)
         else:
             self._states.set(game.game_id, after)
+
+    def _end_unpublished_count(self, game: WatchedGame) -> None:
+        """Ends the count of failures below the threshold. A success that spans a stall decides nothing else, since it
+        may be old; but it came after those failures, so the next one is not in a row with them.
+        """
+        state = self._states.states.get(game.game_id)
+        if state is not None and not state.in_incident and state.consecutive_failures < game.thresholds.failures:
+            self._states.set(game.game_id, after_success(state))
 
     def _transition(self, game: WatchedGame, state: GameState) -> Transition:
         assert state.pending is not None
