@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from uuid import UUID
 
@@ -72,6 +73,23 @@ async def test_two_logs_have_different_sources_and_each_keeps_its_own(
     named = [(asked.document["source"], asked.document["id"]) for asked in webhook.asked]
     assert len(set(named)) == len(named) == 4
     assert len({event_id for _, event_id in named}) == 2
+
+
+@pytest.mark.parametrize("altered", ["CAST(X'ff41' AS TEXT)", "X'ff00'", "'a b'", "7"])
+async def test_an_altered_identity_stops_nothing_and_is_named(
+    program: Program, engine: ScriptedEngine, tmp_path: Path, altered: str
+) -> None:
+    async with WebServer() as webhook:
+        await (await SqlDatabase.open(f"sqlite:{tmp_path / 'healthprobe.db'}")).aclose()
+        with closing(sqlite3.connect(tmp_path / "healthprobe.db", isolation_level=None)) as connection:
+            connection.execute(f"UPDATE log_identity SET identity = {altered}")
+        games = written_games(tmp_path, ["game-1"], engine.endpoint)
+        run = program.start(*QUICK, "--records", games, "--publish", webhook.url("/hook"))
+        await until(lambda: webhook.asked, "the webhook has it")
+        run.terminate()
+        _, logged = await asyncio.to_thread(run.communicate)
+    assert webhook.asked[0].document["source"] == "/healthprobe"
+    assert "the identity of the log in log_identity was altered" in logged
 
 
 @pytest.mark.parametrize("source", ["", "two words", "line\nbreak", "é", "100%", "a" * 501])

@@ -8,18 +8,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from healthprobe._util.aio import error_text
 from healthprobe.app.settings import DEFAULT_LEASE, Settings
 from healthprobe.app.startup import retry_until_available
 from healthprobe.app.url_names import notification_name, publisher_name
 from healthprobe.app.urls import Adapters, EventFormat
 from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
-from healthprobe.domain.event import source_of
+from healthprobe.domain.event import DEFAULT_SOURCE, source_of
 from healthprobe.domain.networks import InvalidNetwork, Network, Networks, parse_network
 from healthprobe.domain.probe_settings import ProbeSettings
 from healthprobe.domain.schedule import AutoLanes
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import (
     ConfigurationError,
+    ContentError,
     HealthEventLog,
     HealthEventPublisher,
     LogIdentity,
@@ -187,7 +189,11 @@ async def _set_source(
     """Gives publishers the source that the settings name, or else one made of the log's own identity."""
     source = settings.source
     if source is None and isinstance(log, LogIdentity):
-        source = source_of(await retry_until_available(log.identity, logger))
+        try:
+            source = source_of(await retry_until_available(log.identity, logger))
+        except ContentError as error:
+            message = "events have the source of a log without an identity: --source names one of their own"
+            logger.warning(message, source=DEFAULT_SOURCE, err=error_text(error))
     for publisher in publishers:
         if source is not None and isinstance(publisher, SourcedPublisher):
             publisher.set_source(source)

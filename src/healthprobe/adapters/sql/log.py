@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -71,11 +72,11 @@ class SqlLog(SqlDeadLetters):
         return await self._database.read(_cursors, LogError)
 
     async def identity(self) -> str:
-        """Returns the UUID of this log, which is as old as its tables. A copy of the database has the same."""
-        identity = await self._database.read(lambda connection: connection.execute(_IDENTITY).scalar(), LogError)
-        if identity is None:
-            raise LogError(f"{self._database.name}: its table log_identity is empty: restart healthprobe")
-        return str(identity)
+        """Returns the UUID of this log, which is as old as its tables. A copy of the database has the same.
+
+        Raises ContentError for one that was altered.
+        """
+        return await self._database.read(_identity, LogError)
 
     async def forget_cursor(self, name: str) -> bool:
         """Removes the cursor saved under `name`; returns whether there was one."""
@@ -101,6 +102,7 @@ _EVENTS_AT = _EVENTS.where(
 _LOAD_CURSOR = select(relay_cursors.c.position).where(relay_cursors.c.name == bindparam("name"))
 _CURSORS = select(relay_cursors.c.name, relay_cursors.c.position).order_by(relay_cursors.c.name)
 _FORGET_CURSOR = delete(relay_cursors).where(relay_cursors.c.name == bindparam("forgotten"))
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _IDENTITY = select(log_identities.c.identity).order_by(log_identities.c.identity)
 _END = select(func.coalesce(func.max(_table.position), 0)).where(_table.position <= MOST)
 
@@ -203,6 +205,13 @@ def _load_cursor(name: str, connection: Connection) -> int | None:
     if cursor is None or _is_cursor(cursor):
         return cursor
     raise ContentError(f"the cursor of {name} in the log was altered: {shorten(repr(cursor), 80)}")
+
+
+def _identity(connection: Connection) -> str:
+    identity = connection.execute(_IDENTITY).scalar()
+    if isinstance(identity, str) and _UUID.fullmatch(identity):
+        return identity
+    raise ContentError(f"the identity of the log in log_identity was altered: {shorten(repr(identity), 80)}")
 
 
 def _save_cursor(row: Row, connection: Connection) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     event,
+    func,
     insert,
     inspect,
     select,
@@ -150,7 +151,7 @@ def prepare(connection: Connection, backend: Backend) -> None:
 
 def _identify(connection: Connection) -> None:
     """Gives the log an identity, unless it has one."""
-    if connection.execute(select(log_identities.c.identity)).first() is None:
+    if not connection.execute(select(func.count()).select_from(log_identities)).scalar():
         connection.execute(insert(log_identities).values(identity=str(uuid4())))
 
 
