@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from healthprobe._util.version import __version__
     from healthprobe.adapters.memory import InMemoryLog, InMemoryRecords
     from healthprobe.domain.endpoint import Endpoint
-    from healthprobe.domain.event import EventType, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
+    from healthprobe.domain.event import AlteredEvent, EventType, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
     from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Healthy, Inconclusive, ProbeOutcome
     from healthprobe.domain.policy import FlapRule, Policy
     from healthprobe.domain.record import RuntimeRecord
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEALTHY",
+    "AlteredEvent",
     "AutoLanes",
     "ConfigurationError",
     "ConnectionKeeper",
@@ -96,7 +97,7 @@ _HOMES = {
     "_util.version": {"__version__"},
     "adapters.memory": {"InMemoryLog", "InMemoryRecords"},
     "domain.endpoint": {"Endpoint"},
-    "domain.event": {"EventType", "HealthEvent", "ProbeFailedDetails", "ProbeRecoveredDetails"},
+    "domain.event": {"AlteredEvent", "EventType", "HealthEvent", "ProbeFailedDetails", "ProbeRecoveredDetails"},
     "domain.outcome": {"HEALTHY", "Failed", "FailureKind", "Healthy", "Inconclusive", "ProbeOutcome"},
     "domain.policy": {"FlapRule", "Policy"},
     "domain.record": {"RuntimeRecord"},

@@ -78,7 +78,10 @@ class PublisherClosed(PublishError):
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """A health event and its place in the log. Cursors increase; 0 is before the first entry."""
+    """A health event and its place in the log. Cursors increase; 0 is before the first entry.
+
+    An event that another program altered is an AlteredEvent: a reader goes on past it, and delivers it to nobody.
+    """
 
     cursor: int
     event: HealthEvent
@@ -88,7 +91,8 @@ class LogEntry:
 class DeadLetter:
     """An event that `publisher` (the name of its relay) refuses for good, and why.
 
-    `parked_at` is wall time in UTC. `due` means that its replay was requested: the relay sends it once more.
+    `parked_at` is wall time in UTC. `due` means that its replay was requested: the relay sends it once more. A letter
+    that another program altered has an AlteredEvent.
     """
 
     publisher: str
@@ -123,7 +127,10 @@ class WorkerLog(Protocol):
     """The log as a worker uses it. Every method raises LogError."""
 
     async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
-        """Returns the last event of each of these games; games without events are left out."""
+        """Returns the last event of each of these games; games without events are left out.
+
+        One that another program altered is an AlteredEvent. It fails no question, and no append.
+        """
         ...
 
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -146,3 +148,39 @@ def test_a_closed_pipe_ends_the_command_silently(program: Program, tmp_path: Pat
     reading.stdout.close()
     assert reading.wait(timeout=PATIENCE) == 0
     assert reading.stderr.read() == ""
+
+
+def altered(path: Path, event_id: str, assignment: str) -> None:
+    """Alters an event in the log, as a person with the sqlite3 shell would."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert connection.execute(f"UPDATE health_events SET {assignment} WHERE id = ?", (event_id,)).rowcount == 1
+
+
+@pytest.mark.parametrize(
+    "assignment", ["details = '{\"broken'", "container_id = CAST(x'ff' AS TEXT)", "details = x'ff'"]
+)
+def test_an_altered_event_is_named_and_the_readable_rest_is_shown(
+    command_line: CommandLine, log: Path, assignment: str
+) -> None:
+    altered(log, "game-1:2", assignment)
+    told = command_line("events")
+    assert told.code == 0
+    assert [each["id"] for each in documents(told.out)] == ["game-4:1", "game-1:1", "game-2:1", "game-3:1", "game-2:2"]
+    (line,) = told.err
+    assert line.startswith("healthprobe: the event game-1:2 at 3 in the log was altered and cannot be read: ")
+
+
+def test_an_incident_that_an_altered_event_ended_has_ended(command_line: CommandLine, log: Path) -> None:
+    altered(log, "game-1:2", "details = ''")
+    altered(log, "game-3:1", "details = ''")
+    told = command_line("incidents")
+    assert told.code == 0
+    shown = {each["game_id"]: each for each in documents(told.out)}
+    assert {game_id: each["open"] for game_id, each in shown.items()} == {
+        "game-4": True,
+        "game-3": True,
+        "game-2": False,
+        "game-1": False,
+    }
+    assert "was altered and cannot be read" in shown["game-3"]["last_error"]
+    assert len(told.err) == 2

@@ -12,6 +12,7 @@ from healthprobe.testing.contracts import (
     RecordSettingsContract,
     RecordStoreContract,
 )
+from healthprobe.testing.contracts.log import Alter
 from healthprobe.testing.contracts.publisher import Delivered
 from healthprobe.testing.contracts.records import Edit
 from healthprobe.testing.memory import InMemoryLog, InMemoryPublisher, InMemoryRecords
@@ -21,6 +22,13 @@ class TestMemoryLog(HealthEventLogContract):
     @pytest.fixture
     def log(self) -> InMemoryLog:
         return InMemoryLog()
+
+    @pytest.fixture
+    def alter(self, log: InMemoryLog) -> Alter:
+        async def alter(game_id: str, sequence: int) -> None:
+            log.alter(game_id, sequence)
+
+        return alter
 
 
 class TestMemoryRecords(RecordStoreContract, RecordSettingsContract):

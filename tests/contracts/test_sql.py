@@ -3,11 +3,18 @@
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from sqlalchemy import text
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog, SqlRecords
 from healthprobe.domain.record import RuntimeRecord
+from healthprobe.ports import LogError
 from healthprobe.testing.contracts import HealthEventLogContract, RecordSettingsContract, RecordStoreContract
+from healthprobe.testing.contracts.log import Alter
 from healthprobe.testing.contracts.records import Edit
+
+ALTER = text(
+    "UPDATE health_events SET details = CAST(:details AS JSON) WHERE game_id = :game_id AND sequence = :sequence"
+)
 
 
 @pytest.fixture
@@ -34,6 +41,14 @@ class TestSqlLog(HealthEventLogContract):
     @pytest.fixture
     def rival(self, other_program: SqlDatabase) -> SqlLog:
         return SqlLog(other_program)
+
+    @pytest.fixture(params=["{}", "[]", '{"prior_failure_count": 1e400}', "null"])
+    def alter(self, other_program: SqlDatabase, request: pytest.FixtureRequest) -> Alter:
+        async def alter(game_id: str, sequence: int) -> None:
+            place = {"game_id": game_id, "sequence": sequence, "details": request.param}
+            await other_program.write(lambda connection: connection.execute(ALTER, place), LogError)
+
+        return alter
 
 
 @pytest.mark.proves("store-odd-game-ids")

@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
+from healthprobe.domain.event import altered_event
 from healthprobe.domain.outcome import HEALTHY
+from healthprobe.ports import DeadLetter
 from healthprobe.testing.contracts.samples import history
 from healthprobe.testing.memory import InMemoryLog, InMemoryPublisher
 from healthprobe.testing.prober import UNAVAILABLE
@@ -149,3 +151,49 @@ async def test_a_cursor_beyond_the_end_of_the_log_sends_all_rather_than_nothing_
     assert log.cursors == {"bus": 2, "file": 2}
     (line,) = stage.lines_of("every event of the log is sent again")
     assert line["err"] == "the cursor is 500, and the log ends at 2"
+
+
+async def test_an_altered_event_is_passed_over_and_its_place_is_logged(publisher: InMemoryPublisher) -> None:
+    stage = Stage()
+    stage.log = InMemoryLog(*history("a", 3), *history("b", 2))
+    stage.log.alter("a", 1)
+    stage.log.alter("b", 1)
+    stage.log.alter("b", 2)
+    relay = Relay(log=stage.log, publisher=publisher, name="bus", logger=stage.logger)
+    await run_for(5.0, relay.run())
+    assert publisher.delivered_ids == ["a:2", "a:3"]
+    assert stage.log.cursors == {"bus": 5}
+    assert relay.lag == 0
+    assert [(line["log_level"], line["event"], line["publisher"], line["err"]) for line in stage.lines] == [
+        ("error", "event altered in the log: not delivered", "bus", altered_at("a:1", 1)),
+        ("error", "event altered in the log: not delivered", "bus", altered_at("b:1", 4)),
+        ("error", "event altered in the log: not delivered", "bus", altered_at("b:2", 5)),
+    ]
+    stage.log.write(*history("a", 4)[3:])
+    await run_for(5.0, relay.run())
+    assert publisher.delivered_ids == ["a:2", "a:3", "a:4"]
+    assert len(stage.lines) == 3
+
+
+async def test_an_altered_event_among_refused_ones_parks_none_but_those(publisher: InMemoryPublisher) -> None:
+    log = InMemoryLog(*history("a", 5))
+    log.alter("a", 2)
+    publisher.unacceptable = {"a:1", "a:4"}
+    await run_for(5.0, Relay(log=log, publisher=publisher, name="bus").run())
+    assert publisher.delivered_ids == ["a:3", "a:5"]
+    assert [letter.event.id for letter in await log.dead_letters(10)] == ["a:1", "a:4"]
+
+
+async def test_an_altered_dead_letter_holds_up_no_other(publisher: InMemoryPublisher) -> None:
+    stage = Stage()
+    altered = altered_event(history("a", 1)[0].as_document(), "among the dead letters for bus", "it is no JSON")
+    for event in (altered, *history("b", 1)):
+        await stage.log.park(DeadLetter("bus", event, "410", event.occurred_at, due=True))
+    await run_for(600.0, Relay(log=stage.log, publisher=publisher, name="bus", logger=stage.logger).run())
+    assert publisher.delivered_ids == ["b:1"]
+    assert {line["err"] for line in stage.lines_of("dead letter altered: not delivered")} == {altered.problem}
+    assert len(stage.lines) <= 11
+
+
+def altered_at(event_id: str, cursor: int) -> str:
+    return f"the event {event_id} at {cursor} in the log was altered and cannot be read: it is no JSON"

@@ -213,3 +213,27 @@ async def test_an_outage_that_another_instance_published_whole_is_not_published_
     await ticks(worker, 3)
     assert stage.log.events == theirs
     assert [line["stands"] for line in stage.lines_of("probe event superseded")] == ["a:2"]
+
+
+async def test_a_game_whose_last_event_was_altered_goes_on_from_its_sequence_and_says_so() -> None:
+    stage = Stage(a=HEALTHY, b=UNAVAILABLE, c=UNAVAILABLE, d=HEALTHY)
+    stage.log = InMemoryLog(
+        written("a", 1, DOWN), written("b", 1, DOWN), written("b", 2, ProbeRecoveredDetails(4)), written("c", 1, DOWN)
+    )
+    for game_id, sequence in (("a", 1), ("b", 2), ("c", 1)):
+        stage.log.alter(game_id, sequence)
+    worker = Worker(**stage.arguments())
+    await ticks(worker, 6)
+    assert [(event.id, event.event_type.value) for event in stage.log.events[4:]] == [
+        ("a:2", "probe_recovered"),
+        ("b:3", "probe_failed"),
+    ]
+    lines = stage.lines_of("event altered in the log: the game's state is taken from its sequence")
+    assert [(line["game_id"], line["state"], line["err"].partition(" was ")[0]) for line in lines] == [
+        ("a", "probe_failed", "the event a:1 at 1 in the log"),
+        ("b", "probe_recovered", "the event b:2 at 3 in the log"),
+        ("c", "probe_failed", "the event c:1 at 4 in the log"),
+    ]
+    stage.prober.script("c", HEALTHY)
+    await worker.tick()
+    assert stage.log.events[-1].id == "c:2"

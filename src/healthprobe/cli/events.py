@@ -19,7 +19,7 @@ from healthprobe.app.run import exit_cleanly_at_once, until_signal
 from healthprobe.app.settings import DEFAULT_DATABASE
 from healthprobe.app.urls import log_at
 from healthprobe.cli import errors, options
-from healthprobe.domain.event import HealthEvent, format_instant
+from healthprobe.domain.event import AlteredEvent, HealthEvent, format_instant
 from healthprobe.ports import ConfigurationError, DeadLetter, HealthEventLog, LogError
 
 _NO_DEAD_LETTER = "No dead letter in this log."
@@ -52,7 +52,7 @@ def show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> N
 
 
 def read_events(url: str, game: str | None = None) -> list[HealthEvent]:
-    """Returns the events of the log at a URL, or of one game, oldest first."""
+    """Returns the events of the log at a URL, or of one game, oldest first. Names those that were altered."""
     return uvloop.run(_read_events(url, game))
 
 
@@ -66,7 +66,7 @@ async def _show_events(url: str, *, game: str | None, follow: bool, as_json: boo
     console = terminal.console_for()
     async with log_at(url) as log, aclosing(_entries(log, follow=follow)) as entries:
         async for event in entries:
-            if game is not None and event.game_id != game:
+            if isinstance(event, AlteredEvent) or (game is not None and event.game_id != game):
                 continue
             if people:
                 terminal.print_line(console, terminal.transition_text(event, dated=True))
@@ -93,6 +93,8 @@ async def _entries(log: HealthEventLog, *, follow: bool) -> AsyncGenerator[Healt
             terminal.report("the log answers again")
         for entry in page:
             cursor = entry.cursor
+            if isinstance(entry.event, AlteredEvent):
+                terminal.report(entry.event.problem)
             yield entry.event
         if not page:
             if not follow:
@@ -128,12 +130,21 @@ def replay_dead_letters(url: str, *, as_json: bool) -> bool:
 
 async def _dead_letters(url: str) -> Sequence[DeadLetter]:
     async with log_at(url) as log:
-        return await log.dead_letters(ALL)
+        return await _readable_letters(log)
+
+
+async def _readable_letters(log: HealthEventLog) -> list[DeadLetter]:
+    """Returns the dead letters; names those that were altered."""
+    letters = await log.dead_letters(ALL)
+    for letter in letters:
+        if isinstance(letter.event, AlteredEvent):
+            terminal.report(letter.event.problem)
+    return [letter for letter in letters if not isinstance(letter.event, AlteredEvent)]
 
 
 async def _replay(url: str) -> Replay:
     async with log_at(url) as log:
-        asked_for = {_key(letter) for letter in await log.dead_letters(ALL)}
+        asked_for = {_key(letter) for letter in await _readable_letters(log)}
         await log.request_replay()
         left, waiting = len(asked_for), len(asked_for)
         loop = asyncio.get_running_loop()

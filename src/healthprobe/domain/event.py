@@ -106,6 +106,9 @@ class HealthEvent:
             sequence, game_id, container_id = document["sequence"], document["game_id"], document["container_id"]
             if not (type(sequence) is int and isinstance(game_id, str) and isinstance(container_id, str)):
                 raise ValueError("sequence must be an integer, game_id and container_id must be text")
+            if sequence < 1:
+                raise ValueError("sequence must be at least 1")
+            _check_text(game_id, container_id)
             occurred_at = parse_instant(document["occurred_at"])
             details = _details_from_document(document["event_type"], document["details"])
         except (KeyError, TypeError, OverflowError) as error:  # int() of an infinity, which Python's JSON reads
@@ -113,16 +116,76 @@ class HealthEvent:
         return cls(sequence, game_id, container_id, occurred_at, details)
 
 
+@dataclass(frozen=True, slots=True)
+class AlteredEvent(HealthEvent):
+    """An event in the log that cannot be read, because another program altered it. It is never delivered.
+
+    It has what can still be known of the event, so that the log can be followed past it. `problem` names the event, its
+    place and what is wrong. Its type is that of its sequence: a game's events alternate, and the first is a
+    `probe_failed`.
+    """
+
+    problem: str
+
+
+_UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
+_GREATEST = 2**63 - 1
+_LONGEST = 200
+"""The most characters of an error, which may quote what is in the log."""
+
+
+def altered_event(document: Mapping[str, Any], place: str, error: object) -> AlteredEvent:
+    """Returns what can be known of the event at `place` in the log, whose `document` cannot be read for an `error`.
+
+    >>> altered_event({"game_id": "game-7", "sequence": 2, "details": None}, "at 9 in the log", "no details").problem
+    'the event game-7:2 at 9 in the log was altered and cannot be read: no details'
+    """
+    sequence = document.get("sequence")
+    sequence = sequence if type(sequence) is int else 0
+    game_id, container_id = (_text_of(document.get(name)) for name in ("game_id", "container_id"))
+    try:
+        occurred_at = parse_instant(document["occurred_at"])
+    except (KeyError, TypeError, ValueError):
+        occurred_at = _UNKNOWN
+    problem = f"the event {game_id}:{sequence} {place} was altered and cannot be read: {str(error)[:_LONGEST]}"
+    details = ProbeFailedDetails(1, 0, problem) if sequence % 2 else ProbeRecoveredDetails(1)
+    return AlteredEvent(sequence, game_id, container_id, occurred_at, details, problem)
+
+
+def _text_of(value: object) -> str:
+    """Returns `value` as text, without what is no character."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    return value.decode(errors="replace") if isinstance(value, bytes) else ""
+
+
 def _details_from_document(event_type: str, details: Any) -> Details:
     match EventType(event_type):
         case EventType.PROBE_FAILED:
+            last_error = str(details["last_error"])
+            _check_text(last_error)
             return ProbeFailedDetails(
-                consecutive_failures=int(details["consecutive_failures"]),
-                last_status=int(details["last_status"]),
-                last_error=str(details["last_error"]),
+                consecutive_failures=_number(details["consecutive_failures"]),
+                last_status=_number(details["last_status"]),
+                last_error=last_error,
             )
         case EventType.PROBE_RECOVERED:
-            return ProbeRecoveredDetails(prior_failure_count=int(details["prior_failure_count"]))
+            return ProbeRecoveredDetails(prior_failure_count=_number(details["prior_failure_count"]))
+
+
+def _number(value: Any) -> int:
+    """Returns the number. Raises ValueError for one that other programs cannot read."""
+    number = int(value)
+    if not 0 <= number <= _GREATEST:
+        raise ValueError(f"a number of the event is out of range: {number:.3e}")
+    return number
+
+
+def _check_text(*texts: str) -> None:
+    """Raises UnicodeEncodeError, a ValueError, for text with lone surrogates, which no bus takes."""
+    for text in texts:
+        if not text.isascii():
+            text.encode()
 
 
 def format_instant(instant: datetime) -> str:

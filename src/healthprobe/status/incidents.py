@@ -56,6 +56,8 @@ class Incidents:
             self._open.pop(game_id, None)
 
     def _apply(self, event: HealthEvent) -> None:
+        if not event.game_id:  # it was altered, and could be any game's
+            return
         if isinstance(event.details, ProbeFailedDetails):
             self._open[event.game_id] = event
         elif (failed := self._open.pop(event.game_id, None)) is not None:

@@ -21,6 +21,7 @@ from structlog.typing import FilteringBoundLogger
 from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
 from healthprobe._util.threads import run_in_daemon_thread
 from healthprobe._util.version import __version__
+from healthprobe.domain.event import AlteredEvent
 from healthprobe.ports import LogError, Telemetry
 from healthprobe.status.run_status import RunStatus
 from healthprobe.telemetry.otlp_metrics import metrics_data
@@ -131,7 +132,8 @@ class OTLPExporter:
                 while page := await status.log.read(self._cursor, _PAGE):
                     for entry in page:
                         game_id = entry.event.game_id
-                        if game_id in status.worker.target_set.by_id:
+                        is_altered = isinstance(entry.event, AlteredEvent)
+                        if game_id in status.worker.target_set.by_id and not is_altered:
                             failure = status.counters.last_failure_of(game_id)
                             self.spans.add(TransitionRecord(entry.event, endpoint_of(status, game_id), failure))
                     self._cursor = page[-1].cursor

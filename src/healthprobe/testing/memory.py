@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from healthprobe.adapters import memory
-from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.event import HealthEvent, altered_event
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ContentError, DeadLetter, HealthprobeError, LogEntry, LogError, PublishError, StoreError
 
@@ -72,6 +72,15 @@ class InMemoryLog(Switches, memory.InMemoryLog):
         self.unacceptable: set[str] = set()
         self.unreadable: set[str] = set()
         self.offered: list[tuple[HealthEvent, ...]] = []
+
+    def alter(self, game_id: str, sequence: int) -> None:
+        """Makes an event unreadable, as another program may in a log on a disk."""
+        for place, entry in enumerate(self._entries):
+            if (entry.event.game_id, entry.event.sequence) == (game_id, sequence):
+                altered = altered_event(entry.event.as_document(), f"at {entry.cursor} in the log", "it is no JSON")
+                self._entries[place] = LogEntry(entry.cursor, altered)
+                events = self._of_game[game_id]
+                events[events.index(entry.event)] = altered
 
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
         self.offered.append(tuple(events))

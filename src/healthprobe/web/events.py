@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from healthprobe.domain.event import AlteredEvent
 from healthprobe.ports import HealthEventLog, LogError
 from healthprobe.web.event_stream import KEEP_ALIVE, KEEP_ALIVE_INTERVAL, event_stream_response, server_sent_event
 from healthprobe.web.responses import (
@@ -37,7 +38,8 @@ async def get_events(request: Request) -> Response:
         entries = await log.read(after, limit)
     except LogError as error:
         return error_response(503, f"the log is unavailable: {error}")
-    events = [Event(entry.cursor, entry.event.as_document()) for entry in entries]
+    readable = [entry for entry in entries if not isinstance(entry.event, AlteredEvent)]
+    events = [Event(entry.cursor, entry.event.as_document()) for entry in readable]
     return json_response(Events(entries[-1].cursor if entries else after, events))
 
 
@@ -63,6 +65,8 @@ async def _follow(log: HealthEventLog, after: int) -> AsyncIterator[bytes]:
             entries = []
         for entry in entries:
             after, silent_for = entry.cursor, 0.0
+            if isinstance(entry.event, AlteredEvent):
+                continue
             yield server_sent_event(encode(entry.event.as_document()), entry.event.event_type.value, entry.cursor)
         if not entries:
             await asyncio.sleep(_POLL_INTERVAL)

@@ -10,7 +10,7 @@ from random import random
 
 from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, cooperative_iter, error_text, raise_if_cancelled
 from healthprobe._util.safe_logging import SafeLogger
-from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.event import AlteredEvent, HealthEvent
 from healthprobe.domain.hysteresis import Transition
 from healthprobe.domain.schedule import backoff
 from healthprobe.domain.shard import SHARDS, shard_of
@@ -142,7 +142,7 @@ class EventWriter:
             self._log_has_answered()
             for game_id, admission in unread.items():
                 if self._states.unread.get(game_id) == admission and game_id not in self._states.set_aside:
-                    self._states.acknowledge(game_id, last_events.get(game_id))
+                    self._adopt(game_id, last_events.get(game_id))
             await asyncio.sleep(0)
 
     async def _last_events(self, unread: Mapping[str, int]) -> Mapping[str, HealthEvent]:
@@ -240,13 +240,24 @@ class EventWriter:
         Where its shard left and came back meanwhile the log is asked again: another instance may have written since.
         """
         if transition.game_id not in self._states.unread:
-            self._states.acknowledge(transition.game_id, stands)
+            self._adopt(transition.game_id, stands)
         keys = _log_keys(transition)
         if stands == transition.event:
             self._telemetry.record_health_event(transition.details.event_type)
             self._logger.info("probe event published", **keys)
         else:
             self._logger.info("probe event superseded", **keys, stands=None if stands is None else stands.id)
+
+    def _adopt(self, game_id: str, last_event: HealthEvent | None) -> None:
+        """Adopts the game's last event in the log as its state."""
+        if isinstance(last_event, AlteredEvent):
+            self._logger.error(
+                "event altered in the log: the game's state is taken from its sequence",
+                game_id=game_id,
+                state=last_event.event_type.value,
+                err=last_event.problem,
+            )
+        self._states.acknowledge(game_id, last_event)
 
     def _set_aside(self, game_id: str, error: ContentError) -> None:
         self._states.refuse(game_id, error_text(error))

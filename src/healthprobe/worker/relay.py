@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import groupby
 from random import random
 
 from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, error_text, raise_if_cancelled
 from healthprobe._util.safe_logging import Logger, RateLimitedWarning, SafeLogger
-from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.event import AlteredEvent, HealthEvent
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import (
     ContentError,
@@ -92,8 +93,9 @@ class Relay:
     `name` is the cursor's. A publisher that is down delays only its own relay, which logs that delivery fails, once for
     each code of its errors, and once that it works again. An event that is refused for good is parked with the reason,
     and the next one follows; parked events whose replay was requested are sent when the log holds nothing newer. An
-    event that was acknowledged is never sent again by the same Relay, also when its cursor could not be saved.
-    PublisherClosed ends the relay: the events stay in the log.
+    event that another program altered is skipped, and its place is logged. An event that was acknowledged is never sent
+    again by the same Relay, also when its cursor could not be saved. PublisherClosed ends the relay: the events stay in
+    the log.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class Relay:
         self._telemetry = None if telemetry is None else SafeTelemetry(telemetry, self._logger)
         self._batch_size = BatchSize(BATCH, monotonic)
         self._parked_warning = RateLimitedWarning(self._logger, "event parked: healthprobe events --dead", monotonic)
+        self._altered_warning = RateLimitedWarning(self._logger, "dead letter altered: not delivered", monotonic)
         self._poll_interval = poll_interval
         self._clock = clock
         self._wanted = asyncio.Event()
@@ -175,7 +178,18 @@ class Relay:
         while entries := await self._log.read(self.cursor, BATCH):
             if len(entries) == BATCH:
                 await self._measure_lag(entries)
-            await self._publish(entries)
+            for is_altered, run in groupby(entries, _is_altered):
+                if is_altered:
+                    await self._skip(list(run))
+                else:
+                    await self._publish(list(run))
+
+    async def _skip(self, altered: Sequence[LogEntry]) -> None:
+        """Passes over events that another program altered."""
+        for entry in altered:
+            if isinstance(entry.event, AlteredEvent):
+                self._logger.error("event altered in the log: not delivered", err=entry.event.problem)
+        await self._advance(altered)
 
     async def _load_cursor(self) -> int:
         """Returns the cursor. Saves that of a new relay, so that nothing is pruned before it was delivered.
@@ -213,6 +227,9 @@ class Relay:
 
     async def _deliver_replays(self) -> None:
         for letter in await self._log.dead_letters(BATCH, due_at=self.name):
+            if isinstance(letter.event, AlteredEvent):
+                self._altered_warning.warn(letter.event.problem)
+                continue
             if letter.event.id not in self._replayed:
                 try:
                     await self._publish_and_wait([letter.event])
@@ -293,6 +310,10 @@ class Relay:
         if isinstance(error, LogError):
             text = f"waits for the log: {text}"
         self._telemetry.record_delivery(self.name, text, getattr(error, "code", ""))
+
+
+def _is_altered(entry: LogEntry) -> bool:
+    return isinstance(entry.event, AlteredEvent)
 
 
 def _concerns_one_event(refusal: PublishError) -> bool:

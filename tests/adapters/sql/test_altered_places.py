@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog, SqlRecords
-from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.event import AlteredEvent, HealthEvent
 from healthprobe.ports import ContentError, DeadLetter
 from healthprobe.testing.contracts.samples import failed, history, recovered
 from healthprobe.testing.memory import InMemoryPublisher
@@ -116,11 +116,12 @@ async def letters(log: SqlLog) -> list[DeadLetter]:
 
 
 @pytest.mark.parametrize("change", ["sequence = 'x'", "event_type = 'x'", "occurred_at = 'x'", "publisher = x'ff'"])
-async def test_a_dead_letter_whose_event_was_altered_is_left_out_and_the_others_are_sent_again(
+async def test_a_dead_letter_whose_event_was_altered_is_not_sent_and_the_others_are_sent_again(
     log: SqlLog, path: Path, letters: list[DeadLetter], change: str
 ) -> None:
     alter(path, f"UPDATE dead_letters SET {change} WHERE game_id = 'game-8'")
-    assert await log.dead_letters(10) == [letters[0], letters[2]]
+    found = await log.dead_letters(10)
+    assert [letter for letter in found if not isinstance(letter.event, AlteredEvent)] == [letters[0], letters[2]]
     await log.request_replay()
     assert await delivered(log, "bus") == [letters[0].event, letters[2].event]
 

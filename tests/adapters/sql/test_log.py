@@ -70,32 +70,6 @@ async def test_a_reader_never_waits_for_a_writer(log: SqlLog, other_program: sql
     assert await log.last_events(["game-7"]) == {"game-7": failed("game-7", 1)}
 
 
-@pytest.mark.parametrize(
-    "alteration",
-    ["details = 'not json'", "details = '[]'", "details = '{}'", "event_type = 'x'", "container_id = x'ff'"],
-)
-async def test_an_altered_event_is_a_permanent_error_with_its_id(
-    log: SqlLog, other_program: sqlite3.Connection, alteration: str
-) -> None:
-    await log.append(history("game-7", 2))
-    other_program.execute(f"UPDATE health_events SET {alteration} WHERE sequence = 2")
-    for reading in (log.read(0, 10), log.last_events(["game-7"])):
-        with pytest.raises(
-            LogError, match=r"healthprobe did not write|the event game-7:2 in the log was altered"
-        ) as raised:
-            await reading
-        assert raised.value.permanent
-    assert [entry.event for entry in await log.read(0, 1)] == history("game-7", 1)
-
-
-@pytest.mark.parametrize("text", ["yesterday", "0001-01-01T00:00:00+01:00"])
-async def test_an_altered_instant_is_an_error(log: SqlLog, other_program: sqlite3.Connection, text: str) -> None:
-    await log.append([failed("game-7", 1)])
-    other_program.execute(f"UPDATE health_events SET occurred_at = '{text}'")
-    with pytest.raises(LogError, match=r"the event game-7:1 in the log was altered and cannot be read"):
-        await log.read(0, 10)
-
-
 async def test_what_the_database_can_never_hold_is_an_error_of_its_content(url: str) -> None:
     database = await SqlDatabase.open(url)
     log = SqlLog(database)

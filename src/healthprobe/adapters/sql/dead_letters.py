@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.event_rows import event_columns, event_from_row
 from healthprobe.adapters.sql.schema import MOST, dead_letters
 from healthprobe.adapters.sql.statements import upsert
-from healthprobe.domain.event import format_instant, parse_instant
+from healthprobe.domain.event import altered_event, format_instant, parse_instant
 from healthprobe.ports import DeadLetter, LogError
 
 
@@ -28,7 +28,7 @@ class SqlDeadLetters:
 
     async def dead_letters(self, limit: int, *, due_at: str | None = None) -> Sequence[DeadLetter]:
         """Returns at most `limit` letters, in the order in which their events were parked first. One whose event was
-        altered, and cannot be read, is left out.
+        altered, and cannot be read, has an AlteredEvent.
 
         With `due_at`, only those that the publisher of this name is to be sent again.
         """
@@ -83,19 +83,16 @@ def _dead_letters(limit: int, due_at: str | None, connection: Connection) -> lis
     query = _LETTERS.limit(limit)
     if due_at is not None:
         query = query.where(_table.due, _table.publisher == due_at)
-    return [letter for row in connection.execute(query) if (letter := _letter_of(row)) is not None]
+    return [_letter_of(row) for row in connection.execute(query)]
 
 
-def _letter_of(row: Any) -> DeadLetter | None:
-    """Returns the letter of a row, or None if another program altered it so that its event cannot be sent again."""
-    try:
-        event = event_from_row(row)
-    except LogError:
-        return None
+def _letter_of(row: Row[*tuple[Any, ...]]) -> DeadLetter:
+    """Returns the letter in `row`. If its event or its publisher was altered, its event is an AlteredEvent."""
+    event = event_from_row(row, f"among the dead letters for {row.publisher}")
+    if not isinstance(row.publisher, str):
+        event = altered_event(event.as_document(), "among the dead letters", "its publisher is no text")
     try:
         parked_at = parse_instant(row.parked_at)
     except (TypeError, ValueError):
         parked_at = event.occurred_at
-    if not isinstance(row.publisher, str):
-        return None
-    return DeadLetter(row.publisher, event, str(row.reason), parked_at, due=bool(row.due))
+    return DeadLetter(str(row.publisher), event, str(row.reason), parked_at, due=bool(row.due))

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Connection, String, bindparam, delete, func, insert, or_, select
+from sqlalchemy import Row as RowOf
 
 from healthprobe._util.text import shorten
 from healthprobe.adapters.sql.database import SqlDatabase
@@ -113,7 +114,7 @@ _of_wanted = health_events.alias("of_wanted")
 _newest = select(func.max(_of_wanted.c.sequence)).where(_of_wanted.c.game_id == _wanted.c.game_id).scalar_subquery()
 _sequences_of_games = (
     select(_table.game_id, func.max(_table.sequence).label("sequence"))
-    .where(_table.game_id.in_(bindparam("game_ids", expanding=True)))
+    .where(_table.game_id.in_(bindparam("game_ids", expanding=True)), func.typeof(_table.sequence) == "integer")
     .group_by(_table.game_id)
 )
 _grouped = _sequences_of_games.subquery()
@@ -178,7 +179,7 @@ def _standing(events: Sequence[HealthEvent], connection: Connection) -> Sequence
             "game_ids": [event.game_id for event in chunk],
             "sequences": list({event.sequence for event in chunk}),
         }
-        there.update(event_from_row(row) for row in connection.execute(_EVENTS_AT, places))
+        there.update(_event_of(row) for row in connection.execute(_EVENTS_AT, places))
     return [event if event in there else last_events.get(event.game_id) for event in events]
 
 
@@ -186,14 +187,17 @@ def _last_events(game_ids: Sequence[str], connection: Connection) -> dict[str, H
     events: dict[str, HealthEvent] = {}
     for chunk in chunks(game_ids):
         for row in connection.execute(_LAST_EVENTS[connection.dialect.name], {"game_ids": chunk}):
-            event = event_from_row(row)
-            events[event.game_id] = event
+            events[row.game_id] = _event_of(row)
     return events
 
 
 def _read(after: int, limit: int, connection: Connection) -> list[LogEntry]:
     rows = connection.execute(_READ, {"after": after, "limit": limit})
-    return [LogEntry(row.position, event_from_row(row)) for row in rows]
+    return [LogEntry(row.position, _event_of(row)) for row in rows]
+
+
+def _event_of(row: RowOf[*tuple[Any, ...]]) -> HealthEvent:
+    return event_from_row(row, f"at {row.position} in the log")
 
 
 def _end(connection: Connection) -> int:

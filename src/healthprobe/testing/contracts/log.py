@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from operator import attrgetter
 
 import pytest
 
-from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.event import AlteredEvent, HealthEvent
 from healthprobe.ports import HealthEventLog
 from healthprobe.testing.contracts.dead_letters import DeadLettersContract
 from healthprobe.testing.contracts.samples import AFTER_ALL_SAMPLES, ODD_GAME_IDS, failed, history, recovered
+
+Alter = Callable[[str, int], Awaitable[None]]
+"""Makes the event of a game with this sequence unreadable."""
 
 
 async def events_in(log: HealthEventLog) -> list[HealthEvent]:
@@ -25,11 +30,17 @@ class HealthEventLogContract(DeadLettersContract):
 
     If two processes can share the log, define `rival` too: a second connection to the same log. If a batch of several
     games may enter in any order, set `keeps_order_across_games` to False; the order of each game is required. `many` is
-    a number of events that takes several batches to read, write and prune.
+    a number of events that takes several batches to read, write and prune. If another program can alter what is in the
+    log, define `alter`.
     """
 
     keeps_order_across_games = True
     many = 10_000
+
+    @pytest.fixture
+    def alter(self) -> Alter:
+        """Returns a function that makes an event in the log unreadable, as another program could; skips by default."""
+        pytest.skip("define the fixture alter for a log that another program can alter")
 
     @pytest.fixture
     def rival(self, log: HealthEventLog) -> HealthEventLog:
@@ -212,6 +223,51 @@ class HealthEventLogContract(DeadLettersContract):
         assert await log.append([failed("game-7", 1)]) == [failed("game-7", 3)]
         assert await log.append([recovered("game-7", 4)]) == [recovered("game-7", 4)]
         assert await events_in(log) == history("game-7", 4)[2:]
+
+    async def test_an_altered_event_is_named_with_its_place_and_hides_no_other(
+        self, log: HealthEventLog, alter: Alter
+    ) -> None:
+        await log.append([*history("game-6", 2), *history("game-7", 3), failed("game-8", 1)])
+        await alter("game-7", 2)
+        entries = await log.read(0, 10)
+        (place,) = (place for place, entry in enumerate(entries) if isinstance(entry.event, AlteredEvent))
+        altered = entries[place]
+        assert (altered.event.game_id, altered.event.sequence) == ("game-7", 2)
+        assert isinstance(altered.event, AlteredEvent)
+        assert re.search(rf"game-7:2 at {altered.cursor} in the log was altered", altered.event.problem)
+        assert [entry.event for entry in entries if entry is not altered] == [
+            *history("game-6", 2),
+            failed("game-7", 1),
+            failed("game-7", 3),
+            failed("game-8", 1),
+        ]
+        assert await log.read(entries[place - 1].cursor, 10) == entries[place:]
+
+    async def test_an_altered_last_event_leaves_its_game_where_its_sequence_says(
+        self, log: HealthEventLog, alter: Alter
+    ) -> None:
+        for sequence in (1, 2):
+            await log.append([*history("game-6", sequence), *history("game-7", sequence)])
+            await alter("game-7", sequence)
+            last = await log.last_events(["game-6", "game-7", "game-8"])
+            assert set(last) == {"game-6", "game-7"}
+            assert last["game-6"] == history("game-6", sequence)[-1]
+            altered = last["game-7"]
+            assert isinstance(altered, AlteredEvent)
+            assert (altered.sequence, altered.event_type) == (sequence, history("game-7", sequence)[-1].event_type)
+        stale = failed("game-7", 1, container_id="stale")
+        assert await log.append([failed("game-6", 3), stale]) == [failed("game-6", 3), altered]
+        assert await log.append([failed("game-7", 3)]) == [failed("game-7", 3)]
+        assert await log.last_events(["game-7"]) == {"game-7": failed("game-7", 3)}
+
+    async def test_a_log_with_an_altered_event_is_pruned(self, log: HealthEventLog, alter: Alter) -> None:
+        await log.append([*history("game-7", 4), *history("game-8", 3)])
+        await alter("game-7", 1)
+        await alter("game-8", 3)
+        await log.prune(before=AFTER_ALL_SAMPLES, through=await log.end())
+        readable = [entry.event for entry in await log.read(0, 10) if not isinstance(entry.event, AlteredEvent)]
+        assert readable == [recovered("game-7", 4)]
+        assert (await log.last_events(["game-8"]))["game-8"].sequence == 3
 
     async def test_pruning_many_events_takes_them_all(self, log: HealthEventLog) -> None:
         games = [f"game-{number}" for number in range(self.many * 6 // 10)]
