@@ -118,7 +118,7 @@ def test_claims_of_shards_do_not_count_as_lag(command_line: CommandLine, nats_ur
 
     asyncio.run(take_over_and_see_one_fail())
     assert documents(command_line("relays", "--log", nats_url).out) == [
-        {"publisher": "stdout:", "lag": 1, "dead_letters": 0}
+        {"publisher": "stdout:", "lag": 1, "dead_letters": 0, "error": None}
     ]
 
 
