@@ -10,8 +10,9 @@ from typing import Generic, TypeVar
 from tests.servers.web import Answer, silent
 
 from chaos.deployment import Deployment
-from chaos.deployments import Line, PostgresDeployment, ProxiedDeployment, SqliteDeployment
+from chaos.deployments import Line, PostgresDeployment, ProxiedDeployment, SqlDeployment, SqliteDeployment
 from chaos.waiting import finish, until
+from healthprobe.testing.engines import OK
 
 HOUR = 3600.0
 
@@ -173,6 +174,25 @@ async def lock_the_log(deployment: SqliteDeployment) -> None:
         await deployment.settles()
 
 
+async def alter_a_row(deployment: SqlDeployment) -> None:
+    """Alters the events of one game, before they are delivered and before the program reads the state of all games."""
+
+    async def altered() -> bool:
+        return await deployment.log.alter()
+
+    async with deployment.changing_engines():
+        for _ in range(max(deployment.form.strokes // 3, 1)):
+            await deployment.web.go_away()
+            deployment.engines.altered_becomes(503)
+            await until(altered, "the log has an event to alter", within=deployment.form.patience)
+            deployment.program.kill()
+            await deployment.wait_for_log_to_grow(deployment.form.transitions // 3)
+            await deployment.web.come_back()
+            await deployment.settles()
+            deployment.engines.altered_becomes(OK)
+            await deployment.wait_for_log_to_grow(1)
+
+
 async def read_only_redis(deployment: PostgresDeployment) -> None:
     async with deployment.changing_engines():
         async with deployment.read_only_redis():
@@ -200,6 +220,7 @@ ON_POSTGRES: tuple[Fault[PostgresDeployment], ...] = (
     Fault("clock", "wall clock stepped by an hour each way", step_the_clock),
     Fault("read-only-redis", "Redis a replica for a while: READONLY", read_only_redis, may_repeat=False),
     Fault("read-only-postgres", "PostgreSQL read-only for a while", read_only_postgres, may_repeat=False),
+    Fault("altered-row", "events of one game altered by plain SQL, and a restart", alter_a_row),
 )
 THROUGH_PROXIES: tuple[Fault[ProxiedDeployment], ...] = (
     Fault("cut-postgres", "connections to PostgreSQL cut in mid-append", cut_postgres),
@@ -209,6 +230,7 @@ ON_SQLITE: tuple[Fault[SqliteDeployment], ...] = (
     Fault("kill-on-sqlite", "kill -9 of healthprobe, log in SQLite", kill_healthprobe),
     Fault("full-disk", "disk full under SQLite", fill_the_disk),
     Fault("locked-log", f"SQLite locked by another program for {LOCKED:g} s", lock_the_log, may_repeat=False),
+    Fault("altered-row-on-sqlite", "the same, log in SQLite", alter_a_row),
 )
 
 NAMES = [

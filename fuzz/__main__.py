@@ -11,14 +11,13 @@ import secrets
 import sys
 from pathlib import Path
 
-from fuzz.campaign import campaign
+from fuzz.campaign import campaign, portions
 from fuzz.report import report
 from fuzz.targets import TARGETS
 
 LONG = 1_000_000
 SHORT = 20_000
 
-_SECONDS_PER_INPUT = 0.005
 _LEAST_SECONDS = 120.0
 
 
@@ -29,7 +28,8 @@ def main() -> None:
     total = SHORT if arguments.short else arguments.inputs
     say(f"{total:,} inputs, seed {arguments.seed}")
     # C code that never returns cannot be interrupted: then this ends the process and prints where it was.
-    faulthandler.dump_traceback_later(_LEAST_SECONDS + total * _SECONDS_PER_INPUT, exit=True)
+    seconds = [target.seconds * inputs for target, inputs in zip(targets, portions(targets, total), strict=True)]
+    faulthandler.dump_traceback_later(_LEAST_SECONDS + sum(seconds), exit=True)
     results = campaign(targets, total, arguments.seed, say)
     faulthandler.cancel_dump_traceback_later()
     print(report(results, arguments.seed))

@@ -18,6 +18,10 @@ GROWTH_BOUND = 24 * 1024 * 1024
 _WARM_UP = 0.4
 """The share of a target's inputs after which memory is measured first."""
 
+_LONG = 0.05
+_SAY_EVERY = 15.0
+"""How often, in seconds, progress is said of a target whose inputs may take so long each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -46,7 +50,7 @@ Say = Callable[[str], None]
 def portions(targets: Sequence[Target], total: int) -> list[int]:
     """Divides `total` inputs among the targets, by their shares."""
     whole = sum(target.share for target in targets)
-    ends = [total * sum(target.share for target in targets[: place + 1]) // whole for place in range(len(targets))]
+    ends = [round(total * sum(each.share for each in targets[: place + 1]) / whole) for place in range(len(targets))]
     return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
 
 
@@ -55,15 +59,17 @@ def campaign(targets: Sequence[Target], total: int, seed: int, say: Say, *, pati
     results = []
     with watchdog():
         for target, inputs in zip(targets, portions(targets, total), strict=True):
-            results.append(_fed(target, inputs, seed, patience))
+            with target.around():
+                results.append(_fed(target, inputs, seed, patience, say))
             last = results[-1]
             say(f"{last.target}: {last.inputs:,} inputs in {last.seconds:.1f}s" + (" FOUND" if last.finding else ""))
     return results
 
 
-def _fed(target: Target, inputs: int, seed: int, patience: float) -> Result:
+def _fed(target: Target, inputs: int, seed: int, patience: float, say: Say) -> Result:
     draw = target.source(Random(f"{seed}/{target.name}"))
     began, refused, warm = time.monotonic(), 0, memory()
+    said = began
     finding = None
     number = 0
     for number in range(1, inputs + 1):
@@ -76,6 +82,9 @@ def _fed(target: Target, inputs: int, seed: int, patience: float) -> Result:
         if number == int(inputs * _WARM_UP):
             del given
             warm = memory()
+        if target.seconds >= _LONG and time.monotonic() - said > _SAY_EVERY:
+            said = time.monotonic()
+            say(f"{target.name}: {number:,} of {inputs:,} inputs after {said - began:.0f}s")
     seconds = time.monotonic() - began
     growth = memory() - warm
     if finding is None and growth > GROWTH_BOUND:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -16,14 +17,18 @@ Draw = Callable[[], Any]
 class Target:
     """`source` gives, for a random, what draws inputs; `feed` gives one to the parser, which may raise `refusals`.
 
-    `share` is how many inputs it gets, beside the shares of the others: cheap parsers get more of them.
+    `share` is how many inputs it gets, beside the shares of the others: cheap parsers get more of them. `around` is
+    entered before the first input and left after the last one: a server, or a folder. `seconds` is what an input may
+    take on average, on a busy machine.
     """
 
     name: str
     source: Callable[[Random], Draw]
     feed: Callable[[Any], object]
     refusals: tuple[type[Exception], ...] = ()
-    share: int = 4
+    share: float = 4
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
+    seconds: float = 0.005
 
 
 def mutated(seeds: Sequence[bytes], tokens: Sequence[bytes] = ()) -> Callable[[Random], Draw]:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from fuzz.targets import api, engines, events, people, records
+from fuzz.targets import api, engines, events, people, records, rows
 
-TARGETS = (*engines.TARGETS, *records.TARGETS, *events.TARGETS, *people.TARGETS, *api.TARGETS)
+TARGETS = (*engines.TARGETS, *records.TARGETS, *events.TARGETS, *people.TARGETS, *api.TARGETS, *rows.TARGETS)

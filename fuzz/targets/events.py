@@ -89,10 +89,17 @@ def _event_rows(random: Random) -> Draw:
 
     def draw() -> tuple[Any, ...]:
         kind, details = documents()
-        text = values.mostly(json.dumps(details, default=repr))
+        text = values.mostly(_as_json(details))
         return (values.mostly("game-7"), values.mostly(3), values.draw(), kind, values.mostly(*_INSTANTS), text)
 
     return draw
+
+
+def _as_json(value: Any) -> str:
+    try:
+        return json.dumps(value, default=repr)
+    except TypeError:  # a key that JSON has no form for
+        return repr(value)
 
 
 def _events(random: Random) -> Draw:

@@ -16,11 +16,17 @@ from fuzz.campaign import GROWTH_BOUND, Result, campaign, portions
 from fuzz.literal import given_by, literal_of
 from fuzz.mutation import LONGEST, Mutator, as_text
 from fuzz.report import report
+from fuzz.rows import Harmed
 from fuzz.target import Target, mutated, texts
-from fuzz.targets import TARGETS
+from fuzz.targets import TARGETS, rows
 from fuzz.values import Values
 from hypothesis import given
 from hypothesis import strategies as st
+
+from healthprobe.adapters.sql import SqlLog, SqlRecords
+from healthprobe.domain.outcome import HEALTHY
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.testing.prober import ScriptedProber
 
 ROOT = Path(__file__).parents[2]
 INPUTS = 20_000
@@ -68,9 +74,14 @@ def test_a_run_with_the_same_seed_draws_the_same_inputs_and_another_seed_others(
     assert all(one != other for one, other in zip(drawn(1), drawn(2), strict=True))
 
 
-@pytest.mark.parametrize("each", TARGETS, ids=lambda each: each.name)
-def test_every_target_takes_some_inputs_and_what_can_refuse_refuses_some(each: Target) -> None:
-    (result,) = campaign([each], 400, 3, lambda _: None)
+@pytest.mark.parametrize(
+    ("each", "inputs"),
+    [(each, 400) for each in TARGETS if each not in rows.TARGETS]
+    + [pytest.param(each, 60, marks=pytest.mark.slow) for each in rows.TARGETS],
+    ids=lambda each: each.name if isinstance(each, Target) else "",
+)
+def test_every_target_takes_some_inputs_and_what_can_refuse_refuses_some(each: Target, inputs: int) -> None:
+    (result,) = campaign([each], inputs, 3, lambda _: None)
     assert result.finding is None
     assert result.refused < result.inputs
     if each.refusals:
@@ -162,6 +173,40 @@ def test_a_fault_planted_in_the_program_is_found_and_reported_with_exit_code_1(t
     assert "FOUND in response heads" in fuzzing.stdout
     assert "HttpParser" in fuzzing.stdout
     assert isinstance(given_by((tmp_path / "input").read_text()), tuple)
+
+
+def no_fifth_game(listed: list[RuntimeRecord]) -> list[RuntimeRecord]:
+    return [record for record in listed if record.game_id != "game-5"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "spoil", "words"),
+    [
+        (SqlRecords, "list_by_status", no_fifth_game, "game-5"),
+        (SqlRecords, "list_all", no_fifth_game, "game-5 is listed as None"),
+        (SqlLog, "read", lambda entries: [entry for entry in entries if entry.event.id != "game-1:2"], "game-1"),
+        (SqlLog, "last_events", lambda events: {**events, "game-4": events.get("game-2")}, "the last event of game-2"),
+        (SqlLog, "load_cursor", lambda _: 0, "the bus got"),
+        (SqlLog, "dead_letters", lambda _: [], "the dead letters did not arrive"),
+        (ScriptedProber, "probe", lambda _: HEALTHY, "the log has"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_harm_to_another_game_than_the_altered_one_is_found(
+    monkeypatch: pytest.MonkeyPatch, owner: type, method: str, spoil: Callable[[Any], Any], words: str
+) -> None:
+    sqlite = rows.SqliteRows()
+    harmless = ("runtime_records", "game_id = 'altered'", "silenced_why", "x", False, False, False)
+    with sqlite.entered():
+        sqlite.feed(harmless)
+        at_work = getattr(owner, method)
+
+        async def spoilt(*arguments: Any, **others: Any) -> Any:
+            return spoil(await at_work(*arguments, **others))
+
+        monkeypatch.setattr(owner, method, spoilt)
+        with pytest.raises(Harmed, match=words):
+            sqlite.feed(harmless)
 
 
 def test_the_inputs_are_all_given_out_whatever_the_shares() -> None:
