@@ -174,6 +174,8 @@ def _named(*standing: int | None) -> list[tuple[str, int]]:
 
 def _log(found: Prober) -> Text:
     waiting = f"{counted(found.transitions_waiting, 'transition')} waiting for it"
+    if found.longest_wait_s >= 1:
+        waiting += f", the first for {two_units(found.longest_wait_s, decimals=1)}"
     if not found.log_away_s:
         return Text(f"answers, {waiting}" if found.transitions_waiting else "answers")
     away = two_units(found.log_away_s, decimals=1)

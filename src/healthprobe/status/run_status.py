@@ -187,7 +187,7 @@ class RunStatus:
         waited, log_outage = self.worker.longest_wait, self.worker.log_away_for
         if waited > STUCK_AFTER_WAIT * self.config.interval or log_outage > STUCK_AFTER_LOG_OUTAGE:
             waiting = len(self.worker.waiting)
-            what = "1 event waits" if waiting == 1 else f"{waiting:,} events wait"
+            what = {0: "nothing waits", 1: "1 event waits"}.get(waiting, f"{waiting:,} events wait")
             taken = f"its log has taken nothing for {two_units(max(waited, log_outage))}"
             return f"{taken}, and {what} for it", self.worker.log_error
         return None, ""

@@ -7,6 +7,7 @@ import re
 from playwright.sync_api import Browser, Locator, Page, expect
 from tests.web.page.conftest import until_drawn, watch
 from tests.web.page.live_run import LiveRun
+from tests.web.page.test_looks import violations
 
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.testing.prober import UNAVAILABLE, ScriptedProber
@@ -41,6 +42,7 @@ def test_games_that_the_log_cannot_hold_are_named_with_the_reason(browser: Brows
         expect(page.locator("#transitions .row")).to_have_count(1)
         rows.get_by_role("button", name="漢字-1").click()
         expect(page.get_by_role("dialog", name="漢字-1")).to_contain_text("down")
+        assert violations(page) == ""
         assert console_errors == []
         page.close()
 

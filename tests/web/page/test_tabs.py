@@ -16,6 +16,10 @@ ALL_ANSWER = "All 40 engines answer."
 
 WITHOUT_SHARED_WORKERS = "delete globalThis.SharedWorker;"
 SHARED_WORKERS_FORBIDDEN = "globalThis.SharedWorker = class { constructor() { throw new DOMException('no'); } };"
+SHARED_WORKERS_THAT_DO_NOT_START = """
+const Real = SharedWorker;
+globalThis.SharedWorker = class extends Real { constructor(_, options) { super("no-such.js", options); } };
+"""
 HIDE = """
 (isHidden) => {
   Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
@@ -127,7 +131,7 @@ def test_all_tabs_are_back_after_a_restart_of_the_run(context: BrowserContext, r
     expect_on_all(pages, ALL_ANSWER)
 
 
-@pytest.mark.parametrize("script", [WITHOUT_SHARED_WORKERS, SHARED_WORKERS_FORBIDDEN])
+@pytest.mark.parametrize("script", [WITHOUT_SHARED_WORKERS, SHARED_WORKERS_FORBIDDEN, SHARED_WORKERS_THAT_DO_NOT_START])
 def test_without_shared_workers_a_hidden_tab_ends_its_stream(
     context: BrowserContext, run: LiveRun, script: str
 ) -> None:

@@ -7,6 +7,7 @@ export const MAX_SILENCE = 4_000;
 
 const CHECK_INTERVAL = 500;
 const MAX_KEPT = 120;
+const MAX_FAILURES = 2;
 
 /** Follows the stream of cells for any number of followers, each a function that takes the name and the data of an event. */
 class Changes {
@@ -84,7 +85,8 @@ class Changes {
 }
 
 const ours = new Changes();
-let canShare = "SharedWorker" in globalThis;
+let failures = 0;
+const canShare = () => "SharedWorker" in globalThis && failures < MAX_FAILURES;
 
 /**
  * Follows the changes after a version, on the stream that all tabs share, and returns a function that ends it.
@@ -98,7 +100,10 @@ export function followChanges(version, follower) {
     return () => ours.leave(follower);
   }
   const { port } = worker;
-  port.onmessage = ({ data: { name, data } }) => follower(name, data);
+  port.onmessage = ({ data: { name, data } }) => {
+    failures = 0;
+    follower(name, data);
+  };
   port.postMessage({ version });
   return () => {
     port.postMessage({ version: null });
@@ -106,24 +111,24 @@ export function followChanges(version, follower) {
   };
 }
 
-/** Connects to the shared worker, or returns null where there can be none. `onError` is called if it cannot start. */
+/** Connects to the shared worker, or returns null where there is none. `onError` is called if it does not start. */
 function sharedWorker(onError) {
-  if (!canShare) return null;
+  if (!canShare()) return null;
   try {
     const worker = new SharedWorker(new URL("changes.js", import.meta.url), { type: "module", name: "healthprobe" });
     worker.addEventListener("error", () => {
-      canShare = false;
+      failures += 1;
       onError();
     });
     return worker;
   } catch {
-    canShare = false; // the settings of the browser forbid it
+    failures = MAX_FAILURES; // the settings of the browser forbid it
     return null;
   }
 }
 
 /** Whether a hidden tab should end its stream, as it would keep a connection from the other tabs. */
-export const yieldsWhenHidden = () => !canShare;
+export const yieldsWhenHidden = () => !canShare();
 
 globalThis.onconnect = ({ ports: [port] }) => {
   const follower = (name, data) => port.postMessage({ name, data });
