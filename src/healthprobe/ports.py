@@ -332,6 +332,10 @@ class Telemetry(Protocol):
         """An event was parked: `publisher` refuses it for good."""
         ...
 
+    def record_altered(self, publisher: str) -> None:
+        """An event that another program altered in the log was passed over: `publisher` does not get it."""
+        ...
+
     def record_delivery(self, publisher: str, error: str | None, code: str = "") -> None:
         """Delivery by `publisher` fails with `error` and will be tried again, or works if that is None.
 

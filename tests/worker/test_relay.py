@@ -159,9 +159,10 @@ async def test_an_altered_event_is_passed_over_and_its_place_is_logged(publisher
     stage.log.alter("a", 1)
     stage.log.alter("b", 1)
     stage.log.alter("b", 2)
-    relay = Relay(log=stage.log, publisher=publisher, name="bus", logger=stage.logger)
+    relay = Relay(log=stage.log, publisher=publisher, name="bus", logger=stage.logger, telemetry=stage.telemetry)
     await run_for(5.0, relay.run())
     assert publisher.delivered_ids == ["a:2", "a:3"]
+    assert stage.telemetry.altered == {"bus": 3}
     assert stage.log.cursors == {"bus": 5}
     assert relay.lag == 0
     assert [(line["log_level"], line["event"], line["publisher"], line["err"]) for line in stage.lines] == [

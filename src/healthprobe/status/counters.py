@@ -73,6 +73,7 @@ class Counters:
         self.skipped_records = 0
         self.lag: dict[str, int] = {}
         self.parked: Counter[str] = Counter()
+        self.altered: Counter[str] = Counter()
         self.failing: dict[str, tuple[str, str]] = {}
         """Error and code of each publisher to which delivery fails now."""
         self.durations = Histogram()
@@ -123,6 +124,9 @@ class Counters:
     def record_parked(self, publisher: str) -> None:
         self.parked[publisher] += 1
 
+    def record_altered(self, publisher: str) -> None:
+        self.altered[publisher] += 1
+
     def record_delivery(self, publisher: str, error: str | None, code: str = "") -> None:
         if error is None:
             self.failing.pop(publisher, None)
@@ -145,6 +149,7 @@ class Counters:
             **{event_type.value: count for event_type, count in self.events.items()},
             **{f"lag[{publisher}]": events for publisher, events in self.lag.items()},
             **{f"parked[{publisher}]": events for publisher, events in self.parked.items()},
+            **{f"altered[{publisher}]": events for publisher, events in self.altered.items()},
             "probe_ms_p50": milliseconds(self.durations.quantile(0.50)),
             "probe_ms_p99": milliseconds(self.durations.quantile(0.99)),
             "late_ms_p50": milliseconds(self.lateness.quantile(0.50)),

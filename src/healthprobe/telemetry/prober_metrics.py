@@ -114,6 +114,12 @@ def _publishers(status: RunStatus) -> Iterator[Metric]:
         # A series that begins at 1 has no increase, so publishers without a dead letter have one, too.
         {**dict.fromkeys(lag, 0), **parked},
     )
+    yield labelled_counter(
+        "healthprobe_relay_altered_events_total",
+        "Events that the publisher does not get, because another program altered them in the log.",
+        "publisher",
+        {**dict.fromkeys(lag, 0), **status.counters.altered},
+    )
     yield labelled_gauge(
         "healthprobe_relay_failing",
         "1 while delivery to the publisher fails and is tried again. The code is that of its answer, or empty.",

@@ -113,6 +113,7 @@ class TracingTelemetry:
         self.record_skipped_records = telemetry.record_skipped_records
         self.record_lag = telemetry.record_lag
         self.record_parked = telemetry.record_parked
+        self.record_altered = telemetry.record_altered
         self.record_delivery = telemetry.record_delivery
         self.record_append = telemetry.record_append
         self._telemetry = telemetry

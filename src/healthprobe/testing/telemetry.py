@@ -33,6 +33,7 @@ class CountingTelemetry:
         self.skipped_records = 0
         self.lag: dict[str, int] = {}
         self.parked: Counter[str] = Counter()
+        self.altered: Counter[str] = Counter()
         self.deliveries: list[tuple[str, str | None, str]] = []
 
     @property
@@ -76,6 +77,10 @@ class CountingTelemetry:
     def record_parked(self, publisher: str) -> None:
         self._raise_if_broken()
         self.parked[publisher] += 1
+
+    def record_altered(self, publisher: str) -> None:
+        self._raise_if_broken()
+        self.altered[publisher] += 1
 
     def record_delivery(self, publisher: str, error: str | None, code: str = "") -> None:
         self._raise_if_broken()

@@ -189,6 +189,8 @@ class Relay:
         for entry in altered:
             if isinstance(entry.event, AlteredEvent):
                 self._logger.error("event altered in the log: not delivered", err=entry.event.problem)
+            if self._telemetry is not None:
+                self._telemetry.record_altered(self.name)
         await self._advance(altered)
 
     async def _load_cursor(self) -> int:

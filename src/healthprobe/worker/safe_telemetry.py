@@ -41,6 +41,9 @@ class SafeTelemetry:
     def record_parked(self, publisher: str) -> None:
         self._report(self._telemetry.record_parked, publisher)
 
+    def record_altered(self, publisher: str) -> None:
+        self._report(self._telemetry.record_altered, publisher)
+
     def record_delivery(self, publisher: str, error: str | None, code: str = "") -> None:
         self._report(self._telemetry.record_delivery, publisher, error, code)
 
@@ -69,5 +72,7 @@ class NullTelemetry:
     def record_lag(self, publisher: str, events: int) -> None: ...
 
     def record_parked(self, publisher: str) -> None: ...
+
+    def record_altered(self, publisher: str) -> None: ...
 
     def record_delivery(self, publisher: str, error: str | None, code: str = "") -> None: ...

@@ -20,6 +20,7 @@ async def busy_run() -> MonitoredWorker:
     await ticks(monitored.worker, 3)
     monitored.histories.record_lag("nats://bus", 7)
     monitored.histories.record_parked("nats://bus")
+    monitored.histories.record_altered("nats://bus")
     monitored.histories.record_delivery("nats://bus", "webhook answered 401", "401")
     return monitored
 

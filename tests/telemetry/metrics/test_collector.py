@@ -157,6 +157,7 @@ def test_publishers_listing_errors_and_skipped_records_have_series() -> None:
         series = await monitored.series()
         assert series["healthprobe_relay_lag_events", labels(publisher="nats://bus")] == 7
         assert series["healthprobe_relay_parked_events_total", labels(publisher="nats://bus")] == 1
+        assert series["healthprobe_relay_altered_events_total", labels(publisher="nats://bus")] == 0
         assert series["healthprobe_listing_errors_total", NONE] == 1
         assert series["healthprobe_skipped_records", NONE] == 2
 

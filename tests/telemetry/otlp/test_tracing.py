@@ -37,6 +37,7 @@ def test_every_call_is_passed_to_the_wrapped_telemetry(tracing: TracingTelemetry
     tracing.record_skipped_records(3)
     tracing.record_lag("bus", 4)
     tracing.record_parked("bus")
+    tracing.record_altered("bus")
     tracing.record_delivery("bus", "webhook answered 401", "401")
     assert (counting.outcomes, counting.durations, counting.lateness) == (
         [FAILED, HEALTHY],
@@ -46,7 +47,7 @@ def test_every_call_is_passed_to_the_wrapped_telemetry(tracing: TracingTelemetry
     assert counting.health_events == {EventType.PROBE_FAILED: 1}
     assert (counting.appends, counting.ticks) == ([(1, 0.01)], [Tick(1, 0.5, 2)])
     assert (counting.listing_errors, counting.skipped_records) == (1, 3)
-    assert (counting.lag, counting.parked) == ({"bus": 4}, {"bus": 1})
+    assert (counting.lag, counting.parked, counting.altered) == ({"bus": 4}, {"bus": 1}, {"bus": 1})
 
 
 def test_only_failed_probes_and_ticks_are_recorded(tracing: TracingTelemetry, spans: SpanBuffer) -> None:
