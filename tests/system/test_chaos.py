@@ -21,7 +21,7 @@ LOST, DUPLICATED, HOLDS = 6, 7, 9
 """Columns of the table."""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_log_equals_the_oracle_and_every_consumer_the_log_whatever_is_done_to_the_program() -> None:
     proof = subprocess.run(CHAOS, cwd=ROOT, capture_output=True, text=True, check=False)
     assert proof.returncode == 0, proof.stderr + proof.stdout

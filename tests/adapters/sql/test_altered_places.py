@@ -14,7 +14,7 @@ import pytest
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog, SqlRecords
 from healthprobe.domain.event import AlteredEvent, HealthEvent
-from healthprobe.ports import ContentError, DeadLetter
+from healthprobe.ports import ConfigurationError, ContentError, DeadLetter
 from healthprobe.testing.contracts.samples import failed, history, recovered
 from healthprobe.testing.memory import InMemoryPublisher
 from healthprobe.testing.stage import game
@@ -168,3 +168,14 @@ async def test_records_are_listed_afresh_where_the_revision_of_their_table_was_a
     for number in (8, 9):
         await records.put([game(f"game-{number}")])
         assert game(f"game-{number}") in await records.list_by_status("running")
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("version", [0, -1])
+async def test_a_schema_version_that_no_program_wrote_is_refused_in_words(
+    path: Path, version: int, *, create: bool
+) -> None:
+    await (await SqlDatabase.open(f"sqlite:{path}")).aclose()
+    alter(path, f"UPDATE healthprobe_schema SET version = {version}")
+    with pytest.raises(ConfigurationError, match=f"has schema version {version}, which was altered"):
+        await SqlDatabase.open(f"sqlite:{path}", create=create)

@@ -142,8 +142,7 @@ def prepare(connection: Connection, backend: Backend) -> None:
         connection.execute(insert(records_revisions).values(revision=0))
         _identify(connection)
         return
-    if version > VERSION:
-        raise ConfigurationError(newer(backend.name, version))
+    _require_known(backend.name, version)
     migrate(connection, version)
     _identify(connection)
     connection.execute(update(schema_versions).values(version=VERSION))
@@ -161,9 +160,15 @@ def check(connection: Connection, backend: Backend) -> bool:
     version = version_in(connection)
     if version is None:
         raise ConfigurationError(backend.foreign_schema(connection) or empty(backend.name))
-    if version > VERSION:
-        raise ConfigurationError(newer(backend.name, version))
+    _require_known(backend.name, version)
     return version == VERSION
+
+
+def _require_known(name: str, version: int) -> None:
+    if version > VERSION:
+        raise ConfigurationError(newer(name, version))
+    if version < 1:
+        raise ConfigurationError(f"{name} has schema version {version}, which was altered: this one writes {VERSION}")
 
 
 def not_ours(name: str) -> str:
