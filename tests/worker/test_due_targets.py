@@ -11,7 +11,7 @@ from healthprobe.domain.policy import Thresholds
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import parse_target
 from healthprobe.worker.target_set import WatchedGame
-from healthprobe.worker.tick import DueTargets
+from healthprobe.worker.tick import DueGames
 
 BEGAN = 128.0
 A_GAME = 1 / 8
@@ -26,15 +26,15 @@ def watched(game_id: str, phase: float) -> WatchedGame:
 GAMES = [watched(f"g{number}", number * A_GAME) for number in range(1, 9)]
 
 
-def agenda_of(games: Sequence[WatchedGame]) -> DueTargets:
-    return DueTargets(games, phases_of(games), BEGAN)
+def agenda_of(games: Sequence[WatchedGame]) -> DueGames:
+    return DueGames(games, phases_of(games), BEGAN)
 
 
 def phases_of(games: Sequence[WatchedGame]) -> list[float]:
     return [game.phase for game in games]
 
 
-def all_due(agenda: DueTargets, at: float) -> list[WatchedGame]:
+def all_due(agenda: DueGames, at: float) -> list[WatchedGame]:
     """What is taken `at` so many seconds after the begin, in order."""
     taken = []
     while (game := agenda.take(BEGAN + at)) is not None:
@@ -97,7 +97,7 @@ def test_however_the_games_change_the_number_waiting_and_the_next_due_time_are_r
         late = [GAMES[number] for number in sorted(listed - there) if GAMES[number] not in taken]
         agenda.replace(games, phases_of(games), late)
         there = listed
-        waiting = agenda.waiting(BEGAN + at)
+        waiting = agenda.count_due(BEGAN + at)
         if not agenda.ends_with(waiting):
             next_phase = min(game.phase for game in games if game.phase > at)
             assert agenda.until_next(BEGAN + at, beyond=waiting) == next_phase - at

@@ -33,7 +33,7 @@ PROBERS: Mapping[ProbeKind, Callable[[ConnectionPool, Dialer], KindProber]] = {
     ProbeKind.TCP: TcpProber,
     ProbeKind.GRPC: _grpc,
 }
-"""What makes the prober of each kind but http. Where that needs an extra, it has the name of the kind."""
+"""Makes the prober of each kind except http. An extra, if one is needed, is named after its kind."""
 
 
 class ProberByKind:

@@ -35,7 +35,7 @@ class Canaries:
         self.blind_since: float | None = None
         """Since when no canary answers, in monotonic seconds; None while one does."""
         self.sees_since = float("-inf")
-        """Since when one does, after the last time that none did."""
+        """When a canary first answered again after the prober was blind."""
 
     def __len__(self) -> int:
         return len(self._targets)

@@ -62,7 +62,7 @@ class Discovery:
         return self._targets.in_force
 
     async def update(self) -> TargetSetChange:
-        """Lists the records, looks which shards are ours, brings that into force and returns what it changed."""
+        """Lists the records, checks which shards are ours, brings that into force and returns what it changed."""
         async with self._one_at_a_time:
             records = await self._list()
             if self._shards is None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from itertools import islice
 from random import random
+from typing import TypeVar
 
 from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, cooperative_iter, error_text, raise_if_cancelled
 from healthprobe._util.safe_logging import SafeLogger
@@ -18,6 +19,8 @@ from healthprobe.ports import ContentError, LogError, ShardLeases, WorkerLog
 from healthprobe.worker.config import Clock
 from healthprobe.worker.game_states import GameStates
 from healthprobe.worker.safe_telemetry import SafeTelemetry
+
+Answer = TypeVar("Answer")
 
 BATCH = 1_000
 """The most transitions in one append, and the most games in one question: 100,000 may fail or appear together."""
@@ -33,7 +36,7 @@ _LONGEST_WAIT = 5.0
 
 
 class EventWriter:
-    """Writes the transitions that wait, and reads the last events of new games; a state follows the log's word only.
+    """Writes the transitions that wait, and reads the last events of new games. A state follows the log's answer.
 
     While the log is unavailable its transitions wait, unchanged and in order, and probing goes on. Every step may be
     repeated: an event whose acknowledgement was lost is recognised, and one that another instance wrote first is
@@ -87,13 +90,13 @@ class EventWriter:
     async def write(self) -> bool:
         """Reads the last events that are unread and appends what waits, once. False where the log is unavailable."""
         try:
-            async with asyncio.timeout(CALL_TIMEOUT), self._one_at_a_time:
+            async with self._one_at_a_time:
                 self._retry_set_aside()
                 await self._read_last_events()
                 await self._append_waiting()
         except COLLABORATOR_ERRORS as error:
             raise_if_cancelled()
-            self._log_is_away(error)
+            self._mark_unavailable(error)
             return False
         return True
 
@@ -105,7 +108,7 @@ class EventWriter:
                 self._writing = asyncio.create_task(self.write())
             await asyncio.wait({self._writing}, timeout=seconds)
             if not self._writing.done() and self._answered_at < asked_at:
-                self._log_is_away(LogError(f"the log has not answered for {seconds:g}s"))
+                self._mark_unavailable(LogError(f"the log has not answered for {seconds:g}s"))
         if self._states.unread:
             self._states.changed.set()
 
@@ -122,7 +125,7 @@ class EventWriter:
                     await self._append(leaving)
         except COLLABORATOR_ERRORS as error:
             raise_if_cancelled()
-            self._log_is_away(error)
+            self._mark_unavailable(error)
         finally:
             self._leaving -= shards
 
@@ -139,7 +142,7 @@ class EventWriter:
     async def _read_last_events(self) -> None:
         while unread := dict(islice(self._states.unread.items(), BATCH)):
             last_events = await self._last_events(unread)
-            self._log_has_answered()
+            self._mark_answered()
             for game_id, admission in unread.items():
                 if self._states.unread.get(game_id) == admission and game_id not in self._states.set_aside:
                     self._adopt(game_id, last_events.get(game_id))
@@ -148,12 +151,12 @@ class EventWriter:
     async def _last_events(self, unread: Mapping[str, int]) -> Mapping[str, HealthEvent]:
         """Reads the last events of these games; sets those aside whose id the log cannot look up."""
         try:
-            return await self._log.last_events(unread)
+            return await self._call(self._log.last_events(unread))
         except ContentError:
             last_events: dict[str, HealthEvent] = {}
         for game_id in unread:
             try:
-                last_events.update(await self._log.last_events([game_id]))
+                last_events.update(await self._call(self._log.last_events([game_id])))
             except ContentError as error:
                 self._set_aside(game_id, error)
         return last_events
@@ -162,11 +165,11 @@ class EventWriter:
         """Appends all that waits. Raises LogError if leases could not be confirmed, after all else was appended."""
         unconfirmed: set[str] = set()
         while batch := self._next_batch(unconfirmed):
-            ours, doubtful = await self._confirm(batch)
+            ours, doubtful = await self._split_by_lease(batch)
             unconfirmed.update(doubtful)
             if ours:
                 await self._append(ours)
-                self._log_has_answered()
+                self._mark_answered()
         if unconfirmed:
             raise LogError("the lease of its shard could not be renewed")
         if self.away_since is not None:
@@ -178,7 +181,7 @@ class EventWriter:
         waiting = self._states.waiting.items()
         return list(islice((transition for game_id, transition in waiting if game_id not in excluded), BATCH))
 
-    async def _confirm(self, batch: list[Transition]) -> tuple[list[Transition], list[str]]:
+    async def _split_by_lease(self, batch: list[Transition]) -> tuple[list[Transition], list[str]]:
         """Returns the transitions of `batch` whose shard is ours by a fresh confirmation, and the games for which that
         is unknown. Drops what was decided about a shard that another instance has.
         """
@@ -212,7 +215,7 @@ class EventWriter:
         if self.away_since is not None:
             batch = await self._not_yet_written(batch)
         began = self._monotonic()
-        standing = await self._log.append([transition.event for transition in batch])
+        standing = await self._call(self._log.append([transition.event for transition in batch]))
         self._telemetry.record_append(len(batch), self._monotonic() - began)
         async for transition, stands in cooperative_iter(zip(batch, standing, strict=True), _ACKNOWLEDGED_A_TURN):
             self._acknowledge(transition, stands)
@@ -224,7 +227,7 @@ class EventWriter:
 
     async def _not_yet_written(self, batch: list[Transition]) -> list[Transition]:
         """Returns those of `batch` that an earlier try, whose answer was lost, has not written."""
-        last_events = await self._log.last_events([transition.game_id for transition in batch])
+        last_events = await self._call(self._log.last_events([transition.game_id for transition in batch]))
         missing = []
         for transition in batch:
             stands = last_events.get(transition.game_id)
@@ -271,11 +274,19 @@ class EventWriter:
             self._retried_at = now
             self._states.retry(now)
 
-    def _log_has_answered(self) -> None:
+    async def _call(self, call: Awaitable[Answer]) -> Answer:
+        """Awaits a call of the log. Raises LogError if it takes longer than CALL_TIMEOUT."""
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT):
+                return await call
+        except TimeoutError:
+            raise LogError(f"the log has not answered for {CALL_TIMEOUT:g}s") from None
+
+    def _mark_answered(self) -> None:
         self._answered_at = self._monotonic()
         self._has_answered = True
 
-    def _log_is_away(self, error: BaseException) -> None:
+    def _mark_unavailable(self, error: BaseException) -> None:
         self.error = error_text(error)
         if self.away_since is not None:
             return

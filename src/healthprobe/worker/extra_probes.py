@@ -1,4 +1,4 @@
-"""Extra probes: the games that are probed between ticks, to confirm a failure or to greet a new game."""
+"""Extra probes: the games that are probed between ticks, to confirm a failure, or because a game is new."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.target_set import WatchedGame
 
 _REST_SHARE = 0.5
-"""The share of an interval for which a game that was greeted is not due in a tick: two failures close together would
-make a threshold worth less."""
+"""For this share of an interval after its first probe a new game is not due: failures close together would weaken the
+threshold."""
 
 
 class Confirmations:

@@ -1,4 +1,4 @@
-"""The states of games: what is known of each, by the log's acknowledgement only, and what the log does not have yet."""
+"""The states of games: what the log has confirmed about each, and the transitions that are not in the log yet."""
 
 from __future__ import annotations
 

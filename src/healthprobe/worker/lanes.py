@@ -161,7 +161,6 @@ class Lanes:
         self._loop = asyncio.get_running_loop()
         self._lanes: list[Lane] = []
         self._idle = _IdleLanes()
-        self._next_check = self._loop.call_later(self._check_interval, self._cancel_overdue)
 
     @property
     def busy(self) -> int:
@@ -186,6 +185,7 @@ class Lanes:
         await self._idle.all_idle()
 
     async def __aenter__(self) -> Self:
+        self._next_check = self._loop.call_later(self._check_interval, self._cancel_overdue)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -32,7 +32,7 @@ from healthprobe.worker.safe_telemetry import SafeTelemetry
 
 _FIRST = 16
 _SHORT, _LONG = 0.1, 1.0
-"""A delivery that took less, in seconds, is followed by one twice as large, and one that took more by half as large."""
+"""Seconds: a delivery faster than _SHORT doubles the next batch, one slower than _LONG halves it."""
 
 
 class BatchSize:

@@ -89,8 +89,8 @@ class Flaps:
         if game_id in self._steady_since:
             self._steady_since[game_id] = None
 
-    def withholds(self, game_id: str, now: float) -> bool:
-        """Returns whether a success must not end the game's incident yet."""
+    def recovery_must_wait(self, game_id: str, now: float) -> bool:
+        """Returns whether a success must not end the game's incident yet. Starts the steady period at the first one."""
         if self._rule is None:
             return False
         while self._transitions and self._transitions[0][0] <= now - self._rule.within:
@@ -158,7 +158,7 @@ class MassFailureHold:
         if self._mass.is_on and not was_on:
             self._logger.warning("many engines fail at once: transitions are held", healthy=healthy)
 
-    def remove(self, game_id: str) -> None:
+    def clear_failure(self, game_id: str) -> None:
         """The game answered, has another container, or is no longer watched: its transition is dropped."""
         if self._mass is None:
             return
@@ -215,7 +215,7 @@ class MassFailureHold:
 
 
 class Suppression:
-    """Holds transitions back before the log: silence, grace, flapping, mass failure."""
+    """Delays or prevents transitions: silence, grace and flapping before they are decided, a mass failure after."""
 
     def __init__(
         self, config: WorkerConfig, targets: Targets, states: GameStates, clock: Clock, logger: SafeLogger
@@ -236,19 +236,19 @@ class Suppression:
         """Returns whether a success may end the game's incident: it is neither flapping nor silenced."""
         if state.standing is not Standing.OPEN or state.pending is not None:
             return True
-        return not self.flaps.withholds(game.game_id, now) and not self.is_silenced(game.record)
+        return not self.flaps.recovery_must_wait(game.game_id, now) and not self.is_silenced(game.record)
 
     def record_failure(self, game: WatchedGame, before: GameState | None, after: GameState, now: float) -> None:
         """A probe of the game failed, and counts. To be called before the transition that it leads to is admitted."""
         self.flaps.record_failure(game.game_id)
-        if after.consecutive_failures == 1 and not after.in_incident:
-            self.mass_failure.remove(game.game_id)
+        if after.consecutive_failures == 1 and not after.in_incident:  # a new run: an earlier hold no longer applies
+            self.mass_failure.clear_failure(game.game_id)
         if before is None or (before.standing is Standing.CLOSED and not before.consecutive_failures):
             healthy = len(self._targets.in_force) - len(self._states.states)
             self.mass_failure.record_failure(game.game_id, healthy, now)
 
     def admit(self, transition: Transition, state: GameState, now: float) -> None:
-        """Records the transition, with which its game is in `state`; or holds it while a mass failure is on."""
+        """Records the transition and sets its game's state, or holds the transition while a mass failure is on."""
         game_id = transition.game_id
         if state.standing is Standing.CLOSED and self.mass_failure.wants(game_id):
             self._states.set(game_id, replace(state, pending=None))
@@ -279,7 +279,7 @@ class Suppression:
 
     def remove(self, game_id: str) -> None:
         """The game is no longer watched."""
-        self.mass_failure.remove(game_id)
+        self.mass_failure.clear_failure(game_id)
         self.flaps.remove(game_id)
 
     def _release(self, transitions: Iterable[Transition]) -> None:

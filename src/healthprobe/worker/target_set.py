@@ -98,7 +98,7 @@ class TargetSet:
 
     `thresholds` and `probe_timeout` are for games without their own; `interval` is seconds. `games` and their `phases`
     are in ascending order of phase. With `shards` they are the games of these only, and `cut` is the list by shards, so
-    that a shard that comes or goes costs its own games and not all. `most_in_flight` is how many probes are in flight
+    that gaining or losing a shard costs that shard's games only. `most_in_flight` is how many probes are in flight
     at once where every engine hangs. `repeated` are the ids that are listed more than once.
     """
 

@@ -22,13 +22,13 @@ from healthprobe.worker.target_set import TargetSetChange, WatchedGame
 from healthprobe.worker.verdict import Verdict
 
 
-class DueTargets:
+class DueGames:
     """The games of one tick in the order of their phases, in seconds after `began`.
 
     Without phases every game is due as the tick begins. All times are monotonic seconds.
     """
 
-    __slots__ = ("_at_once", "_began", "_games", "_late", "_next", "_phases", "_turn")
+    __slots__ = ("_at_once", "_began", "_games", "_last_phase", "_late", "_next", "_phases")
 
     def __init__(self, games: Sequence[WatchedGame], phases: Sequence[float] | None, began: float) -> None:
         self._games = games
@@ -36,7 +36,7 @@ class DueTargets:
         self._phases = [0.0] * len(games) if phases is None else phases
         self._began = began
         self._next = 0
-        self._turn = -1.0
+        self._last_phase = -1.0
         self._late: deque[WatchedGame] = deque()
 
     @property
@@ -68,12 +68,12 @@ class DueTargets:
     def replace(self, games: Sequence[WatchedGame], phases: Sequence[float], late: Iterable[WatchedGame] = ()) -> None:
         """Goes on with other games. Those due before the last one that was taken have had their turn, except `late`."""
         if self._next:
-            self._turn = max(self._turn, self._phases[self._next - 1])
-        self._games, self._phases, self._next = games, phases, bisect_right(phases, self._turn)
+            self._last_phase = max(self._last_phase, self._phases[self._next - 1])
+        self._games, self._phases, self._next = games, phases, bisect_right(phases, self._last_phase)
         self._late = deque(game for game in self._late if self._has(game))
-        self._late.extend(game for game in late if game.phase <= self._turn)
+        self._late.extend(game for game in late if game.phase <= self._last_phase)
 
-    def waiting(self, now: float) -> int:
+    def count_due(self, now: float) -> int:
         """Returns how many games are due `now` and not yet taken."""
         return bisect_right(self._phases, now - self._began, lo=self._next) - self._next + len(self._late)
 
@@ -109,7 +109,7 @@ class Tick:
         monotonic: Callable[[], float],
         open_for: float = 0.0,
     ) -> None:
-        self._due = DueTargets(games, phases, began)
+        self._due = DueGames(games, phases, began)
         self._lanes = Lanes(self._due, prober, verdict, limit=limit, probe_timeout=probe_timeout, monotonic=monotonic)
         self._open_until = began + open_for
         self._monotonic = monotonic
@@ -131,7 +131,7 @@ class Tick:
         async with self._lanes as lanes:
             while not due.is_done or self._monotonic() < self._open_until:
                 now = self._monotonic()
-                waiting = due.waiting(now)
+                waiting = due.count_due(now)
                 begun = lanes.begin(min(waiting, GROUP))
                 if begun < waiting:
                     await asyncio.sleep(0 if begun == GROUP else PACE)
@@ -160,7 +160,7 @@ class Tick:
 
 
 class Ticker:
-    """Runs ticks, one at a time: each lists the games, waits for the log's word on new ones, and probes all.
+    """Runs ticks, one at a time: each lists the games, reads the last events of the first ones, and probes all.
 
     `tick` is the one that runs now. `due_at` is when it should be over, in monotonic seconds; 0 before the first.
     """

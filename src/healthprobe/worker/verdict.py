@@ -67,7 +67,7 @@ class Verdict:
         self._targets = targets
         self._states = states
         self._suppression = suppression
-        self._in_grace = suppression.grace.until
+        self._grace_until = suppression.grace.until
         self._canaries = canaries
         self._stalls = stalls
         self._confirmations = confirmations
@@ -91,8 +91,8 @@ class Verdict:
                 outcome = _STALLED
             elif outcome is not HEALTHY:
                 outcome = _checked(outcome)
-            if outcome is HEALTHY and not self._unverified_games:
-                if self._states.states or self._in_grace:
+            if outcome is HEALTHY and not self._unverified_games:  # the fast path: of a healthy game nothing is kept
+                if self._states.states or self._grace_until:
                     self._apply(game, outcome, started, now)
             elif self._canaries and (isinstance(outcome, Failed) or game.game_id in self._unverified_games):
                 # What follows an outcome that waits has to wait as well, for their order matters.
@@ -139,7 +139,7 @@ class Verdict:
         decides = not self._suppression.is_silenced(game.record)
         after = after_failure(before, failed, game.record.current_container_id, threshold, decides=decides)
         self._suppression.record_failure(game, before, after, now)
-        if _is_decided(before, after):
+        if _has_new_transition(before, after):
             self._suppression.admit(self._transition(game, after), after, now)
         else:
             self._states.set(game_id, after)
@@ -158,10 +158,10 @@ class Verdict:
 
     def _count_success(self, game: WatchedGame, before: GameState, now: float) -> None:
         """Counts a success of a game with a state. Enough of them end an incident; any ends an unpublished count."""
-        self._suppression.mass_failure.remove(game.game_id)
+        self._suppression.mass_failure.clear_failure(game.game_id)
         decides = self._suppression.may_recover(game, before, now)
         after = after_success(before, game.thresholds.successes, decides=decides)
-        if after is not None and _is_decided(before, after):
+        if after is not None and _has_new_transition(before, after):
             self._suppression.admit(self._transition(game, after), after, now)
         else:
             self._states.set(game.game_id, after)
@@ -215,7 +215,7 @@ class Verdict:
         self._unverified_games.update(each.game.game_id for each in self._unverified)
 
 
-def _is_decided(before: GameState | None, after: GameState) -> bool:
+def _has_new_transition(before: GameState | None, after: GameState) -> bool:
     """Returns whether `after` has a transition that `before` did not have."""
     return after.pending is not None and (before is None or before.pending is None)
 

@@ -34,10 +34,11 @@ _RESTART_PAUSE = 1.0
 """Seconds until a background task that failed is started again."""
 
 _BETWEEN_UPDATES = 0.1
-_REST = 4.0
-"""The least time, in seconds, between two updates of the targets in the middle of a tick, and how many times longer
-than the last update it is: where games start all the time, a long list is read once a second and not a hundred times.
-"""
+"""The least time, in seconds, between two updates of the targets in the middle of a tick."""
+
+_REST_FACTOR = 4.0
+"""The pause after such an update, in times of its duration: where games start all the time, a long list is read once a
+second and not a hundred times."""
 
 _NEWCOMERS_WAIT = 0.5
 """The longest time, in seconds, that new games wait for the log before their first probe: nothing is decided before it
@@ -120,10 +121,10 @@ class Worker:
             errors=errors,
         )
         self._newcomers = Newcomers(config.interval)
-        self._greeting = ExtraProbes(
+        self._newcomer_probes = ExtraProbes(
             self._newcomers, config, targets, prober, verdict, monotonic=monotonic, limit=NEWCOMER_LANES
         )
-        self._confirming = (
+        self._confirmation_probes = (
             None
             if confirmations is None
             else ExtraProbes(confirmations, config, targets, prober, verdict, monotonic=monotonic)
@@ -188,10 +189,10 @@ class Worker:
         work = [
             self._event_writer.run,
             self._follow_changes,
-            self._greeting.run,
+            self._newcomer_probes.run,
             self._verdict.run,
             self._suppression.run,
-            *(() if self._confirming is None else (self._confirming.run,)),
+            *(() if self._confirmation_probes is None else (self._confirmation_probes.run,)),
         ]
         async with background_tasks(*map(self._keep_running, work)):
             try:
@@ -214,8 +215,8 @@ class Worker:
             return
         await self._ticker.run_once(began, spread=False)
         await self._verdict.drain()
-        if self._confirming is not None:
-            while await self._confirming.drain():
+        if self._confirmation_probes is not None:
+            while await self._confirmation_probes.drain():
                 await self._verdict.drain()
         self._suppression.expire()
         await self._event_writer.write()
@@ -239,7 +240,7 @@ class Worker:
                     self._newcomers.add(change.newcomers, monotonic())
             except Exception as error:  # noqa: BLE001  the next tick makes up for it
                 self._errors.warn_of(error)
-            rest = _REST * (monotonic() - began - log_took)
+            rest = _REST_FACTOR * (monotonic() - began - log_took)
             await asyncio.sleep(_BETWEEN_UPDATES)
             await self._shards_changed.wait_at_most(rest)
 

@@ -16,7 +16,7 @@ from healthprobe.worker.tick import Ticker
 
 
 class WorkerStatus:
-    """The games of a worker and what it knows of them now. Reading costs the worker nothing; change nothing."""
+    """The games of a worker and what it knows of them now. Read-only, and cheap to read."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """What redis-py's errors mean: one line that says what to change.
 
 No error of Redis is permanent: the server is at fault, not an event, and the event is delivered once that is repaired.
-Permanent is only an event that cannot be written as text.
+Only an event that cannot be encoded as text is permanent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Publishes events to a Redis Stream: one entry an event, in order, and once if the server runs scripts."""
+"""Publishes events to a Redis Stream: one entry per event, in order; without duplicates if the server runs scripts."""
 
 from __future__ import annotations
 
