@@ -12,8 +12,9 @@ import uvloop
 from benchmarks.measure import say
 from benchmarks.scale.spent import Servers, Spent, connected, servers
 from healthprobe.adapters.nats import JetStreamLog
-from healthprobe.adapters.nats.appending import encode_event, message_id
+from healthprobe.adapters.nats.appending import message_id
 from healthprobe.adapters.nats.connection import JetStream, Request
+from healthprobe.adapters.nats.stored_events import encode_event
 from healthprobe.adapters.nats.streams import LogStreams
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 from healthprobe.domain.shard import SHARDS, shard_of

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from healthprobe.adapters import nats
 from healthprobe.adapters.nats import JetStreamLog
-from healthprobe.adapters.nats.appending import encode_event
 from healthprobe.adapters.nats.connection import Request, Unanswered
+from healthprobe.adapters.nats.stored_events import encode_event
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import LogError
 

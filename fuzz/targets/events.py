@@ -12,18 +12,20 @@ from sqlalchemy import Row
 from fuzz.mutation import Mutator
 from fuzz.target import Draw, Target, mutated
 from fuzz.values import Values
-from healthprobe.adapters.nats.appending import decode_event, encode_event, message_id
-from healthprobe.adapters.nats.relay_state import _decode_cursor, _decode_letter
+from healthprobe.adapters.nats.appending import message_id
+from healthprobe.adapters.nats.relay_state import decode_cursor, decode_letter
+from healthprobe.adapters.nats.stored_events import decode_event, encode_event
 from healthprobe.adapters.nats.stream_leader import Message
+from healthprobe.adapters.nats.streams import LogStreams
 from healthprobe.adapters.redis.entry import Entry
 from healthprobe.adapters.sql.event_rows import event_from_row
 from healthprobe.domain.event import (
+    AlteredEvent,
     HealthEvent,
     ProbeFailedDetails,
     ProbeRecoveredDetails,
 )
 from healthprobe.domain.outcome import sanitize_error
-from healthprobe.ports import LogError
 
 _FAILED = (
     b'{"id":"game-7:3","sequence":3,"game_id":"game-7","container_id":"c0ffee","event_type":"probe_failed",'
@@ -31,6 +33,7 @@ _FAILED = (
     b'"last_error":"unexpected status 503"}}'
 )
 _EVENT = json.loads(_FAILED)
+_STREAMS = LogStreams("health")
 _RECOVERED = _FAILED.replace(b"probe_failed", b"probe_recovered").replace(
     b'"consecutive_failures":3', b'"prior_failure_count":5'
 )
@@ -59,9 +62,22 @@ _INSTANTS = (
 
 
 def _event(body: bytes) -> None:
-    event = decode_event(body, "events.game-7")
+    event = decode_event(Message(3, _STREAMS.of_game("game-7"), body), _STREAMS)
     assert message_id(event)
-    assert decode_event(encode_event(event), "events.game-7") == event
+    assert event.game_id == "game-7"
+    if not isinstance(event, AlteredEvent):
+        assert _decoded_again(event) == event
+
+
+def _decoded_again(event: HealthEvent) -> HealthEvent:
+    return decode_event(Message(3, _STREAMS.of_game(event.game_id), encode_event(event)), _STREAMS)
+
+
+def _letter(body: bytes) -> None:
+    subject = _STREAMS.of_letter("redis", HealthEvent.from_document(_EVENT))
+    letter = decode_letter(Message(3, subject, body), _STREAMS).letter
+    assert letter.publisher == "redis"
+    assert letter.event.id == "game-7:3"
 
 
 def _words(random: Random) -> Values:
@@ -123,7 +139,7 @@ def _entry(given: tuple[str, str, str, int, int]) -> None:
         told = dict(zip(entry.names, entry.values, strict=True))
         assert json.loads(told["details"]) == details.as_document()
         assert told["game_id"].decode() == game_id
-        assert decode_event(encode_event(event), "events") == event
+        assert _decoded_again(event) == event
 
 
 def _row(row: tuple[Any, ...]) -> None:
@@ -134,19 +150,17 @@ def _row(row: tuple[Any, ...]) -> None:
 
 
 TARGETS = (
-    Target("events on NATS", mutated((_FAILED, _RECOVERED), _OF_EVENTS), _event, (LogError,), share=6),
+    Target("events on NATS", mutated((_FAILED, _RECOVERED), _OF_EVENTS), _event, share=6),
     Target(
         "dead letters on NATS",
         mutated((_LETTER % _FAILED, _LETTER % _RECOVERED), _OF_EVENTS),
-        lambda body: _decode_letter(Message(1, "letters.redis", body)).letter(),
-        (LogError,),
+        _letter,
         share=3,
     ),
     Target(
         "cursors on NATS",
         mutated((_CURSOR,), _OF_EVENTS),
-        lambda body: _decode_cursor(Message(1, "cursors.redis", body)),
-        (LogError,),
+        lambda body: decode_cursor(Message(1, _STREAMS.of_cursor("redis"), body), _STREAMS),
         share=3,
     ),
     Target(

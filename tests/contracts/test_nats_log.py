@@ -8,9 +8,11 @@ from tests.servers import nats_fixtures
 from tests.servers.nats_fixtures import OpenLog
 
 from healthprobe.adapters.nats import JetStreamLog
+from healthprobe.adapters.nats.connection import Request
 from healthprobe.adapters.nats.streams import token_of
 from healthprobe.domain.shard import SHARDS, shard_of
 from healthprobe.testing.contracts import HealthEventLogContract
+from healthprobe.testing.contracts.log import Alter
 from healthprobe.testing.contracts.samples import ODD_GAME_IDS, failed, recovered
 
 nats_server = nats_fixtures.nats_server
@@ -26,6 +28,21 @@ MANY = 3_000
 """A thousand events are pruned at once, fewer are read."""
 
 
+def altering(log: JetStreamLog) -> Alter:
+    """Returns what publishes all events again, one of them with other details: JetStream never changes a message."""
+
+    async def alter(game_id: str, sequence: int) -> None:
+        messages = await log._messages(0, 100)
+        await log._leader.purge(log._streams.all_events)
+        for message in messages:
+            document = msgspec.json.decode(message.data)
+            if (document["game_id"], document["sequence"]) == (game_id, sequence):
+                document["details"] = None
+            await log._leader.write([Request(message.subject, msgspec.json.encode(document))])
+
+    return alter
+
+
 class TestJetStreamLog(HealthEventLogContract):
     many = MANY
 
@@ -36,6 +53,10 @@ class TestJetStreamLog(HealthEventLogContract):
     @pytest.fixture
     async def rival(self, log: JetStreamLog, nats_url: str, open_log: OpenLog) -> JetStreamLog:
         return await open_log(nats_url)
+
+    @pytest.fixture
+    def alter(self, log: JetStreamLog) -> Alter:
+        return altering(log)
 
     async def test_the_entries_of_the_stream_match_the_published_contract(
         self, log: JetStreamLog, nats_url: str, prefix: str
@@ -64,6 +85,10 @@ class TestJetStreamLogOnThreeServers(HealthEventLogContract):
     async def rival(self, log: JetStreamLog, nats_cluster_url: str, open_log: OpenLog) -> JetStreamLog:
         return await open_log(nats_cluster_url)
 
+    @pytest.fixture
+    def alter(self, log: JetStreamLog) -> Alter:
+        return altering(log)
+
 
 class TestJetStreamLogByClaims(HealthEventLogContract):
     """Owns all shards: its log is the only writer."""
@@ -76,3 +101,7 @@ class TestJetStreamLogByClaims(HealthEventLogContract):
         log = await open_log(nats_url, by_claims=True)
         assert set(await log.claim(ALL_SHARDS)) == set(ALL_SHARDS)
         return log
+
+    @pytest.fixture
+    def alter(self, log: JetStreamLog) -> Alter:
+        return altering(log)

@@ -54,6 +54,8 @@ def incidents(events: Iterable[HealthEvent]) -> list[Incident]:
     found: list[Incident] = []
     open_at: dict[str, int] = {}
     for event in events:
+        if event.sequence < 1:  # it was altered, and could be any event
+            continue
         if isinstance(event.details, ProbeFailedDetails):
             open_at[event.game_id] = len(found)
             found.append(Incident(event, None))

@@ -56,7 +56,7 @@ class Incidents:
             self._open.pop(game_id, None)
 
     def _apply(self, event: HealthEvent) -> None:
-        if not event.game_id:  # it was altered, and could be any game's
+        if not (event.game_id and event.sequence):  # it was altered, and could be any event
             return
         if isinstance(event.details, ProbeFailedDetails):
             self._open[event.game_id] = event

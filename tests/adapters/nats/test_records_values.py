@@ -108,3 +108,29 @@ async def test_a_long_listing_yields_to_the_loop() -> None:
     assert len(await index.listing(RUNNING)) == 20_000
     taking.cancel()
     assert turns >= 5
+
+
+@pytest.mark.parametrize("key", [b"\xff", b"game-\xc3", b"a.\xed\xa0\x80"])
+@pytest.mark.parametrize("headers", [b"", b"NATS/1.0\r\nX: \xff\r\n\r\n", b"NATS/1.0 \xff\xff\xff\r\n\r\n"])
+async def test_a_key_and_headers_that_are_not_utf_8_hide_no_other_record(
+    open_platform: OpenPlatform, open_records: OpenRecords, nats_url: str, key: bytes, headers: bytes
+) -> None:
+    platform = await open_platform(nats_url)
+    skipped = Skipped()
+    watched = await open_records(nats_url, skipped=skipped)
+    await platform.put("game-7", GAME_7.engine_endpoint, current_container_id="c0ffee")
+    await watched.shows(GAME_7)
+    subject = b"$KV." + platform.bucket.encode() + b"." + key
+    size = b"%d %d" % (len(headers), len(headers) + len(VALUE)) if headers else b"%d" % len(VALUE)
+    command = (b"HPUB " if headers else b"PUB ") + subject + b" " + size + b"\r\n" + headers + VALUE + b"\r\n"
+    await platform.client._send_command(command)
+    await platform.client.flush()
+    await platform.put("game-8", GAME_8.engine_endpoint)
+    await watched.shows(GAME_7, GAME_8)
+    await watched.store.list_by_status(RUNNING)
+    count, why = skipped.told[-1]
+    assert count == 1
+    assert "it is not UTF-8: delete it" in why
+    assert why.isascii()
+    later = await open_records(nats_url, skipped=skipped)
+    await later.shows(GAME_7, GAME_8)

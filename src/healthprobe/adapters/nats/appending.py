@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from random import random
 
-import msgspec
-
 from healthprobe.adapters.nats.connection import Request, Unanswered
 from healthprobe.adapters.nats.errors import Contention
 from healthprobe.adapters.nats.fencing import Claim, ShardClaims
+from healthprobe.adapters.nats.stored_events import Standing, find_earlier, standing_of
 from healthprobe.adapters.nats.stream_leader import StreamLeader
 from healthprobe.adapters.nats.streams import EXPECTED, LogStreams
-from healthprobe.domain.event import HealthEvent, format_instant
-from healthprobe.ports import LogEntry, LogError
+from healthprobe.domain.event import AlteredEvent, HealthEvent, format_instant
 
 _PLAIN = re.compile(r"[!-~]{1,128}")
-
-
-def encode_event(event: HealthEvent) -> bytes:
-    """Returns the event as JSON. Raises UnicodeEncodeError for lone surrogates."""
-    return msgspec.json.encode(event.as_document())
-
-
-def decode_event(body: bytes, subject: str) -> HealthEvent:
-    """Returns the event that `encode_event` wrote. Raises LogError if it was altered."""
-    try:
-        return HealthEvent.from_document(msgspec.json.decode(body))
-    except (ValueError, RecursionError) as error:
-        problem = f"an event on {subject} was altered, or written by another program, and cannot be read"
-        raise LogError(problem, permanent=True) from error
 
 
 def message_id(event: HealthEvent) -> str:
@@ -74,13 +58,13 @@ class Appender:
     async def append(self, batch: Sequence[Pending]) -> list[HealthEvent | None]:
         """Returns for each in order its event if it is in the log, else the last event of its game.
 
-        Raises Unanswered if that cannot be known now, Refused, or LogError.
+        Raises Unanswered if that cannot be known now, or Refused.
         """
         entered: set[HealthEvent] = set()
         unanswered: Unanswered | None = None
         for number in range(_TRIES):
             await self._prepare({each.shard for each in batch})
-            last = await self._last({each.subject for each in batch})
+            last = await standing_of(self._leader, self._streams, list({each.subject for each in batch}))
             fitting = list(self._fitting(batch, last))
             if fitting and unanswered is not None:
                 raise unanswered
@@ -98,17 +82,9 @@ class Appender:
         if not self._by_claims:
             await self._claims.claim_where_claimed(shards)
 
-    async def _last(self, subjects: Iterable[str]) -> dict[str, LogEntry]:
-        messages = await self._leader.last(list(subjects))
-        return {
-            message.subject: LogEntry(message.seq, decode_event(message.data, message.subject))
-            for message in messages
-            if message is not None
-        }
-
-    def _fitting(self, batch: Sequence[Pending], last: Mapping[str, LogEntry]) -> Iterator[Pending]:
+    def _fitting(self, batch: Sequence[Pending], last: Mapping[str, Standing]) -> Iterator[Pending]:
         """Yields those that follow the last event of their game, or one another."""
-        sequences = {subject: entry.event.sequence for subject, entry in last.items()}
+        sequences = {subject: stands.event.sequence for subject, stands in last.items()}
         for each in batch:
             follows = each.event.sequence == sequences.get(each.subject, 0) + 1
             if follows and not (self._by_claims and self._claims.held(each.shard) is None):
@@ -116,7 +92,7 @@ class Appender:
                 yield each
 
     async def _enter(
-        self, fitting: Sequence[Pending], last: dict[str, LogEntry], entered: set[HealthEvent], *, with_ids: bool
+        self, fitting: Sequence[Pending], last: dict[str, Standing], entered: set[HealthEvent], *, with_ids: bool
     ) -> bool:
         """Publishes them and updates `last` and `entered`; returns whether all have entered.
 
@@ -133,7 +109,7 @@ class Appender:
                 if ack.is_rejected:
                     rejected.add(each.subject)
                     continue
-                last[each.subject] = LogEntry(ack.seq, each.event)
+                last[each.subject] = Standing(ack.seq, each.event, ack.seq)
                 entered.add(each.event)
                 if (claim := claims.get(each.shard)) is not None:
                     claim.is_doubted = False
@@ -144,30 +120,34 @@ class Appender:
         claim = claims.get(each.shard)
         return claim is None or (self._claims.held(each.shard) is claim and not claim.is_doubted)
 
-    def _request(self, each: Pending, claim: Claim | None, last: Mapping[str, LogEntry], *, with_id: bool) -> Request:
+    def _request(self, each: Pending, claim: Claim | None, last: Mapping[str, Standing], *, with_id: bool) -> Request:
         headers = {"Nats-Msg-Id": message_id(each.event)} if with_id else {}
         if claim is None:
-            entry = last.get(each.subject)
-            headers[EXPECTED] = str(entry.cursor if entry else 0)
+            stands = last.get(each.subject)
+            headers[EXPECTED] = str(stands.cursor if stands else 0)
         else:
             headers |= self._claims.condition(each.shard, claim)
             claim.is_doubted = True
         return Request(each.subject, each.body, headers)
 
     async def _results(
-        self, batch: Sequence[Pending], last: Mapping[str, LogEntry], entered: set[HealthEvent]
+        self, batch: Sequence[Pending], last: Mapping[str, Standing], entered: set[HealthEvent]
     ) -> list[HealthEvent | None]:
-        present = entered | {entry.event for entry in last.values()}
+        present = entered | {stands.event for stands in last.values()}
         older = [
             (last[each.subject].cursor, each.subject, each.event.sequence)
             for each in batch
-            if each.subject in last
-            and each.event not in present
-            and each.event.sequence < last[each.subject].event.sequence
+            if each.subject in last and each.event not in present and _may_be_behind(each.event, last[each.subject])
         ]
-        present.update(await find_earlier(self._leader, older))
-        last_events = {subject: entry.event for subject, entry in last.items()}
+        present.update(await find_earlier(self._leader, self._streams, older))
+        last_events = {subject: stands.event for subject, stands in last.items()}
         return [each.event if each.event in present else last_events.get(each.subject) for each in batch]
+
+
+def _may_be_behind(event: HealthEvent, stands: Standing) -> bool:
+    """Whether `event` may be in the log before the last message of its game."""
+    last = stands.event
+    return event.sequence < last.sequence or (isinstance(last, AlteredEvent) and event.sequence == last.sequence)
 
 
 def _runs(batch: Sequence[Pending], claims: Mapping[int, Claim]) -> Iterator[Sequence[Pending]]:
@@ -198,38 +178,3 @@ def _side_by_side(batch: Sequence[Pending]) -> Sequence[Sequence[Pending]]:
             rows.append([])
         rows[row].append(each)
     return rows
-
-
-@dataclass(slots=True)
-class _Search:
-    """The event has a sequence in the stream from `lowest` to `highest`, if it is there."""
-
-    subject: str
-    sequence: int
-    lowest: int
-    highest: int
-
-    @property
-    def middle(self) -> int:
-        return (self.lowest + self.highest) // 2
-
-
-async def find_earlier(leader: StreamLeader, sought: Sequence[tuple[int, str, int]]) -> list[HealthEvent]:
-    """Returns events that are in the log, by binary search. Raises Unanswered, Refused or LogError.
-
-    Each of `sought` is the stream sequence of the game's last event, its subject, and the sequence of an earlier event.
-    """
-    found: list[HealthEvent] = []
-    searches = [_Search(subject, sequence, 1, last - 1) for last, subject, sequence in sought]
-    while searches := [search for search in searches if search.lowest <= search.highest]:
-        messages = await leader.following([(search.middle, search.subject) for search in searches])
-        for search, message in zip(searches, messages, strict=True):
-            event = None if message is None else decode_event(message.data, message.subject)
-            if message is None or event is None or event.sequence > search.sequence:
-                search.highest = search.middle - 1
-            elif event.sequence < search.sequence:
-                search.lowest = message.seq + 1
-            else:
-                found.append(event)
-                search.lowest = search.highest + 1
-    return found

@@ -74,6 +74,20 @@ class CheckingClient(Client):
                 raise Unsuitable(f"it is nats-server {info['version']}: upgrade it, to {wanted} or newer")
         await super()._process_info(info, initial_connection)
 
+    def _build_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any) -> Msg:
+        """Reads a subject that is not UTF-8, with surrogates: nats-py would stop to read from the connection."""
+        message: Msg = super()._build_message(sid, b"", reply, data, headers)
+        message.subject = subject.decode(errors="surrogateescape")
+        return message
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        """Leaves out headers that are none, for the same reason."""
+        try:
+            parsed: dict[str, str] | None = await super()._process_headers(headers)
+        except (ValueError, IndexError):
+            return None
+        return parsed
+
     async def _process_connect_init(self) -> None:
         """Goes on to the next server where the answer is not the NATS protocol: nats-py's reconnect loop would end."""
         try:
@@ -136,6 +150,10 @@ _NO_RESPONDERS = "503"
 _FORBIDDEN_SUBJECT = re.compile('permissions violation for (?:publish|subscription) to "([^"]+)"', re.IGNORECASE)
 
 
+TOO_LARGE = 10054
+"""JetStream's code for a message that is larger than it takes."""
+
+
 class Unanswered(Exception):
     """There was no answer: whether the request took effect is not known. The message says why."""
 
@@ -163,6 +181,12 @@ class Request:
     subject: str
     body: bytes = b""
     headers: Mapping[str, str] | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes of body and headers, as a server counts them."""
+        headers = (len(name) + len(value) + 4 for name, value in (self.headers or {}).items())
+        return len(self.body) + (sum(headers) + 12 if self.headers else 0)
 
 
 @dataclass(slots=True)
@@ -246,7 +270,7 @@ class JetStream:
     async def ask(self, requests: Sequence[Request], within: float = ANSWER_WITHIN) -> list[bytes]:
         """Sends requests in order, up to AT_ONCE together, and returns their answers in the same order.
 
-        Raises Unanswered if one has no answer `within` so many seconds.
+        Raises Unanswered if one has no answer `within` so many seconds, Refused if one is too large to be sent.
         """
         answers: list[bytes] = []
         for first in range(0, len(requests), AT_ONCE):
@@ -269,6 +293,8 @@ class JetStream:
         try:
             async with asyncio.timeout(within):
                 for place, request in enumerate(requests):
+                    if request.size > self._client.max_payload:  # the server would close the connection
+                        raise Refused(TOO_LARGE, "the message is larger than the server allows")
                     headers = None if request.headers is None else dict(request.headers)
                     reply = f"{self._inbox}.{number}.{place}"
                     await self._client.publish(request.subject, request.body, reply=reply, headers=headers)

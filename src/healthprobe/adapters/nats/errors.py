@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from healthprobe._util.text import shorten
-from healthprobe.adapters.nats.connection import JetStream, Refused, Unanswered
+from healthprobe.adapters.nats.connection import TOO_LARGE, JetStream, Refused, Unanswered
 from healthprobe.ports import ConfigurationError, ContentError, LogError
 
 NO_STREAM = 10059
@@ -20,7 +20,7 @@ IN_FLIGHT = frozenset({10158, 10164})
 
 PERMANENT = {
     10039: "JetStream is not enabled for our account: enable it there",
-    10054: "it takes no message as large as this: raise its max_payload",
+    TOO_LARGE: "it takes no message as large as this: raise its max_payload",
     10065: "another stream takes our subjects: write ?prefix=NAME for some of our own, or remove that stream",
     10074: "it is no cluster, and keeps one replica only: leave ?replicas= out, or write replicas=1",
     10076: "JetStream is not enabled: enable it in the server's configuration",
@@ -82,10 +82,7 @@ def _log_error(error: Exception, stream: JetStream, before: Exception | None) ->
     if isinstance(error, UnicodeEncodeError):
         return ContentError(f"{name} takes no text with lone surrogates, as in {shorten(error.object, 80)!r}")
     if isinstance(error, Refused):
-        if (advice := PERMANENT.get(error.code)) is not None:
-            return LogError(f"{name}: {advice}", permanent=True)
-        advice = f"a stream is full ({error}): raise its limits" if is_full(error) else TEMPORARY.get(error.code)
-        return LogError(f"{name}: {advice or f'JetStream refuses: {error} ({error.code})'}")
+        return _refusal(error, name)
     if isinstance(error, Contention):
         return LogError(f"the log at {name}: {error}; {_SHARED}")
     last = stream.client.last_error
@@ -95,6 +92,15 @@ def _log_error(error: Exception, stream: JetStream, before: Exception | None) ->
         return LogError(f"{name}: our user may not do this: {cause}; allow it there", permanent=True)
     why = error if stream.is_connected else "there is no connection to it"
     return LogError(f"the log at {name}: {why}; {AWAY}")
+
+
+def _refusal(error: Refused, name: str) -> LogError:
+    if error.code == TOO_LARGE:
+        return ContentError(f"{name}: {PERMANENT[TOO_LARGE]}")
+    if (advice := PERMANENT.get(error.code)) is not None:
+        return LogError(f"{name}: {advice}", permanent=True)
+    advice = f"a stream is full ({error}): raise its limits" if is_full(error) else TEMPORARY.get(error.code)
+    return LogError(f"{name}: {advice or f'JetStream refuses: {error} ({error.code})'}")
 
 
 def runs_without_jetstream(stream: JetStream, cause: BaseException | None) -> bool:

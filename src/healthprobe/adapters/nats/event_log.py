@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 from uuid import NAMESPACE_URL, uuid5
 
 from healthprobe._util.text import shorten
-from healthprobe.adapters.nats.appending import Appender, Pending, decode_event, encode_event
+from healthprobe.adapters.nats.appending import Appender, Pending
 from healthprobe.adapters.nats.connection import JetStream, Request, Unanswered
 from healthprobe.adapters.nats.errors import as_log_errors, errors_at_opening
 from healthprobe.adapters.nats.fencing import ShardClaims
 from healthprobe.adapters.nats.relay_state import JetStreamRelayState
+from healthprobe.adapters.nats.stored_events import decode_event, encode_event, standing_of
 from healthprobe.adapters.nats.stream_leader import EVERYTHING, Ack, Message, StreamLeader, next_at
 from healthprobe.adapters.nats.streams import LogStreams, created_at, prepare
-from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.event import AlteredEvent, HealthEvent
 from healthprobe.domain.shard import shard_of
 from healthprobe.ports import ContentError, LogEntry
 
@@ -61,6 +62,7 @@ class MonotonicLeader(StreamLeader):
         return messages
 
 
+_GREATEST = 2**63 - 1
 _AT_ONCE = 100
 """Events that are encoded between two turns of the event loop."""
 
@@ -134,15 +136,14 @@ class JetStreamLog(JetStreamRelayState):
         return self._claims.superseded
 
     async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
-        """Returns the last event of each of these games; games without events are left out."""
-        wanted = list(dict.fromkeys(game_ids))
+        """Returns the last event of each of these games; games without events are left out.
+
+        Where the last message of a game cannot be read, it is an AlteredEvent with what the last one says that can.
+        """
+        subjects = {game_id: self._streams.of_game(game_id) for game_id in game_ids}
         with as_log_errors(self._stream):
-            messages = await self._leader.last([self._streams.of_game(game_id) for game_id in wanted])
-        return {
-            game_id: decode_event(message.data, message.subject)
-            for game_id, message in zip(wanted, messages, strict=True)
-            if message is not None
-        }
+            standing = await standing_of(self._leader, self._streams, list(subjects.values()))
+        return {game_id: standing[subject].event for game_id, subject in subjects.items() if subject in standing}
 
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
         """Appends by compare-and-set (see `ports.HealthEventLog`): what has entered is stored when this returns.
@@ -158,15 +159,8 @@ class JetStreamLog(JetStreamRelayState):
 
     async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
         """Returns at most `limit` entries whose cursor is greater than `after`, in order."""
-        entries: list[LogEntry] = []
         with as_log_errors(self._stream):
-            while (wanted := limit - len(entries)) > 0:
-                page = await self._leader.read(after, wanted)
-                entries += [_entry(message) for message in page if self._is_event(message)]
-                if len(page) < wanted:
-                    break
-                after = page[-1].seq
-        return entries
+            return [self._entry(message) for message in await self._messages(after, limit)]
 
     async def end(self) -> int:
         """Returns the cursor of the last entry, or 0."""
@@ -181,19 +175,35 @@ class JetStreamLog(JetStreamRelayState):
         once those are old.
         """
         pruned = after = 0
-        while after < through and (page := await self.read(after, _PRUNED_AT_ONCE)):
-            after = page[-1].cursor
-            old = [entry for entry in page if entry.event.occurred_at < before and entry.cursor <= through]
-            if not old:
-                break
-            with as_log_errors(self._stream):
-                pruned += await self._leader.delete(await self._followed(old, page))
+        with as_log_errors(self._stream):
+            while after < through and (page := await self._messages(after, _PRUNED_AT_ONCE)):
+                after = page[-1].seq
+                entries = [self._entry(message) for message in page]
+                old = {each.cursor for each in entries if each.cursor <= through and each.event.occurred_at < before}
+                if not old:
+                    break
+                readable = {each.cursor for each in entries if not isinstance(each.event, AlteredEvent)}
+                pruned += await self._leader.delete(await self._followed(page, old, readable))
         return pruned
+
+    async def _messages(self, after: int, limit: int) -> list[Message]:
+        """Returns at most `limit` messages of events whose sequence is greater than `after`, in order."""
+        messages: list[Message] = []
+        while (wanted := limit - len(messages)) > 0:
+            page = await self._leader.read(after, wanted)
+            messages += [message for message in page if self._streams.is_event(message.subject)]
+            if len(page) < wanted:
+                break
+            after = page[-1].seq
+        return messages
 
     async def _encoded(self, events: Sequence[HealthEvent]) -> AsyncIterator[Pending]:
         largest = self._stream.client.max_payload - _HEADERS
         for number, event in enumerate(events, 1):
             body = encode_event(event)
+            if event.sequence > _GREATEST:
+                problem = f"the event {shorten(event.id, 80)!r} has too great a sequence to be read by other programs"
+                raise ContentError(f"{self._stream.address.name}: {problem}")
             if len(body) > largest:
                 problem = f"the event {shorten(event.id, 80)!r} is larger than the server allows: raise its max_payload"
                 raise ContentError(f"{self._stream.address.name}: {problem}")
@@ -201,17 +211,18 @@ class JetStreamLog(JetStreamRelayState):
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    async def _followed(self, entries: Sequence[LogEntry], page: Sequence[LogEntry]) -> list[int]:
-        """Returns the cursors of those of `entries` that are not the last of their game."""
-        newest = {entry.event.game_id: entry.cursor for entry in page}
-        doubtful = [each.event.game_id for each in entries if newest[each.event.game_id] == each.cursor]
-        last = await self._leader.last([self._streams.of_game(game_id) for game_id in doubtful])
-        newest.update((game_id, message.seq) for game_id, message in zip(doubtful, last, strict=True) if message)
-        return [entry.cursor for entry in entries if newest[entry.event.game_id] > entry.cursor]
+    async def _followed(self, page: Sequence[Message], old: Container[int], readable: Container[int]) -> list[int]:
+        """Returns the sequences of those of the `old` messages of a page that their game does not need any more.
 
-    def _is_event(self, message: Message) -> bool:
-        return self._streams.is_event(message.subject)
+        It needs its last message, and the one that has its last event: usually the same.
+        """
+        newest = {message.subject: message.seq for message in page if message.seq in readable}
+        candidates = [message for message in page if message.seq in old]
+        doubtful = [each for each in candidates if each.seq not in readable or newest[each.subject] == each.seq]
+        subjects = list({message.subject for message in doubtful})
+        standing = await standing_of(self._leader, self._streams, subjects)
+        needed = {seq for stands in standing.values() for seq in (stands.cursor, stands.kept)}
+        return [message.seq for message in candidates if message.seq not in needed]
 
-
-def _entry(message: Message) -> LogEntry:
-    return LogEntry(message.seq, decode_event(message.data, message.subject))
+    def _entry(self, message: Message) -> LogEntry:
+        return LogEntry(message.seq, decode_event(message, self._streams))

@@ -113,7 +113,7 @@ class RecordIndex:
 
 
 def _slot_of(key: str) -> int:
-    return crc32(key.encode()) % _SLOTS
+    return crc32(key.encode(errors="surrogatepass")) % _SLOTS
 
 
 _ALWAYS = ("game_id", "current_container_id", "engine_endpoint", "status")
@@ -130,6 +130,10 @@ def decode_record(key: str, value: bytes) -> RuntimeRecord:
 
     `engine_endpoint` is required; without `game_id` the key is the game's id. Raises InvalidValue.
     """
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidValue(f"key {_quoted(key)}: it is not UTF-8: delete it") from error
     try:
         document = msgspec.json.decode(value)
         if not isinstance(document, dict):

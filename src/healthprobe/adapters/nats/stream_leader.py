@@ -100,6 +100,26 @@ class StreamLeader:
             newest, behind = (newest, middle) if message is None else (message, behind)
         return newest
 
+    async def preceding(self, seq: int, subject: str) -> list[Message]:
+        """Returns the last messages of `subject` before the sequence `seq`, in order: at least one if there is any.
+
+        Looks just before `seq` first, and then by bisection.
+        """
+        starts = [(start, subject) for start in range(max(1, seq - _NARROWEST), seq)]
+        there = {each.seq: each for each in await self.following(starts) if each is not None and each.seq < seq}
+        if there:
+            return [there[key] for key in sorted(there)]
+        newest: list[Message] = []
+        lowest, behind = 1, seq
+        while lowest < behind:
+            middle = (lowest + behind) // 2
+            (message,) = await self.following([(middle, subject)])
+            if message is None or message.seq >= seq:
+                behind = middle
+            else:
+                newest, lowest = [message], message.seq + 1
+        return newest
+
     async def read(self, after: int, limit: int, subject: str = EVERYTHING) -> list[Message]:
         """Returns at most `limit` messages after the sequence `after` whose subject matches, in order."""
         first, tail = await self._ask([next_at(after + 1, subject), {"last_by_subj": EVERYTHING}])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -116,6 +116,19 @@ def token_of(name: str) -> str:
     return token if len(token) <= _LONGEST else f"=={sha256(encoded).hexdigest()}"
 
 
+def name_of(token: str) -> str:
+    """Returns the name of which `token_of` made `token`, or an empty text where that cannot be known.
+
+    >>> name_of("game-7"), name_of("=0LjQs9GA0LAgNw=="), name_of("==0d4e2ca9e9")
+    ('game-7', 'игра 7', '')
+    """
+    try:
+        name = urlsafe_b64decode(token[1:]).decode() if token.startswith("=") else token
+    except ValueError:
+        return ""
+    return name if token_of(name) == token else ""
+
+
 _KEEP_ALL: Mapping[str, Any] = {
     "retention": "limits",
     "storage": "file",
@@ -163,6 +176,11 @@ class LogStreams:
         """The subject of a game's events."""
         return f"{self.prefix}.events.{shard_of(game_id, self.shards)}.{token_of(game_id)}"
 
+    def game_of(self, subject: str) -> str:
+        """Returns the game whose events are on `subject`, or an empty text where that cannot be known."""
+        game_id = name_of(subject.rpartition(".")[2])
+        return game_id if self.of_game(game_id) == subject else ""
+
     def is_event(self, subject: str) -> bool:
         return subject.startswith(f"{self.prefix}.events.")
 
@@ -173,12 +191,17 @@ class LogStreams:
     def of_cursor(self, name: str) -> str:
         return f"{self.prefix}.relays.cursors.{token_of(name)}"
 
+    @property
+    def letters(self) -> str:
+        """What the subjects of all dead letters begin with."""
+        return f"{self.prefix}.relays.letters."
+
     def of_letter(self, publisher: str, event: HealthEvent) -> str:
-        return f"{self.prefix}.relays.letters.{token_of(publisher)}.{token_of(event.id)}"
+        return f"{self.letters}{token_of(publisher)}.{token_of(event.id)}"
 
     def letters_of(self, publisher: str | None) -> str:
         """The subjects of all dead letters of one publisher, or of all."""
-        return f"{self.prefix}.relays.letters.{'*' if publisher is None else token_of(publisher)}.*"
+        return f"{self.letters}{'*' if publisher is None else token_of(publisher)}.*"
 
     def configs(self) -> list[Mapping[str, Any]]:
         """Both streams. The one that is created last shows that both exist."""

@@ -235,7 +235,10 @@ class HealthEventLogContract(DeadLettersContract):
         assert (altered.event.game_id, altered.event.sequence) == ("game-7", 2)
         assert isinstance(altered.event, AlteredEvent)
         assert re.search(rf"game-7:2 at {altered.cursor} in the log was altered", altered.event.problem)
-        assert [entry.event for entry in entries if entry is not altered] == [
+        readable = [entry.event for entry in entries if entry is not altered]
+        if not self.keeps_order_across_games:
+            readable.sort(key=attrgetter("game_id"))
+        assert readable == [
             *history("game-6", 2),
             failed("game-7", 1),
             failed("game-7", 3),
