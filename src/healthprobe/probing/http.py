@@ -168,9 +168,15 @@ class HTTPProber:
         try:
             async with limit:
                 self._limits.add(limit)
+                answer: ProbeOutcome | Redirect
                 if redirect is None:
-                    return await self._exchange(target, endpoint, progress, deadline)
-                return await self._follow(target, endpoint, redirect, progress, deadline)
+                    request = self._prepare_request(target, endpoint)
+                    answer = await self._ask_afresh(target, endpoint, request, progress, deadline)
+                else:
+                    answer = redirect
+                if isinstance(answer, Redirect):
+                    return await self._follow(target, endpoint, answer, progress, deadline)
+                return answer
         except Exception as error:  # noqa: BLE001  any error of an engine or a bug of ours is an outcome
             if self._closed:
                 return PROBER_CLOSED
@@ -178,18 +184,13 @@ class HTTPProber:
         finally:
             self._limits.discard(limit)
 
-    async def _exchange(
-        self, target: ProbeTarget, endpoint: Endpoint, progress: Progress, deadline: float
-    ) -> ProbeOutcome:
+    def _prepare_request(self, target: ProbeTarget, endpoint: Endpoint) -> bytes:
         request = self._requests.get(target)
         if request is None:
             path = probe_path(target, endpoint)
             request = build_request(endpoint, path, target.settings, keep_alive=self._keeps_alive(target))
             self._requests[target] = request
-        answer = await self._ask_afresh(target, endpoint, request, progress, deadline)
-        if isinstance(answer, Redirect):
-            return await self._follow(target, endpoint, answer, progress, deadline)
-        return answer
+        return request
 
     async def _follow(
         self, target: ProbeTarget, endpoint: Endpoint, redirect: Redirect, progress: Progress, deadline: float
