@@ -49,7 +49,7 @@ _TRIES = 10
 _BEFORE_ANOTHER_TRY = 0.1
 
 _CLAIM_WITHIN = 1.0
-_SETTLE_WITHIN = 1.0
+_RELEASE_WITHIN = 1.0
 _END_WITHIN = 0.5
 
 
@@ -182,9 +182,9 @@ class JetStreamLeases:
         """Calls `listener` after `shards` or `has_duties` has changed."""
         self._listeners.append(listener)
 
-    def before_release(self, settle: Callable[[frozenset[int]], Awaitable[None]]) -> None:
-        """Awaits `settle`, for a second at most, with shards that have left `shards`, before they are given back."""
-        self._before_release.append(settle)
+    def before_release(self, release: Callable[[frozenset[int]], Awaitable[None]]) -> None:
+        """Awaits `release`, for a second at most, with shards that have left `shards`, before they are given back."""
+        self._before_release.append(release)
 
     def set_sight(self, sees: bool) -> None:  # noqa: FBT001
         """Publishes whether this instance sees: while it does not and another does, its shards go to the others."""
@@ -211,7 +211,7 @@ class JetStreamLeases:
         self._duties.quota = len(self._duties.numbers)
         leaving = self._shards.set_all_aside()
         self._on_change()
-        await asyncio.gather(self._leave(), self._settle(leaving))
+        await asyncio.gather(self._leave(), self._finish(leaving))
         self._log.disclaim(leaving)
         await self._shards.aclose(_END_WITHIN)
         if leaving and self._stream.is_connected:
@@ -380,18 +380,18 @@ class JetStreamLeases:
         return claimed
 
     async def _release(self, shards: frozenset[int]) -> None:
-        await self._settle(shards)
+        await self._finish(shards)
         self._log.disclaim(shards)
         self._history.lost(shards, self._monotonic())
         await self._shards.give_back(shards, self._patience)
         self._logger.info("shards given back", shards=len(shards))
 
-    async def _settle(self, shards: frozenset[int]) -> None:
+    async def _finish(self, shards: frozenset[int]) -> None:
         """Awaits what `before_release` was given. One that fails or is slow does not keep shards from the others."""
-        for settle in self._before_release if shards else ():
+        for release in self._before_release if shards else ():
             try:
-                async with asyncio.timeout(_SETTLE_WITHIN):
-                    await settle(shards)
+                async with asyncio.timeout(_RELEASE_WITHIN):
+                    await release(shards)
             except Exception as error:  # noqa: BLE001  whatever it is
                 self._logger.warning("shards released with work pending", shards=len(shards), err=repr(error))
 
