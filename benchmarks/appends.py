@@ -11,7 +11,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import quantiles
@@ -32,7 +32,6 @@ _BODY = b"x" * 300
 _AT_ONCE = 64
 _SHIPPED, _DEFAULT = "always", "2m"
 _AROUND = 1.0
-_TRIES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +134,10 @@ async def _standstill(cluster: NatsCluster, take_away: Callable[[NatsServer], No
         while len(acknowledged) == before or not taking.done():
             await _append_for(_AROUND, stream, acknowledged)
         await _append_for(_AROUND, stream, acknowledged)
-    _bring_back(leader)
+    leader.start()
     for node in cluster.nodes:
         node.wait_until_healthy()
     return max(later - earlier for earlier, later in pairwise(acknowledged))
-
-
-def _bring_back(node: NatsServer) -> None:
-    """Starts it again; meanwhile another connection may have used its port."""
-    for _ in range(_TRIES):
-        with suppress(RuntimeError):
-            node.start()
-            return
-        time.sleep(1.0)
-    node.start()
 
 
 async def _append_for(seconds: float, stream: JetStream, acknowledged: list[float]) -> None:
