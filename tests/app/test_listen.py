@@ -14,6 +14,9 @@ from tests.support.live_engine import LiveEngine
 from tests.support.program import Program, Started, next_document
 from tests.support.waiting import PATIENCE
 
+A_BUSY_MACHINE = 10.0
+"""Seconds that a busy machine may add. A stream that held up the stop would do so until the reader leaves."""
+
 TOKEN = {"HEALTHPROBE_TOKEN": "long and random"}
 
 
@@ -59,7 +62,7 @@ def test_an_open_event_stream_does_not_delay_the_stop(program: Program) -> None:
         began = time.monotonic()
         running.terminate()
         assert running.wait(timeout=PATIENCE) == 0
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 0.5 + 2 + A_BUSY_MACHINE
     assert running.stderr is not None
     assert all(json.loads(line) for line in running.stderr), "uvicorn has nothing to say beside us"
 

