@@ -17,7 +17,7 @@ Draw = Callable[[], Any]
 class Target:
     """`source` gives, for a random, what draws inputs; `feed` gives one to the parser, which may raise `refusals`.
 
-    `share` is how many inputs it gets, beside the shares of the others: cheap parsers get more of them. `around` is
+    `share` is how many inputs it gets, relative to those of the others: cheap parsers get more. `around` is
     entered before the first input and left after the last one: a server, or a folder. `seconds` is what an input may
     take on average, on a busy machine.
     """

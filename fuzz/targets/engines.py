@@ -99,11 +99,11 @@ def _redirect(location: bytes) -> None:
 
 
 def _cause(text: str) -> None:
-    told = sanitize_error(text)
-    assert len(told.encode()) <= MAX_ERROR_BYTES
-    assert "\n" not in told
-    assert "\0" not in told
-    json.dumps(told)
+    cleaned = sanitize_error(text)
+    assert len(cleaned.encode()) <= MAX_ERROR_BYTES
+    assert "\n" not in cleaned
+    assert "\0" not in cleaned
+    json.dumps(cleaned)
 
 
 _REDIRECTING = tuple(

@@ -136,9 +136,9 @@ def _entry(given: tuple[str, str, str, int, int]) -> None:
         event = HealthEvent(count, game_id, container_id, occurred_at, details)
         assert message_id(event)
         entry = Entry.of(event, "/healthprobe")
-        told = dict(zip(entry.names, entry.values, strict=True))
-        assert json.loads(told["details"]) == details.as_document()
-        assert told["game_id"].decode() == game_id
+        fields = dict(zip(entry.names, entry.values, strict=True))
+        assert json.loads(fields["details"]) == details.as_document()
+        assert fields["game_id"].decode() == game_id
         assert _decoded_again(event) == event
 
 
