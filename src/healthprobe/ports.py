@@ -275,6 +275,10 @@ class ShardLeases(Protocol):
         """Calls `callback` after each change of `shards`."""
         ...
 
+    def set_sight(self, *, sees: bool) -> None:
+        """Called when the canaries stop answering or answer again. A blind instance may give its shards to others."""
+        ...
+
     def before_release(self, release: Callable[[frozenset[int]], Awaitable[None]]) -> None:
         """Awaits `release` with shards that are about to be given away and are no longer in `shards`."""
         ...

@@ -8,6 +8,7 @@ import pytest
 
 from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive
 from healthprobe.domain.target import ProbeTarget, parse_target
+from healthprobe.testing.leases import ScriptedLeases
 from healthprobe.testing.prober import UNAVAILABLE, Answer, Late
 from healthprobe.testing.stage import Stage, game, run_for, ticks
 from healthprobe.worker.worker import Worker
@@ -102,13 +103,13 @@ async def test_blindness_is_logged_once_and_so_is_its_end() -> None:
     stage = Stage(**dict.fromkeys(GAMES, HEALTHY))
     for name in (*GAMES, "gateway", "name-server"):
         stage.prober.script(name, cable(stage, out=(10.0, 40.0)))
-    reported: list[bool] = []
-    await run_for(60.0, watched(stage, on_sight=reported.append).run())
+    leases = ScriptedLeases()
+    await run_for(60.0, watched(stage, shards=leases).run())
     (blind,) = stage.lines_of("the prober is blind: no canary answers, failures do not count")
     assert blind["err"] == "no route to host"
     assert blind["log_level"] == "error"
     assert len(stage.lines_of("the prober sees again")) == 1
-    assert reported == [False, True]
+    assert leases.sight == [False, True]
 
 
 async def test_for_how_long_it_has_been_blind_can_be_seen() -> None:
@@ -141,14 +142,15 @@ async def test_successes_count_while_it_is_blind() -> None:
     assert [event for _, event, _ in stage.story] == ["probe_failed", "probe_recovered"]
 
 
-async def test_an_error_of_on_sight_does_not_end_the_run() -> None:
+async def test_an_error_of_the_leases_that_hear_of_blindness_does_not_end_the_run() -> None:
     stage = Stage(a=[HEALTHY] * 12 + [UNAVAILABLE])
     for canary in ("gateway", "name-server"):
         stage.prober.script(canary, cable(stage, out=(10.0, 20.0)))
 
-    def breaks(_: bool) -> None:  # noqa: FBT001  the signature of on_sight
-        raise RuntimeError("a bug")
+    class BrokenLeases(ScriptedLeases):
+        def set_sight(self, *, sees: bool) -> None:
+            raise RuntimeError("a bug")
 
-    await run_for(120.0, watched(stage, on_sight=breaks).run())
+    await run_for(120.0, watched(stage, shards=BrokenLeases()).run())
     assert stage.story == [("a", "probe_failed", 3)]
     assert stage.lines_of("internal error, going on")

@@ -70,7 +70,7 @@ def test_what_ticks_for_ever_raises_at_the_horizon() -> None:
 
     with (
         asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(horizon=100)) as runner,
-        pytest.raises(NothingToWaitFor, match=r"100s of virtual time passed.*ticking"),
+        pytest.raises(NothingToWaitFor, match=r"100s of virtual time have passed.*ticking"),
     ):
         runner.run(ticking())
 

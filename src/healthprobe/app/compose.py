@@ -138,7 +138,6 @@ async def composed(
             shards=shards,
             logger=logger,
             on_commit=delivery.wake,
-            on_sight=None if leases is None else leases.set_sight,
         )
         if isinstance(records, WatchedRecords):
             records.on_change(worker.refresh)

@@ -14,7 +14,7 @@ class ScriptedLeases:
     """A ShardLeases that a test controls. Create it inside a running loop.
 
     Games are spread over `shard_count` shards. While `confirming` is False, no shard is confirmed, as when the server
-    that grants the leases cannot be reached.
+    that grants the leases cannot be reached. `sight` lists what `set_sight` was called with.
     """
 
     def __init__(self, shards: Iterable[int] = ALL_SHARDS, *, shard_count: int = SHARDS) -> None:
@@ -23,6 +23,7 @@ class ScriptedLeases:
         self.confirming = True
         self.unavailable_for = 0.0
         self.confirmed: list[frozenset[int]] = []
+        self.sight: list[bool] = []
         self._loop = asyncio.get_running_loop()
         self._acquired_at = dict.fromkeys(self.shards, self._loop.time())
         self._on_change: list[Callable[[], None]] = []
@@ -37,6 +38,9 @@ class ScriptedLeases:
 
     def on_change(self, callback: Callable[[], None]) -> None:
         self._on_change.append(callback)
+
+    def set_sight(self, *, sees: bool) -> None:
+        self.sight.append(sees)
 
     def before_release(self, release: Callable[[frozenset[int]], Awaitable[None]]) -> None:
         self._before_release.append(release)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from healthprobe._util.safe_logging import SafeLogger
 from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive, ProbeOutcome
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.ports import Prober
+from healthprobe.ports import Prober, ShardLeases
 from healthprobe.worker.config import Clock
 
 
 class Canaries:
     """Probes all canaries together, and knows since when none of them answers: then the prober is blind.
 
-    `on_sight` is called with whether the prober sees, when that has changed. `wanted` is set when a round is due.
+    It calls `shards.set_sight` when that changes. `wanted` is set when a round is due.
     """
 
     def __init__(
@@ -24,13 +24,13 @@ class Canaries:
         prober: Prober,
         clock: Clock,
         logger: SafeLogger,
-        on_sight: Callable[[bool], None] | None,
+        shards: ShardLeases | None,
     ) -> None:
         self._targets = targets
         self._prober = prober
         self._monotonic = clock.monotonic
         self._logger = logger
-        self._on_sight = on_sight
+        self._shards = shards
         self.wanted = asyncio.Event()
         self.blind_since: float | None = None
         """Since when no canary answers, in monotonic seconds; None while one does."""
@@ -54,8 +54,8 @@ class Canaries:
             self.blind_since = None
             self.sees_since = self._monotonic()
             self._logger.info("the prober sees again")
-        if self._on_sight is not None:
-            self._on_sight(not is_blind)
+        if self._shards is not None:
+            self._shards.set_sight(sees=not is_blind)
 
     async def _probe(self, canary: ProbeTarget) -> ProbeOutcome:
         try:

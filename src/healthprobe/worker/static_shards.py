@@ -28,5 +28,8 @@ class StaticShards:
     def on_change(self, callback: Callable[[], None]) -> None:
         """Never calls `callback`."""
 
+    def set_sight(self, *, sees: bool) -> None:
+        """Keeps the shards: no other instance would take them."""
+
     def before_release(self, release: Callable[[frozenset[int]], Awaitable[None]]) -> None:
         """Never calls `release`."""

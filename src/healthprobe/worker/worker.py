@@ -53,7 +53,7 @@ class Worker:
 
     With `canaries` no failure counts unless one of them answers. With `shards` only the games of those that are ours
     are watched. `clock` returns wall time in UTC, for `occurred_at` alone; `monotonic` returns seconds, for durations.
-    `on_commit` is called after the log took events, and `on_sight` with whether the canaries answer, when that changed.
+    `on_commit` is called after the log took events.
     `status` is what can be read of the worker. Raises ConfigurationError for a collaborator that is missing.
     """
 
@@ -71,7 +71,6 @@ class Worker:
         monotonic: Callable[[], float] = time.monotonic,
         logger: Logger | None = None,
         on_commit: Callable[[], None] | None = None,
-        on_sight: Callable[[bool], None] | None = None,
     ) -> None:
         require(records=records, log=log, prober=prober)
         self.config = config = config or WorkerConfig()
@@ -104,7 +103,7 @@ class Worker:
             errors=errors,
         )
         self._stalls = StallDetector(config.probe_timeout, monotonic)
-        watched_canaries = Canaries(canaries, prober, times, lines, on_sight)
+        watched_canaries = Canaries(canaries, prober, times, lines, shards)
         confirmations = None if config.policy.confirm is None else Confirmations(config, config.policy.confirm)
         self._verdict = verdict = Verdict(
             config,

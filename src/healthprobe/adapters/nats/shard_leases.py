@@ -186,7 +186,7 @@ class JetStreamLeases:
         """Awaits `release`, for a second at most, with shards that have left `shards`, before they are given back."""
         self._before_release.append(release)
 
-    def set_sight(self, sees: bool) -> None:  # noqa: FBT001
+    def set_sight(self, *, sees: bool) -> None:
         """Publishes whether this instance sees: while it does not and another does, its shards go to the others."""
         self._is_blind = not sees
         self._beat_now.set()
