@@ -18,6 +18,9 @@ from healthprobe.probing.http import HTTPProber
 BUSY = response(503)
 ON_ITS_WAY = 0.03
 
+LONG = 1.5
+"""A timeout, in seconds, of which a busy machine takes no tenth away."""
+
 
 @pytest.mark.parametrize("end", ["close", "reset"])
 async def test_a_kept_connection_closed_during_the_request_is_retried_on_a_fresh_one(
@@ -69,13 +72,13 @@ async def test_a_silent_kept_connection_is_no_failure_if_a_fresh_one_answers(
     peer: StartPeer, prober: HTTPProber
 ) -> None:
     engine = await peer(once_then(None))
-    target = engine.target(IMPATIENT)
+    target = engine.target(LONG)
 
     assert await prober.probe(target) == HEALTHY
     for asked in range(2, 4):
         outcome, seconds = await timed(prober, target)
         assert outcome == HEALTHY
-        assert IMPATIENT / 2 - 0.005 <= seconds < IMPATIENT
+        assert LONG / 2 - 0.005 <= seconds < LONG
         assert engine.connections == asked
         await asyncio.sleep(ON_ITS_WAY)
         assert engine.open == 1, "the silent one is given up"
@@ -84,7 +87,7 @@ async def test_a_silent_kept_connection_is_no_failure_if_a_fresh_one_answers(
 async def test_a_slow_answer_on_the_kept_connection_is_healthy_if_the_fresh_one_fails(
     peer: StartPeer, prober: HTTPProber
 ) -> None:
-    timeout = 0.5
+    timeout = LONG
     slow = once_then(OK, after=0.7 * timeout)
     elsewhere = [sending(b""), sending(b"garbage\r\n\r\n"), sending(b"HTTP/1.1 103 Early Hints\r\n\r\n"), once_then(OK)]
     engines = [await peer(first_then(slow, script)) for script in elsewhere]
@@ -97,19 +100,19 @@ async def test_an_engine_that_is_slow_on_both_connections_is_healthy(peer: Start
     async def slow(connection: Connection) -> None:
         while True:
             await connection.request()
-            await asyncio.sleep(0.7 * IMPATIENT)
+            await asyncio.sleep(0.7 * LONG)
             await connection.send(OK)
 
     engine = await peer(slow)
 
-    assert await probes(prober, engine.target(IMPATIENT), 3) == [HEALTHY] * 3
+    assert await probes(prober, engine.target(LONG), 3) == [HEALTHY] * 3
 
 
 async def test_the_first_response_of_both_connections_counts(peer: StartPeer, prober: HTTPProber) -> None:
-    slowly_bad = await peer(first_then(once_then(BUSY, after=0.35), sending(b"")))
-    quickly_bad = await peer(first_then(once_then(OK, after=0.45), answering(BUSY)))
+    slowly_bad = await peer(first_then(once_then(BUSY, after=0.7 * LONG), sending(b"")))
+    quickly_bad = await peer(first_then(once_then(OK, after=0.9 * LONG), answering(BUSY)))
 
-    both = (probes(prober, engine.target(timeout=0.5), 2) for engine in (slowly_bad, quickly_bad))
+    both = (probes(prober, engine.target(timeout=LONG), 2) for engine in (slowly_bad, quickly_bad))
     for healthy, failed in await asyncio.gather(*both):
         assert healthy == HEALTHY
         assert_failed(failed, "unexpected status 503", 503)
