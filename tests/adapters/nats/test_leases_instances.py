@@ -147,7 +147,8 @@ async def test_an_instance_that_leaves_is_gone_at_once(fleet: Fleet, stream: Jet
 async def test_a_message_that_is_no_document_is_ignored(fleet: Fleet, stream: JetStream) -> None:
     member = await fleet.join("first")
     await until(lambda: len(member.shards) == 256, "it has everything")
-    for number, document in enumerate((b"", b"no JSON", b"[]", b'{"instance": "half"}')):
+    odd = (b"", b"no JSON", b"[]", b'{"instance": "half"}', b"\xff", b'{"instance": "\xff"}', b'{"x": ' + b"[" * 10_000)
+    for number, document in enumerate(odd):
         await put(stream, f"odd-{number}", document)
     assert [each.instance for each in await instances(stream)] == ["first"]
     second = await fleet.join("second")

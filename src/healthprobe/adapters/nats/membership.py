@@ -159,7 +159,7 @@ def _in_order(answers: Sequence[bytes]) -> list[Instance]:
             continue
         try:
             document = _documents.decode(message.data)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):  # it is no JSON, or not UTF-8, or of another shape
             continue
         found.append(document.placed(message.seq))
     return sorted(found, key=lambda each: (each.order, each.instance))
