@@ -59,8 +59,11 @@ def test_an_id_that_the_log_cannot_hold_is_shown_everywhere_and_keeps_no_other_g
     (refused,) = until(lambda: prober()["set_aside"])
     assert (refused["game_id"], refused["event_type"]) == (TOO_LONG, "probe_failed")
     assert "index row" in refused["error"]
-    in_log = until(lambda: [each["event"]["game_id"] for each in json.loads(got(f"{address}api/events")[1])["events"]])
-    assert sorted(in_log) == ["game-1", "game-2"]
+
+    def in_log() -> list[str]:
+        return sorted(each["event"]["game_id"] for each in json.loads(got(f"{address}api/events")[1])["events"])
+
+    until(lambda: in_log() == ["game-1", "game-2"])
     assert got(f"{address}healthz") == (200, b'{"well":true,"trouble":null}')
     assert gauge(address, "healthprobe_games_set_aside") == 1
     engine.become(200)
