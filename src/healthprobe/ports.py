@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from healthprobe.domain.alert import Alert, ResolvedAlert
 from healthprobe.domain.event import EventType, HealthEvent
 from healthprobe.domain.outcome import ProbeOutcome
 from healthprobe.domain.record import RuntimeRecord
@@ -217,6 +218,23 @@ class HealthEventLog(WorkerLog, RelayLog, RetentionLog, Protocol):
 
 
 @runtime_checkable
+class DocumentLog(Protocol):
+    """Small documents that are kept with the log, such as silences and alerts. Every method raises LogError.
+
+    A `kind` is a set of documents by key. Kinds and keys are text without NUL characters, of at most 1,000 characters;
+    a document is text of at most 100,000.
+    """
+
+    async def documents(self, kind: str) -> Mapping[str, str]:
+        """Returns all documents of `kind`, by key."""
+        ...
+
+    async def put_documents(self, kind: str, documents: Mapping[str, str | None]) -> None:
+        """Stores each document durably, or removes it where it is None. Raises ContentError for one it cannot hold."""
+        ...
+
+
+@runtime_checkable
 class LogIdentity(Protocol):
     """A log that can be told from every other one: two logs give the same ids to different events."""
 
@@ -242,6 +260,28 @@ class HealthEventPublisher(Protocol):
 
         After an error more of them may have arrived than its `delivered` says: those are sent again, with the same ids.
         """
+        ...
+
+
+class Alerter(Protocol):
+    """One way to an on-call system. Both methods raise PublishError, and both may get again what they got before."""
+
+    async def fire(self, alerts: Sequence[Alert]) -> None:
+        """Opens each alert, or updates the one with the same key. Returns when all are acknowledged."""
+        ...
+
+    async def resolve(self, alerts: Sequence[ResolvedAlert]) -> None:
+        """Closes each alert. Returns when all are acknowledged. One that is not open there is no error."""
+        ...
+
+
+@runtime_checkable
+class RepeatingAlerter(Alerter, Protocol):
+    """An alerter whose system forgets alerts: all that are open are fired again and again."""
+
+    @property
+    def repeat_interval(self) -> float:
+        """How many seconds after it was fired an open alert is fired again."""
         ...
 
 

@@ -52,6 +52,7 @@ class InMemoryLog:
         self._identity = str(uuid4())
         self.cursors: dict[str, int] = {}
         self.letters: dict[tuple[str, str], DeadLetter] = {}
+        self._documents: dict[str, dict[str, str]] = {}
         self._entries: list[LogEntry] = []
         self._of_game: dict[str, list[HealthEvent]] = {}
         self.write(*events)
@@ -101,6 +102,17 @@ class InMemoryLog:
 
     async def identity(self) -> str:
         return self._identity
+
+    async def documents(self, kind: str) -> Mapping[str, str]:
+        return dict(self._documents.get(kind, {}))
+
+    async def put_documents(self, kind: str, documents: Mapping[str, str | None]) -> None:
+        kept = self._documents.setdefault(kind, {})
+        for key, document in documents.items():
+            if document is None:
+                kept.pop(key, None)
+            else:
+                kept[key] = document
 
     async def forget_cursor(self, name: str) -> bool:
         return self.cursors.pop(name, None) is not None

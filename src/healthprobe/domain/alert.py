@@ -1,0 +1,44 @@
+"""The alert: an open incident as an on-call system sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+ENGINE_NOT_ANSWERING = "EngineNotAnswering"
+"""The name of the alert of one game."""
+
+GROUP_NOT_ANSWERING = "EnginesNotAnswering"
+"""The name of the alert of games that fail together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """An open incident, or several open incidents with one cause.
+
+    `key` stays the same for as long as the alert lasts, on every instance and after a restart; no other alert of any
+    log has it. `labels` say what it is about (`game_id`, `host` and the labels of its record, or what a group has in
+    common), without `alertname`. `summary` is a sentence for people, `last_error` the cause in the words of the first
+    incident. `started_at` is when the first incident began, in UTC. `game_ids` are the games that do not answer, in
+    order: one, save in a group, which has `group_size` games in all.
+    """
+
+    key: str
+    name: str
+    labels: Mapping[str, str]
+    summary: str
+    last_error: str
+    started_at: datetime
+    game_ids: tuple[str, ...]
+    group_size: int | None = None
+    severity: str = "critical"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedAlert:
+    """An alert that is over since `resolved_at`, in UTC, and why: in words for people."""
+
+    alert: Alert
+    resolved_at: datetime
+    reason: str = field(default="answers again")
