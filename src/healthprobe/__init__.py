@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from healthprobe.domain.event import AlteredEvent, EventType, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
     from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Healthy, Inconclusive, ProbeOutcome
     from healthprobe.domain.policy import FlapRule, Policy
+    from healthprobe.domain.probe_settings import Expectation, ProbeKind, ProbeSettings, TlsSettings
     from healthprobe.domain.record import RuntimeRecord
     from healthprobe.domain.schedule import AutoLanes
     from healthprobe.domain.target import ProbeTarget
@@ -56,6 +57,7 @@ __all__ = [
     "DeadLetterLog",
     "Endpoint",
     "EventType",
+    "Expectation",
     "Failed",
     "FailureKind",
     "FlapRule",
@@ -73,8 +75,10 @@ __all__ = [
     "NullTelemetry",
     "Policy",
     "ProbeFailedDetails",
+    "ProbeKind",
     "ProbeOutcome",
     "ProbeRecoveredDetails",
+    "ProbeSettings",
     "ProbeTarget",
     "Prober",
     "PublishError",
@@ -86,6 +90,7 @@ __all__ = [
     "ShardLeases",
     "StoreError",
     "Telemetry",
+    "TlsSettings",
     "WatchedRecords",
     "Worker",
     "WorkerConfig",
@@ -100,6 +105,7 @@ _HOMES = {
     "domain.event": {"AlteredEvent", "EventType", "HealthEvent", "ProbeFailedDetails", "ProbeRecoveredDetails"},
     "domain.outcome": {"HEALTHY", "Failed", "FailureKind", "Healthy", "Inconclusive", "ProbeOutcome"},
     "domain.policy": {"FlapRule", "Policy"},
+    "domain.probe_settings": {"Expectation", "ProbeKind", "ProbeSettings", "TlsSettings"},
     "domain.record": {"RuntimeRecord"},
     "domain.schedule": {"AutoLanes"},
     "domain.target": {"ProbeTarget"},

@@ -6,7 +6,10 @@ import math
 
 import pytest
 
+from healthprobe.domain.probe_settings import ProbeSettings
+from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ConfigurationError
+from healthprobe.testing.memory import InMemoryRecords
 from healthprobe.testing.stage import Stage
 from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.worker import Worker
@@ -34,3 +37,20 @@ async def test_optional_arguments_have_defaults() -> None:
     worker = Worker(records=stage.records, log=stage.log, prober=stage.prober)
     await worker.tick()
     assert worker.config == WorkerConfig()
+
+
+async def test_probe_defaults_apply_to_games_whose_records_say_nothing_else() -> None:
+    stage = Stage()
+    own = RuntimeRecord("go-1", "", "http://h:1", probe='{"path": "/own", "failures": 5}')
+    records = InMemoryRecords(RuntimeRecord("game-7", "", "http://h:1"), own)
+    config = WorkerConfig(probe=ProbeSettings(path="/ready", failures=1))
+    worker = Worker(records=records, log=stage.log, prober=stage.prober, config=config)
+    await worker.tick()
+    watched = worker.status.target_set.by_id
+    assert {name: game.target.settings.path for name, game in watched.items()} == {"game-7": "/ready", "go-1": "/own"}
+    assert {name: game.thresholds.failures for name, game in watched.items()} == {"game-7": 1, "go-1": 5}
+
+
+def test_a_default_timeout_is_shorter_than_the_interval() -> None:
+    with pytest.raises(ConfigurationError, match=r"probe.timeout 5s is not shorter than the interval of 5s"):
+        WorkerConfig(probe=ProbeSettings(timeout=5.0))

@@ -42,3 +42,20 @@ class ResolvedAlert:
     alert: Alert
     resolved_at: datetime
     reason: str = field(default="answers again")
+
+
+SEVERITIES = ("critical", "error", "warning", "info")
+"""What the severity of an alert may be, the worst first."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRoute:
+    """A way of alerts to the alerter at `url`, which may hold a secret.
+
+    It takes alerts that have all labels of `match`, and gives them its `severity`. A route without `match` takes those
+    that no other route matches.
+    """
+
+    url: str = field(repr=False)
+    match: Mapping[str, str] = field(default_factory=dict)
+    severity: str = SEVERITIES[0]

@@ -18,47 +18,80 @@ Value = TypeVar("Value")
 
 
 class InvalidSettings(ValueError):
-    """Invalid probe settings. The message says where, and what to write, in one line."""
+    """Invalid probe settings. The message says where, and what to write, in one line.
+
+    `path` has the names that lead to the setting, if it is about one.
+    """
+
+    def __init__(self, message: str, *path: str) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 @lru_cache(maxsize=4096)
-def parse_settings(text: str) -> ProbeSettings:
+def parse_settings(text: str, defaults: ProbeSettings = PLAIN) -> ProbeSettings:
     """Returns the settings in `text`, a JSON object or empty. Raises InvalidSettings and nothing else.
 
     >>> parse_settings('{"path": "/ready", "timeout": "500ms"}').timeout
     0.5
     """
     if not text:
-        return PLAIN
+        return defaults
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
         raise InvalidSettings("they are not JSON") from None
-    return settings_from(document)
+    return settings_from(document, defaults)
 
 
-def settings_from(document: object) -> ProbeSettings:
-    """Returns the settings in a decoded JSON object. Raises InvalidSettings and nothing else."""
+def settings_from(document: object, defaults: ProbeSettings = PLAIN) -> ProbeSettings:
+    """Returns the settings in a decoded JSON object. Raises InvalidSettings and nothing else.
+
+    What it does not name is as in `defaults`; headers are added to those there, by name. With another kind than theirs,
+    defaults that not every kind has do not apply.
+    """
     found = _Fields(document, "")
+    kind = found.read("kind", parse.kind, defaults.kind)
+    if kind is not defaults.kind:
+        defaults = _of_every_kind(defaults)
     settings = ProbeSettings(
-        kind=found.read("kind", parse.kind, ProbeKind.HTTP),
-        path=found.read("path", parse.path, None),
-        port=found.read("port", parse.port, None),
-        host=found.read("host", parse.host, None),
-        method=found.read("method", parse.method, "GET"),
-        headers=found.read("headers", parse.headers, ()),
-        expect=found.read("expect", _expectation, Expectation()),
-        timeout=found.read("timeout", parse.seconds, None),
-        every=found.read("every", parse.integer_up_to(_MOST_TICKS), 1),
-        failures=found.read("failures", parse.integer_up_to(_MOST_IN_A_ROW), None),
-        successes=found.read("successes", parse.integer_up_to(_MOST_IN_A_ROW), None),
-        tls=found.read("tls", _tls, None),
-        send=found.read("send", parse.text, None),
-        service=found.read("service", parse.text, ""),
+        kind=kind,
+        path=found.read("path", parse.path, defaults.path),
+        port=found.read("port", parse.port, defaults.port),
+        host=found.read("host", parse.host, defaults.host),
+        method=found.read("method", parse.method, defaults.method),
+        headers=_with_headers(defaults.headers, found.read("headers", parse.headers, ())),
+        expect=found.read("expect", _expectation, defaults.expect),
+        timeout=found.read("timeout", parse.seconds, defaults.timeout),
+        every=found.read("every", parse.integer_up_to(_MOST_TICKS), defaults.every),
+        failures=found.read("failures", parse.integer_up_to(_MOST_IN_A_ROW), defaults.failures),
+        successes=found.read("successes", parse.integer_up_to(_MOST_IN_A_ROW), defaults.successes),
+        tls=found.read("tls", _tls, defaults.tls),
+        send=found.read("send", parse.text, defaults.send),
+        service=found.read("service", parse.text, defaults.service),
     )
     found.refuse_unknown()
     _refuse_contradictions(settings, set(found.values))
     return settings
+
+
+def _of_every_kind(settings: ProbeSettings) -> ProbeSettings:
+    """Returns the settings that a game of any kind can have."""
+    return ProbeSettings(
+        port=settings.port,
+        timeout=settings.timeout,
+        every=settings.every,
+        failures=settings.failures,
+        successes=settings.successes,
+        tls=settings.tls,
+    )
+
+
+def _with_headers(
+    defaults: tuple[tuple[str, str], ...], headers: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    named = {name.lower() for name, _ in headers}
+    return (*(each for each in defaults if each[0].lower() not in named), *headers)
 
 
 class _Fields:
@@ -66,8 +99,10 @@ class _Fields:
 
     def __init__(self, document: object, place: str) -> None:
         if not isinstance(document, Mapping):
-            raise InvalidSettings(f"{place or 'they'} {'is' if place else 'are'} not an object with names and values")
+            message = f"{place or 'they'} {'is' if place else 'are'} not an object with names and values"
+            raise InvalidSettings(message, *([place] if place else []))
         self.values = document
+        self._path = (place,) if place else ()
         self._place = f"{place}." if place else ""
         self._known: list[str] = []
 
@@ -78,7 +113,7 @@ class _Fields:
         try:
             return parser(self.values[name])
         except parse.InvalidValue as invalid:
-            raise InvalidSettings(f"{self._place}{name}: {invalid}") from None
+            raise InvalidSettings(f"{self._place}{name}: {invalid}", *self._path, name) from None
 
     def refuse_unknown(self) -> None:
         for name in self.values:
@@ -86,7 +121,7 @@ class _Fields:
                 continue
             near = get_close_matches(str(name), self._known, n=1)
             advice = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(self._known)}"
-            raise InvalidSettings(f'unknown key "{self._place}{parse.quote(name)}" ({advice})')
+            raise InvalidSettings(f'unknown key "{self._place}{parse.quote(name)}" ({advice})', *self._path, str(name))
 
 
 def _expectation(value: Any) -> Expectation:

@@ -29,13 +29,16 @@ class ProbeTarget:
     is_game: bool = True
 
 
-def parse_target(record: RuntimeRecord, timeout: float, *, longest: float = inf) -> ProbeTarget:
+def parse_target(
+    record: RuntimeRecord, timeout: float, *, longest: float = inf, defaults: ProbeSettings = PLAIN
+) -> ProbeTarget:
     """Returns the target of `record`; `timeout` is the run's, and the record's own must be shorter than `longest`.
 
+    `defaults` are the settings that a record has which does not say otherwise.
     Never raises: an invalid endpoint or invalid settings make the probes of this game fail, and no others.
     """
     try:
-        settings = parse_settings(record.probe)
+        settings = parse_settings(record.probe, defaults)
     except InvalidSettings as invalid:
         return ProbeTarget(record.game_id, _failed(f"invalid probe settings: {invalid}"), timeout)
     if settings.timeout is not None and settings.timeout >= longest:

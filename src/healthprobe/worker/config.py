@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from math import isfinite
 
 from healthprobe.domain.policy import REFERENCE, Policy, Thresholds
+from healthprobe.domain.probe_settings import PLAIN, ProbeSettings
 from healthprobe.domain.schedule import AutoLanes, Window, spread_window
 from healthprobe.ports import ConfigurationError
 
@@ -46,8 +47,9 @@ class WorkerConfig:
     """The rules of a worker. `interval` and `probe_timeout` are seconds, `failures_threshold` counts failures in a row.
 
     `max_concurrency` is the most probes in flight: a number, or AutoLanes for as many as a tick can need. `policy` has
-    the rules that the reference does not know; its defaults switch them off. Raises ConfigurationError for an interval,
-    a timeout or a threshold that is not positive.
+    the rules that the reference does not know; its defaults switch them off. `probe` is how games are probed: what a
+    record says wins. Raises ConfigurationError for an interval, a timeout or a threshold that is not positive, and for
+    a timeout of `probe` that is not shorter than the interval.
     """
 
     interval: float = 5.0
@@ -55,11 +57,16 @@ class WorkerConfig:
     failures_threshold: int = 3
     max_concurrency: int | AutoLanes = DEFAULT_MAX_CONCURRENCY
     policy: Policy = REFERENCE
+    probe: ProbeSettings = PLAIN
 
     def __post_init__(self) -> None:
         require_positive(
             interval=self.interval, probe_timeout=self.probe_timeout, failures_threshold=self.failures_threshold
         )
+        if self.probe.timeout is not None and self.probe.timeout >= self.interval:
+            raise ConfigurationError(
+                f"{_ERROR} probe.timeout {self.probe.timeout:g}s is not shorter than the interval of {self.interval:g}s"
+            )
 
     @property
     def thresholds(self) -> Thresholds:

@@ -12,6 +12,7 @@ from operator import attrgetter
 
 from healthprobe._util.aio import cooperative_iter
 from healthprobe.domain.policy import Thresholds
+from healthprobe.domain.probe_settings import PLAIN, ProbeSettings
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import Window, lanes_needed, phase_fraction, spread_window
 from healthprobe.domain.shard import SHARDS, shard_of
@@ -96,10 +97,10 @@ class TargetSetChange:
 class TargetSet:
     """The games of one list of records. It never changes: another list makes another target set.
 
-    `thresholds` and `probe_timeout` are for games without their own; `interval` is seconds. `games` and their `phases`
-    are in ascending order of phase. With `shards` they are the games of these only, and `cut` is the list by shards, so
-    that gaining or losing a shard costs that shard's games only. `most_in_flight` is how many probes are in flight
-    at once where every engine hangs. `repeated` are the ids that are listed more than once.
+    `thresholds`, `probe_timeout` and `probe` are for games without their own; `interval` is seconds. `games` and their
+    `phases` are in ascending order of phase. With `shards` they are the games of these only, and `cut` is the list by
+    shards, so that gaining or losing a shard costs that shard's games only. `most_in_flight` is how many probes are in
+    flight at once where every engine hangs. `repeated` are the ids that are listed more than once.
     """
 
     window: Window
@@ -115,6 +116,7 @@ class TargetSet:
     games: Sequence[WatchedGame] = ()
     phases: Sequence[float] = ()
     most_in_flight: int = 0
+    probe: ProbeSettings = PLAIN
 
     def __len__(self) -> int:
         return len(self.games)
@@ -151,7 +153,8 @@ class TargetSet:
 
     def watched(self, record: RuntimeRecord, shard: int) -> WatchedGame:
         """Returns the game of `record`, ready to be probed."""
-        target = parse_target(record, self.probe_timeout, longest=inf if self.interval is None else self.interval)
+        longest = inf if self.interval is None else self.interval
+        target = parse_target(record, self.probe_timeout, longest=longest, defaults=self.probe)
         window, settings, common = self.window, target.settings, self.thresholds
         if self.interval is not None and target.timeout != self.probe_timeout:
             window = spread_window(self.interval, target.timeout)

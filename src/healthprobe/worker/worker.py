@@ -82,7 +82,9 @@ class Worker:
 
         shard_count = SHARDS if shards is None else shards.shard_count
         targets = Targets(
-            TargetSet(config.window, config.probe_timeout, config.thresholds, config.interval, shard_count)
+            TargetSet(
+                config.window, config.probe_timeout, config.thresholds, config.interval, shard_count, probe=config.probe
+            )
         )
         self._states = states = GameStates()
         self._suppression = Suppression(config, targets, states, times, lines)
