@@ -13,9 +13,9 @@ import aiohttp
 from yarl import URL
 
 from healthprobe._util.text import shorten
-from healthprobe.adapters.http.address import Address
-from healthprobe.adapters.http.client import Client
-from healthprobe.adapters.http.errors import REDIRECTS, NoResponse, is_permanent
+from healthprobe.http_client.address import Address
+from healthprobe.http_client.client import Client
+from healthprobe.http_client.errors import REDIRECTS, NoResponse, is_permanent
 from healthprobe.ports import ConfigurationError, StoreError
 
 MAX_BYTES = 64 * 1024 * 1024

@@ -1,51 +1,12 @@
-"""What aiohttp's errors and the statuses of responses mean: as text, and whether a retry can help."""
+"""What the responses of a webhook mean, and whether a retry can help."""
 
 from __future__ import annotations
 
-import errno
-import os
-import re
-import ssl
-import time
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-
-import aiohttp
-
-from healthprobe._util.text import printable, shorten
 from healthprobe.domain.endpoint import masked
+from healthprobe.http_client.errors import REDIRECTS, first_line, pause_asked_for
 from healthprobe.ports import PublishError
 
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-LONGEST_PAUSE = 3600.0
-"""The most seconds of a Retry-After that are obeyed: a server with a wrong clock must not silence us for a day."""
-
-_LONGEST_LINE = 200
-_TEMPORARY = frozenset({408, 425, 429})
 _CONCERNS_THE_EVENT = frozenset({400, 410, 413, 415, 422})
-_CLIENT_ERRORS = range(400, 500)
-_BY_TYPE = (
-    (aiohttp.ServerTimeoutError, "no connection in time"),
-    (aiohttp.ClientConnectorDNSError, "its name cannot be resolved"),
-    (aiohttp.ServerDisconnectedError, "connection closed before the answer"),
-    (aiohttp.ClientPayloadError, "the answer ends too early"),
-    (aiohttp.ClientResponseError, "the answer is not HTTP"),
-)
-_BY_ERRNO = {
-    errno.ECONNREFUSED: "connection refused",
-    errno.ECONNRESET: "connection reset",
-    errno.EPIPE: "connection reset",
-}
-
-
-class NoResponse(Exception):
-    """There was no response, or its body broke off. A retry may help. The same cause always has the same message."""
-
-
-def is_permanent(status: int) -> bool:
-    """Returns whether a response with this status comes again however often the request is sent: 4xx but 3 of them."""
-    return status in _CLIENT_ERRORS and status not in _TEMPORARY
 
 
 def concerns_the_event(status: int) -> bool:
@@ -71,45 +32,3 @@ def rejection(status: int, beginning: bytes, *, delivered: int, retry_after: str
     if concerns_the_event(status):
         return PublishError(message, permanent=True, delivered=delivered)
     return PublishError(message, delivered=delivered, retry_after=pause_asked_for(retry_after), code=str(status))
-
-
-def pause_asked_for(header: str) -> float | None:
-    """Returns the seconds that a Retry-After header asks for, from 0 to one hour, or None if it is not valid."""
-    header = header.strip()
-    try:
-        if re.fullmatch(r"-?[0-9]+", header):
-            seconds = float(header)
-        else:
-            instant = parsedate_to_datetime(header)
-            seconds = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() - time.time()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(seconds, 0.0), LONGEST_PAUSE)
-
-
-def first_line(text: bytes) -> str:
-    """Returns the first line that is not blank, without control characters, at most 200 characters long."""
-    for line in text.decode(errors="replace").splitlines():
-        if cleaned := " ".join(printable(line, " ").split()):
-            return shorten(cleaned, _LONGEST_LINE)
-    return ""
-
-
-def network_error_text(error: Exception) -> str:
-    """Returns the cause in words, without addresses, ports and credentials."""
-    for kind, text in _BY_TYPE:
-        if isinstance(error, kind):
-            return text
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"certificate refused: {_tls_reason(error.certificate_error)}"
-    if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return f"TLS handshake failed: {_tls_reason(error.os_error)}"
-    if isinstance(error, OSError) and error.errno is not None:
-        return _BY_ERRNO.get(error.errno) or os.strerror(error.errno).lower()
-    return "connection reset" if isinstance(error, ConnectionResetError) else "connection failed"
-
-
-def _tls_reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message.rstrip(".")
-    return (getattr(error, "reason", None) or "unknown cause").replace("_", " ").lower()

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Self
 
-from healthprobe.adapters.http.address import Address, parse_address
 from healthprobe.adapters.http.chunks import Parse, parse_in_chunks
 from healthprobe.adapters.http.document import Document, DocumentSource
 from healthprobe.domain.record import RuntimeRecord
+from healthprobe.http_client.address import Address, parse_address
 from healthprobe.ports import ConfigurationError, StoreError
 
 FETCH_TIMEOUT = 10.0

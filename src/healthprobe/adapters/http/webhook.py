@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from typing import Self
 
-from healthprobe.adapters.http.address import Address, parse_address
-from healthprobe.adapters.http.client import Client, first_bytes
 from healthprobe.adapters.http.cloudevent import CONTENT_TYPE, cloud_event
-from healthprobe.adapters.http.errors import NoResponse, rejection
+from healthprobe.adapters.http.errors import rejection
 from healthprobe.adapters.http.signature import Signer, signer_of
 from healthprobe.domain.event import DEFAULT_SOURCE, HealthEvent
+from healthprobe.http_client.address import Address, parse_address
+from healthprobe.http_client.client import Client, first_bytes
+from healthprobe.http_client.errors import NoResponse
 from healthprobe.ports import PublishError
 
 RESPONSE_TIMEOUT = 10.0

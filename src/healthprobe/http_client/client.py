@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,8 +12,9 @@ import aiohttp
 from yarl import URL
 
 from healthprobe._util.version import __version__
-from healthprobe.adapters.http.address import Address
-from healthprobe.adapters.http.errors import NoResponse, network_error_text
+from healthprobe.http_client.address import Address
+from healthprobe.http_client.errors import NoResponse, network_error_text
+from healthprobe.ports import ConfigurationError
 
 _CONNECT_TIMEOUT = 5.0
 _KEEPALIVE = 4.0
@@ -24,14 +26,15 @@ _NETWORK_ERRORS = (aiohttp.ClientError, OSError)
 class Client:
     """Sends requests to the server at `address`. The head of a response must come within `timeout` seconds.
 
-    Connecting may take 5 of them. Redirects are not followed, cookies not kept, and proxies of the environment not
-    used. `aclose` closes the connection; a later request opens it again.
+    Connecting may take 5 of them. `tls` has the authorities that are trusted, by default those of the system. Redirects
+    are not followed, cookies not kept, and proxies of the environment not used. `aclose` closes the connection; a later
+    request opens it again.
     """
 
-    def __init__(self, address: Address, *, timeout: float) -> None:
+    def __init__(self, address: Address, *, timeout: float, tls: ssl.SSLContext | None = None) -> None:
         self._address = address
         self._timeout = timeout
-        self._tls = ssl.create_default_context() if address.url.scheme == "https" else True
+        self._tls = (tls or ssl.create_default_context()) if address.url.scheme == "https" else True
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
@@ -77,6 +80,17 @@ class Client:
                 trust_env=False,
             )
         return self._session
+
+
+def trusting(ca: str) -> ssl.SSLContext:
+    """Returns a context that trusts the authorities in the PEM file `ca` alone. Raises ConfigurationError."""
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError:
+        raise ConfigurationError(f"the CA file {ca} is not a PEM with certificates") from None
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else "no such path"
+        raise ConfigurationError(f"the CA file {ca} cannot be read: {reason}") from None
 
 
 async def first_bytes(response: aiohttp.ClientResponse, most: int, within: float) -> bytes:
