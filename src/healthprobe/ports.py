@@ -285,6 +285,16 @@ class RepeatingAlerter(Alerter, Protocol):
         ...
 
 
+@runtime_checkable
+class MessageAlerter(Alerter, Protocol):
+    """An alerter that sends what it gets to people as messages."""
+
+    @property
+    def takes_updates(self) -> bool:
+        """Whether it is fired again when an open alert changes: False where every message is read by somebody."""
+        ...
+
+
 class ShardLeases(Protocol):
     """The shards whose games this instance probes and decides about. All times are monotonic seconds."""
 
