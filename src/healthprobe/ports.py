@@ -218,19 +218,39 @@ class HealthEventLog(WorkerLog, RelayLog, RetentionLog, Protocol):
 
 
 @runtime_checkable
+class IncidentLog(Protocol):
+    """The log as alarms use it. Every method raises LogError."""
+
+    async def open_incidents(self) -> Mapping[str, HealthEvent]:
+        """Returns the last event of each game whose last event is a `probe_failed`, by game.
+
+        One that another program altered is an AlteredEvent, as in `last_events`: its type is that of its sequence.
+        """
+        ...
+
+
+@runtime_checkable
 class DocumentLog(Protocol):
     """Small documents that are kept with the log, such as silences and alerts. Every method raises LogError.
 
     A `kind` is a set of documents by key. Kinds and keys are text without NUL characters, of at most 1,000 characters;
-    a document is text of at most 100,000.
+    a document is text of at most 100,000, without NUL characters too (`domain.document.document_fault`).
     """
 
     async def documents(self, kind: str) -> Mapping[str, str]:
-        """Returns all documents of `kind`, by key."""
+        """Returns all documents of `kind`, by key.
+
+        One that another program altered is returned as the text that it is now, with U+FFFD for what is no character:
+        `domain.document.read_documents` skips and names those that are not what their reader wrote.
+        """
         ...
 
     async def put_documents(self, kind: str, documents: Mapping[str, str | None]) -> None:
-        """Stores each document durably, or removes it where it is None. Raises ContentError for one it cannot hold."""
+        """Stores each document durably, or removes it where it is None: the last writer wins.
+
+        Raises ContentError if it cannot hold one of them, and then stores none. After any other error some may be
+        stored.
+        """
         ...
 
 

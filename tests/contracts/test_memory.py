@@ -7,6 +7,7 @@ import pytest
 
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.testing.contracts import (
+    DocumentLogContract,
     HealthEventLogContract,
     PublisherContract,
     RecordSettingsContract,
@@ -29,6 +30,12 @@ class TestMemoryLog(HealthEventLogContract):
             log.alter(game_id, sequence)
 
         return alter
+
+
+class TestMemoryDocuments(DocumentLogContract):
+    @pytest.fixture
+    def log(self) -> InMemoryLog:
+        return InMemoryLog()
 
 
 class TestMemoryRecords(RecordStoreContract, RecordSettingsContract):

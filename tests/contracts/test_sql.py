@@ -3,18 +3,27 @@
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog, SqlRecords
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import LogError
-from healthprobe.testing.contracts import HealthEventLogContract, RecordSettingsContract, RecordStoreContract
+from healthprobe.testing.contracts import (
+    DocumentLogContract,
+    HealthEventLogContract,
+    RecordSettingsContract,
+    RecordStoreContract,
+)
+from healthprobe.testing.contracts.documents import AlterDocument
 from healthprobe.testing.contracts.log import Alter
 from healthprobe.testing.contracts.records import Edit
 
 ALTER = text(
     "UPDATE health_events SET details = CAST(:details AS JSON) WHERE game_id = :game_id AND sequence = :sequence"
 )
+
+ALTER_DOCUMENT = "UPDATE healthprobe_documents SET document = {} WHERE kind = :kind AND key = :key"
+"""PostgreSQL checks that a text is UTF-8; SQLite does not."""
 
 
 @pytest.fixture
@@ -49,6 +58,31 @@ class TestSqlLog(HealthEventLogContract):
             await other_program.write(lambda connection: connection.execute(ALTER, place), LogError)
 
         return alter
+
+
+class TestSqlDocuments(DocumentLogContract):
+    @pytest.fixture
+    def log(self, database: SqlDatabase) -> SqlLog:
+        return SqlLog(database)
+
+    @pytest.fixture
+    def rival(self, other_program: SqlDatabase) -> SqlLog:
+        return SqlLog(other_program)
+
+    @pytest.fixture
+    def alter_document(self, other_program: SqlDatabase) -> AlterDocument:
+        async def alter_document(kind: str, key: str, value: bytes) -> None:
+            def alter(connection: Connection) -> None:
+                if connection.dialect.name == "sqlite":
+                    place = {"kind": kind, "key": key, "value": value}
+                    connection.execute(text(ALTER_DOCUMENT.format("CAST(:value AS TEXT)")), place)
+                else:
+                    place = {"kind": kind, "key": key, "value": value.decode(errors="replace")}
+                    connection.execute(text(ALTER_DOCUMENT.format(":value")), place)
+
+            await other_program.write(alter, LogError)
+
+        return alter_document
 
 
 @pytest.mark.proves("store-odd-game-ids")

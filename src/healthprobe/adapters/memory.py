@@ -9,9 +9,10 @@ from datetime import datetime
 from operator import attrgetter
 from uuid import uuid4
 
-from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.document import document_fault
+from healthprobe.domain.event import EventType, HealthEvent
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.ports import DeadLetter, LogEntry
+from healthprobe.ports import ContentError, DeadLetter, LogEntry
 
 
 class InMemoryRecords:
@@ -78,6 +79,10 @@ class InMemoryLog:
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
         return [self._compare_and_set(event) for event in events]
 
+    async def open_incidents(self) -> Mapping[str, HealthEvent]:
+        last_events = (events[-1] for events in self._of_game.values())
+        return {event.game_id: event for event in last_events if event.event_type is EventType.PROBE_FAILED}
+
     async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
         return self._entries[bisect_right(self._entries, after, key=attrgetter("cursor")) :][:limit]
 
@@ -107,6 +112,8 @@ class InMemoryLog:
         return dict(self._documents.get(kind, {}))
 
     async def put_documents(self, kind: str, documents: Mapping[str, str | None]) -> None:
+        if fault := document_fault(kind, documents):
+            raise ContentError(f"the log in memory: {fault}")
         kept = self._documents.setdefault(kind, {})
         for key, document in documents.items():
             if document is None:

@@ -127,6 +127,18 @@ class InMemoryLog(Switches, memory.InMemoryLog):
         await self.pass_switches()
         return await super().identity()
 
+    async def open_incidents(self) -> Mapping[str, HealthEvent]:
+        await self.pass_switches()
+        return await super().open_incidents()
+
+    async def documents(self, kind: str) -> Mapping[str, str]:
+        await self.pass_switches()
+        return await super().documents(kind)
+
+    async def put_documents(self, kind: str, documents: Mapping[str, str | None]) -> None:
+        await self.pass_switches()
+        await super().put_documents(kind, documents)
+
     async def forget_cursor(self, name: str) -> bool:
         await self.pass_switches()
         return await super().forget_cursor(name)

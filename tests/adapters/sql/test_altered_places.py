@@ -157,6 +157,21 @@ async def test_a_dead_letter_whose_number_was_altered_lets_others_be_parked(
     assert others == [letters[0], letters[2], *new]
 
 
+@pytest.mark.parametrize("value", ["x'ff'", "CAST(x'e9ff' AS TEXT)", "''", "7"])
+@pytest.mark.parametrize("column", ["kind", "key", "document"])
+async def test_a_document_of_which_anything_was_altered_hides_no_other(
+    log: SqlLog, path: Path, column: str, value: str
+) -> None:
+    await log.put_documents("silence", {"1": "{}", "2": "{}", "3": "{}"})
+    alter(path, f"UPDATE healthprobe_documents SET {column} = {value} WHERE key = '2'")
+    found = await log.documents("silence")
+    assert {key: text for key, text in found.items() if key in {"1", "3"}} == {"1": "{}", "3": "{}"}
+    assert len(found) == (2 if column == "kind" else 3), "one of another kind cannot be told from those"
+    await log.put_documents("silence", {"1": None, "2": "{}", "4": "{}"})
+    found = await log.documents("silence")
+    assert {key: text for key, text in found.items() if key in {"2", "3", "4"}} == dict.fromkeys("234", "{}")
+
+
 @pytest.mark.parametrize("revision", ["'x'", "9223372036854775807", "1e300"])
 async def test_records_are_listed_afresh_where_the_revision_of_their_table_was_altered(
     database: SqlDatabase, path: Path, revision: str

@@ -169,7 +169,12 @@ async def test_opening_an_older_database_migrates_all_of_its_content(version_1: 
     assert len(before) == 5
     assert all(before.values())
     records = [(*row, None, None, None) for row in before["runtime_records"]]
-    news = {"healthprobe_schema": [(schema.VERSION,)], "dead_letters": [], "runtime_records": records}
+    news = {
+        "healthprobe_schema": [(schema.VERSION,)],
+        "dead_letters": [],
+        "healthprobe_documents": [],
+        "runtime_records": records,
+    }
     [(identity,)] = after.pop("log_identity")
     assert str(UUID(identity)) == identity
     assert after == {**before, **news}
@@ -189,6 +194,8 @@ async def test_a_migrated_log_continues_after_its_last_event(version_1: str) -> 
         assert [letter.event for letter in await log.dead_letters(10, due_at="webhook")] == [LETTER.event]
         await log.release(LETTER)
         assert await log.dead_letters(10) == []
+        await log.put_documents("silence", {"1": "{}"})
+        assert await log.documents("silence") == {"1": "{}"}
 
 
 async def test_a_migrated_schema_is_the_same_as_a_fresh_one(version_1: str, fresh: str) -> None:
@@ -197,7 +204,7 @@ async def test_a_migrated_schema_is_the_same_as_a_fresh_one(version_1: str, fres
         pass
     migrated = await looked_at(version_1, shape_of)
     assert migrated == await looked_at(fresh, shape_of)
-    assert migrated.keys() - older.keys() == {"dead_letters", "log_identity"}
+    assert migrated.keys() - older.keys() == {"dead_letters", "healthprobe_documents", "log_identity"}
 
 
 @pytest.mark.usefixtures("counted")

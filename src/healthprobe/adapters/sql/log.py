@@ -14,6 +14,7 @@ from sqlalchemy import Row as RowOf
 from healthprobe._util.text import shorten
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.dead_letters import SqlDeadLetters
+from healthprobe.adapters.sql.documents import SqlDocuments
 from healthprobe.adapters.sql.event_rows import event_columns, event_from_row
 from healthprobe.adapters.sql.schema import MOST, health_events, log_identities, relay_cursors
 from healthprobe.adapters.sql.statements import Row, chunks, upsert_where
@@ -24,8 +25,8 @@ _PRUNED_AT_ONCE = 5000
 """The most events removed in one transaction: appends wait for it."""
 
 
-class SqlLog(SqlDeadLetters):
-    """Health events, relay cursors and dead letters in a `SqlDatabase`. Every method raises LogError."""
+class SqlLog(SqlDeadLetters, SqlDocuments):
+    """Health events, relay cursors, dead letters and documents in a `SqlDatabase`. Every method raises LogError."""
 
     def __init__(self, database: SqlDatabase) -> None:
         super().__init__(database)

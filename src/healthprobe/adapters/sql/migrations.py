@@ -24,6 +24,15 @@ CREATE TABLE dead_letters (
 )
 """
 
+_DOCUMENTS = """
+CREATE TABLE healthprobe_documents (
+    kind VARCHAR NOT NULL,
+    key VARCHAR NOT NULL,
+    document VARCHAR NOT NULL,
+    PRIMARY KEY (kind, key)
+)
+"""
+
 STEPS: Mapping[int, Sequence[str]] = {
     1: (_DEAD_LETTERS,),
     2: tuple(
@@ -31,6 +40,7 @@ STEPS: Mapping[int, Sequence[str]] = {
         for column in ("probe", "silenced_until", "silenced_why")
     ),
     3: ("CREATE TABLE log_identity (identity VARCHAR(36) NOT NULL, PRIMARY KEY (identity))",),
+    4: (_DOCUMENTS,),
 }
 """The statements that lead from each version to the next."""
 

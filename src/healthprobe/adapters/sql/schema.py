@@ -27,7 +27,7 @@ from healthprobe.adapters.sql.backend import Backend
 from healthprobe.adapters.sql.migrations import migrate
 from healthprobe.ports import ConfigurationError
 
-VERSION = 4
+VERSION = 5
 """The version of the schema that this program writes. A greater one is refused, a smaller one is migrated."""
 
 metadata = MetaData()
@@ -103,6 +103,15 @@ dead_letters = Table(
     Column("number", BigInteger, nullable=False, unique=True),
 )
 """Each has its event, which the log may have pruned; `number` is the order in which they were parked."""
+
+documents = Table(
+    "healthprobe_documents",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("document", String, nullable=False),
+)
+"""What alarms and silences keep: JSON texts, by kind and key."""
 
 MOST = 2**62
 """The greatest position, number or revision that counts: a greater one was altered, and would leave none to follow it.
