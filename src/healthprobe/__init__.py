@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from healthprobe._util.version import __version__
     from healthprobe.adapters.memory import InMemoryLog, InMemoryRecords
     from healthprobe.domain.endpoint import Endpoint
-    from healthprobe.domain.event import AlteredEvent, EventType, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
+    from healthprobe.domain.event import (
+        AlteredEvent,
+        EventType,
+        HealthEvent,
+        ProbeEndedDetails,
+        ProbeFailedDetails,
+        ProbeRecoveredDetails,
+    )
     from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Healthy, Inconclusive, ProbeOutcome
     from healthprobe.domain.policy import FlapRule, Policy
     from healthprobe.domain.probe_settings import Expectation, ProbeKind, ProbeSettings, TlsSettings
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
         HealthprobeError,
         LogEntry,
         LogError,
+        PartialRecords,
         Prober,
         PublisherClosed,
         PublishError,
@@ -73,7 +81,9 @@ __all__ = [
     "LogEntry",
     "LogError",
     "NullTelemetry",
+    "PartialRecords",
     "Policy",
+    "ProbeEndedDetails",
     "ProbeFailedDetails",
     "ProbeKind",
     "ProbeOutcome",
@@ -102,7 +112,14 @@ _HOMES = {
     "_util.version": {"__version__"},
     "adapters.memory": {"InMemoryLog", "InMemoryRecords"},
     "domain.endpoint": {"Endpoint"},
-    "domain.event": {"AlteredEvent", "EventType", "HealthEvent", "ProbeFailedDetails", "ProbeRecoveredDetails"},
+    "domain.event": {
+        "AlteredEvent",
+        "EventType",
+        "HealthEvent",
+        "ProbeEndedDetails",
+        "ProbeFailedDetails",
+        "ProbeRecoveredDetails",
+    },
     "domain.outcome": {"HEALTHY", "Failed", "FailureKind", "Healthy", "Inconclusive", "ProbeOutcome"},
     "domain.policy": {"FlapRule", "Policy"},
     "domain.probe_settings": {"Expectation", "ProbeKind", "ProbeSettings", "TlsSettings"},

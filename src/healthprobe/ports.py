@@ -116,6 +116,16 @@ class RuntimeRecordStore(Protocol):
 
 
 @runtime_checkable
+class PartialRecords(Protocol):
+    """A store whose listing may leave out records that cannot be read: their games still run, for all that is known."""
+
+    @property
+    def left_out(self) -> Collection[str]:
+        """The games of the records that the last listing left out; "" is one whose game is not known."""
+        ...
+
+
+@runtime_checkable
 class WatchedRecords(Protocol):
     """A store that notifies of changes: a new game is then probed at once, and not when the next tick lists it."""
 

@@ -99,6 +99,7 @@ def test_incidents_are_listed_open_ones_first_and_the_longest_first(command_line
         "open": False,
         "failed_at": "2026-11-23T17:03:00.000000Z",
         "recovered_at": "2026-11-23T17:13:00.000000Z",
+        "gone_at": None,
         "duration_s": 600.0,
         "last_status": 0,
         "last_error": "connection refused",

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from healthprobe.domain.event import Details, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
+from healthprobe.domain.event import Details, HealthEvent, ProbeEndedDetails, ProbeFailedDetails, ProbeRecoveredDetails
 
 CONTRACT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "asyncapi.yaml").read_text())
 SEEN = datetime(2026, 11, 23, 17, 0, 0, 123456, tzinfo=UTC)
@@ -49,6 +49,10 @@ def test_a_probe_failed_matches_the_contract() -> None:
 
 def test_a_probe_recovered_matches_the_contract() -> None:
     validate(as_a_consumer_reads_it(ProbeRecoveredDetails(5)), "probeRecovered")
+
+
+def test_a_probe_ended_matches_the_contract() -> None:
+    validate(as_a_consumer_reads_it(ProbeEndedDetails()), "probeEnded")
 
 
 @pytest.mark.parametrize("field", CONTRACT["components"]["schemas"]["event"]["required"])

@@ -11,6 +11,7 @@ from healthprobe.domain.event import (
     Details,
     EventType,
     HealthEvent,
+    ProbeEndedDetails,
     ProbeFailedDetails,
     ProbeRecoveredDetails,
     format_instant,
@@ -25,6 +26,7 @@ counts = st.integers(1, 10**9)
 details = st.one_of(
     st.builds(ProbeFailedDetails, counts, st.integers(0, 999), st.text(max_size=100)),
     st.builds(ProbeRecoveredDetails, counts),
+    st.builds(ProbeEndedDetails, st.text(max_size=100)),
 )
 instants = st.datetimes(timezones=st.just(UTC))
 
@@ -47,7 +49,7 @@ def test_the_document_of_a_recovery_follows_the_contract() -> None:
 
 def test_the_type_of_an_event_follows_its_details() -> None:
     assert (FAILED.event_type, RECOVERED.event_type) == (EventType.PROBE_FAILED, EventType.PROBE_RECOVERED)
-    assert set(EventType) == {"probe_failed", "probe_recovered"}
+    assert set(EventType) == {"probe_failed", "probe_recovered", "probe_ended"}
 
 
 def test_the_id_is_unique_per_event_and_the_same_for_each_delivery() -> None:
@@ -71,6 +73,8 @@ def test_an_event_is_read_back_from_its_document(written: Details) -> None:
         ("probe_failed", {"consecutive_failures": "many", "last_status": 503, "last_error": "x"}),
         ("probe_recovered", {"consecutive_failures": 3}),
         ("probe_recovered", {"prior_failure_count": [3]}),
+        ("probe_ended", {}),
+        ("probe_ended", {"prior_failure_count": 3}),
     ],
 )
 def test_details_that_do_not_match_the_event_type_are_refused(event_type: str, details: object) -> None:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.domain.event import Details, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
+from healthprobe.domain.event import Details, HealthEvent, ProbeEndedDetails, ProbeFailedDetails, ProbeRecoveredDetails
+from healthprobe.domain.gone import GoneIncident
 from healthprobe.domain.incident import incidents
 
 BEGIN = datetime(2026, 11, 23, 17, tzinfo=UTC)
@@ -68,6 +69,7 @@ def test_an_open_incident_as_data_runs_up_to_now() -> None:
         "open": True,
         "failed_at": "2026-11-23T17:00:00.000000Z",
         "recovered_at": None,
+        "gone_at": None,
         "duration_s": 1.5,
         "last_status": 503,
         "last_error": "unexpected status 503",
@@ -79,6 +81,23 @@ def test_an_ended_incident_as_data_has_its_recovery_and_its_own_duration() -> No
     document = incident.as_document(BEGIN + timedelta(days=1))
     assert (document["open"], document["duration_s"]) == (False, 61.25)
     assert document["recovered_at"] == "2026-11-23T17:01:01.250000Z"
+
+
+def test_an_incident_that_a_probe_ended_ends_has_not_recovered() -> None:
+    (incident,) = incidents([event("a", 1, DOWN), event("a", 2, ProbeEndedDetails(), after=30)])
+    assert (incident.is_open, incident.recovered) == (False, None)
+    assert incident.gone_at == BEGIN + timedelta(seconds=30)
+    assert incident.lasted(BEGIN + timedelta(days=1)) == timedelta(seconds=30)
+
+
+def test_a_note_that_the_game_is_gone_ends_the_incident_that_it_names_and_no_later_one() -> None:
+    note = GoneIncident("a", 1, BEGIN + timedelta(seconds=45))
+    gone = {("a", 1): note}
+    (incident,) = incidents([event("a", 1, DOWN)], gone)
+    assert not incident.is_open
+    assert incident.as_document(BEGIN + timedelta(days=1))["gone_at"] == "2026-11-23T17:00:45.000000Z"
+    later = [event("a", 1, DOWN), event("a", 2, UP, 60), event("a", 3, DOWN, 90)]
+    assert [(each.is_open, each.gone_at) for each in incidents(later, gone)] == [(False, None), (True, None)]
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=40))

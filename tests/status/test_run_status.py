@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from tests.support.waiting import PATIENCE
 from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 
 from healthprobe.domain.fleet_status import Condition
+from healthprobe.domain.gone import GONE, GoneIncident
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.status import run_status
 from healthprobe.status.cells import Delta
 from healthprobe.testing.contracts.samples import failed, recovered
 from healthprobe.testing.leases import ALL_SHARDS, ScriptedLeases
 from healthprobe.testing.prober import UNAVAILABLE
-from healthprobe.testing.stage import run_for, ticks
+from healthprobe.testing.stage import game, run_for, ticks
 
 A_MOMENT = 0.3
 
@@ -50,15 +52,35 @@ async def test_an_incident_that_began_before_the_part_of_the_log_that_is_read_is
     assert monitored.status.incidents.open["old"] == failed("old", 1)
 
 
-async def test_an_incident_of_a_game_that_has_left_is_not_shown() -> None:
+async def test_an_incident_of_a_game_that_is_gone_has_ended_and_goes_on_if_the_game_is_listed_again() -> None:
     monitored = MonitoredWorker({"a": UNAVAILABLE})
     await ticks(monitored.worker, 3)
     await refreshed(monitored)
     monitored.stage.records.remove("a")
+    await ticks(monitored.worker, 2)
+    await refreshed(monitored)
+    assert list(monitored.status.incidents.open) == ["a"]
+    assert monitored.status.diagnosis().summary == "No game is running."
     await ticks(monitored.worker, 1)
     await refreshed(monitored)
     assert not monitored.status.incidents.open
-    assert monitored.status.diagnosis().summary == "No game is running."
+    [ended] = monitored.status.incidents.ended
+    assert (ended.recovered, ended.gone_at) == (None, monitored.stage.clock.now())
+    monitored.stage.records.put(game("a"))
+    await ticks(monitored.worker, 1)
+    await refreshed(monitored)
+    assert list(monitored.status.incidents.open) == ["a"]
+    assert not monitored.status.incidents.ended
+
+
+async def test_the_end_is_shown_as_it_was_noted_beside_the_log() -> None:
+    monitored = MonitoredWorker({"b": HEALTHY})
+    monitored.stage.log.write(failed("a", 1))
+    note = GoneIncident("a", 1, monitored.stage.clock.now() - timedelta(hours=1))
+    await monitored.stage.log.put_documents(GONE, {note.key: note.as_document(), "altered": "{"})
+    await ticks(monitored.worker, 3)
+    await refreshed(monitored)
+    assert [each.gone_at for each in monitored.status.incidents.ended] == [note.gone_at]
 
 
 async def test_the_summary_says_which_part_of_the_fleet_is_watched_here() -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from healthprobe.adapters.nats import JetStreamLeases
     from healthprobe.app.delivery import Delivery
+    from healthprobe.app.gone_games import GoneGames
     from healthprobe.probing.prober import ProberByKind
     from healthprobe.worker.relay import Relay
     from healthprobe.worker.static_shards import StaticShards
@@ -81,6 +82,7 @@ class Parts:
     delivery: Delivery
     leases: JetStreamLeases | None
     prober: ProberByKind
+    gone_games: GoneGames
 
 
 @asynccontextmanager
@@ -100,6 +102,7 @@ async def composed(
     away. Raises ConfigurationError before anything is probed.
     """
     from healthprobe.app.delivery import Delivery
+    from healthprobe.app.gone_games import GoneGames
     from healthprobe.app.retention import Retention
     from healthprobe.probing.http import HTTPProber
     from healthprobe.probing.prober import ProberByKind
@@ -141,7 +144,8 @@ async def composed(
         )
         if isinstance(records, WatchedRecords):
             records.on_change(worker.refresh)
-        yield Parts(records, log, worker, delivery, leases, prober)
+        gone_games = GoneGames(log, worker, logger, writes_events=settings.ended_events)
+        yield Parts(records, log, worker, delivery, leases, prober, gone_games)
 
 
 async def _log(

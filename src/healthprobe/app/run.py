@@ -172,7 +172,11 @@ async def _serve_until(stop: StopSignal, parts: Parts, counters: Counters, logge
     """Runs the tasks of a run until the stop. A task that ends earlier ends the run with its error."""
     stopping = asyncio.create_task(stop.wait())
     worker = asyncio.create_task(parts.worker.run())
-    others = [asyncio.create_task(parts.delivery.run()), asyncio.create_task(_report(counters, logger))]
+    others = [
+        asyncio.create_task(parts.delivery.run()),
+        asyncio.create_task(parts.gone_games.run()),
+        asyncio.create_task(_report(counters, logger)),
+    ]
     leasing = None if parts.leases is None else asyncio.create_task(parts.leases.run())
     freezing = asyncio.create_task(_freeze_after_first_tick(counters))
     ended, _ = await asyncio.wait(

@@ -41,7 +41,8 @@ class Settings:
 
     `max_concurrency` None is automatic: as many probes in flight as a tick needs if every engine hangs. `retain` None
     keeps events for ever. `cluster` is the URL of a NATS cluster whose JetStream holds the log and the leases; `shard`
-    is a fixed slice of the fleet instead. `records`, `log`, `publish`, `notify`, `canaries` and `otlp` are URLs.
+    is a fixed slice of the fleet instead. `records`, `log`, `publish`, `notify`, `canaries` and `otlp` are URLs. With
+    `ended_events` a `probe_ended` is written after the incident of a game that is gone.
     """
 
     records: str = DEFAULT_DATABASE
@@ -52,6 +53,7 @@ class Settings:
     source: str | None = None
     webhook_secret: str | None = field(default=None, repr=False)
     retain: Duration | None = None
+    ended_events: bool = False
     interval: Duration = DEFAULT_INTERVAL
     timeout: Duration = DEFAULT_TIMEOUT
     failures: int = DEFAULT_FAILURES
@@ -129,6 +131,7 @@ class Settings:
             "hold": None if policy.hold is None else f"{100 * policy.hold:g}%",
             "identity-header": self.identity_header,
             "source": self.source,
+            "ended-events": "on" if self.ended_events else None,
             "publish": ",".join(sorted(map(publisher_name, self.publish))),
             "notify": ",".join(sorted(map(notification_name, self.notify))) or None,
         }

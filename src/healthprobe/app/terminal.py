@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from healthprobe._util.text import counted, printable
-from healthprobe.domain.event import EventType, HealthEvent, ProbeFailedDetails
+from healthprobe.domain.event import EventType, HealthEvent, ProbeEndedDetails, ProbeFailedDetails
 
 FAILED = "bold red"
 RECOVERED = "bold green"
@@ -24,6 +24,7 @@ DATED = "%m-%d %H:%M:%S"
 """The format of a day and a time. The year is in the JSON."""
 
 _VERDICT_WIDTH = len("recovered")
+_STYLES = {EventType.PROBE_FAILED: FAILED, EventType.PROBE_RECOVERED: RECOVERED, EventType.PROBE_ENDED: UNCERTAIN}
 _GAME_WIDTH = 18
 
 
@@ -59,6 +60,8 @@ def transition_text(event: HealthEvent, *, dated: bool = False) -> Text:
     details = event.details
     if isinstance(details, ProbeFailedDetails):
         why = f"{counted(details.consecutive_failures, 'failure')}: {details.last_error}"
+    elif isinstance(details, ProbeEndedDetails):
+        why = details.reason
     else:
         why = f"after {counted(details.prior_failure_count, 'failure')}"
     return Text.assemble(
@@ -74,7 +77,7 @@ def transition_text(event: HealthEvent, *, dated: bool = False) -> Text:
 def verdict_text(event_type: EventType) -> Text:
     """Returns the type of a transition as one coloured word, padded to the width of its column."""
     word = event_type.value.removeprefix("probe_")
-    style = FAILED if event_type is EventType.PROBE_FAILED else RECOVERED
+    style = _STYLES[event_type]
     return Text.assemble((word, style), " " * (_VERDICT_WIDTH - len(word) + 2))
 
 

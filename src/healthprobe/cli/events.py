@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -20,7 +20,8 @@ from healthprobe.app.settings import DEFAULT_DATABASE
 from healthprobe.app.urls import log_at
 from healthprobe.cli import errors, options
 from healthprobe.domain.event import AlteredEvent, HealthEvent, format_instant
-from healthprobe.ports import ConfigurationError, DeadLetter, HealthEventLog, LogError
+from healthprobe.domain.gone import GONE, GoneIncident, gone_incidents
+from healthprobe.ports import ConfigurationError, DeadLetter, DocumentLog, HealthEventLog, LogError
 
 _NO_DEAD_LETTER = "No dead letter in this log."
 ALL = 1_000_000
@@ -51,14 +52,24 @@ def show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> N
     uvloop.run(until_signal(_show_events(url, game=game, follow=True, as_json=as_json)))
 
 
-def read_events(url: str, game: str | None = None) -> list[HealthEvent]:
-    """Returns the events of the log at a URL, or of one game, oldest first. Names those that were altered."""
-    return uvloop.run(_read_events(url, game))
+@dataclass(frozen=True, slots=True)
+class ReadLog:
+    """The events of a log, oldest first, and the notes of which incidents have ended because their games are gone."""
+
+    events: list[HealthEvent]
+    gone: Mapping[tuple[str, int], GoneIncident]
 
 
-async def _read_events(url: str, game: str | None) -> list[HealthEvent]:
+def read_log(url: str, game: str | None = None) -> ReadLog:
+    """Reads the log at a URL, all of it or the events of one game. Names the events that were altered."""
+    return uvloop.run(_read_log(url, game))
+
+
+async def _read_log(url: str, game: str | None) -> ReadLog:
     async with log_at(url) as log:
-        return [event async for event in _entries(log, follow=False) if game in {None, event.game_id}]
+        events = [event async for event in _entries(log, follow=False) if game in {None, event.game_id}]
+        gone = gone_incidents(await log.documents(GONE)) if isinstance(log, DocumentLog) else {}
+        return ReadLog(events, gone)
 
 
 async def _show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> None:

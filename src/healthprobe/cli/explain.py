@@ -17,8 +17,9 @@ from healthprobe.app import terminal
 from healthprobe.app.url_names import shown
 from healthprobe.cli import errors, options
 from healthprobe.cli.api_client import At, InsteadLog, NotFound, RunClient, source_of
-from healthprobe.cli.events import read_events
+from healthprobe.cli.events import read_log
 from healthprobe.cli.output import marks, marks_summary
+from healthprobe.domain.event import GAME_NO_LONGER_RUNS
 from healthprobe.domain.incident import incidents
 from healthprobe.ports import ConfigurationError
 from healthprobe.web import schemas
@@ -77,13 +78,14 @@ def _from_run(game_id: str, run: RunClient) -> Explained:
 
 def _from_log(game_id: str, url: str) -> Explained:
     now = datetime.now(UTC)
-    events = read_events(url, game_id)
+    read = read_log(url, game_id)
+    events = read.events
     if not events:
         raise ConfigurationError(
             f"no event of {printable(game_id)} is in the log {shown(url)}: it never failed, "
             "or has another id; a run that listens knows every game: use --at"
         )
-    known = [msgspec.convert(each.as_document(now), schemas.Incident) for each in incidents(events)][::-1]
+    known = [msgspec.convert(each.as_document(now), schemas.Incident) for each in incidents(events, read.gone)][::-1]
     last = known[0] if known else None
     is_down = last is not None and last.open
     return Explained(
@@ -110,6 +112,11 @@ def _explanation(game_id: str, known: list[schemas.Incident]) -> str:
         return (
             f"{game_id} is down for {two_units(last.duration_s)}. The last of the failures that made the "
             f"probe_failed was “{last.last_error}”. {count} A success ends the incident with a probe_recovered. {note}"
+        )
+    if last.gone_at is not None:
+        return (
+            f"{game_id} no longer runs. Its last incident, with “{last.last_error}”, ended after "
+            f"{two_units(last.duration_s)}, when the game was no longer listed. {count} {note}"
         )
     return (
         f"{game_id} is not down. Its last incident lasted {two_units(last.duration_s)}, with “{last.last_error}”. "
@@ -152,6 +159,8 @@ def _events_of(incident: schemas.Incident) -> list[Text]:
                 f"after {two_units(incident.duration_s, decimals=1)}",
             )
         )
+    elif incident.gone_at is not None:
+        lines.append(_event(incident.gone_at, "ended", terminal.UNCERTAIN, GAME_NO_LONGER_RUNS))
     return lines
 
 

@@ -12,7 +12,7 @@ from healthprobe._util.text import printable
 from healthprobe.app import terminal
 from healthprobe.app.settings import DEFAULT_DATABASE
 from healthprobe.cli import options
-from healthprobe.cli.events import read_events
+from healthprobe.cli.events import read_log
 from healthprobe.domain.event import ProbeFailedDetails
 from healthprobe.domain.incident import Incident
 from healthprobe.domain.incident import incidents as incidents_of
@@ -20,7 +20,8 @@ from healthprobe.domain.incident import incidents as incidents_of
 
 def read_incidents(url: str, now: datetime) -> list[Incident]:
     """Returns the incidents of the log at a URL, open ones first, the longest at `now` first."""
-    found = incidents_of(read_events(url))
+    read = read_log(url)
+    found = incidents_of(read.events, read.gone)
     found.sort(key=lambda incident: (not incident.is_open, -incident.lasted(now)))
     return found
 
@@ -41,19 +42,29 @@ def _table(found: list[Incident], now: datetime) -> Table:
             printable(incident.game_id),
             incident.failed.occurred_at.astimezone().strftime(terminal.DATED),
             two_units(incident.lasted(now).total_seconds(), decimals=1),
-            Text("open", terminal.FAILED) if incident.is_open else Text("recovered", terminal.RECOVERED),
+            _state(incident),
             terminal.cut_to_fit(details.last_error if isinstance(details, ProbeFailedDetails) else ""),
         )
     return shown
 
 
+def _state(incident: Incident) -> Text:
+    if incident.is_open:
+        return Text("open", terminal.FAILED)
+    if incident.recovered is None:
+        return Text("ended (gone)", terminal.UNCERTAIN)
+    return Text("recovered", terminal.RECOVERED)
+
+
 def incidents(log: options.ReadLog = DEFAULT_DATABASE, as_json: options.Json = False) -> None:
     """Show the incidents of the log, open ones first, the longest first.
 
-    An incident lasts from a game's probe_failed to its probe_recovered. With
-    --json, or if standard output is not a terminal: one object per line, with
-    game_id, container_id, open, failed_at, recovered_at (null while open),
-    duration_s, last_status and last_error.
+    An incident lasts from a game's probe_failed to its probe_recovered, or
+    until a run noted that the game was in none of three listings: ended (gone).
+    With --json, or if standard output is not a terminal: one object per line,
+    with game_id, container_id, open, failed_at, recovered_at and gone_at (null
+    if it has not recovered, or was not gone), duration_s, last_status and
+    last_error.
 
     Example: [b]healthprobe incidents --log sqlite:healthprobe.db[/b]
     """

@@ -232,6 +232,16 @@ Retain = Annotated[
         rich_help_panel=ADVANCED,
     ),
 ]
+EndedEvents = Annotated[
+    bool,
+    typer.Option(
+        "--ended-events",
+        envvar="HEALTHPROBE_ENDED_EVENTS",
+        help="Write a third type of event, probe_ended, if a game that is down is in none of three complete listings: "
+        "consumers then see the end of every incident.",
+        rich_help_panel=ADVANCED,
+    ),
+]
 Source = Annotated[
     str | None,
     typer.Option(

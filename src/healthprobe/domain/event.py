@@ -23,6 +23,9 @@ class EventType(StrEnum):
     PROBE_FAILED = "probe_failed"
     PROBE_RECOVERED = "probe_recovered"
 
+    PROBE_ENDED = "probe_ended"
+    """Only with `--ended-events`: the game is no longer listed, so nobody can see it recover."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeFailedDetails:
@@ -58,7 +61,24 @@ class ProbeRecoveredDetails:
         return {"prior_failure_count": self.prior_failure_count}
 
 
-Details = ProbeFailedDetails | ProbeRecoveredDetails
+GAME_NO_LONGER_RUNS = "game no longer runs"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeEndedDetails:
+    """Why the incident ended though no success was seen."""
+
+    reason: str = GAME_NO_LONGER_RUNS
+
+    @property
+    def event_type(self) -> EventType:
+        return EventType.PROBE_ENDED
+
+    def as_document(self) -> dict[str, Any]:
+        return {"reason": self.reason}
+
+
+Details = ProbeFailedDetails | ProbeRecoveredDetails | ProbeEndedDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +141,8 @@ class AlteredEvent(HealthEvent):
     """An event in the log that cannot be read, because another program altered it. It is never delivered.
 
     It has what can still be known of the event, so that the log can be followed past it. `problem` names the event, its
-    place and what is wrong. Its type is that of its sequence: a game's events alternate, and the first is a
-    `probe_failed`.
+    place and what is wrong. Its type is that of its sequence: of a game's events the odd ones are a
+    `probe_failed`, the even ones end an incident.
     """
 
     problem: str
@@ -171,6 +191,10 @@ def _details_from_document(event_type: str, details: Any) -> Details:
             )
         case EventType.PROBE_RECOVERED:
             return ProbeRecoveredDetails(prior_failure_count=_number(details["prior_failure_count"]))
+        case EventType.PROBE_ENDED:
+            reason = str(details["reason"])
+            _check_text(reason)
+            return ProbeEndedDetails(reason)
 
 
 def _number(value: Any) -> int:

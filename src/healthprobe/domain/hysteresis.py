@@ -39,7 +39,7 @@ class Standing(Enum):
     """The log was not read yet: outcomes are counted and decide nothing."""
 
     CLOSED = auto()
-    """The last event is a `probe_recovered`, or there is none."""
+    """The last event is a `probe_recovered` or a `probe_ended`, or there is none."""
 
     OPEN = auto()
     """The last event is a `probe_failed`."""

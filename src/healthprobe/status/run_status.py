@@ -14,7 +14,6 @@ from healthprobe._util.duration import two_units
 from healthprobe.domain.cluster import Instance
 from healthprobe.domain.fleet_status import Condition, Diagnosis, Outage, WatchedShards, diagnose
 from healthprobe.domain.hysteresis import Standing
-from healthprobe.domain.shard import shard_of
 from healthprobe.ports import HealthEventLog, LogError
 from healthprobe.status.cells import Cells, Delta
 from healthprobe.status.histories import Histories
@@ -226,10 +225,7 @@ class RunStatus:
                 await self.incidents.look_up(
                     [game_id for game_id, state in states.items() if state.standing is Standing.OPEN]
                 )
-        self.incidents.discard([game_id for game_id in self.incidents.open if self._has_left(game_id)])
-
-    def _has_left(self, game_id: str) -> bool:
-        """Whether a game of this instance's shards is no longer listed. Games of other instances are not known."""
-        target_set = self.worker.target_set
-        is_ours = target_set.shards is None or shard_of(game_id, target_set.shard_count) in target_set.shards
-        return is_ours and game_id not in target_set.by_id
+                gone = await self.worker.gone_games(self.incidents.open)
+                await self.incidents.end(gone, self.clock())
+                still_gone = await self.worker.gone_games(self.incidents.gone)
+                self.incidents.resume(self.incidents.gone.keys() - still_gone)

@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
 from healthprobe.domain.endpoint import HEALTHZ_PATH, Endpoint
-from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
+from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
 from healthprobe.domain.outcome import Failed, FailureKind
 from healthprobe.telemetry.span_records import FailedProbeRecord, SpanIds, SpanRecord, TickRecord, TransitionRecord
 
@@ -120,7 +120,8 @@ def _event(event: HealthEvent, failure: Failed | None) -> Attributes:
     if isinstance(event.details, ProbeFailedDetails):
         attributes["healthprobe.consecutive_failures"] = event.details.consecutive_failures
         return attributes | _failure(event.details.last_status, failure)
-    attributes["healthprobe.prior_failure_count"] = event.details.prior_failure_count
+    if isinstance(event.details, ProbeRecoveredDetails):
+        attributes["healthprobe.prior_failure_count"] = event.details.prior_failure_count
     return attributes
 
 

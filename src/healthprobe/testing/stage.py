@@ -11,7 +11,7 @@ import structlog
 from structlog.testing import LogCapture
 from structlog.typing import EventDict
 
-from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
+from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.testing.clock import FakeClock
 from healthprobe.testing.memory import InMemoryLog, InMemoryRecords
@@ -52,7 +52,7 @@ class Stage:
 
     @property
     def story(self) -> list[tuple[str, str, int]]:
-        """The events in the log, each as its game, event type and number of failures."""
+        """The events in the log, each as its game, event type and number of failures, if it has one."""
         return [(event.game_id, event.event_type.value, _failures_of(event)) for event in self.log.events]
 
     def arguments(self, **others: Any) -> dict[str, Any]:
@@ -98,4 +98,6 @@ async def run_for(seconds: float, work: Coroutine[Any, Any, None]) -> None:
 
 def _failures_of(event: HealthEvent) -> int:
     details = event.details
-    return details.consecutive_failures if isinstance(details, ProbeFailedDetails) else details.prior_failure_count
+    if isinstance(details, ProbeFailedDetails):
+        return details.consecutive_failures
+    return details.prior_failure_count if isinstance(details, ProbeRecoveredDetails) else 0

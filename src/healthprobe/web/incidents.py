@@ -41,4 +41,5 @@ def incident_document(incident: Incident, now: datetime) -> schemas.Incident:
         duration_s=round(incident.lasted(now).total_seconds(), 3),
         last_status=details.last_status,
         last_error=details.last_error,
+        gone_at=incident.gone_at,
     )

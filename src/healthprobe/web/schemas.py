@@ -180,6 +180,8 @@ class Outcome(Document):
 
 
 class Incident(Document):
+    """`recovered_at` is null if the game has not recovered; `gone_at` is when it was known to run no more, or null."""
+
     game_id: str
     container_id: str
     open: bool
@@ -188,6 +190,7 @@ class Incident(Document):
     duration_s: float
     last_status: int
     last_error: str
+    gone_at: datetime | None = None
 
 
 class GameDetails(Document):

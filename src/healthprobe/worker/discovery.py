@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, cooperative_iter, error_text
 from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
 from healthprobe.domain.record import RUNNING, RuntimeRecord
-from healthprobe.ports import ConnectionKeeper, Prober, RuntimeRecordStore, ShardLeases, StoreError
+from healthprobe.ports import ConnectionKeeper, PartialRecords, Prober, RuntimeRecordStore, ShardLeases, StoreError
 from healthprobe.worker.config import Clock, WorkerConfig
 from healthprobe.worker.game_states import GameStates
+from healthprobe.worker.listings import Listings
 from healthprobe.worker.safe_telemetry import SafeTelemetry
 from healthprobe.worker.suppression import Suppression
 from healthprobe.worker.target_set import Targets, TargetSet, TargetSetChange
@@ -20,7 +21,7 @@ class Discovery:
     """Brings into force what the store lists and what is ours. Without `shards` all games are ours.
 
     A store that fails, or that does not answer within the configuration's `call_patience`, leaves the last good list in
-    force. That is logged once, and once more when the store is back.
+    force. That is logged once, and once more when the store is back. `listings` are the last complete ones of ticks.
     """
 
     def __init__(
@@ -55,16 +56,20 @@ class Discovery:
         self._listing: asyncio.Task[list[RuntimeRecord]] | None = None
         self._last_good: list[RuntimeRecord] = []
         self._listing_error: str | None = None
+        self.listings = Listings()
 
     @property
     def target_set(self) -> TargetSet:
         """The target set in force."""
         return self._targets.in_force
 
-    async def update(self) -> TargetSetChange:
-        """Lists the records, checks which shards are ours, brings that into force and returns what it changed."""
+    async def update(self, *, for_tick: bool = False) -> TargetSetChange:
+        """Lists the records, checks which shards are ours, brings that into force and returns what it changed.
+
+        Only what is listed `for_tick` counts for `listings`: between ticks a store may be half edited.
+        """
         async with self._one_at_a_time:
-            records = await self._list()
+            records = await self._list(for_tick=for_tick)
             if self._shards is None:
                 return await self._apply(records, None)
             looked_at, shards = self._monotonic(), self._shards.shards
@@ -85,7 +90,7 @@ class Discovery:
             await asyncio.gather(self._listing, return_exceptions=True)
             self._listing = None
 
-    async def _list(self) -> list[RuntimeRecord]:
+    async def _list(self, *, for_tick: bool) -> list[RuntimeRecord]:
         """Returns the running records, or the last good list; the same list object where nothing has changed."""
         if self._listing is None:
             self._listing = asyncio.create_task(self._call_store())
@@ -101,6 +106,9 @@ class Discovery:
                 if self._listing_error is not None:
                     self._listing_error = None
                     self._logger.info("running records are listed again", games=len(self._last_good))
+                if for_tick:
+                    left_out = self._store.left_out if isinstance(self._store, PartialRecords) else ()
+                    self.listings.add(self._last_good, left_out)
                 return self._last_good
         if error != self._listing_error:
             self._listing_error = error

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from itertools import count
 
-from healthprobe.domain.event import HealthEvent
+from healthprobe.domain.event import HealthEvent, ProbeEndedDetails
 from healthprobe.domain.hysteresis import UNREAD, GameState, Standing, Transition, after_log
 
 
@@ -42,6 +42,9 @@ class GameStates:
         """A game appeared: nothing about it is decided before its last event is read from the log."""
         self.set_aside.pop(game_id, None)
         waiting = self.waiting.get(game_id)
+        if waiting is not None and isinstance(waiting.details, ProbeEndedDetails):
+            self._forget_waiting(game_id)  # it runs after all: its incident goes on
+            waiting = None
         if waiting is None:
             self.states[game_id] = UNREAD
             self.unread[game_id] = next(self._admissions)
@@ -60,7 +63,7 @@ class GameStates:
         self._forget_waiting(game_id)
         self.set_aside.pop(game_id, None)
 
-    def record(self, transition: Transition, state: GameState, now: float) -> None:
+    def record(self, transition: Transition, state: GameState | None, now: float) -> None:
         """Keeps a transition, decided `now` (monotonic seconds), for the log; its game is in `state` meanwhile."""
         self.waiting[transition.game_id] = transition
         self._recorded_at[transition.game_id] = now

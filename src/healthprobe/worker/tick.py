@@ -218,7 +218,7 @@ class Ticker:
         self._canaries.wanted.set()
         try:
             is_first = not len(self._discovery.target_set)
-            change = await self._discovery.update()
+            change = await self._discovery.update(for_tick=True)
             if change.appeared and (is_first or not spread):  # else the games before them must not wait
                 await self._event_writer.write_within(self._config.call_patience)
             target_set = self._discovery.target_set

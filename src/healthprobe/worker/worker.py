@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
 
 from healthprobe._util.aio import AutoResetEvent, background_tasks
 from healthprobe._util.safe_logging import Logger, RateLimitedWarning, SafeLogger
+from healthprobe.domain.event import HealthEvent, ProbeEndedDetails
+from healthprobe.domain.hysteresis import Transition
 from healthprobe.domain.shard import SHARDS
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import Prober, RuntimeRecordStore, ShardLeases, Telemetry, WorkerLog
@@ -150,6 +152,7 @@ class Worker:
             watched_canaries,
             self._event_writer,
             ticker=self._ticker,
+            listings=self._discovery.listings,
             clock=times,
             shards=shards,
         )
@@ -167,6 +170,20 @@ class Worker:
     def refresh(self) -> None:
         """The records have changed: `run` lists them at once, and not when the next tick begins."""
         self._records_changed.set()
+
+    def end_incidents(self, open_incidents: Iterable[HealthEvent]) -> None:
+        """Records a `probe_ended` after each of these last events of games that no longer run.
+
+        A game that is listed, or of which something waits for the log, is left as it is.
+        """
+        for last in open_incidents:
+            game_id = last.game_id
+            states = self._states
+            if game_id in self._discovery.target_set.by_id or game_id in states.waiting or game_id in states.set_aside:
+                continue
+            details = ProbeEndedDetails()
+            ended = Transition(game_id, last.container_id, self._clock.wall(), details, follows=last.sequence)
+            self._states.record(ended, None, self._clock.monotonic())
 
     def _refresh_shards(self) -> None:
         """Shards have come or gone. No instance watches their games until we do, so no rest is due before."""

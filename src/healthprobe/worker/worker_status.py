@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from healthprobe.domain.hysteresis import GameState, Transition
 from healthprobe.ports import ShardLeases
@@ -10,6 +10,7 @@ from healthprobe.worker.canaries import Canaries
 from healthprobe.worker.config import Clock
 from healthprobe.worker.event_writer import EventWriter
 from healthprobe.worker.game_states import GameStates, SetAside
+from healthprobe.worker.listings import Listings
 from healthprobe.worker.suppression import Suppression
 from healthprobe.worker.target_set import Targets, TargetSet
 from healthprobe.worker.tick import Ticker
@@ -27,6 +28,7 @@ class WorkerStatus:
         event_writer: EventWriter,
         *,
         ticker: Ticker,
+        listings: Listings,
         clock: Clock,
         shards: ShardLeases | None,
     ) -> None:
@@ -36,6 +38,7 @@ class WorkerStatus:
         self._canaries = canaries
         self._event_writer = event_writer
         self._ticker = ticker
+        self._listings = listings
         self._monotonic = clock.monotonic
         self._shards = shards
 
@@ -43,6 +46,14 @@ class WorkerStatus:
     def target_set(self) -> TargetSet:
         """All games that are watched; the same object as long as nothing changes."""
         return self._targets.in_force
+
+    async def gone_games(self, game_ids: Iterable[str]) -> frozenset[str]:
+        """Returns those of `game_ids`, of any shard, that are in none of the last three complete listings.
+
+        Costs nothing per game that runs here, or while the store lists the same. Lets other tasks run.
+        """
+        running = self.target_set.by_id
+        return await self._listings.gone(game_id for game_id in game_ids if game_id not in running)
 
     @property
     def states(self) -> Mapping[str, GameState]:

@@ -15,7 +15,7 @@ from healthprobe.ports import PublishError
 from healthprobe_plaintext.location import path_of
 
 _DAEMON = 3 << 3
-_SEVERITY = {EventType.PROBE_FAILED: 3, EventType.PROBE_RECOVERED: 5}
+_SEVERITY = {EventType.PROBE_FAILED: 3, EventType.PROBE_RECOVERED: 5, EventType.PROBE_ENDED: 5}
 """Error and notice, as RFC 5424 numbers them."""
 
 

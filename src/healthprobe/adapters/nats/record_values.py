@@ -33,6 +33,7 @@ class RecordIndex:
 
     def __init__(self) -> None:
         self.faults: dict[str, str] = {}
+        self._games_of_faults: dict[str, str] = {}
         self.version = 0
         self._slots: list[dict[str, RuntimeRecord]] = [{} for _ in range(_SLOTS)]
         self._unsorted: set[int] = set()
@@ -48,10 +49,12 @@ class RecordIndex:
         try:
             record = decode_record(key, value)
         except InvalidValue as fault:
+            known = self._slots[_slot_of(key)].get(key)
+            self._games_of_faults.setdefault(key, "" if known is None else known.game_id)
             self._drop_record(key)
             self.faults[key] = str(fault)
             return
-        self.faults.pop(key, None)
+        self._forget_fault(key)
         number = _slot_of(key)
         known = self._slots[number].get(key)
         if known != record:
@@ -63,7 +66,7 @@ class RecordIndex:
 
     def drop(self, key: str) -> None:
         """Removes `key`."""
-        self.faults.pop(key, None)
+        self._forget_fault(key)
         self._drop_record(key)
 
     async def keep_only(self, keys: Collection[str]) -> None:
@@ -93,6 +96,15 @@ class RecordIndex:
         async for slot in self._slots_in_turns():
             entries += slot.items()
         return entries
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """The games whose values are no records any more; "" is one whose value never was."""
+        return frozenset(self._games_of_faults.values())
+
+    def _forget_fault(self, key: str) -> None:
+        self.faults.pop(key, None)
+        self._games_of_faults.pop(key, None)
 
     def _drop_record(self, key: str) -> None:
         if self._slots[_slot_of(key)].pop(key, None) is not None:

@@ -56,6 +56,10 @@ class JetStreamRecords:
             raise
         return store
 
+    @property
+    def left_out(self) -> frozenset[str]:
+        return self._index.left_out
+
     async def list_by_status(self, status: str) -> list[RuntimeRecord]:
         """Returns the records that have `status`: the same list object as long as they have not changed.
 

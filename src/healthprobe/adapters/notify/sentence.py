@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from healthprobe._util.text import shorten
-from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
+from healthprobe.domain.event import HealthEvent, ProbeEndedDetails, ProbeFailedDetails
 from healthprobe.domain.outcome import sanitize_error
 
 _LONGEST_NAME = 100
@@ -32,6 +32,9 @@ def sentence_of(event: HealthEvent) -> str:
         cause = _harmless(details.last_error, _LONGEST_CAUSE)
         count = _failures(details.consecutive_failures)
         return f'{game} has stopped answering: {count}, last one "{cause}" ({place}since {instant})'
+    if isinstance(details, ProbeEndedDetails):
+        why = _harmless(details.reason, _LONGEST_CAUSE)
+        return f"{game} had stopped answering, and its incident has ended: {why} ({place}at {instant})"
     return f"{game} answers again after {_failures(details.prior_failure_count)} ({place}at {instant})"
 
 

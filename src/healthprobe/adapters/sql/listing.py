@@ -28,7 +28,14 @@ OnSkipped = Callable[[int, str], None]
 
 
 class UnusableRow(ValueError):
-    """A row is not a runtime record. The message names the column and says what to change."""
+    """A row is not a runtime record. The message names the column and says what to change.
+
+    `game_id` is that of its game, or empty if it is not known.
+    """
+
+    def __init__(self, message: str, game_id: object = "") -> None:
+        super().__init__(message)
+        self.game_id = game_id if isinstance(game_id, str) else ""
 
 
 def not_utf_8(name: str, value: bytes, where: str) -> str:
@@ -46,7 +53,8 @@ class Listing:
 
     A known row costs one dict lookup: of a hundred thousand games a few change between two ticks. `record_of` makes a
     record of a new row, or raises UnusableRow: then the row is left out and counted in `skipped`; `first_fault` is why
-    the first was. `other_statuses` are those of the records that did not have the status asked for.
+    the first was, and `left_out` has the games of all. `other_statuses` are those of the records that did not have the
+    status asked for.
     """
 
     def __init__(self, record_of: Callable[[Row], RuntimeRecord]) -> None:
@@ -55,6 +63,7 @@ class Listing:
         self.records: list[RuntimeRecord] = []
         self.skipped = 0
         self.first_fault = ""
+        self.left_out: frozenset[str] = frozenset()
         self.other_statuses: list[str] = []
         self._was_whole = True
 
@@ -69,12 +78,14 @@ class Listing:
         known, records, seen = self._known, list[RuntimeRecord](), set[int]()
         known_before = len(known)
         faults: list[str] = []
+        left_out: set[str] = set()
         others: list[str] = []
         for row in map(columns, chain.from_iterable(_with_timeout(result.partitions(_PORTION)))):
             try:
                 record = self._record(row)
             except UnusableRow as fault:
                 faults.append(str(fault))
+                left_out.add(fault.game_id)
                 continue
             if having is None or record.status == having:
                 known[row] = record
@@ -84,6 +95,7 @@ class Listing:
                 others.append(record.status)
         self.other_statuses = others
         self.skipped, self.first_fault = len(faults), faults[0] if faults else ""
+        self.left_out = frozenset(left_out)
         is_the_same = len(seen) == len(known) == known_before and len(records) == len(self.records)
         if not (is_the_same and was_whole):
             self.records = records

@@ -35,6 +35,11 @@ class SqlQuery:
         self._query = query.strip().rstrip(";")
         self._on_skipped = on_skipped
         self._listings: dict[str, Listing] = {}
+        self._left_out: frozenset[str] = frozenset()
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        return self._left_out
 
     @classmethod
     async def open(cls, url: str, query: str, on_skipped: OnSkipped) -> Self:
@@ -59,8 +64,10 @@ class SqlQuery:
     async def list_by_status(self, status: str) -> list[RuntimeRecord]:
         """Returns the records that have `status`: the same list if they have not changed. Raises StoreError."""
         listing = await self._read(status)
+        self._left_out = listing.left_out
         if listing.other_statuses and not listing.records:
             first = listing.other_statuses[0]
+            self._left_out |= {""}
             reason = f"no status is {status!r}, the first is {first!r}: write {status!r} for games that run"
             self._on_skipped(listing.skipped + len(listing.other_statuses), reason)
         else:
@@ -112,11 +119,11 @@ def _record_of(row: Row) -> RuntimeRecord:
     required = row[: len(_REQUIRED) + 1]
     for name, value in zip((*_REQUIRED, _STATUS), required, strict=False):
         if not isinstance(value, str):
-            raise UnusableRow(_misfit(name, value, row))
+            raise UnusableRow(_misfit(name, value, row), row[0])
     if not row[0]:
         raise UnusableRow("game_id is empty: leave such rows out with WHERE")
     if any("\0" in value for value in required):
-        raise UnusableRow(f"a NUL character is in the row of {row[0]!r}: leave it out with WHERE")
+        raise UnusableRow(f"a NUL character is in the row of {row[0]!r}: leave it out with WHERE", row[0])
     game_id, container_id, endpoint, status = (*required, RUNNING)[:4]
     probe, until, why = row[4:] or ("", None, "")
     return RuntimeRecord(game_id, container_id, endpoint, status, probe, until, why)

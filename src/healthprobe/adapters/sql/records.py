@@ -30,12 +30,18 @@ class SqlRecords:
         self._on_skipped = on_skipped
         self._listings: dict[str, Listing] = {}
         self._revisions: dict[str, int] = {}
+        self._left_out: frozenset[str] = frozenset()
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        return self._left_out
 
     async def list_by_status(self, status: str) -> list[RuntimeRecord]:
         """Returns the records that have `status`: the same list while the table is not edited."""
         listing = self._listings.setdefault(status, Listing(_record_of))
         work = partial(_list_if_changed, status, listing, self._revisions.get(status))
         self._revisions[status] = await self._database.read(work, StoreError)
+        self._left_out = listing.left_out
         self._on_skipped(listing.skipped, listing.first_fault)
         return listing.records
 
@@ -142,7 +148,7 @@ def _record_of(row: tuple[Any, ...]) -> RuntimeRecord:
     named = {"game_id": game_id, "current_container_id": container_id, "engine_endpoint": endpoint, "status": status}
     for name, value in named.items():
         if isinstance(value, bytes):
-            raise UnusableRow(not_utf_8(name, value, "" if name == "game_id" else f" for game {game_id!s}"))
+            raise UnusableRow(not_utf_8(name, value, "" if name == "game_id" else f" for game {game_id!s}"), game_id)
     record = RuntimeRecord(
         str(game_id),
         str(container_id),
@@ -153,5 +159,5 @@ def _record_of(row: tuple[Any, ...]) -> RuntimeRecord:
         note_of(why),
     )
     if "\0" in record.game_id or "\0" in record.current_container_id:
-        raise UnusableRow("a NUL character is in the row: other databases and buses take none")
+        raise UnusableRow("a NUL character is in the row: other databases and buses take none", record.game_id)
     return record

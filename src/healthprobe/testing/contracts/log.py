@@ -13,7 +13,7 @@ import pytest
 from healthprobe.domain.event import AlteredEvent, HealthEvent
 from healthprobe.ports import HealthEventLog
 from healthprobe.testing.contracts.dead_letters import DeadLettersContract
-from healthprobe.testing.contracts.samples import AFTER_ALL_SAMPLES, ODD_GAME_IDS, failed, history, recovered
+from healthprobe.testing.contracts.samples import AFTER_ALL_SAMPLES, ODD_GAME_IDS, ended, failed, history, recovered
 
 Alter = Callable[[str, int], Awaitable[None]]
 """Makes the event of a game with this sequence unreadable."""
@@ -113,6 +113,11 @@ class HealthEventLogContract(DeadLettersContract):
             assert stands.as_document() == event.as_document()
             assert stands.occurred_at == event.occurred_at
             assert stands.occurred_at.utcoffset() == event.occurred_at.utcoffset()
+
+    async def test_the_end_of_a_game_is_an_event_like_its_recovery(self, log: HealthEventLog) -> None:
+        events = [failed("a", 1), ended("a", 2), failed("a", 3)]
+        assert list(await log.append(events)) == events
+        assert await events_in(log) == events
 
     async def test_odd_game_ids_are_games_of_their_own(self, log: HealthEventLog) -> None:
         batch = [failed(game_id, 1, container_id=game_id) for game_id in ODD_GAME_IDS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
+from healthprobe.domain.event import HealthEvent, ProbeEndedDetails, ProbeFailedDetails, ProbeRecoveredDetails
 
 ODD_GAME_IDS = (
     "game-7",
@@ -40,6 +40,11 @@ def failed(game_id: str, sequence: int, *, container_id: str = "c0ffee", last_er
 def recovered(game_id: str, sequence: int, *, container_id: str = "c0ffee") -> HealthEvent:
     """Returns a `probe_recovered`, seen at the same time."""
     return HealthEvent(sequence, game_id, container_id, _instant(sequence), ProbeRecoveredDetails(5))
+
+
+def ended(game_id: str, sequence: int, *, container_id: str = "c0ffee") -> HealthEvent:
+    """Returns a `probe_ended`, seen at the same time."""
+    return HealthEvent(sequence, game_id, container_id, _instant(sequence), ProbeEndedDetails())
 
 
 def history(game_id: str, length: int) -> list[HealthEvent]:

@@ -116,7 +116,7 @@ function incidentList(incidents) {
     const when = element("span", "game");
     when.append(timeElement(each.failed_at));
     const end = each.open ? "open" : duration(each.duration_s);
-    item.append(glyph(each.open ? "down" : "healthy"), when, element("b", "lasting", end), element("span", "cause", each.last_error));
+    item.append(glyph(each.open ? "down" : each.gone_at ? "unknown" : "healthy"), when, element("b", "lasting", end), element("span", "cause", each.last_error));
     list.append(item);
   }
   return list;

@@ -64,11 +64,11 @@ export class Incidents {
   #ended(incident) {
     const item = element("li", "row");
     item.append(
-      glyph("healthy"),
+      glyph(incident.gone_at ? "unknown" : "healthy"),
       gameButton(incident.game_id, this.open),
       element("b", "lasting", duration(incident.duration_s)),
       element("span", "cause", incident.last_error),
-      aside("until ", timeElement(incident.recovered_at)),
+      incident.gone_at ? aside("no longer runs, since ", timeElement(incident.gone_at)) : aside("until ", timeElement(incident.recovered_at)),
     );
     return item;
   }

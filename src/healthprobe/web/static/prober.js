@@ -3,7 +3,7 @@
 import { count, duration, element, gameButton, glyph, milliseconds, setText, timeElement } from "./format.js";
 
 const STUCK_AFTER_WAIT = 3;
-const STATES = { probe_failed: "down", probe_recovered: "healthy" };
+const STATES = { probe_failed: "down", probe_recovered: "healthy", probe_ended: "unknown" };
 
 const at = (id) => document.getElementById(id);
 const readings = new Map();

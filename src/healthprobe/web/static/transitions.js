@@ -62,18 +62,21 @@ export class Transitions {
   }
 
   #row(event) {
-    const hasFailed = event.event_type === "probe_failed";
-    const { details } = event;
-    const text = hasFailed
-      ? `failed: ${details.last_error}`
-      : `recovered after ${details.prior_failure_count} failure${details.prior_failure_count === 1 ? "" : "s"}`;
+    const [state, text] = told(event);
     const item = element("li", "row");
     item.append(
-      glyph(hasFailed ? "down" : "healthy"),
+      glyph(state),
       gameButton(event.game_id, this.open),
       timeElement(event.occurred_at, "lasting"),
       element("span", "cause", text),
     );
     return item;
   }
+}
+
+/** Returns the state that a transition leads to, and the transition in words. */
+function told({ event_type: type, details }) {
+  if (type === "probe_failed") return ["down", `failed: ${details.last_error}`];
+  if (type === "probe_ended") return ["unknown", `ended: ${details.reason}`];
+  return ["healthy", `recovered after ${details.prior_failure_count} failure${details.prior_failure_count === 1 ? "" : "s"}`];
 }
