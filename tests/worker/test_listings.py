@@ -12,7 +12,9 @@ from healthprobe.worker.worker import Worker
 
 
 async def gone(worker: Worker, *game_ids: str) -> set[str]:
-    return set(await worker.status.gone_games(game_ids))
+    found = set(await worker.status.gone_games(game_ids))
+    assert found == {game_id for game_id in game_ids if worker.status.is_gone(game_id)}
+    return found
 
 
 async def test_a_game_is_gone_at_the_third_listing_without_it() -> None:
@@ -92,4 +94,5 @@ async def test_the_games_of_all_shards_count_as_listed() -> None:
     worker = Worker(**stage.arguments(shards=ScriptedLeases([])))
     await ticks(worker, 3)
     assert worker.games == 0
+    assert [record.game_id for record in worker.status.listing] == ["a", "b", "c"]
     assert await gone(worker, "a", "b", "c", "d") == {"d"}

@@ -23,12 +23,18 @@ class _Listing:
         self.left_out = left_out
         self._game_ids: frozenset[str] | None = None
 
-    async def game_ids(self) -> frozenset[str]:
+    async def collect(self) -> None:
+        """Collects the ids, and lets other tasks run."""
         if self._game_ids is None:
             game_ids = set(self.left_out)
             async for record in cooperative_iter(self.records, _IDS_A_TURN):
                 game_ids.add(record.game_id)
             self._game_ids = frozenset(game_ids)
+
+    @property
+    def game_ids(self) -> frozenset[str]:
+        if self._game_ids is None:
+            self._game_ids = self.left_out.union(record.game_id for record in self.records)
         return self._game_ids
 
 
@@ -53,10 +59,20 @@ class Listings:
         else:
             self._last.append(_Listing(records, frozenset(left_out)))
 
+    @property
+    def newest(self) -> Sequence[RuntimeRecord]:
+        """The records of the last complete listing; the same object while nothing changes."""
+        return self._last[-1].records if self._last else ()
+
+    def is_gone(self, game_id: str) -> bool:
+        """Returns whether the game is in none of the last three complete listings."""
+        return bool(gone_games([game_id], [listing.game_ids for listing in self._last]))
+
     async def gone(self, game_ids: Iterable[str]) -> frozenset[str]:
-        """Returns those of `game_ids` that are in none of the last three complete listings. Lets other tasks run."""
+        """Returns those of `game_ids` that are gone. Lets other tasks run while it reads new listings."""
         candidates, last = frozenset(game_ids), tuple(self._last)
         if not candidates or len(last) < LISTINGS:
             return frozenset()
-        known = {listing: await listing.game_ids() for listing in dict.fromkeys(last)}
-        return gone_games(candidates, [known[listing] for listing in last])
+        for listing in last:
+            await listing.collect()
+        return gone_games(candidates, [listing.game_ids for listing in last])

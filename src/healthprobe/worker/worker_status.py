@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from healthprobe.domain.hysteresis import GameState, Transition
+from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ShardLeases
 from healthprobe.worker.canaries import Canaries
 from healthprobe.worker.config import Clock
@@ -46,6 +47,15 @@ class WorkerStatus:
     def target_set(self) -> TargetSet:
         """All games that are watched; the same object as long as nothing changes."""
         return self._targets.in_force
+
+    @property
+    def listing(self) -> Sequence[RuntimeRecord]:
+        """The last complete listing, of all shards; the same object while nothing changes."""
+        return self._listings.newest
+
+    def is_gone(self, game_id: str) -> bool:
+        """Returns whether a game of any shard is in none of the last three complete listings."""
+        return game_id not in self.target_set.by_id and self._listings.is_gone(game_id)
 
     async def gone_games(self, game_ids: Iterable[str]) -> frozenset[str]:
         """Returns those of `game_ids`, of any shard, that are in none of the last three complete listings.
