@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from urllib.parse import quote
 
 ENGINE_NOT_ANSWERING = "EngineNotAnswering"
 """The name of the alert of one game."""
@@ -59,3 +60,21 @@ class AlertRoute:
     url: str = field(repr=False)
     match: Mapping[str, str] = field(default_factory=dict)
     severity: str = SEVERITIES[0]
+
+
+def page_link(page: str, alert: Alert) -> str:
+    """Returns the URL of an alert on the page at `page`: of its game, or of a group's games that are down.
+
+    >>> from datetime import UTC
+    >>> alert = Alert(key="1", name=ENGINE_NOT_ANSWERING, labels={"game_id": "a b"}, summary="", last_error="",
+    ...     started_at=datetime(2026, 11, 23, tzinfo=UTC), game_ids=("a b",))
+    >>> page_link("https://ops.example/health", alert)
+    'https://ops.example/health/?game=a%20b'
+    """
+    base = page.rstrip("/") + "/"
+    if not alert.game_ids:
+        return base
+    if alert.group_size is None:
+        return f"{base}?game={quote(alert.game_ids[0], safe='', errors='replace')}"
+    host = alert.labels.get("host", "")
+    return f"{base}?state=down" + (f"&host={quote(host, safe='', errors='replace')}" if host else "")

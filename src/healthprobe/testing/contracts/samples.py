@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from healthprobe.domain.alert import ENGINE_NOT_ANSWERING, Alert
 from healthprobe.domain.event import HealthEvent, ProbeEndedDetails, ProbeFailedDetails, ProbeRecoveredDetails
 
 ODD_GAME_IDS = (
@@ -50,6 +52,21 @@ def ended(game_id: str, sequence: int, *, container_id: str = "c0ffee") -> Healt
 def history(game_id: str, length: int) -> list[HealthEvent]:
     """Returns a game's first `length` events: failed, recovered, failed, …"""
     return [(failed if sequence % 2 else recovered)(game_id, sequence) for sequence in range(1, length + 1)]
+
+
+def alert_of(
+    game_id: str, *, incident: int = 1, labels: Mapping[str, str] | None = None, minutes_ago: float = 5.0
+) -> Alert:
+    """Returns the alert of a game's incident that began so many minutes ago, with these labels besides `game_id`."""
+    return Alert(
+        key=f"6f1c1a52-5d0e-4f8e-9a8e-1a2b3c4d5e6f:{game_id}:{incident}",
+        name=ENGINE_NOT_ANSWERING,
+        labels={"game_id": game_id, **(labels or {})},
+        summary=f"{game_id} has stopped answering",
+        last_error="unexpected status 503",
+        started_at=datetime.now(UTC) - timedelta(minutes=minutes_ago),
+        game_ids=(game_id,),
+    )
 
 
 def _instant(sequence: int) -> datetime:
