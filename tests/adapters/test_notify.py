@@ -135,7 +135,6 @@ async def test_a_hanging_service_times_out(phone: Phone, monkeypatch: pytest.Mon
     assert (refused.value.permanent, refused.value.delivered) == (False, 0)
 
 
-@pytest.mark.proves("chat-markup")
 @pytest.mark.parametrize(
     "hostile",
     ["<!channel>", "@everyone", "[free](http://evil)", "<b onclick=x>", "**bold**", "`code`", "a\nb", "x" * 5_000],

@@ -22,7 +22,8 @@ class Alert:
     log has it. `labels` say what it is about (`game_id`, `host` and the labels of its record, or what a group has in
     common), without `alertname`. `summary` is a sentence for people, `last_error` the cause in the words of the first
     incident. `started_at` is when the first incident began, in UTC. `game_ids` are the games that do not answer, in
-    order: one, save in a group, which has `group_size` games in all.
+    order: one, save in a group, which has `group_size` games in all; `group` is the label and the value that those have
+    in common.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Alert:
     started_at: datetime
     game_ids: tuple[str, ...]
     group_size: int | None = None
+    group: tuple[str, str] | None = None
     severity: str = "critical"
 
 
