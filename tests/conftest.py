@@ -26,13 +26,14 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 ON_UVLOOP: Mapping[str, LoopFactory] = {"uvloop": uvloop.new_event_loop}
 LOOPS_OF_ROOM: Mapping[str, Mapping[str, LoopFactory]] = {
     "worker": {"virtual": VirtualTimeLoop},
+    "alarms": {"virtual": VirtualTimeLoop},
     "status": {"virtual": VirtualTimeLoop},
     "probing": {**ON_UVLOOP, "asyncio": asyncio.new_event_loop},
 }
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
-    """Runs tests of worker and status in virtual time, those of the prober on both loops, all others on uvloop."""
+    """Runs tests of worker, alarms and status in virtual time, probers on both loops, others on uvloop."""
     room, *_ = item.path.relative_to(Path(__file__).parent).parts
     return LOOPS_OF_ROOM.get(room) or ON_UVLOOP
 

@@ -14,6 +14,7 @@ from tests.deploy.shipped import CONFIGURATION
 from healthprobe._util.duration import parse_duration
 from healthprobe.app.settings import DEFAULT_TIMEOUT
 from healthprobe.cli.main import application
+from healthprobe.status.trouble import STUCK_AFTER_LOG_OUTAGE
 
 FOLDER = CONFIGURATION.parents[1] / "systemd"
 UNITS = ("healthprobe.service", "healthprobe@.service", "nats-server.service")
@@ -62,6 +63,26 @@ def test_systemd_understands_every_line(unit: str, tmp_path: Path) -> None:
 def test_the_stop_timeout_is_longer_than_a_stop_takes(unit: str) -> None:
     [stop] = directives(unit)["TimeoutStopSec"]
     assert float(parse_duration(stop)) > float(DEFAULT_TIMEOUT) + 2
+
+
+@pytest.mark.parametrize("unit", PROBERS)
+def test_systemd_waits_for_a_prober_to_be_ready_and_watches_it(unit: str) -> None:
+    found = directives(unit)
+    assert (found["Type"], found["TimeoutStartSec"]) == (["notify"], ["infinity"]), "its servers may be down for hours"
+    assert float(parse_duration(found["WatchdogSec"][0].removesuffix("in"))) >= 2 * STUCK_AFTER_LOG_OUTAGE
+
+
+@pytest.mark.parametrize("unit", PROBERS)
+def test_systemd_finds_little_that_a_prober_is_allowed_and_does_not_need(unit: str) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    judged = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", FOLDER / unit],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert judged.returncode == 0, "its exposure is above 2.0 of 10"
 
 
 @pytest.mark.proves("service-hardening")

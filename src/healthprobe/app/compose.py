@@ -35,6 +35,7 @@ from healthprobe.status.counters import Counters
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from healthprobe.adapters.http import HttpHeartbeat
     from healthprobe.adapters.nats import JetStreamLeases
     from healthprobe.app.delivery import Delivery
     from healthprobe.app.gone_games import GoneGames
@@ -83,6 +84,7 @@ class Parts:
     leases: JetStreamLeases | None
     prober: ProberByKind
     gone_games: GoneGames
+    heartbeat: HttpHeartbeat | None
 
 
 @asynccontextmanager
@@ -112,6 +114,7 @@ async def composed(
     async with Adapters(
         logger=logger, telemetry=telemetry, event_format=event_format, webhook_secret=settings.webhook_secret
     ) as adapters:
+        heartbeat = None if settings.heartbeat is None else adapters.heartbeat(settings.heartbeat)
         publishers, notifications = await _publishers(settings, adapters)
         records = await retry_until_available(
             partial(adapters.records, settings.records, settings.records_query), logger
@@ -145,7 +148,7 @@ async def composed(
         if isinstance(records, WatchedRecords):
             records.on_change(worker.refresh)
         gone_games = GoneGames(log, worker, logger, writes_events=settings.ended_events)
-        yield Parts(records, log, worker, delivery, leases, prober, gone_games)
+        yield Parts(records, log, worker, delivery, leases, prober, gone_games, heartbeat)
 
 
 async def _log(

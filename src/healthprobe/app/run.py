@@ -16,9 +16,11 @@ from typing import Any, Self
 import uvloop
 from structlog.typing import FilteringBoundLogger
 
+from healthprobe.adapters.systemd import Systemd
 from healthprobe.app.compose import Parts, composed
 from healthprobe.app.console import RunConsole
 from healthprobe.app.observability import Observability
+from healthprobe.app.self_watch import SelfWatch
 from healthprobe.app.settings import Settings
 from healthprobe.app.startup import raise_descriptor_limit, retry_until_available
 from healthprobe.domain.event import EventType
@@ -143,7 +145,7 @@ async def _serve(settings: Settings, console: RunConsole, duration: float | None
                 return
             async with observability.serving(parts) as address:
                 console.started(settings, len(running), address)
-                await _serve_until(stop, parts, counters, console.logger)
+                await _serve_until(stop, parts, counters, console.logger, _self_watch(settings, parts, console.logger))
             open_incidents = await _open_incidents(parts, within=stop.remaining / 2)
         console.stopped(counters, open_incidents)
 
@@ -168,7 +170,20 @@ async def _cancelled_by(stop: StopSignal) -> AsyncIterator[asyncio.Timeout]:
         await _cancel(expiring)
 
 
-async def _serve_until(stop: StopSignal, parts: Parts, counters: Counters, logger: FilteringBoundLogger) -> None:
+def _self_watch(settings: Settings, parts: Parts, logger: FilteringBoundLogger) -> SelfWatch:
+    return SelfWatch(
+        parts.worker.status,
+        parts.worker.config,
+        heartbeat=parts.heartbeat,
+        every=float(settings.heartbeat_every),
+        systemd=Systemd.of_environment(os.environ, os.getpid()),
+        logger=logger,
+    )
+
+
+async def _serve_until(
+    stop: StopSignal, parts: Parts, counters: Counters, logger: FilteringBoundLogger, self_watch: SelfWatch
+) -> None:
     """Runs the tasks of a run until the stop. A task that ends earlier ends the run with its error."""
     stopping = asyncio.create_task(stop.wait())
     worker = asyncio.create_task(parts.worker.run())
@@ -179,17 +194,19 @@ async def _serve_until(stop: StopSignal, parts: Parts, counters: Counters, logge
     ]
     leasing = None if parts.leases is None else asyncio.create_task(parts.leases.run())
     freezing = asyncio.create_task(_freeze_after_first_tick(counters))
+    watching = asyncio.create_task(self_watch.run())
     ended, _ = await asyncio.wait(
         {stopping, worker, *others, *([leasing] if leasing else [])}, return_when=asyncio.FIRST_COMPLETED
     )
     stop.request()
+    self_watch.stopping()
     # The order matters: the worker needs its leases to write its last events; then other instances get the shards; then
     # the relays deliver the last events. A relay that is cancelled before it saves its cursor would deliver again.
     await _cancel(worker)
     if parts.leases is not None:
         await parts.leases.give_back_shards()
     await parts.delivery.drain(within=max(stop.remaining - _RESERVE, 0.1))
-    await _cancel(*others, freezing, stopping)
+    await _cancel(*others, freezing, watching, stopping)
     if parts.leases is not None and leasing is not None:
         await _cancel(leasing)
         await parts.leases.aclose()

@@ -32,7 +32,9 @@ DEFAULT_INTERVAL = Duration(5)
 DEFAULT_TIMEOUT = Duration(2)
 DEFAULT_FAILURES = 3
 DEFAULT_LEASE = Duration(5)
+DEFAULT_HEARTBEAT = Duration(60)
 _SHORTEST_LEASE = 1.0
+_SHORTEST_HEARTBEAT = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +43,9 @@ class Settings:
 
     `max_concurrency` None is automatic: as many probes in flight as a tick needs if every engine hangs. `retain` None
     keeps events for ever. `cluster` is the URL of a NATS cluster whose JetStream holds the log and the leases; `shard`
-    is a fixed slice of the fleet instead. `records`, `log`, `publish`, `notify`, `canaries` and `otlp` are URLs. With
-    `ended_events` a `probe_ended` is written after the incident of a game that is gone.
+    is a fixed slice of the fleet instead. `records`, `log`, `publish`, `notify`, `canaries`, `otlp` and `heartbeat`
+    are URLs; the last is often a secret. With `ended_events` a `probe_ended` is written after the incident of a game
+    that is gone.
     """
 
     records: str = DEFAULT_DATABASE
@@ -70,6 +73,8 @@ class Settings:
     listen: ListenAddress | None = None
     token: str | None = field(default=None, repr=False)
     otlp: str | None = None
+    heartbeat: str | None = field(default=None, repr=False)
+    heartbeat_every: Duration = DEFAULT_HEARTBEAT
 
     def __post_init__(self) -> None:
         if self.timeout >= self.interval:
@@ -91,6 +96,10 @@ class Settings:
             raise ConfigurationError(
                 f"--listen {self.listen} can be reached from other machines: set {TOKEN} to a long random word, "
                 "which readers must send, or listen on 127.0.0.1"
+            )
+        if self.heartbeat_every < _SHORTEST_HEARTBEAT:
+            raise ConfigurationError(
+                f"--heartbeat-every {self.heartbeat_every} is shorter than 1s: write one such as 1m"
             )
         if self.cluster is not None:
             self._check_cluster(self.cluster)

@@ -27,6 +27,7 @@ from healthprobe.ports import (
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from healthprobe.adapters.http import HttpHeartbeat
     from healthprobe.adapters.nats import JetStreamLeases, JetStreamRecords
     from healthprobe.adapters.nats.connection import JetStream
     from healthprobe.adapters.sql import SqlDatabase, SqlRecords
@@ -264,6 +265,19 @@ class Adapters:
         with extra("notify", "--notify"):
             from healthprobe.adapters.notify import NotifyPublisher
         return NotifyPublisher.of_each_target(url)
+
+    def heartbeat(self, url: str) -> HttpHeartbeat:
+        """Returns heartbeats for the service at a URL."""
+        with extra("http", "--heartbeat"):
+            from healthprobe.adapters.http import HttpHeartbeat
+        if scheme_of(url) not in {"http", "https"}:
+            raise ConfigurationError("--heartbeat names no service: write a URL such as https://hc-ping.com/UUID")
+        try:
+            heartbeat = HttpHeartbeat.of_url(url)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"--heartbeat: {error}") from error
+        self.close_later(heartbeat.aclose)
+        return heartbeat
 
     async def editable_records(self, url: str) -> EditableRecords:
         if scheme_of(url) == "file":

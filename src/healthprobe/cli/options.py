@@ -405,6 +405,28 @@ OtlpUrl = Annotated[
         rich_help_panel=ADVANCED,
     ),
 ]
+HeartbeatUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--heartbeat",
+        metavar="URL",
+        envvar="HEALTHPROBE_HEARTBEAT",
+        help="A URL that is asked (GET) again and again while this run probes, sees, and its log takes events: of a "
+        "service that raises an alarm when that stops.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+HeartbeatEvery = Annotated[
+    Duration,
+    typer.Option(
+        "--heartbeat-every",
+        metavar="DURATION",
+        envvar="HEALTHPROBE_HEARTBEAT_EVERY",
+        parser=parse_duration,
+        help="How often --heartbeat is asked.",
+        rich_help_panel=ADVANCED,
+    ),
+]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"] | None,
     typer.Option(

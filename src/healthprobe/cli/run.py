@@ -7,6 +7,7 @@ import os
 from healthprobe.app.settings import (
     DEFAULT_DATABASE,
     DEFAULT_FAILURES,
+    DEFAULT_HEARTBEAT,
     DEFAULT_INTERVAL,
     DEFAULT_TIMEOUT,
     TOKEN,
@@ -45,6 +46,8 @@ def run(
     lease: options.Lease = None,
     shard: options.Shard = None,
     otlp: options.OtlpUrl = None,
+    heartbeat: options.HeartbeatUrl = None,
+    heartbeat_every: options.HeartbeatEvery = DEFAULT_HEARTBEAT,
     log_level: options.LogLevel = None,
     as_json: options.AdvancedJson = False,
 ) -> None:
@@ -87,6 +90,8 @@ def run(
         listen=listen,
         token=os.environ.get(TOKEN) or None,
         otlp=otlp,
+        heartbeat=heartbeat,
+        heartbeat_every=heartbeat_every,
         cluster=cluster,
         lease=lease,
         shard=shard,

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from healthprobe._util.duration import two_units
 from healthprobe.domain.cluster import Instance
 from healthprobe.domain.fleet_status import Condition, Diagnosis, Outage, WatchedShards, diagnose
 from healthprobe.domain.hysteresis import Standing
@@ -18,18 +17,10 @@ from healthprobe.ports import HealthEventLog, LogError
 from healthprobe.status.cells import Cells, Delta
 from healthprobe.status.histories import Histories
 from healthprobe.status.incidents import Incidents
+from healthprobe.status.trouble import trouble_of
 from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.target_set import TargetSet
 from healthprobe.worker.worker_status import WorkerStatus
-
-STUCK_AFTER_INTERVALS = 2
-"""The prober counts as stuck when its tick is late by more intervals than this."""
-
-STUCK_AFTER_WAIT = 3
-"""The prober counts as stuck when an event has waited more intervals than this for the log."""
-
-STUCK_AFTER_LOG_OUTAGE = 60.0
-"""The prober counts as stuck when the log has been unavailable for more seconds than this."""
 
 REFRESH_INTERVAL = 1.0
 """Seconds between two refreshes while a stream is open."""
@@ -163,33 +154,14 @@ class RunStatus:
     @property
     def trouble(self) -> str | None:
         """What is wrong with the prober itself, with the words of the log, or None."""
-        trouble, cause = self._trouble
-        return f"{trouble}: {cause}" if trouble and cause else trouble
+        trouble = trouble_of(self.worker, self.config)
+        return None if trouble is None else str(trouble)
 
     @property
     def public_trouble(self) -> str | None:
         """The same without the words of the log, which may name a server, a file or a game."""
-        return self._trouble[0]
-
-    @property
-    def _trouble(self) -> tuple[str | None, str]:
-        """What is wrong, and the log's words for it."""
-        late = self.worker.tick_overdue_for
-        if late > STUCK_AFTER_INTERVALS * self.config.interval:
-            return f"its tick is late by {two_units(late)}", ""
-        blind = self.worker.blind_for
-        if blind:
-            return f"no canary has answered for {two_units(blind)}, so no failure is counted", ""
-        without_shards = self.worker.shards_away_for
-        if without_shards:
-            return f"its cluster has been unavailable for {two_units(without_shards)}, so it has no shards to probe", ""
-        waited, log_outage = self.worker.longest_wait, self.worker.log_away_for
-        if waited > STUCK_AFTER_WAIT * self.config.interval or log_outage > STUCK_AFTER_LOG_OUTAGE:
-            waiting = len(self.worker.waiting)
-            what = {0: "nothing waits", 1: "1 event waits"}.get(waiting, f"{waiting:,} events wait")
-            taken = f"its log has taken nothing for {two_units(max(waited, log_outage))}"
-            return f"{taken}, and {what} for it", self.worker.log_error
-        return None, ""
+        trouble = trouble_of(self.worker, self.config)
+        return None if trouble is None else trouble.what
 
     def diagnosis(self, outages: Sequence[Outage] | None = None) -> Diagnosis:
         """The state of the fleet in one sentence. A caller that has `outages` already passes them."""

@@ -21,7 +21,8 @@ class Discovery:
     """Brings into force what the store lists and what is ours. Without `shards` all games are ours.
 
     A store that fails, or that does not answer within the configuration's `call_patience`, leaves the last good list in
-    force. That is logged once, and once more when the store is back. `listings` are the last complete ones of ticks.
+    force. That is logged once, and once more when the store is back. `has_listing` says whether a list is in force yet,
+    `listings` are the last complete ones of ticks.
     """
 
     def __init__(
@@ -57,6 +58,8 @@ class Discovery:
         self._last_good: list[RuntimeRecord] = []
         self._listing_error: str | None = None
         self.listings = Listings()
+        self._was_listed = False
+        self.has_listing = False
 
     @property
     def target_set(self) -> TargetSet:
@@ -70,18 +73,21 @@ class Discovery:
         """
         async with self._one_at_a_time:
             records = await self._list(for_tick=for_tick)
-            if self._shards is None:
-                return await self._apply(records, None)
-            looked_at, shards = self._monotonic(), self._shards.shards
-            known = self.target_set.shards or frozenset()
-            interrupted = frozenset(
-                shard for shard in shards & known if not self._shards.covers(shard, self._looked_at)
-            )
-            if interrupted:  # lost and regained meanwhile: another instance may have written events of these games
-                await self._apply(records, shards - interrupted)
-            change = await self._apply(records, shards)
-            self._looked_at = looked_at
+            change = await self._update(records)
+            self.has_listing = self._was_listed
             return change
+
+    async def _update(self, records: Sequence[RuntimeRecord]) -> TargetSetChange:
+        if self._shards is None:
+            return await self._apply(records, None)
+        looked_at, shards = self._monotonic(), self._shards.shards
+        known = self.target_set.shards or frozenset()
+        interrupted = frozenset(shard for shard in shards & known if not self._shards.covers(shard, self._looked_at))
+        if interrupted:  # lost and regained meanwhile: another instance may have written events of these games
+            await self._apply(records, shards - interrupted)
+        change = await self._apply(records, shards)
+        self._looked_at = looked_at
+        return change
 
     async def aclose(self) -> None:
         """Cancels a call of the store that has not ended."""
@@ -103,6 +109,7 @@ class Discovery:
             except COLLABORATOR_ERRORS as raised:
                 error = error_text(raised)
             else:
+                self._was_listed = True
                 if self._listing_error is not None:
                     self._listing_error = None
                     self._logger.info("running records are listed again", games=len(self._last_good))

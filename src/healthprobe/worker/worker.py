@@ -151,6 +151,7 @@ class Worker:
             self._suppression,
             watched_canaries,
             self._event_writer,
+            discovery=self._discovery,
             ticker=self._ticker,
             listings=self._discovery.listings,
             clock=times,

@@ -9,6 +9,7 @@ from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ShardLeases
 from healthprobe.worker.canaries import Canaries
 from healthprobe.worker.config import Clock
+from healthprobe.worker.discovery import Discovery
 from healthprobe.worker.event_writer import EventWriter
 from healthprobe.worker.game_states import GameStates, SetAside
 from healthprobe.worker.listings import Listings
@@ -28,6 +29,7 @@ class WorkerStatus:
         canaries: Canaries,
         event_writer: EventWriter,
         *,
+        discovery: Discovery,
         ticker: Ticker,
         listings: Listings,
         clock: Clock,
@@ -38,6 +40,7 @@ class WorkerStatus:
         self._suppression = suppression
         self._canaries = canaries
         self._event_writer = event_writer
+        self._discovery = discovery
         self._ticker = ticker
         self._listings = listings
         self._monotonic = clock.monotonic
@@ -47,6 +50,11 @@ class WorkerStatus:
     def target_set(self) -> TargetSet:
         """All games that are watched; the same object as long as nothing changes."""
         return self._targets.in_force
+
+    @property
+    def has_listing(self) -> bool:
+        """Whether a list of the store is in force: false until the first one is."""
+        return self._discovery.has_listing
 
     @property
     def listing(self) -> Sequence[RuntimeRecord]:
