@@ -216,18 +216,6 @@ class RetentionLog(ReadableLog, Protocol):
         ...
 
 
-class HealthEventLog(WorkerLog, RelayLog, RetentionLog, Protocol):
-    """The durable, ordered record of health events: all that the program `healthprobe` needs of a log.
-
-    A program that embeds a worker needs less: WorkerLog, and RelayLog if it has a relay. Every method raises LogError.
-    """
-
-    async def request_replay(self) -> int:
-        """Makes every dead letter due: its relay sends it once more. Returns how many there are."""
-        ...
-
-
-@runtime_checkable
 class IncidentLog(Protocol):
     """The log as alarms use it. Every method raises LogError."""
 
@@ -236,6 +224,17 @@ class IncidentLog(Protocol):
 
         One that another program altered is an AlteredEvent, as in `last_events`: its type is that of its sequence.
         """
+        ...
+
+
+class HealthEventLog(WorkerLog, RelayLog, RetentionLog, IncidentLog, Protocol):
+    """The durable, ordered record of health events: all that the program `healthprobe` needs of a log.
+
+    A program that embeds a worker needs less: WorkerLog, and RelayLog if it has a relay. Every method raises LogError.
+    """
+
+    async def request_replay(self) -> int:
+        """Makes every dead letter due: its relay sends it once more. Returns how many there are."""
         ...
 
 

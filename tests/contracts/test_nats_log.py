@@ -11,7 +11,8 @@ from healthprobe.adapters.nats import JetStreamLog
 from healthprobe.adapters.nats.connection import Request
 from healthprobe.adapters.nats.streams import token_of
 from healthprobe.domain.shard import SHARDS, shard_of
-from healthprobe.testing.contracts import HealthEventLogContract
+from healthprobe.testing.contracts import DocumentLogContract, HealthEventLogContract
+from healthprobe.testing.contracts.documents import AlterDocument
 from healthprobe.testing.contracts.log import Alter
 from healthprobe.testing.contracts.samples import ODD_GAME_IDS, failed, recovered
 
@@ -88,6 +89,43 @@ class TestJetStreamLogOnThreeServers(HealthEventLogContract):
     @pytest.fixture
     def alter(self, log: JetStreamLog) -> Alter:
         return altering(log)
+
+
+def altering_document(log: JetStreamLog) -> AlterDocument:
+    async def alter_document(kind: str, key: str, value: bytes) -> None:
+        await log._stream.ask([Request(log._streams.of_document(kind, key), value)])
+
+    return alter_document
+
+
+class TestJetStreamDocuments(DocumentLogContract):
+    @pytest.fixture
+    async def log(self, nats_url: str, open_log: OpenLog) -> JetStreamLog:
+        return await open_log(nats_url)
+
+    @pytest.fixture
+    async def rival(self, log: JetStreamLog, nats_url: str, open_log: OpenLog) -> JetStreamLog:
+        return await open_log(nats_url)
+
+    @pytest.fixture
+    def alter_document(self, log: JetStreamLog) -> AlterDocument:
+        return altering_document(log)
+
+
+class TestJetStreamDocumentsOnThreeServers(DocumentLogContract):
+    many = 600
+
+    @pytest.fixture
+    async def log(self, nats_cluster_url: str, open_log: OpenLog) -> JetStreamLog:
+        return await open_log(nats_cluster_url)
+
+    @pytest.fixture
+    async def rival(self, log: JetStreamLog, nats_cluster_url: str, open_log: OpenLog) -> JetStreamLog:
+        return await open_log(nats_cluster_url)
+
+    @pytest.fixture
+    def alter_document(self, log: JetStreamLog) -> AlterDocument:
+        return altering_document(log)
 
 
 class TestJetStreamLogByClaims(HealthEventLogContract):

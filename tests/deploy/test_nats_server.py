@@ -22,6 +22,7 @@ ALLOWED_SUBJECTS = (
     "health.events.7.game-7",
     "health.epochs.7",
     "health.relays.stdout",
+    "health.relays.documents.silence.1",
     "health.leases.shards.7",
     "health.instances.n1",
     "$KV.health_runtime_records.game-7",

@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from healthprobe.domain.event import HealthEvent, format_instant, parse_instant
+from healthprobe.domain.event import EventType, HealthEvent, format_instant, parse_instant
 from healthprobe.ports import DeadLetter, LogEntry
 from healthprobe_plaintext.journal import Journal, Line
 from healthprobe_plaintext.location import path_of
@@ -42,6 +42,9 @@ class JsonlLog:
 
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
         return await self._with_lock(partial(self._append, events))
+
+    async def open_incidents(self) -> Mapping[str, HealthEvent]:
+        return await self._with_lock(self._open_incidents)
 
     async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
         return await self._with_lock(lambda: self._entries[self._place_after(after) :][:limit])
@@ -174,6 +177,9 @@ class JsonlLog:
         if known:
             self._write({"forgotten": name})
         return known
+
+    def _open_incidents(self) -> Mapping[str, HealthEvent]:
+        return {game: event for game, event in self._last.items() if event.event_type is EventType.PROBE_FAILED}
 
     def _place_after(self, cursor: int) -> int:
         return bisect_right(self._entries, cursor, key=attrgetter("cursor"))

@@ -11,8 +11,10 @@ from uuid import NAMESPACE_URL, uuid5
 from healthprobe._util.text import shorten
 from healthprobe.adapters.nats.appending import Appender, Pending
 from healthprobe.adapters.nats.connection import JetStream, Request, Unanswered
+from healthprobe.adapters.nats.documents import JetStreamDocuments
 from healthprobe.adapters.nats.errors import as_log_errors, errors_at_opening
 from healthprobe.adapters.nats.fencing import ShardClaims
+from healthprobe.adapters.nats.open_incidents import OpenIncidents
 from healthprobe.adapters.nats.relay_state import JetStreamRelayState
 from healthprobe.adapters.nats.stored_events import decode_event, encode_event, standing_of
 from healthprobe.adapters.nats.stream_leader import EVERYTHING, Ack, Message, StreamLeader, next_at
@@ -73,16 +75,19 @@ _HEADERS = 4_096
 """More bytes than the headers of our messages have."""
 
 
-class JetStreamLog(JetStreamRelayState):
-    """Health events, relay cursors and dead letters on JetStream. Made by `open`. Every method raises LogError.
+class JetStreamLog(JetStreamRelayState, JetStreamDocuments):
+    """Health events, relay cursors, dead letters and documents on JetStream. Made by `open`.
 
-    All reads go to the leaders of the streams. With `by_claims` it appends only to shards that it has claimed, and
-    others cannot append to those any more; without, instances may share it as they share a database.
+    Every method raises LogError. All reads go to the leaders of the streams. With `by_claims` it appends only to shards
+    that it has claimed, and others cannot append to those any more; without, instances may share it as they share a
+    database.
     """
 
     def __init__(self, stream: JetStream, streams: LogStreams, *, by_claims: bool) -> None:
-        super().__init__(stream, streams)
+        JetStreamRelayState.__init__(self, stream, streams)
+        JetStreamDocuments.__init__(self, stream, streams)
         self._leader = MonotonicLeader(stream, streams.events)
+        self._open_incidents = OpenIncidents(stream, self._leader, streams)
         self._claims = ShardClaims(self._leader, streams)
         self._appender = Appender(self._leader, streams, self._claims, by_claims=by_claims)
         self._one_at_a_time = asyncio.Lock()
@@ -144,6 +149,14 @@ class JetStreamLog(JetStreamRelayState):
         with as_log_errors(self._stream):
             standing = await standing_of(self._leader, self._streams, list(subjects.values()))
         return {game_id: standing[subject].event for game_id, subject in subjects.items() if subject in standing}
+
+    async def open_incidents(self) -> Mapping[str, HealthEvent]:
+        """Returns the last event of each game whose last event is a `probe_failed`, by game.
+
+        The first call asks for the last event of every game; later ones read only what is new.
+        """
+        with as_log_errors(self._stream):
+            return await self._open_incidents.current()
 
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
         """Appends by compare-and-set (see `ports.HealthEventLog`): what has entered is stored when this returns.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,6 @@ from healthprobe.domain.event import AlteredEvent, HealthEvent, altered_event, f
 from healthprobe.ports import ContentError, DeadLetter
 
 _TRIES = 20
-_PAGE = 500
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -90,7 +89,7 @@ class JetStreamRelayState:
     async def all_cursors(self) -> Mapping[str, int]:
         """Returns all cursors by name; 0 for one that was altered, for its relay begins there."""
         with as_log_errors(self._stream):
-            messages = await self._last_of_each(self._streams.all_cursors)
+            messages = await self._relays.last_of_each(self._streams.all_cursors)
         cursors = {_name_of_cursor(message): decode_cursor(message, self._streams) or 0 for message in messages}
         return dict(sorted(cursors.items()))
 
@@ -142,20 +141,8 @@ class JetStreamRelayState:
 
     async def _letters(self, subject: str) -> list[_Stored]:
         """Returns all letters of `subject`, in the order in which their events were first parked."""
-        found = [decode_letter(message, self._streams) for message in await self._last_of_each(subject)]
+        found = [decode_letter(message, self._streams) for message in await self._relays.last_of_each(subject)]
         return sorted(found, key=lambda stored: stored.place)
-
-    async def _last_of_each(self, subjects: str) -> Collection[Message]:
-        """Returns the last message of each subject that matches.
-
-        One that is replaced meanwhile moves to the end of the stream, and is read there again.
-        """
-        found: dict[str, Message] = {}
-        after = 0
-        while page := await self._relays.read(after, _PAGE, subjects):
-            found.update((message.subject, message) for message in page)
-            after = page[-1].seq
-        return found.values()
 
     async def _replace(
         self, subjects: Sequence[str], replacement: Callable[[Message | None], _Document | _Cursor | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ _PORTION = AT_ONCE - 2
 _DISTANCES = (0, *(2**power for power in range(11)))
 """Distances before the newest message at which `newest` looks at once: a fleet makes 256 claims in a row."""
 
+_PAGE = 500
 _NARROWEST = 8
 """The fewest sequences that are read together where a stream has become sparse."""
 
@@ -135,6 +136,18 @@ class StreamLeader:
                 break
             width = min(max(_NARROWEST, 4 * len(there)), _PORTION)
         return found[:limit]
+
+    async def last_of_each(self, subjects: str) -> Collection[Message]:
+        """Returns the last message of each subject that matches `subjects`, in a stream that keeps one of each.
+
+        One that is replaced meanwhile moves to the end of the stream, and is read there again.
+        """
+        found: dict[str, Message] = {}
+        after = 0
+        while page := await self.read(after, _PAGE, subjects):
+            found.update((message.subject, message) for message in page)
+            after = page[-1].seq
+        return found.values()
 
     async def write(self, requests: Sequence[Request]) -> list[Ack]:
         """Publishes messages in order, each with a condition in its headers; returns their acks.

@@ -139,7 +139,7 @@ _KEEP_ALL: Mapping[str, Any] = {
     "deny_delete": False,
     "deny_purge": False,
 }
-"""Settings of both streams: nothing is removed from them by limits, and what we remove can be removed."""
+"""Settings of the streams of a log: nothing is removed from them by limits, and what we remove can be removed."""
 
 _SHARDS = "healthprobe_shards"
 """The metadata of the stream of events with the number of shards. A stream without it has SHARDS."""
@@ -163,6 +163,11 @@ class LogStreams:
     def relays(self) -> str:
         """The stream of cursors and dead letters."""
         return f"{self.prefix}_relays"
+
+    @property
+    def documents(self) -> str:
+        """The stream of documents."""
+        return f"{self.prefix}_documents"
 
     @property
     def all_events(self) -> str:
@@ -203,8 +208,24 @@ class LogStreams:
         """The subjects of all dead letters of one publisher, or of all."""
         return f"{self.letters}{'*' if publisher is None else token_of(publisher)}.*"
 
+    def of_document(self, kind: str, key: str) -> str:
+        return f"{self.prefix}.relays.documents.{token_of(kind)}.{token_of(key)}"
+
+    def documents_of(self, kind: str) -> str:
+        """The subjects of all documents of a kind."""
+        return f"{self.prefix}.relays.documents.{token_of(kind)}.*"
+
+    def documents_config(self) -> Mapping[str, Any]:
+        """The stream of documents, which a log of an older version lacks."""
+        return {
+            **_KEEP_ALL,
+            "name": self.documents,
+            "subjects": [f"{self.prefix}.relays.documents.*.*"],
+            "max_msgs_per_subject": 1,
+        }
+
     def configs(self) -> list[Mapping[str, Any]]:
-        """Both streams. The one that is created last shows that both exist."""
+        """The streams that every log has. The one that is created last shows that both exist."""
         return [
             {
                 **_KEEP_ALL,
@@ -229,9 +250,33 @@ async def prepare(stream: JetStream, *, create: bool) -> LogStreams:
     Raises ConfigurationError for streams that are not a log's, Unanswered or Refused.
     """
     streams = LogStreams(stream.address.prefix, stream.address.shards or SHARDS)
+    if create:
+        await ensure_documents(stream, streams)
     for config in streams.configs():
         existing = await _prepare(stream, config, create=create)
     return replace(streams, shards=_shards_in(stream, existing))
+
+
+async def ensure_documents(stream: JetStream, streams: LogStreams) -> None:
+    """Creates the stream of documents, if it is missing.
+
+    Raises ConfigurationError for one that is not a log's, Unanswered or Refused.
+    """
+    await _prepare(stream, streams.documents_config(), create=True)
+
+
+async def subjects_in(stream: JetStream, name: str, matching: str) -> list[str]:
+    """Returns the subjects that have messages in the stream `name` and match. Raises Unanswered or Refused."""
+    found: set[str] = set()
+    before = -1
+    while len(found) > before:  # the server returns them in pages
+        before = len(found)
+        asked = {"subjects_filter": matching, "offset": before}
+        state = (await stream.call(f"STREAM.INFO.{name}", asked))["state"]
+        found.update(state.get("subjects") or ())
+        if len(found) >= state.get("num_subjects", 0):
+            break
+    return sorted(found)
 
 
 async def created_at(stream: JetStream, name: str) -> datetime:

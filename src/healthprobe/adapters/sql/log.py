@@ -16,6 +16,7 @@ from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.dead_letters import SqlDeadLetters
 from healthprobe.adapters.sql.documents import SqlDocuments
 from healthprobe.adapters.sql.event_rows import event_columns, event_from_row
+from healthprobe.adapters.sql.open_incidents import open_incidents
 from healthprobe.adapters.sql.schema import MOST, health_events, log_identities, relay_cursors
 from healthprobe.adapters.sql.statements import Row, chunks, upsert_where
 from healthprobe.domain.event import HealthEvent, format_instant
@@ -35,6 +36,10 @@ class SqlLog(SqlDeadLetters, SqlDocuments):
     async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
         """Returns the last event of each of these games; games without events are left out."""
         return await self._database.read(partial(_last_events, list(game_ids)), LogError)
+
+    async def open_incidents(self) -> Mapping[str, HealthEvent]:
+        """Returns the last event of each game whose last event is a `probe_failed`, by game."""
+        return await self._database.read(partial(open_incidents, _event_of), LogError)
 
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
         """Appends by compare-and-set, in one transaction that is on the disk when this returns (see `ports`)."""

@@ -5,7 +5,7 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{suite}"
-        for suite in ("alerter", "dead_letters", "documents", "log", "prober", "publisher", "records")
+        for suite in ("alerter", "dead_letters", "documents", "incidents", "log", "prober", "publisher", "records")
     )
 )
 

@@ -1,4 +1,4 @@
-"""The contract of a HealthEventLog as a pytest suite: events, cursors, retention and dead letters."""
+"""The contract of a HealthEventLog as a pytest suite: events, open incidents, cursors, retention and dead letters."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from healthprobe.domain.event import AlteredEvent, HealthEvent
 from healthprobe.ports import HealthEventLog
 from healthprobe.testing.contracts.dead_letters import DeadLettersContract
+from healthprobe.testing.contracts.incidents import IncidentsContract
 from healthprobe.testing.contracts.samples import AFTER_ALL_SAMPLES, ODD_GAME_IDS, ended, failed, history, recovered
 
 Alter = Callable[[str, int], Awaitable[None]]
@@ -25,7 +26,7 @@ async def events_in(log: HealthEventLog) -> list[HealthEvent]:
 
 
 @pytest.mark.asyncio
-class HealthEventLogContract(DeadLettersContract):
+class HealthEventLogContract(DeadLettersContract, IncidentsContract):
     """Subclass it as `class TestMyLog(HealthEventLogContract)` and define the fixture `log`: an empty log.
 
     If two processes can share the log, define `rival` too: a second connection to the same log. If a batch of several
