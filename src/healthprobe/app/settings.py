@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from healthprobe._util.duration import Duration
 from healthprobe.app.url_names import notification_name, publisher_name, records_name
+from healthprobe.domain.alert import AlertRoute
 from healthprobe.domain.policy import REFERENCE, Policy
+from healthprobe.domain.probe_settings import PLAIN, ProbeSettings
 from healthprobe.domain.schedule import AutoLanes
 from healthprobe.domain.shard import Slice
 from healthprobe.ports import ConfigurationError
@@ -45,7 +48,7 @@ class Settings:
     keeps events for ever. `cluster` is the URL of a NATS cluster whose JetStream holds the log and the leases; `shard`
     is a fixed slice of the fleet instead. `records`, `log`, `publish`, `notify`, `canaries`, `otlp` and `heartbeat`
     are URLs; the last is often a secret. With `ended_events` a `probe_ended` is written after the incident of a game
-    that is gone.
+    that is gone. `probe` is how games are probed whose records say nothing else, `alerts` are routes of alerts.
     """
 
     records: str = DEFAULT_DATABASE
@@ -61,6 +64,8 @@ class Settings:
     timeout: Duration = DEFAULT_TIMEOUT
     failures: int = DEFAULT_FAILURES
     policy: Policy = REFERENCE
+    probe: ProbeSettings = PLAIN
+    alerts: tuple[AlertRoute, ...] = ()
     canaries: tuple[str, ...] = ()
     identity_header: str | None = None
     allow_networks: tuple[str, ...] = ()
@@ -116,6 +121,7 @@ class Settings:
             failures_threshold=self.failures,
             max_concurrency=max_concurrency,
             policy=self.policy,
+            probe=self.probe,
         )
 
     @property
@@ -139,12 +145,18 @@ class Settings:
             "flap": None if flap is None else f"{flap.transitions}/{Duration(flap.within)}",
             "hold": None if policy.hold is None else f"{100 * policy.hold:g}%",
             "identity-header": self.identity_header,
+            "config [probe]": None if self.probe == PLAIN else sha256(repr(self._probe_rule).encode()).hexdigest()[:8],
             "source": self.source,
             "ended-events": "on" if self.ended_events else None,
             "publish": ",".join(sorted(map(publisher_name, self.publish))),
             "notify": ",".join(sorted(map(notification_name, self.notify))) or None,
         }
         return " ".join(f"--{name} {value}" for name, value in options.items() if value is not None)
+
+    @property
+    def _probe_rule(self) -> tuple[object, ...]:
+        """The probe defaults with their headers, which the text of the settings does not have."""
+        return self.probe, self.probe.headers
 
     def _check_cluster(self, cluster: str) -> None:
         if not cluster.startswith(("nats:", "tls:")):

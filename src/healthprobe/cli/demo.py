@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from healthprobe._util.duration import Duration, parse_duration
 from healthprobe.app.settings import DEFAULT_FAILURES, TOKEN, WEBHOOK_SECRET, Settings
 from healthprobe.cli import options
+from healthprobe.cli.settings_file import secret_of
 from healthprobe.web.listen_address import ListenAddress, parse_listen_address
 
 DEMO_INTERVAL = Duration(1)
@@ -91,14 +91,14 @@ def demo(
         log=log or "",
         publish=tuple(publish or ("stdout:",)),
         notify=tuple(notify or ()),
-        webhook_secret=os.environ.get(WEBHOOK_SECRET) or None,
+        webhook_secret=secret_of(WEBHOOK_SECRET).value or None,
         interval=interval,
         timeout=timeout,
         failures=failures,
         max_concurrency=max_concurrency,
         keep_connections=connections == "reuse",
         listen=listen,
-        token=os.environ.get(TOKEN) or None,
+        token=secret_of(TOKEN).value or None,
         otlp=otlp,
     )
     run_demo(settings, duration=for_, as_json=as_json, log_level=log_level)

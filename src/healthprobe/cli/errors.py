@@ -52,10 +52,13 @@ def report_bug(error: BaseException) -> None:
 
 
 def _origin(parameter: Any, context: typer.Context | None) -> str:
-    """Returns the name of the option, or of the environment variable if the value came from there."""
+    """Returns the name of the option, or where its value came from: a variable, or a line of the settings file."""
     names: list[str] = list(parameter.opts)
     source = context.get_parameter_source(parameter.name) if context is not None else None
     if source is not None and source.name == "ENVIRONMENT":
         variables = [parameter.envvar] if isinstance(parameter.envvar, str) else list(parameter.envvar)
         return next(variable for variable in variables if os.environ.get(variable))
+    if source is not None and source.name == "DEFAULT_MAP" and context is not None:
+        place: str = context.obj.place(parameter.name)
+        return place
     return names[0]

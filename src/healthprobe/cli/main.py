@@ -34,6 +34,7 @@ COMMANDS = {
     "events": Listing("Look back", "Show the events of the log, and the dead letters."),
     "incidents": Listing("Look back", "Show open and ended incidents."),
     "relays": Listing("Look back", "Show how far each publisher got."),
+    "config": Listing("Manage", "Write a sample of the settings file, or its schema."),
     "runtimes": Listing("Manage", "Edit the store of runtime records."),
 }
 

@@ -9,6 +9,7 @@ import typer
 
 from healthprobe._util.duration import Duration, parse_duration, parse_retention
 from healthprobe.app.settings import DEFAULT_DATABASE, DEFAULT_LEASE
+from healthprobe.cli import settings_file
 from healthprobe.domain.policy import FlapRule
 from healthprobe.domain.shard import Slice
 from healthprobe.web.listen_address import ListenAddress, parse_listen_address
@@ -99,6 +100,19 @@ def parse_shard(text: str | Slice) -> Slice:
     return Slice(int(number), int(count))
 
 
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="PATH",
+        envvar="HEALTHPROBE_CONFIG",
+        callback=settings_file.read_into,
+        is_eager=True,
+        help="A settings file in TOML with any of these options, and with [b]\\[probe][/b] and [b]\\[\\[alerts]][/b]: "
+        "[b]healthprobe config --example[/b] prints one. Options and variables win over it.",
+        rich_help_panel=ADVANCED,
+    ),
+]
 Records = Annotated[
     str | None,
     typer.Option(

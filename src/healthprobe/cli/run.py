@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import typer
 
 from healthprobe.app.settings import (
     DEFAULT_DATABASE,
@@ -14,11 +14,15 @@ from healthprobe.app.settings import (
     WEBHOOK_SECRET,
     Settings,
 )
+from healthprobe.app.settings_file import SettingsFile
 from healthprobe.cli import options
+from healthprobe.cli.settings_file import NO_FILE, secret_of
 from healthprobe.domain.policy import Policy
 
 
 def run(
+    context: typer.Context,
+    _config: options.Config = None,
     records: options.Records = None,
     log: options.Log = None,
     publish: options.Publish = None,
@@ -66,6 +70,8 @@ def run(
     from healthprobe.app.console import run_console
     from healthprobe.app.run import run_service
 
+    file: SettingsFile = context.obj or NO_FILE
+    token, webhook_secret = secret_of(TOKEN, file.token), secret_of(WEBHOOK_SECRET, file.webhook_secret)
     home = cluster or DEFAULT_DATABASE
     settings = Settings(
         records=records or home,
@@ -76,11 +82,13 @@ def run(
         source=source,
         publish=tuple(publish or ("stdout:",)),
         notify=tuple(notify or ()),
-        webhook_secret=os.environ.get(WEBHOOK_SECRET) or None,
+        webhook_secret=webhook_secret.value or None,
         interval=interval,
         timeout=timeout,
         failures=failures,
         policy=Policy(successes=successes, confirm=confirm, grace=grace or 0.0, flap=flap, hold=hold),
+        probe=file.probe,
+        alerts=file.alerts,
         canaries=tuple(canary or ()),
         identity_header=identity_header,
         allow_networks=tuple(allow_network or ()),
@@ -88,7 +96,7 @@ def run(
         max_concurrency=max_concurrency,
         keep_connections=connections == "reuse",
         listen=listen,
-        token=os.environ.get(TOKEN) or None,
+        token=token.value or None,
         otlp=otlp,
         heartbeat=heartbeat,
         heartbeat_every=heartbeat_every,
@@ -96,4 +104,8 @@ def run(
         lease=lease,
         shard=shard,
     )
-    run_service(settings, run_console(as_json=as_json, log_level=log_level))
+    console = run_console(as_json=as_json, log_level=log_level)
+    for warning in (*file.warnings, token.warning, webhook_secret.warning):
+        if warning is not None:
+            console.logger.warning("a secret is not kept", err=warning)
+    run_service(settings, console)
