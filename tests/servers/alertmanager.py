@@ -120,6 +120,11 @@ class AlertmanagerServer:
         assert self._process is not None
         self._process.wait(_PATIENCE)
 
+    def restart(self) -> None:
+        """Stops it in order and starts it again."""
+        self.stop()
+        self.start()
+
     def kill(self) -> None:
         """kill -9."""
         if self._process is not None:

@@ -50,7 +50,7 @@ def parse_service(text: str) -> Service:
         location, _, query = place.partition("?")
         name, _, value = query.partition("=")
         if name != "key" or not value or "&" in value:
-            raise ConfigurationError(f"{scheme}://{masked(location)} needs ?key=PLACE and nothing else: write {_FORM}")
+            raise ConfigurationError(f"{scheme}://… needs ?key=PLACE and nothing else: write {_FORM}")
         place = unquote(value)
     if "@" in location:
         raise ConfigurationError(f"{scheme}://{masked(location)} has credentials, and needs none: write {_FORM}")

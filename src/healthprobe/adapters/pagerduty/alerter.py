@@ -21,7 +21,7 @@ RESPONSE_TIMEOUT = 10.0
 
 _BODY_TIMEOUT = 1.0
 _LONGEST_ANSWER = 4096
-_CONCERNS_THE_EVENT = frozenset({400, 413, 422})
+_INVALID = frozenset({400, 413, 422})
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
 
 
@@ -90,13 +90,14 @@ class PagerDutyAlerter:
                 raise self._refusal(response, beginning, delivered)
 
     def _refusal(self, response: aiohttp.ClientResponse, beginning: bytes, delivered: int) -> PublishError:
-        """Permanent is what PagerDuty says of the event. What it says of the key concerns every event."""
+        """Permanent is what PagerDuty says of the event, in JSON. What it says of the key concerns every event."""
         status = response.status
         said = _said(beginning)
         text = f"{self._title} {answer_text(response, said)}"
         if is_web_page(response):
             return PublishError(f"{text}; check the host in the URL", delivered=delivered, code="html")
-        if status in _CONCERNS_THE_EVENT and "routing_key" not in said:
+        is_its_own = response.content_type == "application/json"
+        if status in _INVALID and is_its_own and "routing_key" not in said:
             return PublishError(text, permanent=True, delivered=delivered, code=str(status))
         if status in {400, 401, 403}:
             text += f"; check the integration key at {self._service.key.place}"
