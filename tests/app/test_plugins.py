@@ -55,7 +55,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         metadata.mkdir(parents=True)
         (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-adapters\nVersion: 1.0\n")
         lines = "".join(f"{scheme} = {function}\n" for scheme, function in functions.items())
-        groups = (plugins.RECORDS, plugins.LOGS, plugins.PUBLISHERS)
+        groups = (plugins.RECORDS, plugins.LOGS, plugins.PUBLISHERS, plugins.ALERTERS)
         (metadata / "entry_points.txt").write_text("".join(f"[{group}]\n{lines}" for group in groups))
         (metadata.parent / "acme.py").write_text(ACME)
         monkeypatch.syspath_prepend(metadata.parent)
@@ -80,7 +80,7 @@ async def test_a_plugin_cannot_replace_a_built_in_scheme(install: Install, tmp_p
     assert isinstance(await Adapters().records(f"file:{tmp_path / 'games.json'}"), FileRecords)
 
 
-@pytest.mark.parametrize("option", ["--records", "--log", "--publish"])
+@pytest.mark.parametrize("option", ["--records", "--log", "--publish", "--alert"])
 def test_an_unknown_scheme_is_refused_with_the_known_schemes(
     install: Install, command_line: CommandLine, option: str
 ) -> None:

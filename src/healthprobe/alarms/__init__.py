@@ -10,7 +10,7 @@ It is level-triggered: `decide` returns the alerts that should be open now, a Te
 alerter was told. Both are kept with the log (DocumentLog), so that another instance, or the next run, goes on. A Teller
 that fails or hangs delays no other. It imports worker, ports, domain and _util.
 
-Where other parts come in (all of them are arguments of `Alarms`, given in `app/compose.py`):
+Where other parts come in (all of them are arguments of `Alarms`, given in `app/alarm_stage.py`):
 
 - `is_silenced(game_id, host, labels, now) -> bool`: a silence. It holds back what was not told yet; an alert that was
   told stays until its games answer again. It is asked at every look, once a second, so an ended silence needs no call;
@@ -19,11 +19,12 @@ Where other parts come in (all of them are arguments of `Alarms`, given in `app/
   longer runs". If the game is listed again and its incident is still open, the same alert fires again. A game that is
   not listed and not gone yet gets no new alert, and keeps the one it has.
 - `listing() -> Sequence[RuntimeRecord]`: the last complete listing, all shards; the same object while nothing changes.
+  () before the first.
 - `alerters`: each by its name, which is shown and names its documents. `Adapters.alerters(url)` in `app/urls.py` makes
   them: a line `scheme: maker` in ALERTERS there, whose maker returns alerters by name, one for each receiver that is to
   be tried again by itself. An entry point `healthprobe.alerters` is one alerter a URL.
 - An alerter whose every `fire` is a message to people has `takes_updates = False` (ports.MessageAlerter): it is fired
   once an alert, not again when games join or leave the group.
-- `routes`: `domain.alert_routing.AlertRoute(to, match, severity)`. `Settings.alerts` is a tuple of them; --alert adds
+- `routes`: `domain.alert.AlertRoute(url, match, severity)`. `Settings.alerts` is a tuple of them; --alert adds
   one without `match`.
 """

@@ -103,6 +103,7 @@ async def composed(
     None is JSON. `traceparent` returns the trace header of a game's next probe. Waits for a store or a log that is
     away. Raises ConfigurationError before anything is probed.
     """
+    from healthprobe.app.alarm_stage import alarms_of
     from healthprobe.app.delivery import Delivery
     from healthprobe.app.gone_games import GoneGames
     from healthprobe.app.retention import Retention
@@ -133,7 +134,15 @@ async def composed(
         adapters.close_later(prober.aclose)
         relays = await _relays(publishers, notifications, log, telemetry, logger)
         retention = None if settings.retain is None else Retention(log, publishers.keys(), settings.retain, logger)
-        delivery = Delivery(relays, retention, shards)
+        alarms = await alarms_of(
+            settings,
+            adapters,
+            log,
+            status=lambda: worker.status,
+            telemetry=telemetry,
+            logger=logger,
+        )
+        delivery = Delivery(relays, retention, shards, alarms)
         worker = Worker(
             records=records,
             log=log,

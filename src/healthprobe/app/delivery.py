@@ -1,4 +1,4 @@
-"""Delivery: the relays and the retention of a log. In a cluster one instance at a time runs them."""
+"""Delivery: the relays, the alarms and the retention of a log. In a cluster one instance at a time runs them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ from healthprobe.worker.relay import Relay
 
 if TYPE_CHECKING:
     from healthprobe.adapters.nats import JetStreamLeases
+    from healthprobe.alarms.alarms import Alarms
     from healthprobe.worker.static_shards import StaticShards
 
 
 class Delivery:
-    """Runs relays and retention while `leases` give this instance the duty, or always without `leases`.
+    """Runs relays, alarms and retention while `leases` give this instance the duty, or always without `leases`.
 
     The next instance continues from the cursors in the log. Events that are being delivered when the duty changes hands
     may be delivered again.
     """
 
     def __init__(
-        self, relays: tuple[Relay, ...], retention: Retention | None, leases: JetStreamLeases | StaticShards | None
+        self,
+        relays: tuple[Relay, ...],
+        retention: Retention | None,
+        leases: JetStreamLeases | StaticShards | None,
+        alarms: Alarms | None = None,
     ) -> None:
         self._relays = relays
+        self._alarms = alarms
         self._retention = retention
         self._leases = leases
         self._changed = asyncio.Event()
@@ -37,9 +43,11 @@ class Delivery:
         return self._leases is None or self._leases.has_duties
 
     def wake(self) -> None:
-        """Wakes the relays: the log has new events."""
+        """Wakes relays and alarms: the log has new events."""
         for relay in self._relays:
             relay.wake()
+        if self._alarms is not None:
+            self._alarms.wake()
 
     async def run(self) -> None:
         """Delivers and prunes until cancelled. Raises PublishError if every publisher is closed for good."""
@@ -53,7 +61,8 @@ class Delivery:
     async def drain(self, within: float) -> None:
         """Delivers the events that the log has now, for at most `within` seconds, if this instance delivers."""
         if self.is_ours:
-            await asyncio.gather(*(relay.drain(within) for relay in self._relays))
+            alarms = [] if self._alarms is None else [self._alarms.drain(within)]
+            await asyncio.gather(*(relay.drain(within) for relay in self._relays), *alarms)
 
     async def _run_while_ours(self) -> None:
         tasks = [asyncio.create_task(self._run_relays())]
@@ -73,5 +82,6 @@ class Delivery:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run_relays(self) -> None:
-        await asyncio.gather(*(relay.run() for relay in self._relays))
+        alarms = [] if self._alarms is None else [self._alarms.run()]
+        await asyncio.gather(*(relay.run() for relay in self._relays), *alarms)
         raise PublishError("stopped: every publisher is closed; the events are kept in the log", permanent=True)

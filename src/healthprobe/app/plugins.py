@@ -1,4 +1,4 @@
-"""Plugins: stores, logs and publishers of other packages, found by entry points named after URL schemes."""
+"""Plugins: stores, logs, publishers and alerters of other packages, found by entry points named after URL schemes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from healthprobe.ports import ConfigurationError, HealthprobeError
 RECORDS = "healthprobe.records"
 LOGS = "healthprobe.logs"
 PUBLISHERS = "healthprobe.publishers"
+ALERTERS = "healthprobe.alerters"
 
 Opener = Callable[[str], AbstractAsyncContextManager[Any]]
-"""The object that an entry point names: called with the URL, it opens and closes a store, log or publisher."""
+"""The object that an entry point names: called with the URL, it opens and closes a store, log, publisher or alerter."""
 
 
 def installed(group: str) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from healthprobe._util.duration import Duration
 from healthprobe.app.url_names import notification_name, publisher_name, records_name
 from healthprobe.domain.alert import AlertRoute
+from healthprobe.domain.alerting import GroupRule
 from healthprobe.domain.policy import REFERENCE, Policy
 from healthprobe.domain.probe_settings import PLAIN, ProbeSettings
 from healthprobe.domain.schedule import AutoLanes
@@ -36,6 +38,10 @@ DEFAULT_TIMEOUT = Duration(2)
 DEFAULT_FAILURES = 3
 DEFAULT_LEASE = Duration(5)
 DEFAULT_HEARTBEAT = Duration(60)
+DEFAULT_ALERT_GROUP = "host"
+DEFAULT_ALERT_WAIT = Duration(10)
+NO_GROUP = "none"
+"""The value of --alert-group with which each game has an alert of its own."""
 _SHORTEST_LEASE = 1.0
 _SHORTEST_HEARTBEAT = 1.0
 
@@ -48,7 +54,8 @@ class Settings:
     keeps events for ever. `cluster` is the URL of a NATS cluster whose JetStream holds the log and the leases; `shard`
     is a fixed slice of the fleet instead. `records`, `log`, `publish`, `notify`, `canaries`, `otlp` and `heartbeat`
     are URLs; the last is often a secret. With `ended_events` a `probe_ended` is written after the incident of a game
-    that is gone. `probe` is how games are probed whose records say nothing else, `alerts` are routes of alerts.
+    that is gone. `probe` is how games are probed whose records say nothing else. `alerts` are the routes to alerters,
+    `alert_group` is the label by which alerts are grouped, or `none`.
     """
 
     records: str = DEFAULT_DATABASE
@@ -56,6 +63,9 @@ class Settings:
     records_query: str | None = None
     publish: tuple[str, ...] = ("stdout:",)
     notify: tuple[str, ...] = ()
+    alerts: tuple[AlertRoute, ...] = ()
+    alert_group: str = DEFAULT_ALERT_GROUP
+    alert_wait: Duration = DEFAULT_ALERT_WAIT
     source: str | None = None
     webhook_secret: str | None = field(default=None, repr=False)
     retain: Duration | None = None
@@ -65,7 +75,6 @@ class Settings:
     failures: int = DEFAULT_FAILURES
     policy: Policy = REFERENCE
     probe: ProbeSettings = PLAIN
-    alerts: tuple[AlertRoute, ...] = ()
     canaries: tuple[str, ...] = ()
     identity_header: str | None = None
     allow_networks: tuple[str, ...] = ()
@@ -125,6 +134,11 @@ class Settings:
         )
 
     @property
+    def group_rule(self) -> GroupRule:
+        """How alerts are grouped."""
+        return GroupRule(None if self.alert_group == NO_GROUP else self.alert_group, timedelta(seconds=self.alert_wait))
+
+    @property
     def rule(self) -> str:
         """The settings that all instances of a cluster must have in common, as options, without secrets.
 
@@ -150,6 +164,9 @@ class Settings:
             "ended-events": "on" if self.ended_events else None,
             "publish": ",".join(sorted(map(publisher_name, self.publish))),
             "notify": ",".join(sorted(map(notification_name, self.notify))) or None,
+            "alert": ",".join(sorted({publisher_name(route.url) for route in self.alerts})) or None,
+            "alert-group": self.alert_group if self.alerts and self.alert_group != DEFAULT_ALERT_GROUP else None,
+            "alert-wait": self.alert_wait if self.alerts and self.alert_wait != DEFAULT_ALERT_WAIT else None,
         }
         return " ".join(f"--{name} {value}" for name, value in options.items() if value is not None)
 

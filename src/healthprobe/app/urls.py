@@ -12,10 +12,11 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.app import plugins
-from healthprobe.app.url_names import scheme_of, shown
+from healthprobe.app.url_names import publisher_name, scheme_of, shown
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import (
+    Alerter,
     ConfigurationError,
     HealthEventLog,
     HealthEventPublisher,
@@ -171,6 +172,8 @@ PUBLISHERS: Mapping[str, Maker[HealthEventPublisher]] = {
     **dict.fromkeys(("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"), _redis_publisher),
     **dict.fromkeys(("http", "https"), _webhook_publisher),
 }
+ALERTERS: Mapping[str, Maker[Mapping[str, Alerter]]] = {}
+"""Each makes alerters by name: one for each receiver that is to be tried again by itself."""
 
 
 def _path_of(url: str) -> str:
@@ -278,6 +281,16 @@ class Adapters:
             raise ConfigurationError(f"--heartbeat: {error}") from error
         self.close_later(heartbeat.aclose)
         return heartbeat
+
+    async def alerters(self, url: str) -> Mapping[str, Alerter]:
+        """Returns the alerters at a URL by their names, which are shown and hold no secret."""
+        scheme, colon, _ = url.partition(":")
+        if colon and scheme in ALERTERS:
+            return await ALERTERS[scheme](self, url)
+        if colon and (opener := plugins.opener(plugins.ALERTERS, scheme)) is not None:
+            alerter: Alerter = await self._stack.enter_async_context(plugins.opened(opener, url))
+            return {publisher_name(url): alerter}
+        raise ConfigurationError(_unknown("--alert", url, [*ALERTERS, *plugins.installed(plugins.ALERTERS)]))
 
     async def editable_records(self, url: str) -> EditableRecords:
         if scheme_of(url) == "file":

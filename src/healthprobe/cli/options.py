@@ -24,6 +24,7 @@ LOG_URLS = "[b]sqlite:[/b]PATH, [b]postgresql:[/b]//USER:PASSWORD@HOST/DATABASE 
 
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _FEWEST_TO_FLAP = 3
 _URI_REFERENCE = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2}){1,500}")
 
@@ -88,6 +89,18 @@ def parse_flap(text: str | FlapRule) -> FlapRule:
     if int(transitions) < _FEWEST_TO_FLAP:
         raise ValueError(f"{text!r}: two transitions are one incident; write {_FEWEST_TO_FLAP} or more, such as 6/1h")
     return FlapRule(int(transitions), float(parse_duration(within)))
+
+
+def parse_alert_group(text: str) -> str:
+    """Returns the label by which alerts are grouped, or `none`. Raises ValueError."""
+    if not _LABEL_NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is no name of a label: write host, none, or a label such as region")
+    return text
+
+
+def parse_wait(text: str | Duration) -> Duration:
+    """Returns how long to wait, which may be 0. Raises ValueError."""
+    return Duration(0) if text in {"0", "0s"} else parse_duration(text)
 
 
 def parse_shard(text: str | Slice) -> Slice:
@@ -155,6 +168,15 @@ Notify = Annotated[
         envvar="HEALTHPROBE_NOTIFY",
         help="Where new transitions are sent as a sentence for people; may be repeated. Any URL of apprise: "
         "[b]slack:[/b]//…, [b]mailto:[/b]//…, [b]pagerduty:[/b]//….",
+    ),
+]
+Alert = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--alert",
+        metavar="URL",
+        envvar="HEALTHPROBE_ALERT",
+        help="An on-call system that gets each open incident as an alert, and resolves it; may be repeated.",
     ),
 ]
 Interval = Annotated[
@@ -325,6 +347,29 @@ Canary = Annotated[
         metavar="URL",
         envvar="HEALTHPROBE_CANARY",
         help="A URL that always answers 200; may be repeated. While no canary answers, no failure counts.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+AlertGroup = Annotated[
+    str,
+    typer.Option(
+        "--alert-group",
+        metavar="host|LABEL|none",
+        envvar="HEALTHPROBE_ALERT_GROUP",
+        parser=parse_alert_group,
+        help="What games have in common that fail together: at least 3 and at least half of a host, or of the games "
+        "with one value of a label, are one alert. [b]none[/b]: each game has its own.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+AlertWait = Annotated[
+    Duration,
+    typer.Option(
+        "--alert-wait",
+        metavar="DURATION",
+        envvar="HEALTHPROBE_ALERT_WAIT",
+        parser=parse_wait,
+        help="How long an alert waits for others of its group; [b]0[/b] for not at all.",
         rich_help_panel=ADVANCED,
     ),
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import typer
 
 from healthprobe.app.settings import (
+    DEFAULT_ALERT_GROUP,
+    DEFAULT_ALERT_WAIT,
     DEFAULT_DATABASE,
     DEFAULT_FAILURES,
     DEFAULT_HEARTBEAT,
@@ -17,6 +19,7 @@ from healthprobe.app.settings import (
 from healthprobe.app.settings_file import SettingsFile
 from healthprobe.cli import options
 from healthprobe.cli.settings_file import NO_FILE, secret_of
+from healthprobe.domain.alert import AlertRoute
 from healthprobe.domain.policy import Policy
 
 
@@ -27,6 +30,7 @@ def run(
     log: options.Log = None,
     publish: options.Publish = None,
     notify: options.Notify = None,
+    alert: options.Alert = None,
     interval: options.Interval = DEFAULT_INTERVAL,
     timeout: options.Timeout = DEFAULT_TIMEOUT,
     failures: options.Failures = DEFAULT_FAILURES,
@@ -42,6 +46,8 @@ def run(
     flap: options.Flap = None,
     hold: options.Hold = None,
     canary: options.Canary = None,
+    alert_group: options.AlertGroup = DEFAULT_ALERT_GROUP,
+    alert_wait: options.AlertWait = DEFAULT_ALERT_WAIT,
     identity_header: options.IdentityHeader = None,
     allow_network: options.AllowNetwork = None,
     deny_network: options.DenyNetwork = None,
@@ -83,12 +89,14 @@ def run(
         publish=tuple(publish or ("stdout:",)),
         notify=tuple(notify or ()),
         webhook_secret=webhook_secret.value or None,
+        alerts=(*file.alerts, *(AlertRoute(url) for url in dict.fromkeys(alert or ()))),
+        alert_group=alert_group,
+        alert_wait=alert_wait,
         interval=interval,
         timeout=timeout,
         failures=failures,
         policy=Policy(successes=successes, confirm=confirm, grace=grace or 0.0, flap=flap, hold=hold),
         probe=file.probe,
-        alerts=file.alerts,
         canaries=tuple(canary or ()),
         identity_header=identity_header,
         allow_networks=tuple(allow_network or ()),

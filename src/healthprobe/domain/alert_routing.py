@@ -1,34 +1,16 @@
-"""Routes: which alerter gets which alert."""
+"""Routing: which alerter gets which alert, and with which severity."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
-SEVERITY = "critical"
-"""The severity of an alert whose route names none."""
-
-
-@dataclass(frozen=True, slots=True)
-class AlertRoute:
-    """Alerts whose labels have all of `match` go to the alerter at the URL `to`, with this severity.
-
-    A route without `match` gets what no other route matches.
-    """
-
-    to: str = field(repr=False)
-    match: Mapping[str, str] = field(default_factory=dict)
-    severity: str = SEVERITY
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Returns whether labels have all of `match`, of which there is some."""
-        return bool(self.match) and all(labels.get(name) == value for name, value in self.match.items())
+from healthprobe.domain.alert import AlertRoute
 
 
 def receivers(routes: Sequence[AlertRoute], labels_of_games: Iterable[Mapping[str, str]]) -> dict[str, str]:
     """Returns the URLs that get an alert about games with these labels, each with the severity for it.
 
-    Each game's routes are those that match it, or those without `match` if none does; an alert about several games goes
+    A game's routes are those that match it, or those without `match` if none does; an alert about several games goes
     to all that one of them would go to. Of several routes to one URL the first counts.
 
     >>> routes = (AlertRoute("eu:", {"team": "eu"}, "warning"), AlertRoute("all:"))
@@ -45,7 +27,7 @@ def receivers(routes: Sequence[AlertRoute], labels_of_games: Iterable[Mapping[st
         if relevant in seen:
             continue
         seen.append(relevant)
-        matching = [route for route in routes if route.matches(relevant)]
+        matching = [route for route in routes if route.match and route.match.items() <= relevant.items()]
         for route in matching or [route for route in routes if not route.match]:
-            found.setdefault(route.to, route.severity)
+            found.setdefault(route.url, route.severity)
     return found

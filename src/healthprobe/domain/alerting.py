@@ -163,7 +163,8 @@ def decide(
     now: datetime,
     group_sizes: Mapping[Group, int] = MappingProxyType({}),
     is_silenced: Callable[[OpenIncident], bool] = lambda _: False,
-    recovered_at: Mapping[str, datetime] = MappingProxyType({}),
+    ended_at: Mapping[str, datetime] = MappingProxyType({}),
+    ended_as_gone: Collection[str] = (),
 ) -> Decision:
     """Returns the alerts that should be open, and those that are over, by the incidents that are open in the log.
 
@@ -174,7 +175,8 @@ def decide(
     fires again if its incident goes on because its game is listed again. The caller removes what everybody was told.
 
     Silences hold back new alerts and new members only. `group_sizes` are the numbers of listed games of
-    `groups_to_count`; `recovered_at` is when incidents ended, by game, where that is known.
+    `groups_to_count`; `ended_at` is when incidents ended, by game, where that is known, and `ended_as_gone` are the
+    games of those that ended because their game no longer runs.
     """
     alerts, waiting = dict(before), _Waiting()
     untold: defaultdict[Group | None, list[OpenIncident]] = defaultdict(list)
@@ -189,7 +191,7 @@ def decide(
             }
             changes_at = alert.changed_at + max(rule.wait, _SHORTEST_PAUSE)
             if not members:
-                alerts[key] = _over(alert, incidents, recovered_at, now)
+                alerts[key] = _over(alert, incidents, ended_at, ended_as_gone, now)
             elif members != alert.members and now < changes_at:
                 waiting.until(changes_at)
             elif members != alert.members:
@@ -232,16 +234,21 @@ def _lasts(incidents: Mapping[str, OpenIncident], game_id: str, sequence: int) -
 def _over(
     alert: DecidedAlert,
     incidents: Mapping[str, OpenIncident],
-    recovered_at: Mapping[str, datetime],
+    ended_at: Mapping[str, datetime],
+    ended_as_gone: Collection[str],
     now: datetime,
 ) -> DecidedAlert:
-    gone = all(
-        (incident := incidents.get(game_id)) is not None and incident.failed.sequence == sequence
+    """Returns the alert as over since its last incident ended, or since now where that is not known."""
+    is_gone = all(
+        game_id in ended_as_gone or (game_id in incidents and incidents[game_id].failed.sequence == sequence)
         for game_id, sequence in alert.members.items()
     )
-    ended = [recovered_at[game_id] for game_id in alert.members if game_id in recovered_at]
-    resolved_at = max([alert.started_at, *ended]) if ended and not gone else now
-    return replace(alert, resolved_at=resolved_at, reason=GONE if gone else ANSWERS_AGAIN)
+    ends = [ended_at.get(game_id, now) for game_id in alert.members]
+    return replace(
+        alert,
+        resolved_at=max(alert.started_at, *ends),
+        reason=GONE if is_gone else ANSWERS_AGAIN,
+    )
 
 
 def _of_game(incident: OpenIncident, identity: str, now: datetime) -> DecidedAlert:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from healthprobe.adapters import memory
+from healthprobe.domain.alert import Alert, ResolvedAlert
 from healthprobe.domain.event import HealthEvent, altered_event
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ContentError, DeadLetter, HealthprobeError, LogEntry, LogError, PublishError, StoreError
@@ -187,5 +188,47 @@ class InMemoryPublisher(Switches):
             if event.id in self.unacceptable:
                 raise PublishError(f"{event.id} will never be taken", permanent=True, delivered=number)
             self.delivered.append(event)
+        if self.lose_acknowledgement:
+            raise PublishError("the connection broke before the acknowledgement; try again")
+
+
+class InMemoryAlerter(Switches):
+    """An Alerter. `open` has the alerts that are open there, by key; `fired` and `resolved` all that arrived, in order.
+
+    Alerts whose key ends with an entry of `unacceptable` are refused for ever (a permanent PublishError); those before
+    it in the same batch have arrived. `lose_acknowledgement` makes it take all and then raise.
+    """
+
+    error = PublishError
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lose_acknowledgement = False
+        self.unacceptable: set[str] = set()
+        self.open: dict[str, Alert] = {}
+        self.fired: list[Alert] = []
+        self.resolved: list[ResolvedAlert] = []
+
+    async def fire(self, alerts: Sequence[Alert]) -> None:
+        await self.pass_switches()
+        for number, alert in enumerate(alerts):
+            self._check(alert, number)
+            self.open[alert.key] = alert
+            self.fired.append(alert)
+        self._acknowledge()
+
+    async def resolve(self, alerts: Sequence[ResolvedAlert]) -> None:
+        await self.pass_switches()
+        for number, over in enumerate(alerts):
+            self._check(over.alert, number)
+            self.open.pop(over.alert.key, None)
+            self.resolved.append(over)
+        self._acknowledge()
+
+    def _check(self, alert: Alert, number: int) -> None:
+        if alert.key.endswith(tuple(self.unacceptable)):
+            raise PublishError(f"{alert.key} will never be taken", permanent=True, delivered=number)
+
+    def _acknowledge(self) -> None:
         if self.lose_acknowledgement:
             raise PublishError("the connection broke before the acknowledgement; try again")

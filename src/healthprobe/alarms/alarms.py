@@ -1,0 +1,237 @@
+"""Alarms: decides what people are to be told, keeps it with the log, and has each alerter told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from random import random
+from typing import Protocol
+
+from healthprobe._util.aio import COLLABORATOR_ERRORS, background_tasks, error_text, raise_if_cancelled
+from healthprobe._util.safe_logging import Logger, SafeLogger
+from healthprobe.alarms.documents import ALERTS, alerts_in, documents_of
+from healthprobe.alarms.fleet import Fleet
+from healthprobe.alarms.incidents import FollowedLog, Incidents
+from healthprobe.alarms.teller import Teller, Wanted
+from healthprobe.domain.alert import AlertRoute
+from healthprobe.domain.alert_routing import receivers
+from healthprobe.domain.alerting import DecidedAlert, GroupRule, OpenIncident, decide, groups_to_count
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.domain.schedule import backoff
+from healthprobe.ports import Alerter, DocumentLog, Telemetry
+from healthprobe.worker.config import WORKER_KEY, utc_now
+from healthprobe.worker.relay import LONGEST_WAIT
+
+IsSilenced = Callable[[str, str, Mapping[str, str], datetime], bool]
+"""Called with a game's id, its host, its labels and the time: returns whether no alarm is to be raised for it."""
+
+
+class AlarmLog(FollowedLog, DocumentLog, Protocol):
+    """The log as the alarm stage uses it: its events, and the documents that are kept with it."""
+
+
+def _nothing_is_silenced(_game_id: str, _host: str, _labels: Mapping[str, str], _now: datetime) -> bool:
+    return False
+
+
+class Alarms:
+    """Has each alerter told which alerts are open, for as long as `run` runs.
+
+    `identity` is the log's: the keys of alerts begin with it. `alerters` are by the URL of their route and by name.
+    The other arguments are explained in the docstring of this room.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: AlarmLog,
+        identity: str,
+        alerters: Mapping[str, Mapping[str, Alerter]],
+        routes: Sequence[AlertRoute],
+        rule: GroupRule,
+        listing: Callable[[], Sequence[RuntimeRecord]],
+        is_silenced: IsSilenced = _nothing_is_silenced,
+        is_gone: Callable[[str], bool] = lambda _: False,
+        telemetry: Telemetry | None = None,
+        logger: Logger | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        poll_interval: float = 1.0,
+    ) -> None:
+        self._log = log
+        self._identity = identity
+        self._routes = routes
+        self._rule = rule
+        self._is_silenced = is_silenced
+        self._is_gone = is_gone
+        self._clock = clock
+        self._poll_interval = poll_interval
+        self._logger = SafeLogger(logger, worker=WORKER_KEY)
+        self._incidents = Incidents(log, clock)
+        self._fleet = Fleet(listing)
+        self._tellers = [
+            (
+                url,
+                Teller(
+                    log=log,
+                    alerter=alerter,
+                    name=name,
+                    clock=clock,
+                    monotonic=monotonic,
+                    telemetry=telemetry,
+                    logger=logger,
+                ),
+            )
+            for url, by_name in alerters.items()
+            for name, alerter in by_name.items()
+        ]
+        self._alerts: dict[str, DecidedAlert] | None = None
+        self._have_begun = False
+        self._labels: dict[str, Mapping[str, str]] = {}
+        self._look_again_at: datetime | None = None
+        self._woken = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self._error = ""
+        self._failures = 0
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the alerters."""
+        return [teller.name for _, teller in self._tellers]
+
+    def wake(self) -> None:
+        """The log has something new, or a silence has changed. Both are also polled."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Looks at the log and has the alerters told, until cancelled."""
+        self._alerts, self._have_begun = None, False
+        self._incidents.begin_afresh()
+        for _, teller in self._tellers:
+            teller.begin_afresh()
+        async with background_tasks(*(teller.run() for _, teller in self._tellers)):
+            while True:
+                self._woken.clear()
+                if await self.look():
+                    self._failures = 0
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(self._until_next_look()):
+                            await self._woken.wait()
+                else:
+                    await asyncio.sleep(backoff(self._failures, random(), LONGEST_WAIT))
+                    self._failures += 1
+
+    async def drain(self, within: float) -> None:
+        """Has the alerters told of what the log holds now, for at most `within` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                if await self.look():
+                    await asyncio.gather(*(teller.tell() for _, teller in self._tellers))
+
+    async def look(self) -> bool:
+        """Reads the log, decides, and keeps what was decided. False where the log fails, or nothing is listed yet."""
+        async with self._one_at_a_time:
+            try:
+                if self._alerts is None:
+                    self._alerts = alerts_in(await self._log.documents(ALERTS), self._warn_of_altered)
+                await self._incidents.refresh()
+                if await self._fleet.read(self._incidents.open.keys()):
+                    await self._decide(self._alerts)
+            except COLLABORATOR_ERRORS as error:
+                raise_if_cancelled()
+                if not self._error:
+                    self._logger.warning("alarms wait for the log, will retry", err=error_text(error))
+                self._error = error_text(error)
+                return False
+            if self._error:
+                self._error = ""
+                self._logger.info("alarms follow the log again")
+            return True
+
+    async def _decide(self, before: dict[str, DecidedAlert]) -> None:
+        incidents = self._open_incidents()
+        now = self._clock()
+        decision = decide(
+            before,
+            incidents,
+            rule=self._rule,
+            identity=self._identity,
+            now=now,
+            group_sizes=await self._fleet.sizes(groups_to_count(before, incidents, self._rule)),
+            is_silenced=lambda incident: self._is_silenced(
+                incident.game_id, incident.labels.get("host", ""), incident.labels, now
+            ),
+            ended_at=self._incidents.ended_at,
+            ended_as_gone=self._incidents.ended_as_gone,
+        )
+        alerts = {
+            key: alert
+            for key, alert in decision.alerts.items()
+            if alert.is_open or before.get(key) is not alert or any(teller.knows(key) for _, teller in self._tellers)
+        }
+        self._look_again_at = decision.look_again_at
+        self._incidents.forget_ends({game_id for alert in alerts.values() for game_id in alert.members})
+        if self._have_begun and alerts == before:
+            return
+        await self._keep(before, alerts)
+        self._alerts = alerts
+        self._have_told(alerts, incidents)
+        self._have_begun = True
+
+    def _open_incidents(self) -> dict[str, OpenIncident]:
+        """Returns what is open in the log, with what the listing knows of each game.
+
+        A game that is not listed any more has the labels that were known last.
+        """
+        found: dict[str, OpenIncident] = {}
+        labels_of_open: dict[str, Mapping[str, str]] = {}
+        for game_id, failed in self._incidents.open.items():
+            listed = self._fleet.labels(game_id)
+            labels = (
+                listed or self._labels.get(game_id) or {**(getattr(failed, "labels", None) or {}), "game_id": game_id}
+            )
+            labels_of_open[game_id] = labels
+            found[game_id] = OpenIncident(
+                failed,
+                self._incidents.since[game_id],
+                labels,
+                is_listed=listed is not None,
+                is_gone=listed is None and self._is_gone(game_id),
+            )
+        self._labels = labels_of_open
+        return found
+
+    async def _keep(self, before: Mapping[str, DecidedAlert], after: Mapping[str, DecidedAlert]) -> None:
+        """Stores what has changed. What an alert has no more is removed."""
+        changes: dict[str, str | None] = {}
+        for key in before.keys() - after.keys():
+            changes.update(dict.fromkeys(documents_of(before[key])))
+        for key, alert in after.items():
+            if before.get(key) is not alert:
+                if key in before:
+                    changes.update(dict.fromkeys(documents_of(before[key])))
+                changes.update(documents_of(alert))
+        if changes:
+            await self._log.put_documents(ALERTS, changes)
+
+    def _have_told(self, alerts: Mapping[str, DecidedAlert], incidents: Mapping[str, OpenIncident]) -> None:
+        open_alerts = {key: alert for key, alert in alerts.items() if alert.is_open}
+        over = {key: alert for key, alert in alerts.items() if not alert.is_open}
+        routed: dict[str, dict[str, str]] = {url: {} for url, _ in self._tellers}
+        for key, alert in open_alerts.items():
+            labels = [incidents[game_id].labels for game_id in alert.members if game_id in incidents]
+            for url, severity in receivers(self._routes, labels or [alert.labels]).items():
+                routed.setdefault(url, {})[key] = severity
+        for url, teller in self._tellers:
+            teller.want(Wanted(open_alerts, routed[url], over))
+
+    def _until_next_look(self) -> float:
+        if self._look_again_at is None:
+            return self._poll_interval
+        return min(max((self._look_again_at - self._clock()) / timedelta(seconds=1), 0.01), self._poll_interval)
+
+    def _warn_of_altered(self, problem: str) -> None:
+        self._logger.error("alert altered in the log: not known any more", err=problem)

@@ -1,0 +1,77 @@
+"""The incidents that are open in the log, read once and followed from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Protocol
+
+from healthprobe.domain.event import EventType, HealthEvent
+from healthprobe.ports import IncidentLog, ReadableLog
+from healthprobe.worker.relay import BATCH
+
+
+class FollowedLog(ReadableLog, IncidentLog, Protocol):
+    """The log as its incidents are followed."""
+
+
+class Incidents:
+    """Follows `log`. `open` has the `probe_failed` of each open incident by game, `since` when each was first known.
+
+    `ended_at` has when incidents ended, by game, until `forget_ends`; `ended_as_gone` has the games of those that ended
+    because their game no longer runs, as the log says.
+    """
+
+    def __init__(self, log: FollowedLog, clock: Callable[[], datetime]) -> None:
+        self._log = log
+        self._clock = clock
+        self._cursor: int | None = None
+        self.open: dict[str, HealthEvent] = {}
+        self.since: dict[str, datetime] = {}
+        self.ended_at: dict[str, datetime] = {}
+        self.ended_as_gone: set[str] = set()
+
+    def begin_afresh(self) -> None:
+        """Forgets all that was read: another instance may have followed the log meanwhile."""
+        self._cursor = None
+        for known in (self.open, self.since, self.ended_at, self.ended_as_gone):
+            known.clear()
+
+    async def refresh(self) -> None:
+        """Reads to the end of the log. Raises LogError."""
+        if self._cursor is None:
+            self._cursor = await self._begin()
+        while entries := await self._log.read(self._cursor, BATCH):
+            for entry in entries:
+                self._apply(entry.event)
+            self._cursor = entries[-1].cursor
+
+    def forget_ends(self, keep: Collection[str]) -> None:
+        """Forgets when incidents ended, save of the games `keep`."""
+        for game_id in self.ended_at.keys() - set(keep):
+            del self.ended_at[game_id]
+            self.ended_as_gone.discard(game_id)
+
+    async def _begin(self) -> int:
+        """Reads what is open, and returns the cursor after which to go on."""
+        cursor = await self._log.end()
+        for event in (await self._log.open_incidents()).values():
+            self._apply(event)
+        return cursor
+
+    def _apply(self, event: HealthEvent) -> None:
+        """Applies an event, which may have been known before. One that was altered counts by its sequence."""
+        known = self.open.get(event.game_id)
+        if event.sequence < 1 or (known is not None and event.sequence <= known.sequence):
+            return
+        if event.event_type is EventType.PROBE_FAILED:
+            self.open[event.game_id] = event
+            self.since[event.game_id] = min(event.occurred_at, self._clock())
+        else:
+            self.open.pop(event.game_id, None)
+            self.since.pop(event.game_id, None)
+            self.ended_at[event.game_id] = event.occurred_at
+            if event.event_type is EventType.PROBE_ENDED:
+                self.ended_as_gone.add(event.game_id)
+            else:
+                self.ended_as_gone.discard(event.game_id)

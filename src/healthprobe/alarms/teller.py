@@ -1,0 +1,316 @@
+"""The teller: makes one alerter know which alerts are open."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from math import inf
+from random import random
+from typing import Any
+
+from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, error_text, raise_if_cancelled
+from healthprobe._util.safe_logging import Logger, RateLimitedWarning, SafeLogger
+from healthprobe.alarms.documents import ALERTERS, Told, told_kind
+from healthprobe.domain.alert import ENGINE_NOT_ANSWERING, Alert, ResolvedAlert
+from healthprobe.domain.alerting import DecidedAlert
+from healthprobe.domain.schedule import backoff
+from healthprobe.ports import (
+    Alerter,
+    DocumentLog,
+    LogError,
+    MessageAlerter,
+    PublisherClosed,
+    PublishError,
+    RepeatingAlerter,
+    Telemetry,
+)
+from healthprobe.worker.config import WORKER_KEY
+from healthprobe.worker.relay import BATCH, LONGEST_WAIT, BatchSize
+from healthprobe.worker.safe_telemetry import NullTelemetry, SafeTelemetry
+
+_LONGEST_RETRY_AFTER = 3600.0
+_NEVER = 3600.0
+_SHORTEST_REST = 0.1
+"""Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The alerts that an alerter should know: those that are `open`, those of them that are `routed` to it, each with
+    its severity, and those that are `over`, by key.
+    """
+
+    open: Mapping[str, DecidedAlert]
+    routed: Mapping[str, str]
+    over: Mapping[str, DecidedAlert]
+
+
+class Teller:
+    """Fires and resolves alerts at one alerter until it knows what is wanted, and repeats those that it may forget.
+
+    What it was told is kept under its name. That an alert may have arrived is kept before it is sent, so that it is
+    resolved also if we are killed in between. What fails is tried again, as a relay does; what is refused for good is
+    parked: it is tried again when the alert changes, or by the next run. PublisherClosed ends it.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: DocumentLog,
+        alerter: Alerter,
+        name: str,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        telemetry: Telemetry | None = None,
+        logger: Logger | None = None,
+    ) -> None:
+        self._log = log
+        self._alerter = alerter
+        self.name = name
+        self._clock = clock
+        self._monotonic = monotonic
+        self._logger = SafeLogger(logger, worker=WORKER_KEY, publisher=name)
+        self._telemetry = SafeTelemetry(telemetry or NullTelemetry(), self._logger)
+        self._parked = RateLimitedWarning(self._logger, "alert parked: it is tried again when it changes", monotonic)
+        self._batch_size = BatchSize(BATCH, monotonic)
+        self._repeat = alerter.repeat_interval if isinstance(alerter, RepeatingAlerter) else None
+        self._updates = alerter.takes_updates if isinstance(alerter, MessageAlerter) else True
+        self._wanted: Wanted | None = None
+        self._told: dict[str, Told] | None = None
+        self._woken = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self._failures = 0
+        self._retry_after = 0.0
+        self._logged_causes: set[str] = set()
+        self._ended = False
+
+    def want(self, wanted: Wanted) -> None:
+        """Sets what the alerter should know."""
+        self._wanted = wanted
+        self._woken.set()
+
+    def knows(self, key: str) -> bool:
+        """Returns whether the alerter was, or may have been, told of an alert that it does not know to be over."""
+        return self._told is None or key in self._told
+
+    def begin_afresh(self) -> None:
+        """Forgets what was read: another instance may have told the alerter more since."""
+        self._told = self._wanted = None
+
+    async def run(self) -> None:
+        """Tells the alerter what is wanted, until cancelled or until PublisherClosed."""
+        while not self._ended:
+            self._woken.clear()
+            if await self.tell():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._until_next_repeat()):
+                        await self._woken.wait()
+            elif not self._ended:
+                await asyncio.sleep(max(backoff(self._failures, random(), LONGEST_WAIT), self._retry_after))
+                self._failures += 1
+
+    async def tell(self) -> bool:
+        """Tells the alerter what is wanted now. False where the alerter or the log fails."""
+        async with self._one_at_a_time:
+            self._retry_after = 0.0
+            try:
+                if self._told is None:
+                    self._told = await self._load()
+                if self._wanted is not None:
+                    await self._resolve_all(self._told)
+                    await self._fire_all(self._told)
+            except COLLABORATOR_ERRORS as error:
+                raise_if_cancelled()
+                self._failed(error)
+                return False
+            self._succeeded()
+            return True
+
+    async def _load(self) -> dict[str, Told]:
+        """Returns what the alerter was told. What it refused is tried once more: what was wrong may be put right."""
+        await self._log.put_documents(ALERTERS, {self.name: "{}"})
+        told = await self._log.documents(told_kind(self.name))
+        read = {key: Told.from_text(text) for key, text in told.items()}
+        for each in read.values():
+            each.refused = ""
+        return read
+
+    def _to_resolve(self) -> list[str]:
+        if self._told is None or self._wanted is None:
+            return []
+        return [key for key in self._told if key not in self._wanted.open]
+
+    def _to_fire(self) -> list[str]:
+        """Returns the keys of the alerts that the alerter does not know as they are, and of those to be repeated."""
+        if self._told is None or self._wanted is None:
+            return []
+        found = [key for key in self._wanted.routed if key not in self._told]
+        known = [key for key in self._told if key in self._wanted.open]
+        return [*found, *(key for key in known if self._is_due(key, self._told[key]))]
+
+    def _is_due(self, key: str, told: Told) -> bool:
+        digest = self._digest(self._alert(key, told))
+        if digest == told.refused:
+            return False
+        return digest != told.digest or self._repeats_at(told) <= self._monotonic()
+
+    def _repeats_at(self, told: Told) -> float:
+        return inf if self._repeat is None else told.fired_at + self._repeat
+
+    def _until_next_repeat(self) -> float:
+        times = [self._repeats_at(each) for each in (self._told or {}).values() if not each.refused]
+        return min(max(min(times, default=inf) - self._monotonic(), _SHORTEST_REST), _NEVER)
+
+    def _alert(self, key: str, told: Told | None) -> Alert:
+        assert self._wanted is not None
+        severity = self._wanted.routed.get(key) or (told.severity if told else "critical")
+        return self._wanted.open[key].alert(severity)
+
+    def _digest(self, alert: Alert) -> str:
+        """Returns a digest of what of an alert may change while it lasts, as far as the alerter is told of changes."""
+        if not self._updates:
+            return "told"
+        content = "\0".join([alert.severity, str(alert.group_size), *alert.game_ids])
+        return sha256(content.encode(errors="surrogatepass")).hexdigest()[:16]
+
+    async def _fire_all(self, told: dict[str, Told]) -> None:
+        keys = self._to_fire()
+        while keys:
+            assert self._wanted is not None
+            batch = [key for key in keys[: self._batch_size.size] if key in self._wanted.open]
+            keys = keys[self._batch_size.size :]
+            await self._fire(batch, told)
+
+    async def _fire(self, keys: list[str], told: dict[str, Told]) -> None:
+        """Fires the alerts of `keys`, which are open. What may arrive is kept before, what has arrived after."""
+        alerts = [self._alert(key, told.get(key)) for key in keys]
+        new = [key for key in keys if key not in told]
+        for key, alert in zip(keys, alerts, strict=True):
+            told.setdefault(key, Told(severity=alert.severity))
+        await self._keep(new, told)
+        while alerts:
+            refusal = await self._call(self._alerter.fire(alerts), len(alerts))
+            count = len(alerts) if refusal is None else refusal.delivered
+            changed = [alert.key for alert in alerts[:count] if self._acknowledge(alert, told[alert.key])]
+            if refusal is not None and _concerns_one_alert(refusal, alerts):
+                self._park(alerts[count].key, told[alerts[count].key], self._digest(alerts[count]), refusal)
+                changed.append(alerts[count].key)
+                count += 1
+            elif refusal is not None:
+                await self._keep(changed, told)
+                raise refusal
+            await self._keep(changed, told)
+            alerts = alerts[count:]
+
+    def _acknowledge(self, alert: Alert, told: Told) -> bool:
+        """Returns whether that is more than was known."""
+        before = (told.digest, told.severity, told.refused)
+        told.digest, told.severity, told.refused = self._digest(alert), alert.severity, ""
+        told.fired_at = self._monotonic()
+        self._failures = 0
+        return before != (told.digest, told.severity, told.refused)
+
+    async def _resolve_all(self, told: dict[str, Told]) -> None:
+        keys = self._to_resolve()
+        await self._forget([key for key in keys if told[key].is_refused_alone], told)
+        resolved = [self._resolved(key, told[key]) for key in keys if key in told]
+        while resolved:
+            batch = resolved[: self._batch_size.size]
+            refusal = await self._call(self._alerter.resolve(batch), len(batch))
+            count = len(batch) if refusal is None else refusal.delivered
+            if refusal is not None and _concerns_one_alert(refusal, batch):
+                self._park(batch[count].alert.key, told[batch[count].alert.key], "", refusal)
+                count += 1
+                refusal = None
+            await self._forget([each.alert.key for each in batch[:count]], told)
+            if refusal is not None:
+                raise refusal
+            resolved = resolved[count:]
+
+    def _resolved(self, key: str, told: Told) -> ResolvedAlert:
+        assert self._wanted is not None
+        over = self._wanted.over.get(key)
+        if over is not None:
+            return over.resolved(told.severity)
+        self._logger.warning("an alert that was told is not known any more: resolved by its key alone", key=key)
+        now = self._clock()
+        alert = Alert(
+            key=key,
+            name=ENGINE_NOT_ANSWERING,
+            labels={},
+            summary="an alert whose document was lost",
+            last_error="",
+            started_at=now,
+            game_ids=(),
+            severity=told.severity,
+        )
+        return ResolvedAlert(alert=alert, resolved_at=now)
+
+    async def _call(self, call: Coroutine[Any, Any, None], count: int) -> PublishError | None:
+        """Awaits a call of the alerter. Returns what it refused. While it does not answer, says so and waits on."""
+        with self._batch_size.measured():
+            calling = asyncio.ensure_future(call)
+            try:
+                while not (await asyncio.wait({calling}, timeout=CALL_TIMEOUT))[0]:
+                    self._failed(PublishError(f"no answer for {CALL_TIMEOUT:g}s"))
+            finally:
+                if not calling.done():
+                    calling.cancel()
+                    await asyncio.gather(calling, return_exceptions=True)
+        try:
+            calling.result()
+        except PublishError as refusal:
+            refusal.delivered = min(refusal.delivered, count)
+            return refusal
+        return None
+
+    def _park(self, key: str, told: Told, digest: str, refusal: PublishError) -> None:
+        told.refused = digest
+        self._parked.warn(f"{key}: {error_text(refusal)}")
+        self._telemetry.record_parked(self.name)
+
+    async def _keep(self, keys: Sequence[str], told: Mapping[str, Told]) -> None:
+        if keys:
+            await self._log.put_documents(told_kind(self.name), {key: told[key].as_text() for key in keys})
+
+    async def _forget(self, keys: Sequence[str], told: dict[str, Told]) -> None:
+        if keys:
+            await self._log.put_documents(told_kind(self.name), dict.fromkeys(keys))
+            for key in keys:
+                del told[key]
+
+    def _lag(self) -> int:
+        return len(self._to_fire()) + len(self._to_resolve())
+
+    def _failed(self, error: BaseException) -> None:
+        self._ended = isinstance(error, PublisherClosed)
+        self._retry_after = min(getattr(error, "retry_after", None) or 0.0, _LONGEST_RETRY_AFTER)
+        is_log = isinstance(error, LogError)
+        text = f"waits for the log: {error_text(error)}" if is_log else error_text(error)
+        code = getattr(error, "code", "")
+        lag = self._lag()
+        self._telemetry.record_lag(self.name, lag)
+        self._telemetry.record_delivery(self.name, text, code)
+        cause = "log" if is_log else code
+        if self._ended:
+            self._logger.error("alerter ended", err=error_text(error))
+        elif cause not in self._logged_causes:
+            message = "alerts wait for the log, will retry" if is_log else "alerts failing, will retry"
+            self._logger.warning(message, err=error_text(error), alerts=lag)
+        self._logged_causes.add(cause)
+
+    def _succeeded(self) -> None:
+        self._failures = 0
+        self._telemetry.record_lag(self.name, 0)
+        self._telemetry.record_delivery(self.name, None)
+        if self._logged_causes:
+            self._logged_causes.clear()
+            self._logger.info("alerts are delivered again")
+
+
+def _concerns_one_alert(refusal: PublishError, sent: Sequence[object]) -> bool:
+    return refusal.permanent and not isinstance(refusal, PublisherClosed) and refusal.delivered < len(sent)

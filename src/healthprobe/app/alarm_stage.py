@@ -1,0 +1,64 @@
+"""Puts the alarm stage of a run together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from structlog.typing import FilteringBoundLogger
+
+from healthprobe.alarms.alarms import Alarms
+from healthprobe.app.settings import Settings
+from healthprobe.app.startup import retry_until_available
+from healthprobe.app.url_names import shown
+from healthprobe.app.urls import Adapters
+from healthprobe.domain.event import DEFAULT_SOURCE
+from healthprobe.ports import ConfigurationError, ContentError, DocumentLog, HealthEventLog, LogIdentity, Telemetry
+from healthprobe.worker.worker_status import WorkerStatus
+
+
+async def alarms_of(
+    settings: Settings,
+    adapters: Adapters,
+    log: HealthEventLog,
+    *,
+    status: Callable[[], WorkerStatus],
+    telemetry: Telemetry,
+    logger: FilteringBoundLogger,
+) -> Alarms | None:
+    """Returns the alarm stage beside a worker with this `status`, or None without an alerter.
+
+    Raises ConfigurationError.
+    """
+    if not settings.alerts:
+        return None
+    if not isinstance(log, DocumentLog):
+        raise ConfigurationError(
+            f"--alert: the log {shown(settings.log)} keeps no documents, and what was alerted must be kept: "
+            "use --log sqlite: or postgresql: or nats:"
+        )
+    urls = dict.fromkeys(route.url for route in settings.alerts)
+    alerters = {url: await adapters.alerters(url) for url in urls}
+    names = [name for by_name in alerters.values() for name in by_name]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ConfigurationError(f"--alert {repeated[0]} is the name of two alerters: leave one out")
+    return Alarms(
+        log=log,
+        identity=await _identity(settings, log, logger),
+        alerters=alerters,
+        routes=settings.alerts,
+        rule=settings.group_rule,
+        listing=lambda: status().listing,
+        is_gone=lambda game_id: status().is_gone(game_id),
+        telemetry=telemetry,
+        logger=logger,
+    )
+
+
+async def _identity(settings: Settings, log: HealthEventLog, logger: FilteringBoundLogger) -> str:
+    """Returns what the keys of the log's alerts begin with: the log's identity, or else the source of its events."""
+    if isinstance(log, LogIdentity):
+        try:
+            return await retry_until_available(log.identity, logger)
+        except ContentError:
+            pass  # _set_source has said so
+    return settings.source or DEFAULT_SOURCE
