@@ -33,7 +33,8 @@ class FileContract(RecordStoreContract, RecordSettingsContract):
     def edit(self, path: Path) -> Edit:
         async def edit(records: Sequence[RuntimeRecord]) -> None:
             draft = path.with_suffix(".draft")
-            draft.write_text(type(self).written([asdict(record) for record in records]))
+            documents = [{**asdict(record), "labels": dict(record.labels)} for record in records]
+            draft.write_text(type(self).written(documents))
             draft.replace(path)
 
         return edit

@@ -101,7 +101,7 @@ def _is_plain(record: RuntimeRecord) -> bool:
 def _as_group(record: RuntimeRecord) -> dict[str, Any]:
     scheme, _, target = record.engine_endpoint.partition("://")
     labels = {"game_id": record.game_id, "container_id": record.current_container_id, "__scheme__": scheme}
-    return {"targets": [target], "labels": labels}
+    return {"targets": [target], "labels": {**record.labels, **labels, "__meta_shelf": "4"}}
 
 
 class TestHttpSdGroups(HttpRecordsContract):

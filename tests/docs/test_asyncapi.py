@@ -1,5 +1,6 @@
 """Events look as docs/asyncapi.yaml says."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from healthprobe.domain.event import Details, HealthEvent, ProbeEndedDetails, ProbeFailedDetails, ProbeRecoveredDetails
+from healthprobe.domain.labels import NO_LABELS
 
 CONTRACT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "asyncapi.yaml").read_text())
 SEEN = datetime(2026, 11, 23, 17, 0, 0, 123456, tzinfo=UTC)
@@ -38,8 +40,8 @@ def resolved(reference: str) -> Any:
     return place
 
 
-def as_a_consumer_reads_it(details: Details) -> Any:
-    event = HealthEvent(3, "game-7", "c0ffee", SEEN, details)
+def as_a_consumer_reads_it(details: Details, labels: Mapping[str, str] = NO_LABELS) -> Any:
+    event = HealthEvent(3, "game-7", "c0ffee", SEEN, details, labels=labels)
     return msgspec.json.decode(msgspec.json.encode(event.as_document()))
 
 
@@ -65,4 +67,17 @@ def test_an_event_without_one_of_its_fields_breaks_the_contract(field: str) -> N
 
 def test_an_event_has_the_fields_of_the_contract_in_their_order_and_no_others() -> None:
     properties = CONTRACT["components"]["schemas"]["event"]["properties"]
-    assert list(as_a_consumer_reads_it(ProbeRecoveredDetails(5))) == list(properties)
+    labelled = as_a_consumer_reads_it(ProbeRecoveredDetails(5), {"team": "eu"})
+    assert list(labelled) == list(properties)
+    validate(labelled, "probeRecovered")
+
+
+def test_an_event_without_labels_looks_as_it_did_before_there_were_any() -> None:
+    required = CONTRACT["components"]["schemas"]["event"]["required"]
+    assert list(as_a_consumer_reads_it(ProbeRecoveredDetails(5))) == required
+
+
+@pytest.mark.parametrize("labels", [{}, {"te-am": "eu"}, {"team": ""}, {"team": 7}])
+def test_labels_that_no_record_can_have_break_the_contract(labels: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        validate({**as_a_consumer_reads_it(ProbeRecoveredDetails(5)), "labels": labels}, "probeRecovered")

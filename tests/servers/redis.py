@@ -182,7 +182,8 @@ class SentinelServer(RedisServer):
 def document_of(fields: Mapping[str, str]) -> dict[str, Any]:
     """Returns the event's document, as a consumer builds it from the fields of an entry."""
     fields = {name: value for name, value in fields.items() if name != "source"}
-    return {**fields, "sequence": int(fields["sequence"]), "details": json.loads(fields["details"])}
+    parsed = {name: json.loads(fields[name]) for name in ("sequence", "details", "labels") if name in fields}
+    return {**fields, **parsed}
 
 
 def end_with_parent() -> None:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ from healthprobe.cli import errors, options
 from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
 from healthprobe.domain.event import format_instant
 from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
-from healthprobe.domain.record import RUNNING, RuntimeRecord, end_of_silence
+from healthprobe.domain.record import RECORD_FIELDS, RUNNING, RuntimeRecord, end_of_silence
 from healthprobe.ports import ConfigurationError
 
 _SECRET = re.compile("auth|cookie|token|secret|password|key", re.IGNORECASE)
@@ -47,7 +47,9 @@ def _refuse_unprobeable(records: Sequence[RuntimeRecord]) -> None:
 
 def _as_document(record: RuntimeRecord) -> dict[str, Any]:
     """Returns the record as in a file, without empty fields."""
-    document = {name: value for name, value in asdict(record).items() if value not in {"", None} or name in _ALWAYS}
+    document = {name: value for name in RECORD_FIELDS if (value := getattr(record, name)) or name in _ALWAYS}
+    if record.labels:
+        document["labels"] = dict(record.labels)
     if record.silenced_until is not None:
         document["silenced_until"] = format_instant(record.silenced_until)
     if record.probe:

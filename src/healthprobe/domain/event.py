@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+
+from healthprobe.domain.labels import labels_from_document, no_labels
 
 DEFAULT_SOURCE = "/healthprobe"
 """The source of events whose log has no identity, as a URI reference."""
@@ -86,7 +88,7 @@ class HealthEvent:
     """One transition of one game.
 
     `sequence` counts a game's events from 1 without gaps. `occurred_at` is the wall time in UTC at which the transition
-    was seen, even if the log took it later.
+    was seen, even if the log took it later. `labels` are those that the game's record had then.
     """
 
     sequence: int
@@ -94,6 +96,7 @@ class HealthEvent:
     container_id: str
     occurred_at: datetime
     details: Details
+    labels: Mapping[str, str] = field(default_factory=no_labels, hash=False, kw_only=True)
 
     @property
     def id(self) -> str:
@@ -105,8 +108,11 @@ class HealthEvent:
         return self.details.event_type
 
     def as_document(self) -> dict[str, Any]:
-        """Returns the event with exactly the fields, in order, of the contract in `docs/asyncapi.yaml`."""
-        return {
+        """Returns the event with exactly the fields, in order, of the contract in `docs/asyncapi.yaml`.
+
+        Without labels there is no such field.
+        """
+        document = {
             "id": self.id,
             "sequence": self.sequence,
             "game_id": self.game_id,
@@ -115,6 +121,9 @@ class HealthEvent:
             "occurred_at": format_instant(self.occurred_at),
             "details": self.details.as_document(),
         }
+        if self.labels:
+            document["labels"] = dict(self.labels)
+        return document
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> HealthEvent:
@@ -131,9 +140,10 @@ class HealthEvent:
             _check_text(game_id, container_id)
             occurred_at = parse_instant(document["occurred_at"])
             details = _details_from_document(document["event_type"], document["details"])
+            labels = labels_from_document(document.get("labels"))
         except (KeyError, TypeError, OverflowError) as error:  # int() of an infinity, which Python's JSON reads
             raise ValueError(f"a field of the event is missing or has another type: {error!r}") from error
-        return cls(sequence, game_id, container_id, occurred_at, details)
+        return cls(sequence, game_id, container_id, occurred_at, details, labels=labels)
 
 
 @dataclass(frozen=True, slots=True)

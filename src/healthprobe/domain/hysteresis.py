@@ -5,11 +5,13 @@ The rules are the reference's, except that the state of an incident is what the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum, auto
 
 from healthprobe.domain.event import Details, HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
+from healthprobe.domain.labels import no_labels
 from healthprobe.domain.outcome import Failed
 
 
@@ -25,11 +27,13 @@ class Transition:
     occurred_at: datetime
     details: Details
     follows: int
+    labels: Mapping[str, str] = field(default_factory=no_labels, hash=False)
 
     @property
     def event(self) -> HealthEvent:
         """The event to append to the log."""
-        return HealthEvent(self.follows + 1, self.game_id, self.container_id, self.occurred_at, self.details)
+        sequence, container_id = self.follows + 1, self.container_id
+        return HealthEvent(sequence, self.game_id, container_id, self.occurred_at, self.details, labels=self.labels)
 
 
 class Standing(Enum):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import MAXYEAR, UTC, datetime
+
+from healthprobe.domain.labels import NO_LABELS, no_labels, parse_labels
 
 RUNNING = "running"
 """The status of records that are probed."""
@@ -20,7 +22,8 @@ class RuntimeRecord:
     if the platform has none. `engine_endpoint` is kept as written and parsed later (`domain.endpoint`), so that one bad
     row never hides the others. So is `probe`, the JSON text of the game's own settings (`domain.probe_settings`), or
     empty. Until `silenced_until`, a wall time in UTC, the game is probed and shown, but raises no alarm;
-    `silenced_why` is a note.
+    `silenced_why` is a note. `labels` are checked when the record is made (`parse_labels`): those that may not be
+    are left out.
     """
 
     game_id: str
@@ -30,9 +33,14 @@ class RuntimeRecord:
     probe: str = ""
     silenced_until: datetime | None = None
     silenced_why: str = ""
+    labels: Mapping[str, str] = field(default_factory=no_labels, hash=False)
+
+    def __post_init__(self) -> None:
+        if self.labels is not NO_LABELS:
+            object.__setattr__(self, "labels", parse_labels(self.labels))
 
 
-RECORD_FIELDS = tuple(field.name for field in fields(RuntimeRecord))
+RECORD_FIELDS = tuple(each.name for each in fields(RuntimeRecord))
 """The keys that a record's JSON form may have."""
 
 _KINDS = {
@@ -57,12 +65,12 @@ class InvalidRecord(ValueError):
 def record_from_document(document: dict[str, object], *, game_id: str | None = None) -> RuntimeRecord:
     """Returns the record whose JSON form is `document`; `game_id` is the id of one that has none.
 
-    A record stays valid if its settings or its silence cannot be read (see `probe_settings_text` and
-    `silenced_until_or_none`). Raises InvalidRecord.
+    A record stays valid if its settings, its silence or its labels cannot be read (see `probe_settings_text`,
+    `silenced_until_or_none` and `parse_labels`). Raises InvalidRecord.
 
     >>> record_from_document({"game_id": "game-7", "engine_endpoint": "http://h:1", "current_container_id": None})
     RuntimeRecord(game_id='game-7', current_container_id='', engine_endpoint='http://h:1', status='running', probe='', \
-silenced_until=None, silenced_why='')
+silenced_until=None, silenced_why='', labels={})
     """
     check_keys(document, RECORD_FIELDS)
     if game_id is not None and document.get("game_id") in (None, game_id):
@@ -77,6 +85,7 @@ silenced_until=None, silenced_why='')
         probe_settings_text(document.get("probe")),
         silenced_until_or_none(document.get("silenced_until")),
         text_in(document, "silenced_why", ""),
+        parse_labels(document.get("labels")),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, cooperative_iter, error_text
 from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
+from healthprobe.domain.labels import fault_of
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.ports import ConnectionKeeper, PartialRecords, Prober, RuntimeRecordStore, ShardLeases, StoreError
 from healthprobe.worker.config import Clock, WorkerConfig
@@ -157,4 +158,9 @@ class Discovery:
             self._suppression.remove(game_id)
         async for game_id in cooperative_iter(sorted(change.repeated)):
             self._logger.warning("game is listed more than once, only its first record counts", game_id=game_id)
+        if change.mislabelled:
+            first, games = change.mislabelled[0], len(change.mislabelled)
+            self._logger.warning(
+                "labels dropped, the games are probed", game_id=first.game_id, err=fault_of(first.labels), games=games
+            )
         return change

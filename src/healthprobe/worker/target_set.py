@@ -11,6 +11,7 @@ from math import inf
 from operator import attrgetter
 
 from healthprobe._util.aio import cooperative_iter
+from healthprobe.domain.labels import NO_LABELS, fault_of
 from healthprobe.domain.policy import Thresholds
 from healthprobe.domain.probe_settings import PLAIN, ProbeSettings
 from healthprobe.domain.record import RuntimeRecord
@@ -82,7 +83,7 @@ class TargetSetChange:
 
     `appeared` and `left` are game ids. `newcomers` are games with a new record, because the list was edited; `moved`
     are games whose shard came from another instance. `retired` targets are probed no more. `repeated` are the ids that
-    are newly listed more than once.
+    are newly listed more than once, `mislabelled` the records of which labels were newly dropped.
     """
 
     appeared: Sequence[str] = ()
@@ -91,6 +92,7 @@ class TargetSetChange:
     left: Sequence[str] = ()
     retired: Sequence[ProbeTarget] = ()
     repeated: frozenset[str] = frozenset()
+    mislabelled: Sequence[RuntimeRecord] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,7 @@ class _Comparison:
         self._newcomers: list[WatchedGame] = []
         self._moved: list[WatchedGame] = []
         self._retired: list[ProbeTarget] = []
+        self._mislabelled: list[RuntimeRecord] = []
         self.by_id: dict[str, WatchedGame] = {}
         self.repeated: set[str] = set()
 
@@ -209,7 +212,13 @@ class _Comparison:
             self.repeated.add(game_id)
             return
         known = self._left.get(game_id)
-        if known is not None and (known.record is record or _differ_in_silence_alone(known.record, record)):
+        if (
+            record.labels is not NO_LABELS
+            and (fault := fault_of(record.labels))
+            and (known is None or fault_of(known.record.labels) != fault)
+        ):
+            self._mislabelled.append(record)
+        if known is not None and (known.record is record or _are_probed_alike(known.record, record)):
             known.record = record
             self.by_id[game_id] = self._left.pop(game_id)
         else:
@@ -219,7 +228,9 @@ class _Comparison:
     def change(self) -> TargetSetChange:
         retired = [*self._retired, *(game.target for game in self._left.values())]
         newly_repeated = frozenset(self.repeated - self._before.repeated)
-        return TargetSetChange(self._appeared, self._newcomers, self._moved, list(self._left), retired, newly_repeated)
+        return TargetSetChange(
+            self._appeared, self._newcomers, self._moved, list(self._left), retired, newly_repeated, self._mislabelled
+        )
 
     def _watch(self, record: RuntimeRecord, shard: int) -> None:
         before = self._before
@@ -235,9 +246,12 @@ class _Comparison:
             self._moved.append(game)
 
 
-def _differ_in_silence_alone(one: RuntimeRecord, other: RuntimeRecord) -> bool:
-    """Whether the records differ in their silence only, which needs no new target."""
-    return one == other or one == replace(other, silenced_until=one.silenced_until, silenced_why=one.silenced_why)
+def _are_probed_alike(one: RuntimeRecord, other: RuntimeRecord) -> bool:
+    """Whether the records differ in their silence or labels only, which needs no new target."""
+    if one == other:
+        return True
+    silenced_until, silenced_why = one.silenced_until, one.silenced_why
+    return one == replace(other, silenced_until=silenced_until, silenced_why=silenced_why, labels=one.labels)
 
 
 async def _in_order(target_set: TargetSet) -> TargetSet:

@@ -176,8 +176,10 @@ class Verdict:
 
     def _transition(self, game: WatchedGame, state: GameState) -> Transition:
         assert state.pending is not None
-        follows = self._states.last_sequence(game.game_id)
-        return Transition(game.game_id, game.record.current_container_id, self._wall(), state.pending, follows)
+        follows, record = self._states.last_sequence(game.game_id), game.record
+        return Transition(
+            game.game_id, record.current_container_id, self._wall(), state.pending, follows, record.labels
+        )
 
     async def run(self) -> None:
         """Probes the canaries as that is wanted, and processes what waited for them, until cancelled."""

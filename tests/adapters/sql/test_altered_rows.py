@@ -73,7 +73,8 @@ async def test_an_altered_event_is_named_and_every_other_is_read(
 
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize(
-    "column", ["game_id", "sequence", "id", "container_id", "event_type", "occurred_at", "details", "position"]
+    "column",
+    ["game_id", "sequence", "id", "container_id", "event_type", "occurred_at", "details", "position", "labels"],
 )
 async def test_no_value_in_any_column_hides_another_game(
     log: SqlLog, other_program: sqlite3.Connection, column: str, value: str
@@ -159,7 +160,7 @@ async def test_an_altered_dead_letter_hides_no_other(
 
 async def test_random_bytes_anywhere_hide_no_other_game(log: SqlLog, other_program: sqlite3.Connection) -> None:
     chance = random.Random(18)
-    columns = ["game_id", "sequence", "container_id", "event_type", "occurred_at", "details", "position"]
+    columns = ["game_id", "sequence", "container_id", "event_type", "occurred_at", "details", "position", "labels"]
     await log.append([*history("game-7", 2), *history("game-8", 2)])
     for _ in range(200):
         column, noise = chance.choice(columns), chance.randbytes(chance.randint(0, 8)).hex()
@@ -172,6 +173,6 @@ async def test_random_bytes_anywhere_hide_no_other_game(log: SqlLog, other_progr
         other_program.execute("DELETE FROM health_events WHERE id = 'game-7:2'")
         other_program.execute(
             "INSERT INTO health_events "
-            "SELECT 'game-7', 2, 'game-7:2', container_id, event_type, occurred_at, details, 2 "
+            "SELECT 'game-7', 2, 'game-7:2', container_id, event_type, occurred_at, details, 2, labels "
             "FROM health_events WHERE id = 'game-8:2'"
         )

@@ -168,12 +168,14 @@ async def test_opening_an_older_database_migrates_all_of_its_content(version_1: 
         after = await looked_at(version_1, rows_in)
     assert len(before) == 5
     assert all(before.values())
-    records = [(*row, None, None, None) for row in before["runtime_records"]]
+    records = [(*row, None, None, None, None) for row in before["runtime_records"]]
+    events = [(*row, None) for row in before["health_events"]]
     news = {
         "healthprobe_schema": [(schema.VERSION,)],
         "dead_letters": [],
         "healthprobe_documents": [],
         "runtime_records": records,
+        "health_events": events,
     }
     [(identity,)] = after.pop("log_identity")
     assert str(UUID(identity)) == identity

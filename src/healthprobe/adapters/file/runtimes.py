@@ -7,6 +7,7 @@ from typing import Any
 
 from healthprobe.adapters.file.markup import line_of, parse_markup
 from healthprobe.adapters.file.yaml_builder import Malformed
+from healthprobe.domain.labels import parse_labels
 from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
 from healthprobe.domain.record import (
     InvalidRecord,
@@ -15,6 +16,7 @@ from healthprobe.domain.record import (
     identifier_in,
     kind_of,
     parse_silenced_until,
+    probe_settings_text,
     record_from_document,
     text_in,
 )
@@ -24,15 +26,17 @@ MAX_RECORDS = 1_000_000
 """The most records in one text."""
 
 _GROUP_FIELDS = ("targets", "labels")
+_NAMES_OF_GAME = ("game_id", "container_id")
 
 
 def parse_records(text: str, name: str) -> list[RuntimeRecord]:
     """Returns the runtime records in `text`, in its order.
 
     `name` is used in messages, and means JSON where it ends in `.json`; otherwise the content decides. A file_sd group
-    gives one record for each target, at `http://TARGET` (the label `__scheme__` may say https); the labels `game_id`
-    and `container_id` name its game, and without them the target is its own id. Raises ConfigurationError with the line
-    and the field.
+    gives one record for each target, at `http://TARGET` (the label `__scheme__` may say https, and `__metrics_path__`
+    the path that is probed); the labels `game_id` and `container_id` name its game, and without them the target is its
+    own id. All other labels are the record's, save those that begin with `__`, which Prometheus drops too. Raises
+    ConfigurationError with the line and the field.
     """
     try:
         return _records_in(parse_markup(text, is_json=name.endswith(".json")))
@@ -86,11 +90,14 @@ def _records_of_group(group: dict[str, Any]) -> Iterator[RuntimeRecord]:
         game_id = identifier_in(labels, "game_id") if has_game_id else None
         container_id = identifier_in({"container_id": ""} | labels, "container_id", may_be_empty=True)
         scheme = text_in(labels, "__scheme__", "http")
+        probe = _probe_in(labels)
     except InvalidRecord as error:
         raise InvalidRecord(str(error), "labels", *error.path) from error
     if has_game_id and len(targets) > 1:
         message = f"one game has one target, and this group has {len(targets)}; give each a group of its own"
         raise InvalidRecord(message, "labels", "game_id")
+    own = {name: value for name, value in labels.items() if not _is_internal(name) and name not in _NAMES_OF_GAME}
+    checked = parse_labels(own)
     for number, target in enumerate(targets):
         try:
             host_and_port = identifier_in({"target": target}, "target")
@@ -98,7 +105,24 @@ def _records_of_group(group: dict[str, Any]) -> Iterator[RuntimeRecord]:
             raise InvalidRecord(str(error), "targets", number) from error
         if "/" in host_and_port or "@" in host_and_port:
             raise InvalidRecord("expected HOST:PORT, without a scheme or a path", "targets", number)
-        yield RuntimeRecord(game_id or host_and_port, container_id, f"{scheme}://{host_and_port}")
+        endpoint = f"{scheme}://{host_and_port}"
+        yield RuntimeRecord(game_id or host_and_port, container_id, endpoint, probe=probe, labels=checked)
+
+
+def _probe_in(labels: dict[str, object]) -> str:
+    """Returns the probe settings that the labels of a group ask for. Raises InvalidRecord."""
+    if labels.get("__metrics_path__") is None:
+        return ""
+    probe = probe_settings_text({"path": text_in(labels, "__metrics_path__")})
+    try:
+        parse_settings(probe)
+    except InvalidSettings as invalid:
+        raise InvalidRecord(str(invalid).removeprefix("path: "), "__metrics_path__") from invalid
+    return probe
+
+
+def _is_internal(name: object) -> bool:
+    return isinstance(name, str) and name.startswith("__")
 
 
 def _message(malformed: Malformed, text: str, name: str) -> str:

@@ -161,9 +161,9 @@ def decode_record(key: str, value: bytes) -> RuntimeRecord:
 
 def encode_record(record: RuntimeRecord) -> bytes:
     """Returns what `decode_record` reads as `record`, under any key. Raises UnicodeEncodeError for lone surrogates."""
-    fields = {
-        name: value for name in RECORD_FIELDS if (value := getattr(record, name)) not in {"", None} or name in _ALWAYS
-    }
+    fields = {name: value for name in RECORD_FIELDS if (value := getattr(record, name)) or name in _ALWAYS}
+    if record.labels:
+        fields["labels"] = dict(record.labels)
     if record.silenced_until is not None:
         fields["silenced_until"] = format_instant(record.silenced_until)
     if record.probe:

@@ -8,10 +8,12 @@ import msgspec
 
 from healthprobe.domain.event import HealthEvent
 
+_JSON = {"details", "labels"}
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The fields of one entry, in order. All values are text; `details` is JSON.
+    """The fields of one entry, in order. All values are text; `details` and `labels` are JSON.
 
     `key` is the same at each delivery of the event, and different for any other event: another log, or a new one that
     counts from 1 again, gives the same ids to other events.
@@ -29,7 +31,8 @@ class Entry:
         Raises UnicodeEncodeError for a text with a lone surrogate.
         """
         document = event.as_document()
-        document["details"] = msgspec.json.encode(document["details"]).decode()
+        for name in document.keys() & _JSON:
+            document[name] = msgspec.json.encode(document[name]).decode()
         document["source"] = source
         values = tuple(str(value).encode() for value in document.values())
         return cls(f"{event.id}@{document['occurred_at']}@{source}", event.game_id, tuple(document), values)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 
 from healthprobe.adapters.sql.database import SqlDatabase
-from healthprobe.adapters.sql.event_rows import event_columns, event_from_row
+from healthprobe.adapters.sql.event_rows import event_columns, event_from_row, event_row
 from healthprobe.adapters.sql.schema import MOST, dead_letters
 from healthprobe.adapters.sql.statements import upsert
 from healthprobe.domain.event import altered_event, format_instant, parse_instant
@@ -64,13 +64,8 @@ def _park(letter: DeadLetter, connection: Connection) -> None:
     key = {"name": letter.publisher, "game": event.game_id, "of_game": event.sequence}
     number = connection.execute(_NUMBER_OF, key).scalar() or int(connection.execute(_LAST_NUMBER).scalar_one()) + 1
     row = {
+        **event_row(event),
         "publisher": letter.publisher,
-        "game_id": event.game_id,
-        "sequence": event.sequence,
-        "container_id": event.container_id,
-        "event_type": event.event_type.value,
-        "occurred_at": format_instant(event.occurred_at),
-        "details": event.details.as_document(),
         "reason": letter.reason,
         "parked_at": format_instant(letter.parked_at),
         "due": letter.due,

@@ -15,7 +15,7 @@ from healthprobe._util.text import shorten
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.dead_letters import SqlDeadLetters
 from healthprobe.adapters.sql.documents import SqlDocuments
-from healthprobe.adapters.sql.event_rows import event_columns, event_from_row
+from healthprobe.adapters.sql.event_rows import event_columns, event_from_row, event_row
 from healthprobe.adapters.sql.open_incidents import open_incidents
 from healthprobe.adapters.sql.schema import MOST, health_events, log_identities, relay_cursors
 from healthprobe.adapters.sql.statements import Row, chunks, upsert_where
@@ -251,13 +251,4 @@ def _prune(bounds: Mapping[str, object], connection: Connection) -> int:
 
 
 def _row_of(event: HealthEvent, position: int) -> Row:
-    return {
-        "game_id": event.game_id,
-        "sequence": event.sequence,
-        "id": event.id,
-        "container_id": event.container_id,
-        "event_type": event.event_type.value,
-        "occurred_at": format_instant(event.occurred_at),
-        "details": event.details.as_document(),
-        "position": position,
-    }
+    return {**event_row(event), "id": event.id, "position": position}

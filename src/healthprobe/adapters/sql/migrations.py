@@ -41,6 +41,9 @@ STEPS: Mapping[int, Sequence[str]] = {
     ),
     3: ("CREATE TABLE log_identity (identity VARCHAR(36) NOT NULL, PRIMARY KEY (identity))",),
     4: (_DOCUMENTS,),
+    5: tuple(
+        f"ALTER TABLE {table} ADD COLUMN labels JSON" for table in ("runtime_records", "health_events", "dead_letters")
+    ),
 }
 """The statements that lead from each version to the next."""
 

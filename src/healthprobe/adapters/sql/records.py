@@ -7,13 +7,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, select, update
+from sqlalchemy import Connection, Select, Text, bindparam, cast, delete, select, update
 
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, OnSkipped, UnusableRow, not_utf_8, note_of
 from healthprobe.adapters.sql.schema import MOST, records_revisions, runtime_records
 from healthprobe.adapters.sql.statements import chunks, upsert
 from healthprobe.domain.event import format_instant
+from healthprobe.domain.labels import parse_labels
 from healthprobe.domain.record import RuntimeRecord, probe_settings_text, silenced_until_or_none
 from healthprobe.ports import StoreError
 
@@ -75,6 +76,7 @@ _ALL = select(
     runtime_records.c.probe,
     runtime_records.c.silenced_until,
     runtime_records.c.silenced_why,
+    cast(runtime_records.c.labels, Text).label("labels"),
 ).order_by(runtime_records.c.game_id)
 
 _OF_STATUS = _ALL.where(runtime_records.c.status == bindparam("status"))
@@ -92,7 +94,7 @@ def _put(records: Sequence[RuntimeRecord], connection: Connection) -> None:
         upsert(connection, runtime_records, [_row_of(record) for record in chunk])
 
 
-def _row_of(record: RuntimeRecord) -> dict[str, str | None]:
+def _row_of(record: RuntimeRecord) -> dict[str, Any]:
     return {
         "game_id": record.game_id,
         "current_container_id": record.current_container_id,
@@ -101,6 +103,7 @@ def _row_of(record: RuntimeRecord) -> dict[str, str | None]:
         "probe": record.probe or None,
         "silenced_until": None if record.silenced_until is None else format_instant(record.silenced_until),
         "silenced_why": record.silenced_why or None,
+        "labels": dict(record.labels) or None,
     }
 
 
@@ -142,7 +145,7 @@ def _revision(connection: Connection) -> int:
 
 def _record_of(row: tuple[Any, ...]) -> RuntimeRecord:
     """Returns the record of a row, which other programs may have written: SQLite does not enforce column types."""
-    game_id, container_id, endpoint, status, probe, until, why = row
+    game_id, container_id, endpoint, status, probe, until, why, labels = row
     if game_id == "" or not isinstance(game_id, str | bytes):
         raise UnusableRow("game_id is empty or no text")
     named = {"game_id": game_id, "current_container_id": container_id, "engine_endpoint": endpoint, "status": status}
@@ -157,6 +160,7 @@ def _record_of(row: tuple[Any, ...]) -> RuntimeRecord:
         probe_settings_text(probe),
         silenced_until_or_none(until),
         note_of(why),
+        parse_labels(labels),
     )
     if "\0" in record.game_id or "\0" in record.current_container_id:
         raise UnusableRow("a NUL character is in the row: other databases and buses take none", record.game_id)

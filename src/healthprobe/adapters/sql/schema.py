@@ -27,7 +27,7 @@ from healthprobe.adapters.sql.backend import Backend
 from healthprobe.adapters.sql.migrations import migrate
 from healthprobe.ports import ConfigurationError
 
-VERSION = 5
+VERSION = 6
 """The version of the schema that this program writes. A greater one is refused, a smaller one is migrated."""
 
 metadata = MetaData()
@@ -49,6 +49,7 @@ runtime_records = Table(
     Column("probe", String),
     Column("silenced_until", String),
     Column("silenced_why", String),
+    Column("labels", JSON(none_as_null=True)),
 )
 """`probe` is JSON text. `silenced_until` is an instant, in the form of `health_events` or in another program's."""
 
@@ -70,6 +71,7 @@ health_events = Table(
     Column("occurred_at", String(27), nullable=False),
     Column("details", JSON, nullable=False),
     Column("position", BigInteger, nullable=False, unique=True),
+    Column("labels", JSON(none_as_null=True)),
 )
 """`occurred_at` is RFC 3339 in UTC; `position` is the place in the log, from 1 without gaps."""
 
@@ -101,6 +103,7 @@ dead_letters = Table(
     Column("parked_at", String(27), nullable=False),
     Column("due", Boolean, nullable=False),
     Column("number", BigInteger, nullable=False, unique=True),
+    Column("labels", JSON(none_as_null=True)),
 )
 """Each has its event, which the log may have pruned; `number` is the order in which they were parked."""
 

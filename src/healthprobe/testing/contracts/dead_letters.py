@@ -8,7 +8,7 @@ import pytest
 
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import DeadLetter, HealthEventLog
-from healthprobe.testing.contracts.samples import AFTER_ALL_SAMPLES, failed, history
+from healthprobe.testing.contracts.samples import AFTER_ALL_SAMPLES, LABELS, failed, history
 
 
 @pytest.mark.asyncio
@@ -17,7 +17,8 @@ class DeadLettersContract:
 
     async def test_a_parked_event_is_kept_with_its_reason(self, log: HealthEventLog, rival: HealthEventLog) -> None:
         assert await log.dead_letters(10) == []
-        letters = [_letter("webhook", event) for event in (*history("game-7", 2), failed("game-8", 1))]
+        labelled = replace(failed("game-8", 1), labels=LABELS)
+        letters = [_letter("webhook", event) for event in (*history("game-7", 2), labelled)]
         for letter in letters:
             await log.park(letter)
         assert await rival.dead_letters(10) == letters

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from operator import attrgetter
 
 import pytest
@@ -14,7 +15,15 @@ from healthprobe.domain.event import AlteredEvent, HealthEvent
 from healthprobe.ports import HealthEventLog
 from healthprobe.testing.contracts.dead_letters import DeadLettersContract
 from healthprobe.testing.contracts.incidents import IncidentsContract
-from healthprobe.testing.contracts.samples import AFTER_ALL_SAMPLES, ODD_GAME_IDS, ended, failed, history, recovered
+from healthprobe.testing.contracts.samples import (
+    AFTER_ALL_SAMPLES,
+    LABELS,
+    ODD_GAME_IDS,
+    ended,
+    failed,
+    history,
+    recovered,
+)
 
 Alter = Callable[[str, int], Awaitable[None]]
 """Makes the event of a game with this sequence unreadable."""
@@ -119,6 +128,18 @@ class HealthEventLogContract(DeadLettersContract, IncidentsContract):
         events = [failed("a", 1), ended("a", 2), failed("a", 3)]
         assert list(await log.append(events)) == events
         assert await events_in(log) == events
+
+    async def test_an_event_is_in_the_log_with_the_labels_it_had(
+        self, log: HealthEventLog, rival: HealthEventLog
+    ) -> None:
+        labelled = replace(failed("game-7", 1), labels=LABELS)
+        batch = [labelled, recovered("game-7", 2), failed("game-8", 1)]
+        assert await log.append(batch) == batch
+        assert await log.append([labelled]) == [labelled]
+        found = {entry.event.id: entry.event for entry in await rival.read(0, 10)}
+        assert found == {event.id: event for event in batch}
+        assert found["game-7:1"].labels == LABELS
+        assert not found["game-7:2"].labels
 
     async def test_odd_game_ids_are_games_of_their_own(self, log: HealthEventLog) -> None:
         batch = [failed(game_id, 1, container_id=game_id) for game_id in ODD_GAME_IDS]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from healthprobe.ports import HealthEventPublisher, PublishError
-from healthprobe.testing.contracts.samples import ODD_GAME_IDS, failed, history
+from healthprobe.testing.contracts.samples import LABELS, ODD_GAME_IDS, failed, history
 
 Delivered = Callable[[], Awaitable[Sequence[dict[str, Any]]]]
 """Returns what has arrived at the bus so far, in its order, each as the event's document."""
@@ -24,7 +25,7 @@ class PublisherContract:
     async def test_events_arrive_in_order_with_exactly_their_fields(
         self, publisher: HealthEventPublisher, delivered: Delivered
     ) -> None:
-        events = [*history("game-7", 3), failed("game-8", 1)]
+        events = [*history("game-7", 3), replace(failed("game-8", 1), labels=LABELS)]
         await publisher.publish(events)
         documents = await delivered()
         assert documents == [event.as_document() for event in events]

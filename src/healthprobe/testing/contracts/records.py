@@ -10,7 +10,7 @@ import pytest
 
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.ports import RuntimeRecordStore
-from healthprobe.testing.contracts.samples import ODD_GAME_IDS
+from healthprobe.testing.contracts.samples import LABELS, ODD_GAME_IDS
 
 Edit = Callable[[Sequence[RuntimeRecord]], Awaitable[None]]
 """Makes the platform hold exactly these records, as another program would."""
@@ -86,18 +86,23 @@ class RecordStoreContract:
 
 @pytest.mark.asyncio
 class RecordSettingsContract:
-    """For stores that hold a game's own probe settings and its silence; with the fixtures of RecordStoreContract."""
+    """For stores that hold a game's own probe settings, its silence and its labels.
 
-    async def test_settings_and_silence_are_listed_as_they_were_written(
+    With the fixtures of RecordStoreContract.
+    """
+
+    async def test_settings_silence_and_labels_are_listed_as_they_were_written(
         self, store: RuntimeRecordStore, edit: Edit
     ) -> None:
         until = datetime(2026, 11, 25, 14, 30, 0, 250_000, tzinfo=UTC)
         settings = '{"path": "/ready", "expect": {"status": [200, "202-204"]}}'
         asked = RuntimeRecord("asked", "c1", "http://h:1", probe=settings)
         silenced = RuntimeRecord("silenced", "c1", "http://h:2", silenced_until=until, silenced_why="new version")
+        labelled = RuntimeRecord("labelled", "c1", "http://h:4", labels=LABELS)
         plain = RuntimeRecord("plain", "c1", "http://h:3")
-        await edit([asked, silenced, plain])
-        assert await running(store) == {"asked": asked, "silenced": silenced, "plain": plain}
+        await edit([asked, silenced, labelled, plain])
+        found = await running(store)
+        assert found == {"asked": asked, "silenced": silenced, "labelled": labelled, "plain": plain}
         later = replace(silenced, silenced_until=until + timedelta(hours=1))
         await edit([asked, later, plain])
         assert await running(store) == {"asked": asked, "silenced": later, "plain": plain}

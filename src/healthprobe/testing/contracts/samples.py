@@ -29,6 +29,8 @@ ODD_GAME_IDS = (
 )
 """Each is another game."""
 
+LABELS = {"note": "ñandú 🎮 \"'\\", "region": "eu-1", "team": "chess"}
+
 FIRST_SECOND = datetime(2026, 11, 23, 17, 0, 0, 123456, UTC)
 AFTER_ALL_SAMPLES = datetime(2027, 11, 23, tzinfo=UTC)
 
