@@ -25,12 +25,18 @@ local fields = #command
 for place = 1, width do command[fields + 2 * place - 1] = ARGV[3 + place] end
 for number = 2, #KEYS do
   if redis.call('EXISTS', KEYS[number]) == 0 then
-    for place = 1, width do command[fields + 2 * place] = ARGV[3 + (number - 1) * width + place] end
-    redis.call('SET', KEYS[number], redis.call(unpack(command)), 'EX', seconds)
+    local used = width
+    for place = 1, width do
+      command[fields + 2 * place] = ARGV[3 + (number - 1) * width + place]
+      if place == width and command[fields + 2 * place] == '' then used = width - 1 end
+    end
+    redis.call('SET', KEYS[number], redis.call(unpack(command, 1, fields + 2 * used)), 'EX', seconds)
   end
 end
 return #KEYS - 1
 """
+_LEFT_OUT = b""
+"""The last value of an entry without labels: no other last value is empty."""
 
 
 class ScriptAppender:
@@ -46,10 +52,11 @@ class ScriptAppender:
     async def append(self, entries: Sequence[Entry]) -> None:
         """Appends `entries` in order, in one step of the server. Raises RedisError, or OSError after the timeout."""
         keys = [self._stream, *(self._mark_prefix + entry.key for entry in entries)]
-        names = entries[0].names
+        names = max((entry.names for entry in entries), key=len)
         arguments: list[str | int | bytes] = [MARK_SECONDS, self._limit, len(names), *names]
         for entry in entries:
             arguments += entry.values
+            arguments += [_LEFT_OUT] * (len(names) - len(entry.values))
         async with asyncio.timeout(self._timeout):
             await self._script(keys, arguments)
 

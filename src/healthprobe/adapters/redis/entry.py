@@ -8,12 +8,11 @@ import msgspec
 
 from healthprobe.domain.event import HealthEvent
 
-_JSON = {"details", "labels"}
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The fields of one entry, in order. All values are text; `details` and `labels` are JSON.
+    """The fields of one entry, in order. All values are text; `details` and `labels` are JSON; `labels`, which not every
+    event has, come last.
 
     `key` is the same at each delivery of the event, and different for any other event: another log, or a new one that
     counts from 1 again, gives the same ids to other events.
@@ -31,8 +30,14 @@ class Entry:
         Raises UnicodeEncodeError for a text with a lone surrogate.
         """
         document = event.as_document()
-        for name in document.keys() & _JSON:
-            document[name] = msgspec.json.encode(document[name]).decode()
+        labels = document.pop("labels", None)
+        document["details"] = _json(document["details"])
         document["source"] = source
+        if labels is not None:
+            document["labels"] = _json(labels)
         values = tuple(str(value).encode() for value in document.values())
         return cls(f"{event.id}@{document['occurred_at']}@{source}", event.game_id, tuple(document), values)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
