@@ -182,7 +182,9 @@ class SentinelServer(RedisServer):
 def document_of(fields: Mapping[str, str]) -> dict[str, Any]:
     """Returns the event's document, as a consumer builds it from the fields of an entry."""
     fields = {name: value for name, value in fields.items() if name != "source"}
-    parsed = {name: json.loads(fields[name]) for name in ("sequence", "details", "labels") if name in fields}
+    parsed: dict[str, Any] = {
+        name: json.loads(fields[name]) for name in ("sequence", "details", "labels") if name in fields
+    }
     return {**fields, **parsed}
 
 

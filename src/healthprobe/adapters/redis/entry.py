@@ -11,8 +11,9 @@ from healthprobe.domain.event import HealthEvent
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The fields of one entry, in order. All values are text; `details` and `labels` are JSON; `labels`, which not every
-    event has, come last.
+    """The fields of one entry, in order. All values are text; `details` and `labels` are JSON.
+
+    `labels` come last, because not every event has them.
 
     `key` is the same at each delivery of the event, and different for any other event: another log, or a new one that
     counts from 1 again, gives the same ids to other events.
