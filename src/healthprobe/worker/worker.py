@@ -183,7 +183,9 @@ class Worker:
             if game_id in self._discovery.target_set.by_id or game_id in states.waiting or game_id in states.set_aside:
                 continue
             details = ProbeEndedDetails()
-            ended = Transition(game_id, last.container_id, self._clock.wall(), details, follows=last.sequence)
+            ended = Transition(
+                game_id, last.container_id, self._clock.wall(), details, follows=last.sequence, labels=last.labels
+            )
             self._states.record(ended, None, self._clock.monotonic())
 
     def _refresh_shards(self) -> None:
