@@ -9,7 +9,7 @@ PYTEST := env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/c
 
 # Three processes on two cores, for tests often wait. Those of tests/system take longest, so they come first. A process
 # that a hung test ends is not replaced: pytest-xdist would wait for it for ever, and not name the test.
-PARALLEL := --numprocesses=3 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
+PARALLEL := --numprocesses=4 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
 
 .PHONY: help install demo cluster-demo test test-slow check lint bench chaos chaos-cluster fuzz soak wheel clean
 

@@ -15,9 +15,10 @@ from tests.servers.web import ACCEPTED, Answer, Asked, WebServer
 from tests.support.program import QUICK, Document, Program, Started, documents, written_games
 from tests.support.waiting import until
 
+from healthprobe.adapters.sql.backend import LOCK_TIMEOUT
 from healthprobe.testing.engines import ScriptedEngine
 
-LOCKED_FOR = 30.0
+LOCKED_FOR = 3 * LOCK_TIMEOUT
 
 
 @pytest.fixture

@@ -112,6 +112,7 @@ def test_a_service_starts_and_stops_a_worker_twice_on_either_loop(engines: list[
     assert sum("probe event published" in line for line in lines) == 2
 
 
+@pytest.mark.slow
 def test_the_programs_pass_mypy_strict(tmp_path: Path) -> None:
     for name, program in (("watch", WATCH), ("own_store", OWN_STORE), ("service", SERVICE)):
         (tmp_path / f"{name}.py").write_text(program)

@@ -1,4 +1,4 @@
-"""The real program, run as users run it: in a process of its own, with a clean environment."""
+"""The real program, in a process of its own, with a clean environment: forked where that makes no difference."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from tests.support.forked import Forked, can_be_forked
 from tests.support.waiting import PATIENCE
 
 from healthprobe.cli.main import exit_code_of
@@ -22,6 +23,14 @@ PROGRAM = (sys.executable, "-m", "healthprobe")
 QUICK = ("run", "--interval", "150ms", "--timeout", "100ms", "--failures", "2")
 
 
+def begun(arguments: Sequence[str], environment: Mapping[str, str], **options: Any) -> Any:
+    """Returns a subprocess.Popen of the program, with a clean environment and this one added."""
+    clean = clean_environment(environment)
+    if can_be_forked(clean):
+        return Forked(arguments, env=clean, **options)
+    return subprocess.Popen([*PROGRAM, *arguments], env=clean, **options)
+
+
 class Program:
     """`healthprobe` in a folder of its own."""
 
@@ -31,25 +40,19 @@ class Program:
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs a command to its end."""
-        return subprocess.run(
-            [*PROGRAM, *arguments],
-            cwd=self.folder,
-            env=clean_environment(environment),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        )
+        with begun(
+            arguments, environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as running:
+            try:
+                out, err = running.communicate(timeout=PATIENCE)
+            finally:
+                running.kill()
+        return subprocess.CompletedProcess(running.args, running.returncode, out, err)
 
     def start(self, *arguments: str, **environment: str) -> Started:
         """Starts a command. It is killed when the test ends."""
-        started = subprocess.Popen(
-            [*PROGRAM, *arguments],
-            cwd=self.folder,
-            env=clean_environment(environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        started: Started = begun(
+            arguments, environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self._started.append(started)
         return started

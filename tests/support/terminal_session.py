@@ -8,13 +8,12 @@ import re
 import select
 import signal
 import struct
-import subprocess
 import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.program import PROGRAM, clean_environment
+from tests.support.program import begun
 from tests.support.waiting import PATIENCE
 
 COLUMNS = 80
@@ -32,10 +31,10 @@ class TerminalSession:
         self.screen = ""
         self._ours, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
-        self._running = subprocess.Popen(
-            [*PROGRAM, *arguments],
+        self._running = begun(
+            arguments,
+            {"TERM": "xterm-256color", **environment},
             cwd=folder,
-            env=clean_environment({"TERM": "xterm-256color", **environment}),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -65,7 +64,7 @@ class TerminalSession:
         while self._read():
             assert time.monotonic() < deadline, f"the program does not end: {self.screen}"
         os.close(self._ours)
-        return self._running.wait(timeout=PATIENCE)
+        return int(self._running.wait(timeout=PATIENCE))
 
     def kill(self) -> None:
         if self._running.poll() is None:

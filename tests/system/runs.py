@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from tests.support.program import PROGRAM, Document, clean_environment, documents
+from tests.support.program import PROGRAM, Document, begun, clean_environment, documents
 from tests.support.waiting import until
 
 from healthprobe.adapters.sql import SqlDatabase, SqlLog, SqlRecords
@@ -33,7 +33,12 @@ class Run:
         self._output_file = folder / f"printed-{number}.jsonl"
         self._log_file = folder / f"log-{number}.jsonl"
         with self._output_file.open("w") as printed, self._log_file.open("w") as log:
-            self.process = subprocess.Popen(command, cwd=folder, env=clean_environment({}), stdout=printed, stderr=log)
+            if command[: len(PROGRAM)] == PROGRAM:
+                self.process = begun(command[len(PROGRAM) :], {}, cwd=folder, stdout=printed, stderr=log)
+            else:
+                self.process = subprocess.Popen(
+                    command, cwd=folder, env=clean_environment({}), stdout=printed, stderr=log
+                )
 
     @property
     def is_up(self) -> bool:
