@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import random
 from secrets import token_hex
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import msgspec
 from nats.aio.msg import Msg
@@ -17,8 +17,9 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from healthprobe.adapters.nats.bucket import Bucket, BucketState, key_of
-from healthprobe.adapters.nats.connection import ANSWER_WITHIN, Refused, Unanswered
+from healthprobe.adapters.nats.connection import ANSWER_WITHIN, JetStream, Refused, Unanswered
 from healthprobe.adapters.nats.record_values import RecordIndex
+from healthprobe.adapters.nats.stream_leader import EVERYTHING
 from healthprobe.adapters.nats.streams import NANOSECONDS
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import StoreError
@@ -52,8 +53,18 @@ class Change:
     expires: bool = False
 
 
+class ChangedStream(Protocol):
+    """A stream whose last messages are read and followed, such as that of a bucket."""
+
+    @property
+    def stream(self) -> JetStream: ...
+
+    @property
+    def stream_name(self) -> str: ...
+
+
 class Changes:
-    """The changes of a bucket, from a pull consumer in memory. Made by `open`.
+    """The changes of a bucket, or of a stream, from a pull consumer in memory. Made by `open`.
 
     nats-py's `kv.watchall` is not used: it finds a lost consumer after 10 to 20 s, never says that it is out of date,
     and takes half as long again to read 100,000 keys.
@@ -62,10 +73,11 @@ class Changes:
     lost one is noticed. `revision` is that of the last change, `pending` how many followed it.
     """
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: ChangedStream, filter_subject: str) -> None:
         self.revision = 0
         self.pending = 0
         self._bucket = bucket
+        self._filter = filter_subject
         self._client = bucket.stream.client
         self._inbox = self._client.new_inbox()
         self._consumer = f"healthprobe-{token_hex(8)}"
@@ -77,9 +89,9 @@ class Changes:
         self._is_known = False
 
     @classmethod
-    async def open(cls, bucket: Bucket, within: float) -> Self:
+    async def open(cls, bucket: ChangedStream, within: float, filter_subject: str = EVERYTHING) -> Self:
         """Creates the consumer, which begins with the last value of each key. Raises Unanswered or Refused."""
-        changes = cls(bucket)
+        changes = cls(bucket, filter_subject)
         try:
             await changes._create_consumer(within)
         except BaseException:
@@ -139,7 +151,7 @@ class Changes:
         config = {
             "name": self._consumer,
             "deliver_policy": "last_per_subject",
-            "filter_subject": ">",
+            "filter_subject": self._filter,
             "ack_policy": "none",
             "mem_storage": True,
             "num_replicas": 1,

@@ -11,7 +11,8 @@ from healthprobe.ports import ConfigurationError, ContentError, LogError
 
 NO_STREAM = 10059
 NO_MESSAGE = 10037
-NOT_DELETED = 10057
+NOT_DELETED = frozenset({10043, 10057})
+"""There is no message with this sequence any more: another program deleted or replaced it."""
 SWITCHED_OFF = "the server runs without JetStream: start it with jetstream { store_dir: … } in its configuration"
 CONFLICTS = frozenset({10071, 10158, 10164})
 """The message did not enter because another one did first: at this sequence, with the same id, or in flight."""

@@ -153,7 +153,7 @@ class JetStreamLog(JetStreamRelayState, JetStreamDocuments):
     async def open_incidents(self) -> Mapping[str, HealthEvent]:
         """Returns the last event of each game whose last event is a `probe_failed`, by game.
 
-        The first call asks for the last event of every game; later ones read only what is new.
+        The first call reads the last event of every game; later ones read only what is new.
         """
         with as_log_errors(self._stream):
             return await self._open_incidents.current()

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from healthprobe.adapters.nats.connection import JetStream
+from healthprobe.adapters.nats.bucket_watch import Changes
+from healthprobe.adapters.nats.connection import ANSWER_WITHIN, JetStream
 from healthprobe.adapters.nats.stored_events import decode_event, standing_of
 from healthprobe.adapters.nats.stream_leader import Message, StreamLeader
-from healthprobe.adapters.nats.streams import LogStreams, subjects_in
+from healthprobe.adapters.nats.streams import LogStreams
 from healthprobe.domain.event import AlteredEvent, EventType, HealthEvent
 
 _PAGE = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Events:
+    stream: JetStream
+    stream_name: str
+
+
 class OpenIncidents:
     """The last event of each game whose last event is a `probe_failed`. Raises Unanswered or Refused.
 
-    The first `current` asks for the last message of every game, later ones read only what is new in the log.
+    The first `current` reads the last message of every game, later ones read only what is new in the log.
     """
 
     def __init__(self, stream: JetStream, leader: StreamLeader, streams: LogStreams) -> None:
-        self._stream = stream
+        self._events = _Events(stream, streams.events)
         self._leader = leader
         self._streams = streams
         self._through = 0
@@ -38,16 +46,28 @@ class OpenIncidents:
             if self._through == 0:
                 self._open.clear()
                 await self._read_all()
-                self._through = end
             async for page in self._pages():
                 await self._apply(page)
                 self._through = page[-1].seq
             return {event.game_id: event for event in self._open.values() if event.game_id}
 
     async def _read_all(self) -> None:
-        subjects = await subjects_in(self._stream, self._streams.events, self._streams.all_events)
-        for first in range(0, len(subjects), _PAGE):
-            await self._look_at(subjects[first : first + _PAGE])
+        """Reads the last message of each game from a replica, which may be behind the leader.
+
+        It has all up to the last message that it gave: what came after that is read from the leader.
+        """
+        changes = await Changes.open(self._events, ANSWER_WITHIN, self._streams.all_events)
+        try:
+            while changes.pending > 0:
+                batch = await changes.next()
+                await self._apply(
+                    Message(changes.revision, self._streams.of_key(change.key), change.value)
+                    for change in batch
+                    if change.value is not None
+                )
+        finally:
+            await changes.aclose()
+        self._through = changes.revision
 
     async def _pages(self) -> AsyncIterator[Sequence[Message]]:
         while page := await self._leader.read(self._through, _PAGE):

@@ -169,7 +169,7 @@ class StreamLeader:
             error = _to_ack.decode(answer).error
             if error is None:
                 deleted += 1
-            elif error.err_code != NOT_DELETED:
+            elif error.err_code not in NOT_DELETED:
                 raise Refused(error.err_code, error.description)
         return deleted
 

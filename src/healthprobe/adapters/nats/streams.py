@@ -181,6 +181,10 @@ class LogStreams:
         """The subject of a game's events."""
         return f"{self.prefix}.events.{shard_of(game_id, self.shards)}.{token_of(game_id)}"
 
+    def of_key(self, key: str) -> str:
+        """The subject of events that ends with `key`: a shard and a token."""
+        return f"{self.prefix}.events.{key}"
+
     def game_of(self, subject: str) -> str:
         """Returns the game whose events are on `subject`, or an empty text where that cannot be known."""
         game_id = name_of(subject.rpartition(".")[2])
@@ -263,20 +267,6 @@ async def ensure_documents(stream: JetStream, streams: LogStreams) -> None:
     Raises ConfigurationError for one that is not a log's, Unanswered or Refused.
     """
     await _prepare(stream, streams.documents_config(), create=True)
-
-
-async def subjects_in(stream: JetStream, name: str, matching: str) -> list[str]:
-    """Returns the subjects that have messages in the stream `name` and match. Raises Unanswered or Refused."""
-    found: set[str] = set()
-    before = -1
-    while len(found) > before:  # the server returns them in pages
-        before = len(found)
-        asked = {"subjects_filter": matching, "offset": before}
-        state = (await stream.call(f"STREAM.INFO.{name}", asked))["state"]
-        found.update(state.get("subjects") or ())
-        if len(found) >= state.get("num_subjects", 0):
-            break
-    return sorted(found)
 
 
 async def created_at(stream: JetStream, name: str) -> datetime:
