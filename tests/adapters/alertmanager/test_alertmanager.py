@@ -169,6 +169,7 @@ async def test_an_alert_that_it_refuses_is_named_and_the_others_fire() -> None:
         assert sorted(alert["labels"]["game_id"] for alert in server.alerts()) == ["game-7", "game-9"]
 
 
+@pytest.mark.proves("alert-certificate")
 async def test_user_password_tls_and_an_authority_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")

@@ -39,6 +39,7 @@ async def test_a_refusal_of_an_alert_is_permanent(
     assert (error.permanent, error.delivered, error.code) == (True, 0, str(status))
 
 
+@pytest.mark.proves("alert-refusal")
 @pytest.mark.parametrize("status", [400, 408, 409, 425, 429, 500, 502, 503, 504, 599])
 async def test_its_own_trouble_is_retried(status: int) -> None:
     error = await refused_by(Answer(status, b"overloaded", {"Retry-After": "7"}))
@@ -46,6 +47,7 @@ async def test_its_own_trouble_is_retried(status: int) -> None:
     assert (error.permanent, error.retry_after, error.code) == (False, 7.0, str(status))
 
 
+@pytest.mark.proves("alert-web-page")
 @pytest.mark.parametrize("status", [200, 400, 404, 502])
 async def test_a_web_page_is_not_the_word_of_an_alertmanager(status: int) -> None:
     error = await refused_by(Answer(status, b"<html><title>Sign in</title>", HTML))
@@ -67,6 +69,7 @@ async def test_a_missing_path_says_what_to_check() -> None:
     assert not error.permanent
 
 
+@pytest.mark.proves("alert-redirect")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_not_followed(status: int) -> None:
     async with scripted() as (elsewhere, _):

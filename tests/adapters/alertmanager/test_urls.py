@@ -66,6 +66,7 @@ def test_a_url_that_cannot_be_used_says_what_to_change(url: str, expected: str) 
     assert expected in str(raised.value)
 
 
+@pytest.mark.proves("alert-secret-in-url")
 @pytest.mark.parametrize(
     "url",
     [
@@ -123,6 +124,7 @@ def test_a_secret_that_is_missing_at_the_start_is_a_configuration_error() -> Non
         AlertmanagerAlerter.of_each_host("alertmanager+http://am?token=env:NO_SUCH_NAME")
 
 
+@pytest.mark.proves("alert-secret-file")
 def test_a_secret_file_with_wide_permissions_is_warned_of_once(token_file: Path) -> None:
     url = f"alertmanager+http://am-1,am-2,am-3?token=file:{token_file}"
     with capture_logs() as logs:

@@ -214,6 +214,7 @@ def test_a_url_names_a_host_and_the_place_of_a_key(url: str, name: str, address:
     assert (service.name, str(service.address.url)) == (name, address)
 
 
+@pytest.mark.proves("alert-key-in-url")
 @pytest.mark.parametrize(
     "url",
     [
