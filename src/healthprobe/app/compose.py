@@ -113,7 +113,11 @@ async def composed(
 
     telemetry = telemetry or counters
     async with Adapters(
-        logger=logger, telemetry=telemetry, event_format=event_format, webhook_secret=settings.webhook_secret
+        logger=logger,
+        telemetry=telemetry,
+        event_format=event_format,
+        webhook_secret=settings.webhook_secret,
+        page=settings.page,
     ) as adapters:
         heartbeat = None if settings.heartbeat is None else adapters.heartbeat(settings.heartbeat)
         publishers, notifications = await _publishers(settings, adapters)

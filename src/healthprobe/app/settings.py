@@ -55,7 +55,7 @@ class Settings:
     is a fixed slice of the fleet instead. `records`, `log`, `publish`, `notify`, `canaries`, `otlp` and `heartbeat`
     are URLs; the last is often a secret. With `ended_events` a `probe_ended` is written after the incident of a game
     that is gone. `probe` is how games are probed whose records say nothing else. `alerts` are the routes to alerters,
-    `alert_group` is the label by which alerts are grouped, or `none`.
+    `alert_group` is the label by which alerts are grouped, or `none`. `page_url` is where people reach the page.
     """
 
     records: str = DEFAULT_DATABASE
@@ -66,6 +66,7 @@ class Settings:
     alerts: tuple[AlertRoute, ...] = ()
     alert_group: str = DEFAULT_ALERT_GROUP
     alert_wait: Duration = DEFAULT_ALERT_WAIT
+    page_url: str | None = None
     source: str | None = None
     webhook_secret: str | None = field(default=None, repr=False)
     retain: Duration | None = None
@@ -132,6 +133,14 @@ class Settings:
             policy=self.policy,
             probe=self.probe,
         )
+
+    @property
+    def page(self) -> str | None:
+        """The URL of the page for links: as it was given, or that at which it listens, where that is one address."""
+        if self.page_url is not None or self.listen is None:
+            return self.page_url
+        has_url = self.listen.host not in {"", "::", "0.0.0.0"} and self.listen.port  # noqa: S104  compared, not bound
+        return self.listen.url if has_url else None
 
     @property
     def group_rule(self) -> GroupRule:

@@ -148,6 +148,23 @@ async def _webhook_publisher(adapters: Adapters, url: str) -> HealthEventPublish
     return publisher
 
 
+async def _alertmanagers(adapters: Adapters, url: str) -> Mapping[str, Alerter]:
+    with extra("http", f"--alert {scheme_of(url)}:"):
+        from healthprobe.adapters.alertmanager import AlertmanagerAlerter
+    alerters = AlertmanagerAlerter.of_each_host(url, page=adapters.page, logger=adapters.logger)
+    for alerter in alerters.values():
+        adapters.close_later(alerter.aclose)
+    return alerters
+
+
+async def _pagerduty(adapters: Adapters, url: str) -> Mapping[str, Alerter]:
+    with extra("http", f"--alert {scheme_of(url)}:"):
+        from healthprobe.adapters.pagerduty import PagerDutyAlerter
+    alerter = PagerDutyAlerter.of_url(url, page=adapters.page, logger=adapters.logger)
+    adapters.close_later(alerter.aclose)
+    return {alerter.name: alerter}
+
+
 _SYNONYMS = ("postgres", "postgresql+psycopg")
 DATABASES = ("sqlite", "postgresql", *_SYNONYMS)
 _JETSTREAMS = ("nats", "tls")
@@ -172,7 +189,10 @@ PUBLISHERS: Mapping[str, Maker[HealthEventPublisher]] = {
     **dict.fromkeys(("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"), _redis_publisher),
     **dict.fromkeys(("http", "https"), _webhook_publisher),
 }
-ALERTERS: Mapping[str, Maker[Mapping[str, Alerter]]] = {}
+ALERTERS: Mapping[str, Maker[Mapping[str, Alerter]]] = {
+    **dict.fromkeys(("alertmanager+http", "alertmanager+https"), _alertmanagers),
+    **dict.fromkeys(("pagerduty", "pagerduty+http"), _pagerduty),
+}
 """Each makes alerters by name: one for each receiver that is to be tried again by itself."""
 
 
@@ -211,8 +231,8 @@ class Adapters:
     """Opens the adapters that URLs name, and closes them at the end. Opens each database and each cluster once.
 
     With `existing` a store or log that does not exist yet is refused, for commands that only read. `event_format` is
-    that of the publisher stdout:, None is JSON. Every method raises ConfigurationError for a URL that cannot be used,
-    and another HealthprobeError for a server that is away.
+    that of the publisher stdout:, None is JSON. `page` is the URL of the page, to which alerts link. Every method
+    raises ConfigurationError for a URL that cannot be used, and another HealthprobeError for a server that is away.
     """
 
     def __init__(
@@ -223,8 +243,10 @@ class Adapters:
         telemetry: Telemetry | None = None,
         event_format: EventFormat | None = None,
         webhook_secret: str | None = None,
+        page: str | None = None,
     ) -> None:
         self.event_format = event_format
+        self.page = page
         self.webhook_secret = webhook_secret
         self.logger: FilteringBoundLogger = logger or structlog.get_logger()
         self.skipped = SkippedRecords(telemetry, self.logger)

@@ -10,6 +10,7 @@ import typer
 from healthprobe._util.duration import Duration, parse_duration, parse_retention
 from healthprobe.app.settings import DEFAULT_DATABASE, DEFAULT_LEASE
 from healthprobe.cli import settings_file
+from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
 from healthprobe.domain.policy import FlapRule
 from healthprobe.domain.shard import Slice
 from healthprobe.web.listen_address import ListenAddress, parse_listen_address
@@ -96,6 +97,19 @@ def parse_alert_group(text: str) -> str:
     if not _LABEL_NAME.fullmatch(text):
         raise ValueError(f"{text!r} is no name of a label: write host, none, or a label such as region")
     return text
+
+
+def parse_page_url(text: str) -> str:
+    """Returns the URL of the page. Raises ValueError, without credentials."""
+    try:
+        endpoint = parse_endpoint(text)
+    except InvalidEndpoint as invalid:
+        raise ValueError(f"{masked(text)}: {invalid}; write a URL such as https://ops.example/health") from None
+    if endpoint.scheme == "unix" or endpoint.authorization is not None:
+        raise ValueError(
+            "people cannot follow a unix socket or a password: write a URL such as https://ops.example/health"
+        )
+    return endpoint.url
 
 
 def parse_wait(text: str | Duration) -> Duration:
@@ -370,6 +384,18 @@ AlertWait = Annotated[
         envvar="HEALTHPROBE_ALERT_WAIT",
         parser=parse_wait,
         help="How long an alert waits for others of its group; [b]0[/b] for not at all.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+PageUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--page-url",
+        metavar="URL",
+        envvar="HEALTHPROBE_PAGE_URL",
+        parser=parse_page_url,
+        show_default="as --listen says",
+        help="Where people reach the page, such as https://ops.example/health: alerts link to it.",
         rich_help_panel=ADVANCED,
     ),
 ]

@@ -45,6 +45,7 @@ _EXAMPLES = {
     "max-concurrency": "auto",
     "alert": "alertmanager+http://127.0.0.1:9093",
     "alert-group": "host",
+    "page-url": "https://ops.example/health",
     "metric-label": "region",
     "heartbeat": "env:HEARTBEAT_URL",
 }

@@ -76,7 +76,7 @@ def page_link(page: str, alert: Alert) -> str:
     base = page.rstrip("/") + "/"
     if not alert.game_ids:
         return base
-    if alert.group_size is None:
+    if alert.group_size is None and len(alert.game_ids) == 1:
         return f"{base}?game={quote(alert.game_ids[0], safe='', errors='replace')}"
     host = alert.labels.get("host", "")
     return f"{base}?state=down" + (f"&host={quote(host, safe='', errors='replace')}" if host else "")

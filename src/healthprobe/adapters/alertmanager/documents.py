@@ -38,12 +38,13 @@ def ended_by(document: Mapping[str, Any], instant: datetime) -> dict[str, Any]:
 
 def _document(alert: Alert, ends_at: datetime, page: str | None, more: Mapping[str, str]) -> dict[str, Any]:
     link = None if page is None else page_link(page, alert)
+    is_group = alert.group_size is not None or len(alert.game_ids) > 1
     annotations = {
         "summary": alert.summary,
         "last_error": alert.last_error,
         "since": f"{alert.started_at:%Y-%m-%d %H:%M:%S} UTC",
         "page": link or "",
-        "games": shorten(", ".join(alert.game_ids), _LONGEST_LIST) if alert.group_size is not None else "",
+        "games": shorten(", ".join(alert.game_ids), _LONGEST_LIST) if is_group else "",
         **more,
     }
     labels = {**alert.labels, "alertname": alert.name, "severity": alert.severity}

@@ -31,8 +31,8 @@ def trigger(alert: Alert, routing_key: str, page: str | None) -> dict[str, Any]:
         "last_error": alert.last_error,
         "since": f"{alert.started_at:%Y-%m-%d %H:%M:%S} UTC",
     }
-    if alert.group_size is not None:
-        details["failed"] = f"{len(alert.game_ids)} of {alert.group_size}"
+    if alert.group_size is not None or len(alert.game_ids) > 1:
+        details["failed"] = f"{len(alert.game_ids)} of {alert.group_size or 'some'}"
         details["games"] = shorten(", ".join(alert.game_ids), _LONGEST_LIST)
     source = alert.labels.get("host") or alert.labels.get("game_id") or "healthprobe"
     event: dict[str, Any] = {
