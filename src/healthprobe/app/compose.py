@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from healthprobe.adapters.nats import JetStreamLeases
     from healthprobe.app.delivery import Delivery
     from healthprobe.app.gone_games import GoneGames
+    from healthprobe.app.watched_time import WatchRecorder
     from healthprobe.probing.prober import ProberByKind
     from healthprobe.worker.relay import Relay
     from healthprobe.worker.static_shards import StaticShards
@@ -85,6 +86,7 @@ class Parts:
     prober: ProberByKind
     gone_games: GoneGames
     heartbeat: HttpHeartbeat | None
+    watch: WatchRecorder
 
 
 @asynccontextmanager
@@ -107,6 +109,7 @@ async def composed(
     from healthprobe.app.delivery import Delivery
     from healthprobe.app.gone_games import GoneGames
     from healthprobe.app.retention import Retention
+    from healthprobe.app.watched_time import WatchRecorder
     from healthprobe.probing.http import HTTPProber
     from healthprobe.probing.prober import ProberByKind
     from healthprobe.worker.worker import Worker
@@ -161,7 +164,9 @@ async def composed(
         if isinstance(records, WatchedRecords):
             records.on_change(worker.refresh)
         gone_games = GoneGames(log, worker, logger, writes_events=settings.ended_events)
-        yield Parts(records, log, worker, delivery, leases, prober, gone_games, heartbeat)
+        part = "" if settings.shard is None else f"{settings.shard.number}/{settings.shard.count}"
+        watch = WatchRecorder(log, worker.status, logger, part=part)
+        yield Parts(records, log, worker, delivery, leases, prober, gone_games, heartbeat, watch)
 
 
 async def _log(

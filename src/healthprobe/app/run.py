@@ -101,6 +101,8 @@ STOP_ALLOWANCE = 1.8
 """The longest stop, in seconds beyond the probe timeout: a little less than the 2 that are documented."""
 
 _RESERVE = 0.4
+_LAST_NOTE = 0.2
+"""Seconds that the log has to take the note of the last minute that was watched."""
 _REPORT_INTERVAL = 60.0
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
 """The threshold of the garbage collector. With the default of 700 it took a twentieth of all CPU to traverse probes in
@@ -190,6 +192,7 @@ async def _serve_until(
     others = [
         asyncio.create_task(parts.delivery.run()),
         asyncio.create_task(parts.gone_games.run()),
+        asyncio.create_task(parts.watch.run()),
         asyncio.create_task(_report(counters, logger)),
     ]
     leasing = None if parts.leases is None else asyncio.create_task(parts.leases.run())
@@ -202,10 +205,12 @@ async def _serve_until(
     self_watch.stopping()
     # The order matters: the worker needs its leases to write its last events; then other instances get the shards; then
     # the relays deliver the last events. A relay that is cancelled before it saves its cursor would deliver again.
+    parts.watch.look()
     await _cancel(worker)
     if parts.leases is not None:
         await parts.leases.give_back_shards()
-    await parts.delivery.drain(within=max(stop.remaining - _RESERVE, 0.1))
+    drained = parts.delivery.drain(within=max(stop.remaining - _RESERVE, 0.1))
+    await asyncio.gather(drained, parts.watch.finish(within=_LAST_NOTE))
     await _cancel(*others, freezing, watching, stopping)
     if parts.leases is not None and leasing is not None:
         await _cancel(leasing)

@@ -21,6 +21,7 @@ from healthprobe.app.urls import log_at
 from healthprobe.cli import errors, options
 from healthprobe.domain.event import AlteredEvent, HealthEvent, format_instant
 from healthprobe.domain.gone import GONE, GoneIncident, gone_incidents
+from healthprobe.domain.watch import NOTHING, WATCH, WatchedTime, readable_times, together
 from healthprobe.ports import ConfigurationError, DeadLetter, DocumentLog, HealthEventLog, LogError
 
 _NO_DEAD_LETTER = "No dead letter in this log."
@@ -54,10 +55,11 @@ def show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> N
 
 @dataclass(frozen=True, slots=True)
 class ReadLog:
-    """The events of a log, oldest first, and the notes of which incidents have ended because their games are gone."""
+    """The events of a log, oldest first, and the notes beside it: which games are gone, and when any were watched."""
 
     events: list[HealthEvent]
     gone: Mapping[tuple[str, int], GoneIncident]
+    watched: WatchedTime
 
 
 def read_log(url: str, game: str | None = None) -> ReadLog:
@@ -68,8 +70,10 @@ def read_log(url: str, game: str | None = None) -> ReadLog:
 async def _read_log(url: str, game: str | None) -> ReadLog:
     async with log_at(url) as log:
         events = [event async for event in _entries(log, follow=False) if game in {None, event.game_id}]
-        gone = gone_incidents(await log.documents(GONE)) if isinstance(log, DocumentLog) else {}
-        return ReadLog(events, gone)
+        if not isinstance(log, DocumentLog):
+            return ReadLog(events, {}, NOTHING)
+        gone = gone_incidents(await log.documents(GONE))
+        return ReadLog(events, gone, together(readable_times(await log.documents(WATCH)).values()))
 
 
 async def _show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> None:

@@ -33,6 +33,7 @@ COMMANDS = {
     "silence": Listing("Manage", "Send no alarms for some games for a time."),
     "events": Listing("Look back", "Show the events of the log, and the dead letters."),
     "incidents": Listing("Look back", "Show open and ended incidents."),
+    "report": Listing("Look back", "Show how long games were down, and their availability."),
     "relays": Listing("Look back", "Show how far each publisher got."),
     "config": Listing("Manage", "Write a sample of the settings file, or its schema."),
     "runtimes": Listing("Manage", "Edit the store of runtime records."),

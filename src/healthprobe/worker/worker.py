@@ -154,6 +154,7 @@ class Worker:
             discovery=self._discovery,
             ticker=self._ticker,
             listings=self._discovery.listings,
+            interval=config.interval,
             clock=times,
             shards=shards,
         )

@@ -32,6 +32,7 @@ class WorkerStatus:
         discovery: Discovery,
         ticker: Ticker,
         listings: Listings,
+        interval: float,
         clock: Clock,
         shards: ShardLeases | None,
     ) -> None:
@@ -43,6 +44,7 @@ class WorkerStatus:
         self._discovery = discovery
         self._ticker = ticker
         self._listings = listings
+        self._interval = interval
         self._monotonic = clock.monotonic
         self._shards = shards
 
@@ -138,6 +140,13 @@ class WorkerStatus:
     def tick_overdue_for(self) -> float:
         """For how many seconds the running tick should have ended, or the next begun; 0 while all is well."""
         return max(0.0, self._monotonic() - self._ticker.due_at) if self._ticker.due_at else 0.0
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether its games are probed: no tick is late by an interval, it is not blind, and it has shards."""
+        if not self._ticker.due_at or self.tick_overdue_for > self._interval or self._canaries.blind_since is not None:
+            return False
+        return self._shards is None or bool(self._shards.shards)
 
     @property
     def lanes_in_use(self) -> int:
