@@ -281,6 +281,15 @@ class SourcedPublisher(Protocol):
         ...
 
 
+@runtime_checkable
+class Reachable(Protocol):
+    """A publisher or an alerter that can ask its server whether it is there."""
+
+    async def reach(self) -> None:
+        """Returns when the server has answered a question that changes nothing. Raises PublishError."""
+        ...
+
+
 class HealthEventPublisher(Protocol):
     """One way from the log to a bus."""
 

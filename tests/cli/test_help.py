@@ -63,7 +63,9 @@ def test_run_shows_ten_options_first_and_the_others_as_advanced() -> None:
     assert len(panels[None]) == 10
 
 
-@pytest.mark.parametrize("action", [("events", "--replay-dead"), ("relays", "--forget"), ("silence", "--end")])
+@pytest.mark.parametrize(
+    "action", [("run", "--check"), ("events", "--replay-dead"), ("relays", "--forget"), ("silence", "--end")]
+)
 def test_an_action_that_is_done_once_has_no_environment_variable(action: tuple[str, str]) -> None:
     command, option = action
     commands: dict[str, Any] = get_command(application([command])).commands  # type: ignore[attr-defined]  # a group's

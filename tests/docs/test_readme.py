@@ -58,7 +58,7 @@ def test_a_row_has_the_default_and_the_variables_of_its_option(name: str) -> Non
     assert placeholder in {option.metavar, "reuse|fresh", "LEVEL", ""}
     shown = option.show_default if isinstance(option.show_default, str) else option.default
     assert default.strip("`") == ("" if shown in {False, None} else str(shown).partition(";")[0])
-    named = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar)
+    named = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
     assert variables == ", ".join(f"`{variable}`" for variable in named)
 
 

@@ -140,6 +140,15 @@ Config = Annotated[
         rich_help_panel=ADVANCED,
     ),
 ]
+CheckOnly = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        help="Start nothing: check these settings and everything that they name, and write, create and send nothing. "
+        "Exit code 2 if a run could not do its work.",
+        rich_help_panel=ADVANCED,
+    ),
+]
 Records = Annotated[
     str | None,
     typer.Option(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import typer
 
+from healthprobe._util.text import counted, printable
 from healthprobe.app.settings import (
     DEFAULT_ALERT_GROUP,
     DEFAULT_ALERT_WAIT,
@@ -17,7 +20,7 @@ from healthprobe.app.settings import (
     Settings,
 )
 from healthprobe.app.settings_file import SettingsFile
-from healthprobe.cli import options
+from healthprobe.cli import errors, options
 from healthprobe.cli.settings_file import NO_FILE, secret_of
 from healthprobe.domain.alert import AlertRoute
 from healthprobe.domain.policy import Policy
@@ -26,6 +29,7 @@ from healthprobe.domain.policy import Policy
 def run(
     context: typer.Context,
     _config: options.Config = None,
+    check: options.CheckOnly = False,
     records: options.Records = None,
     log: options.Log = None,
     publish: options.Publish = None,
@@ -114,8 +118,38 @@ def run(
         lease=lease,
         shard=shard,
     )
+    warnings = [each for each in (*file.warnings, token.warning, webhook_secret.warning) if each is not None]
+    if check:
+        raise typer.Exit(_check(settings, file, warnings, as_json=as_json))
     console = run_console(as_json=as_json, log_level=log_level)
-    for warning in (*file.warnings, token.warning, webhook_secret.warning):
-        if warning is not None:
-            console.logger.warning("a secret is not kept", err=warning)
+    for warning in warnings:
+        console.logger.warning("a secret is not kept", err=warning)
     run_service(settings, console)
+
+
+def _check(settings: Settings, file: SettingsFile, warnings: list[str], *, as_json: bool) -> int:
+    """Writes what a check-up found, as a table to a terminal or as JSON lines, and returns the exit code."""
+    from rich.text import Text
+
+    from healthprobe.app import terminal
+    from healthprobe.app.checkup import Finding, Verdict, check_up
+    from healthprobe.telemetry.logs import configure_logs
+
+    source = f"{counted(file.count, 'setting')} in the file" if file.path else "no settings file"
+    findings = [
+        Finding("settings", file.path, Verdict.OK, source),
+        *(Finding("secret", "", Verdict.WARNING, warning) for warning in warnings),
+        *check_up(settings, configure_logs("error")),
+    ]
+    if terminal.people_watch(json_wanted=as_json):
+        table = terminal.table({"part": {}, "": {}, "found": terminal.FOLDS})
+        styles = {Verdict.OK: terminal.RECOVERED, Verdict.WARNING: terminal.UNCERTAIN, Verdict.WRONG: terminal.FAILED}
+        for each in findings:
+            where = "" if each.message.startswith(each.where) else f"{printable(each.where)}  "
+            found = Text.assemble((where, "bold"), printable(each.message))
+            table.add_row(each.part, Text(each.verdict.value, styles[each.verdict]), found)
+        terminal.console_for().print(table)
+    else:
+        for each in findings:
+            terminal.write_json(asdict(each))
+    return errors.USAGE if any(each.verdict is Verdict.WRONG for each in findings) else errors.DONE

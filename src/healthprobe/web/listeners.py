@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import stat
 from collections.abc import Iterator
@@ -49,6 +50,23 @@ def listening(at: ListenAddress) -> Iterator[list[socket.socket]]:
             cause = (getattr(error, "strerror", None) or str(error)).lower()
             raise ConfigurationError(f"--listen {at}: {cause}; choose another") from error
         yield listeners
+
+
+def check_free(at: ListenAddress) -> None:
+    """Raises ConfigurationError if a run could not listen `at` an address. Leaves nothing behind, and serves nobody."""
+    if not at.path:
+        with listening(at):
+            return
+    path, cause = Path(at.path), ""
+    try:
+        if path.exists() and (not path.is_socket() or _is_served(at.path)):
+            cause = "address already in use"
+        elif not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+            cause = f"the folder {path.parent} does not exist, or cannot be written"
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+    if cause:
+        raise ConfigurationError(f"--listen {at}: {cause}; choose another")
 
 
 def _listeners(host: str, port: int) -> list[socket.socket]:

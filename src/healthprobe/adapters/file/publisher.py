@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import stat
@@ -133,6 +134,29 @@ class FilePublisher:
         file, self._file = self._file, -1
         if file >= 0:
             os.close(file)
+
+
+def check_file(path: Path) -> str:
+    """Returns what a publisher would find at `path`, in words, and creates and changes nothing.
+
+    Raises ConfigurationError if it could not write its events there.
+    """
+    try:
+        try:
+            file = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if not path.parent.is_dir():
+                raise
+            if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+                raise PermissionError(errno.EACCES, "no permission") from None
+            return "a run creates it"
+        try:
+            _check_is_ours(file)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {write_advice(error)}") from None
+    return "it can be written"
 
 
 def _lock(file: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 from itertools import islice
@@ -60,6 +61,16 @@ class RedisPublisher:
             if error is not None:
                 await self._disconnect()
                 raise publish_error(error, self._address, delivered) from error
+
+    async def reach(self) -> None:
+        """Asks the server for an answer, and writes nothing. Raises PublishError."""
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await self._client.ping()
+        except (RedisError, OSError) as error:
+            raise publish_error(error, self._address, 0) from error
+        finally:
+            await self._disconnect()
 
     def set_source(self, source: str) -> None:
         """Sets the field `source` of all entries from now on, a URI reference that no other log has."""
