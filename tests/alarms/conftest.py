@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from healthprobe.alarms.alarms import Alarms
+from healthprobe.alarms.alarms import Alarms, IsSilenced
 from healthprobe.domain.alert import AlertRoute
 from healthprobe.domain.alerting import GroupRule
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
@@ -43,6 +43,7 @@ class AlarmStage:
         label: str | None = "host",
         routes: Sequence[AlertRoute] = (AlertRoute(ON_CALL),),
         alerters: Mapping[str, Mapping[str, Alerter]] | None = None,
+        is_silenced: IsSilenced | None = None,
         **others: Any,
     ) -> Alarms:
         """Returns an alarm stage, as one instance or one run has it."""
@@ -53,7 +54,7 @@ class AlarmStage:
             routes=routes,
             rule=GroupRule(label, timedelta(seconds=wait)),
             listing=lambda: self.games,
-            is_silenced=lambda game_id, *_: game_id in self.silenced,
+            is_silenced=is_silenced or (lambda game_id, *_: game_id in self.silenced),
             is_gone=lambda game_id: game_id in self.gone,
             telemetry=self.stage.telemetry,
             logger=self.stage.logger,

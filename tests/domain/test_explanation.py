@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -62,17 +63,17 @@ def test_every_combination_of_facts_has_an_explanation(
     assert RULE.description in text
 
 
-def test_a_probe_failed_that_is_held_back_is_explained_with_the_reason() -> None:
+def test_a_silence_is_explained_with_who_and_why() -> None:
     until = datetime(2026, 11, 25, 14, 0, tzinfo=UTC)
-    silenced = GameFacts(
-        "go-1", Condition.FAILING, RULE, 7, "connection refused", silenced_until=until, silenced_why="new map"
+    silenced = GameFacts("go-1", Condition.DOWN, RULE, 7, silenced_until=until, silenced_why="new map")
+    assert explain(silenced).endswith(
+        " It is silenced until 2026-11-25 14:00:00 UTC (new map): no alarm is raised before then."
     )
-    assert explain(silenced) == (
-        "go-1 fails: its last 7 probes failed, the last with “connection refused”. "
-        "Its probe_failed is held back because it is silenced. "
-        f"{RULE.description} One answer with 200 resets the count without an event. "
-        "It is silenced until 2026-11-25 14:00:00 UTC (new map): no alarm is raised before then."
-    )
+    by_anna = explain(replace(silenced, silenced_by="anna@ops", silenced_why=""))
+    assert "It is silenced by anna@ops until 2026-11-25 14:00:00 UTC: no alarm" in by_anna
+
+
+def test_a_probe_failed_that_is_held_back_is_explained_with_the_reason() -> None:
     held = GameFacts("go-1", Condition.FAILING, RULE, 3, "connection refused")
     assert "Its probe_failed is held back because most of the fleet failed at once." in explain(held)
 

@@ -140,12 +140,7 @@ def test_successes_in_a_row_are_counted_from_the_last_failure() -> None:
     assert ended.pending == recovered(3)
 
 
-def test_an_outcome_that_does_not_decide_is_counted_for_the_next() -> None:
-    state: GameState | None = None
-    for _ in range(5):
-        state = after_failure(state, UNAVAILABLE, "c1", 3, decides=False)
-        assert state.pending is None
-    assert after_failure(state, UNAVAILABLE, "c1", 3).pending == failed(6)
+def test_a_success_that_does_not_decide_is_counted_for_the_next() -> None:
     is_open: GameState | None = GameState(Standing.OPEN, 6, "c1")
     for _ in range(4):
         is_open = after_success(is_open, 2, decides=False)

@@ -14,7 +14,6 @@ from healthprobe.domain.record import UNTIL_ENDED, RuntimeRecord
 from healthprobe.domain.silence import (
     Matcher,
     Silence,
-    parse_label,
     silence_from_text,
     silence_of,
     silence_of_record,
@@ -108,17 +107,6 @@ def test_a_silence_is_read_back_as_it_was_written(
 def test_a_silence_that_another_program_altered_is_refused_with_the_fault(text: str, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         silence_from_text("x", text)
-
-
-@pytest.mark.parametrize("text", ["team", "=eu", "2nd=eu", "te am=eu", "team-x=1", ""])
-def test_a_condition_on_a_label_is_a_name_and_a_value(text: str) -> None:
-    with pytest.raises(ValueError, match="write NAME=VALUE, such as team=eu"):
-        parse_label(text)
-
-
-def test_the_value_of_a_label_may_be_anything() -> None:
-    assert parse_label("team=a=b c") == ("team", "a=b c")
-    assert parse_label("team=") == ("team", "")
 
 
 def test_a_silence_may_last_for_ever() -> None:

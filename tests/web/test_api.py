@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +13,15 @@ from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 from tests.web.client import app_of, get, get_json
 
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind
+from healthprobe.domain.silence import SILENCES, Matcher, Silence
+from healthprobe.testing.clock import FIRST_INSTANT
 from healthprobe.testing.prober import UNAVAILABLE, Answer
 from healthprobe.testing.stage import game, ticks
+
+
+def silence(silence_id: str, matcher: Matcher, *, ends_at: datetime, who: str, why: str) -> Silence:
+    return Silence(id=silence_id, matcher=matcher, who=who, why=why, created_at=FIRST_INSTANT, ends_at=ends_at)
+
 
 REFUSED = Failed(0, "connection refused", FailureKind.REFUSED)
 
@@ -58,6 +68,38 @@ async def test_a_game_has_its_error_its_outcomes_and_its_incident(monitored: Mon
     assert incident["last_error"] == "connection refused"
     assert "3 probes in a row failed, the last with “connection refused”" in details["explanation"]
     assert details["game"]["state"] == "down"
+
+
+async def test_silences_are_shown_with_who_and_why(monitored: MonitoredWorker) -> None:
+    now = monitored.stage.clock.now()
+    on_host, of_game = Matcher(host="127.0.0.1", labels={"rack": ""}), Matcher(games=("go-1",))
+    anna = silence("s-1", on_host, ends_at=now + timedelta(seconds=60), who="anna@ops", why="new rack")
+    bob = silence("s-2", of_game, ends_at=now + timedelta(hours=1), who="bob", why="")
+    await monitored.stage.log.put_documents(SILENCES, {each.id: json.dumps(each.as_document()) for each in (bob, anna)})
+    await monitored.silences.refresh()
+    shown = await get_json(monitored, "/api/silences")
+    assert [each["id"] for each in shown["silences"]] == ["s-1", "s-2"], "those that end first at first"
+    assert shown["silences"][0]["host"] == "127.0.0.1"
+    assert shown["silences"][0]["labels"] == {"rack": ""}
+    fleet = await get_json(monitored, "/api/fleet")
+    assert fleet["silences"] == shown["silences"]
+    assert fleet["prober"]["games_silenced"] == 3
+    assert "It is silenced by anna@ops until" in (await get_json(monitored, "/api/games/chess-1"))["explanation"]
+    go = (await get_json(monitored, "/api/games/go-1"))["game"]
+    assert (go["silenced_by"], go["silenced_why"]) == ("bob", ""), "the one that ends last"
+    monitored.stage.clock.step(60.0)
+    assert (await get_json(monitored, "/api/fleet"))["prober"]["games_silenced"] == 1
+    assert (await get_json(monitored, "/api/games/chess-1"))["game"]["silenced_until"] is None
+    assert [each["id"] for each in (await get_json(monitored, "/api/silences"))["silences"]] == ["s-2"]
+
+
+async def test_a_record_that_silences_its_game_counts_as_a_silence_of_it(monitored: MonitoredWorker) -> None:
+    until = datetime(2999, 1, 1, tzinfo=UTC)
+    monitored.stage.records.put(replace(game("go-1"), silenced_until=until, silenced_why="new map"))
+    await ticks(monitored.worker, 1)
+    shown = (await get_json(monitored, "/api/games/go-1"))["game"]
+    assert (shown["silenced_until"], shown["silenced_why"]) == ("2999-01-01T00:00:00Z", "new map")
+    assert (await get_json(monitored, "/api/fleet"))["prober"]["games_silenced"] == 1
 
 
 @pytest.mark.proves("api-odd-game-ids")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from healthprobe._util.aio import COLLABORATOR_ERRORS, error_text, raise_if_cancelled
 from healthprobe._util.safe_logging import Logger, SafeLogger
-from healthprobe.domain.silence import SILENCES, Silence, silence_from_text
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.domain.silence import SILENCES, Silence, SilenceIndex, silence_from_text, silence_of_record
 from healthprobe.ports import DocumentLog
 from healthprobe.worker.config import utc_now
 
@@ -25,15 +26,27 @@ _KEPT = timedelta(days=1)
 class Silences:
     """The silences in force. While the log is away, those that were read last stay in force until they end.
 
-    A log that is no DocumentLog has none. A document that cannot be read silences nothing, and is named once.
+    A log that is no DocumentLog has none. A document that cannot be read silences nothing, and is named once. `listing`
+    returns the records of all games, which may ask for a silence of their own; the same object while nothing changes.
     """
 
-    def __init__(self, log: object, *, logger: Logger | None = None, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        log: object,
+        *,
+        listing: Callable[[], Sequence[RuntimeRecord]] = tuple,
+        logger: Logger | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._log = log if isinstance(log, DocumentLog) else None
+        self._listing = listing
+        self._listed: Sequence[RuntimeRecord] | None = None
+        self._of_records: dict[str, Silence] = {}
         self._logger = SafeLogger(logger)
         self._clock = clock
         self._texts: Mapping[str, str] = {}
         self._known: tuple[Silence, ...] = ()
+        self._index = SilenceIndex()
         self._named: set[str] = set()
 
     @property
@@ -43,6 +56,20 @@ class Silences:
         if self._known and self._known[0].ends_at <= now:
             self._known = tuple(each for each in self._known if now < each.ends_at)
         return self._known
+
+    def is_silenced(self, game_id: str, host: str, labels: Mapping[str, str], now: datetime) -> bool:
+        """Returns whether a game is silenced `now`, by one of the silences or by its own record."""
+        own = self._silence_of_record(game_id)
+        if own is not None and now < own.ends_at:
+            return True
+        return self._index.find(now, game_id, host, labels) is not None
+
+    def _silence_of_record(self, game_id: str) -> Silence | None:
+        if (listing := self._listing()) is not self._listed:
+            self._listed = listing
+            own = [silence_of_record(record) for record in listing if record.silenced_until is not None]
+            self._of_records = {each.matcher.games[0]: each for each in own if each is not None}
+        return self._of_records.get(game_id)
 
     async def run(self) -> None:
         """Reads the silences once a second until cancelled. Never raises."""
@@ -69,6 +96,7 @@ class Silences:
         known, now = self._read(texts), self._clock()
         self._texts = texts
         self._known = tuple(sorted((each for each in known if now < each.ends_at), key=lambda each: each.ends_at))
+        self._index = SilenceIndex(self._known)
         if forgotten := [each.id for each in known if each.ends_at + _KEPT < now]:
             await self._log.put_documents(SILENCES, dict.fromkeys(forgotten))
 

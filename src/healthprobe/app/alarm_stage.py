@@ -7,6 +7,7 @@ from collections.abc import Callable
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.alarms.alarms import Alarms
+from healthprobe.alarms.silences import Silences
 from healthprobe.app.settings import Settings
 from healthprobe.app.startup import retry_until_available
 from healthprobe.app.url_names import shown
@@ -22,6 +23,7 @@ async def alarms_of(
     log: HealthEventLog,
     *,
     status: Callable[[], WorkerStatus],
+    silences: Silences,
     telemetry: Telemetry,
     logger: FilteringBoundLogger,
 ) -> Alarms | None:
@@ -48,6 +50,7 @@ async def alarms_of(
         routes=settings.alerts,
         rule=settings.group_rule,
         listing=lambda: status().listing,
+        is_silenced=silences.is_silenced,
         is_gone=lambda game_id: status().is_gone(game_id),
         telemetry=telemetry,
         logger=logger,

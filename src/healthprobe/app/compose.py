@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from healthprobe.adapters.http import HttpHeartbeat
     from healthprobe.adapters.nats import JetStreamLeases
+    from healthprobe.alarms.silences import Silences
     from healthprobe.app.delivery import Delivery
     from healthprobe.app.gone_games import GoneGames
     from healthprobe.app.watched_time import WatchRecorder
@@ -85,6 +86,7 @@ class Parts:
     leases: JetStreamLeases | None
     prober: ProberByKind
     gone_games: GoneGames
+    silences: Silences
     heartbeat: HttpHeartbeat | None
     watch: WatchRecorder
 
@@ -105,6 +107,7 @@ async def composed(
     None is JSON. `traceparent` returns the trace header of a game's next probe. Waits for a store or a log that is
     away. Raises ConfigurationError before anything is probed.
     """
+    from healthprobe.alarms.silences import Silences
     from healthprobe.app.alarm_stage import alarms_of
     from healthprobe.app.delivery import Delivery
     from healthprobe.app.gone_games import GoneGames
@@ -141,11 +144,14 @@ async def composed(
         adapters.close_later(prober.aclose)
         relays = await _relays(publishers, notifications, log, telemetry, logger)
         retention = None if settings.retain is None else Retention(log, publishers.keys(), settings.retain, logger)
+        silences = Silences(log, listing=lambda: worker.status.listing, logger=logger)
+        await retry_until_available(silences.refresh, logger)  # before any alarm is raised
         alarms = await alarms_of(
             settings,
             adapters,
             log,
             status=lambda: worker.status,
+            silences=silences,
             telemetry=telemetry,
             logger=logger,
         )
@@ -166,7 +172,7 @@ async def composed(
         gone_games = GoneGames(log, worker, logger, writes_events=settings.ended_events)
         part = "" if settings.shard is None else f"{settings.shard.number}/{settings.shard.count}"
         watch = WatchRecorder(log, worker.status, logger, part=part)
-        yield Parts(records, log, worker, delivery, leases, prober, gone_games, heartbeat, watch)
+        yield Parts(records, log, worker, delivery, leases, prober, gone_games, silences, heartbeat, watch)
 
 
 async def _log(

@@ -70,6 +70,7 @@ class Observability:
             counters=self.counters,
             connections=parts.prober,
             cluster=parts.leases,
+            silences=parts.silences,
         )
         registry = registry_of(RunCollector(status))
         async with AsyncExitStack() as stack:

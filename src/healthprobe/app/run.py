@@ -198,6 +198,7 @@ async def _serve_until(
     leasing = None if parts.leases is None else asyncio.create_task(parts.leases.run())
     freezing = asyncio.create_task(_freeze_after_first_tick(counters))
     watching = asyncio.create_task(self_watch.run())
+    silencing = asyncio.create_task(parts.silences.run())
     ended, _ = await asyncio.wait(
         {stopping, worker, *others, *([leasing] if leasing else [])}, return_when=asyncio.FIRST_COMPLETED
     )
@@ -211,7 +212,7 @@ async def _serve_until(
         await parts.leases.give_back_shards()
     drained = parts.delivery.drain(within=max(stop.remaining - _RESERVE, 0.1))
     await asyncio.gather(drained, parts.watch.finish(within=_LAST_NOTE))
-    await _cancel(*others, freezing, watching, stopping)
+    await _cancel(*others, freezing, watching, silencing, stopping)
     if parts.leases is not None and leasing is not None:
         await _cancel(leasing)
         await parts.leases.aclose()

@@ -555,6 +555,15 @@ EditableRecords = Annotated[
         help="The store: [b]sqlite:[/b]PATH, [b]postgresql:[/b]//… or [b]nats:[/b]//HOST/BUCKET.",
     ),
 ]
+ListedRecords = Annotated[
+    str,
+    typer.Option(
+        "--records",
+        metavar="URL",
+        envvar=["HEALTHPROBE_RECORDS", CLUSTER],
+        help="Where the running games are listed, as for run.",
+    ),
+]
 ReadLog = Annotated[
     str,
     typer.Option("--log", metavar="URL", envvar=["HEALTHPROBE_LOG", CLUSTER], help=f"The log to read: {LOG_URLS}."),

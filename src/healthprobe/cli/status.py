@@ -7,21 +7,29 @@ from datetime import UTC, datetime
 
 import msgspec
 import typer
+import uvloop
 from rich.console import Console
 from rich.text import Text
 
 from healthprobe._util.duration import two_units
-from healthprobe._util.text import printable
+from healthprobe._util.text import counted, printable, shorten
 from healthprobe.app import terminal
 from healthprobe.app.url_names import shown
+from healthprobe.app.urls import log_at
 from healthprobe.cli import errors, options, output
 from healthprobe.cli.api_client import At, InsteadLog, RunClient, source_of
 from healthprobe.cli.incidents import read_incidents
+from healthprobe.cli.silence import read_silences
+from healthprobe.domain.record import end_of_silence
+from healthprobe.domain.silence import Matcher, Silence
 from healthprobe.web import schemas
+from healthprobe.web.silences import silence_document
 
 _MOST = 1_000
 _PROMPT = 2
 _FEWEST_INCIDENTS = 5
+_SILENCES_SHOWN = 3
+_LONGEST_GAMES = 100
 
 
 class Status(msgspec.Struct):
@@ -42,6 +50,7 @@ class Status(msgspec.Struct):
     healthy: int | None = None
     prober: schemas.Prober | None = None
     publishers: list[schemas.Publisher] = []
+    silences: list[schemas.Silence] = []
 
     @property
     def is_bad(self) -> bool:
@@ -63,6 +72,7 @@ def _status_of_run(run: RunClient) -> Status:
         healthy=fleet.healthy,
         prober=fleet.prober,
         publishers=fleet.publishers,
+        silences=fleet.silences,
     )
 
 
@@ -71,7 +81,19 @@ def _status_of_log(url: str) -> Status:
     found = [
         msgspec.convert(each.as_document(now), schemas.Incident) for each in read_incidents(url, now) if each.is_open
     ]
-    return Status(source="log", at=shown(url), summary=_summary(found), down=len(found), incidents=found[:_MOST])
+    return Status(
+        source="log",
+        at=shown(url),
+        summary=_summary(found),
+        down=len(found),
+        incidents=found[:_MOST],
+        silences=[silence_document(each) for each in uvloop.run(_silences(url)) if now < each.ends_at],
+    )
+
+
+async def _silences(url: str) -> list[Silence]:
+    async with log_at(url) as log:
+        return sorted(await read_silences(log), key=lambda each: each.ends_at)
 
 
 def _summary(found: Sequence[schemas.Incident]) -> str:
@@ -85,7 +107,7 @@ def _summary(found: Sequence[schemas.Incident]) -> str:
 
 def _print(console: Console, status: Status) -> None:
     """Prints the status. Shows as many incidents as fit on the screen with everything else and the prompt."""
-    head = [output.sentence(status.summary, is_bad=status.is_bad), _counts(status)]
+    head = [output.sentence(status.summary, is_bad=status.is_bad), _counts(status), *_silenced(status)]
     foot = [] if status.prober is None else [output.prober(status.prober, status.publishers, datetime.now(UTC))]
     console.print(*head, sep="\n")
     if status.incidents:
@@ -107,6 +129,20 @@ def _counts(status: Status) -> Text:
     return Text(printable(note), terminal.ASIDE)
 
 
+def _silenced(status: Status) -> list[Text]:
+    """Returns a line for each of the first silences, and one for the others."""
+    lines = []
+    for each in status.silences[:_SILENCES_SHOWN]:
+        games = Matcher(games=tuple(each.games), host=each.host, labels=each.labels).description
+        why = ": ".join(filter(None, (each.who and f"by {each.who}", each.why)))
+        until = end_of_silence(each.ends_at, "%Y-%m-%d %H:%M:%S")
+        line = f"silenced until {until}: {shorten(games, _LONGEST_GAMES)}{why and f', {why}'}"
+        lines.append(Text(printable(line), terminal.ASIDE))
+    if (more := len(status.silences) - _SILENCES_SHOWN) > 0:
+        lines.append(Text(f"and {counted(more, 'more silence')}: healthprobe silence --list", terminal.ASIDE))
+    return lines
+
+
 def status(context: typer.Context, at: At = None, log: InsteadLog = None, as_json: options.Json = False) -> None:
     """Show the fleet on one screen; exit 1 if a game is down or the prober in trouble.
 
@@ -115,8 +151,8 @@ def status(context: typer.Context, at: At = None, log: InsteadLog = None, as_jso
     that are down. A game that the log cannot hold counts as trouble, too.
 
     With --json, or if standard output is not a terminal: one object on a
-    line, with source (run or log), at, summary, down, incidents (open ones), and
-    from a run games, failing, unknown, healthy, prober and publishers.
+    line, with source (run or log), at, summary, down, incidents (open ones),
+    silences (those in force), and from a run games, failing, unknown, healthy, prober and publishers.
 
     Example: [b]healthprobe status --at http://prober:8600[/b]
     """

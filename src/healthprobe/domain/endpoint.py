@@ -61,6 +61,18 @@ class Endpoint:
         return self.prefix + HEALTHZ_PATH
 
 
+def host_of(text: str) -> str:
+    """Returns the host of an endpoint, or an empty text for one that cannot be probed.
+
+    >>> host_of("http://10.0.0.7:8080"), host_of("nowhere")
+    ('10.0.0.7', '')
+    """
+    try:
+        return parse_endpoint(text).host
+    except InvalidEndpoint:
+        return ""
+
+
 def parse_endpoint(text: str) -> Endpoint:
     """Returns the endpoint that `text` names. Raises InvalidEndpoint and nothing else.
 

@@ -63,6 +63,7 @@ class GameFacts:
     last_outcomes: Sequence[str] = ()
     silenced_until: datetime | None = None
     silenced_why: str = ""
+    silenced_by: str = ""
     flapping: bool = False
 
 
@@ -89,9 +90,10 @@ def explain(game: GameFacts) -> str:
     elif game.condition is Condition.FAILING:
         sentences.append(f"One answer {game.rule.how_to_succeed} resets the count without an event.")
     if game.silenced_until is not None:
+        who = f" by {game.silenced_by}" if game.silenced_by else ""
         why = f" ({game.silenced_why})" if game.silenced_why else ""
         until = end_of_silence(game.silenced_until, "%Y-%m-%d %H:%M:%S")
-        sentences.append(f"It is silenced until {until}{why}: no alarm is raised before then.")
+        sentences.append(f"It is silenced{who} until {until}{why}: no alarm is raised before then.")
     return " ".join(sentences)
 
 
@@ -106,8 +108,8 @@ def _explain_failing(game: GameFacts) -> str:
     count = game.consecutive_failures
     failed = f"its last {'probe' if count == 1 else f'{count} probes'} failed{_last_error(game)}"
     if count >= game.rule.failures:
-        why = "it is silenced" if game.silenced_until is not None else "most of the fleet failed at once"
-        return f"{game.game_id} fails: {failed}. Its probe_failed is held back because {why}."
+        held = "Its probe_failed is held back because most of the fleet failed at once."
+        return f"{game.game_id} fails: {failed}. {held}"
     missing = max(game.rule.failures - count, 1)
     more = "one more failure in a row makes" if missing == 1 else f"{missing} more failures in a row make"
     return f"{game.game_id} is not down: {failed}, and {more} a probe_failed."

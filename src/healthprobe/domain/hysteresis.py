@@ -78,19 +78,16 @@ UNREAD = GameState(Standing.UNREAD)
 _NO_STATE = GameState(Standing.CLOSED)
 
 
-def after_failure(
-    state: GameState | None, failed: Failed, container_id: str, threshold: int, *, decides: bool = True
-) -> GameState:
+def after_failure(state: GameState | None, failed: Failed, container_id: str, threshold: int) -> GameState:
     """Returns the state after a failure; its `pending` is set if this failure reached the threshold.
 
-    In a new container an unpublished count starts from 0; an open incident stays open. A failure that does not
-    `decide` is counted only, and the next one decides.
+    In a new container an unpublished count starts from 0; an open incident stays open.
     """
     before = state or _NO_STATE
     is_new_container = not before.in_incident and before.container_id != container_id
     count = 1 if is_new_container else before.consecutive_failures + 1
     pending = before.pending
-    if decides and pending is None and before.standing is Standing.CLOSED and count >= threshold:
+    if pending is None and before.standing is Standing.CLOSED and count >= threshold:
         pending = ProbeFailedDetails(count, failed.last_status, failed.last_error)
     return GameState(before.standing, count, container_id, pending)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,8 +18,6 @@ MOST_GAMES = 1_000
 
 LONGEST_NOTE = 200
 """How many characters `who` and `why` may have."""
-
-_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +47,11 @@ class Matcher:
             and (not self.host or host == self.host)
             and all(labels.get(name, "") == value for name, value in self.labels.items())
         )
+
+    @property
+    def is_of_games_alone(self) -> bool:
+        """Whether it has no condition but the ids of games."""
+        return not (self.host or self.labels)
 
     @property
     def description(self) -> str:
@@ -142,13 +144,26 @@ def silence_of(
     return found
 
 
-def parse_label(text: str) -> tuple[str, str]:
-    """Returns a condition on a label, as in `team=eu`. Raises ValueError.
+class SilenceIndex:
+    """Silences, indexed so that a game is compared with few of them, however many there are."""
 
-    >>> parse_label("team=eu")
-    ('team', 'eu')
-    """
-    name, equals, value = text.partition("=")
-    if not equals or not _LABEL_NAME.fullmatch(name):
-        raise ValueError(f"{text!r} is no label: write NAME=VALUE, such as team=eu")
-    return name, value
+    def __init__(self, silences: Iterable[Silence] = ()) -> None:
+        self._of_games: dict[str, list[Silence]] = {}
+        self._of_hosts: dict[str, list[Silence]] = {}
+        self._of_labels: list[Silence] = []
+        for each in silences:
+            if each.matcher.games:
+                for game_id in each.matcher.games:
+                    self._of_games.setdefault(game_id, []).append(each)
+            elif each.matcher.host:
+                self._of_hosts.setdefault(each.matcher.host, []).append(each)
+            else:
+                self._of_labels.append(each)
+
+    def __bool__(self) -> bool:
+        return bool(self._of_games or self._of_hosts or self._of_labels)
+
+    def find(self, now: datetime, game_id: str, host: str, labels: Mapping[str, str]) -> Silence | None:
+        """Returns the silence of a game `now`, of several the one that ends last; or None."""
+        named, on_host = self._of_games.get(game_id, ()), self._of_hosts.get(host, ())
+        return silence_of((*named, *on_host, *self._of_labels), now, game_id, host, labels)

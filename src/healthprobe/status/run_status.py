@@ -10,16 +10,19 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+from healthprobe._util.aio import cooperative_iter
 from healthprobe.domain.cluster import Instance
+from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.fleet_status import Condition, Diagnosis, Outage, WatchedShards, diagnose
 from healthprobe.domain.hysteresis import Standing
+from healthprobe.domain.silence import Silence, SilenceIndex, silence_of_record
 from healthprobe.ports import HealthEventLog, LogError
 from healthprobe.status.cells import Cells, Delta
 from healthprobe.status.histories import Histories
 from healthprobe.status.incidents import Incidents
 from healthprobe.status.trouble import trouble_of
 from healthprobe.worker.config import WorkerConfig
-from healthprobe.worker.target_set import TargetSet
+from healthprobe.worker.target_set import TargetSet, WatchedGame
 from healthprobe.worker.worker_status import WorkerStatus
 
 REFRESH_INTERVAL = 1.0
@@ -56,6 +59,13 @@ class Cluster(Protocol):
     def silent_for(self) -> float: ...
 
 
+class Silences(Protocol):
+    """The silences that the log keeps; those in force are the same object while nothing changes."""
+
+    @property
+    def in_force(self) -> tuple[Silence, ...]: ...
+
+
 class RunStatus:
     """The live status of one run. `monotonic` measures ages, `clock` gives the wall time that is shown.
 
@@ -71,6 +81,7 @@ class RunStatus:
         counters: Histories,
         connections: Connections,
         cluster: Cluster | None = None,
+        silences: Silences | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -80,6 +91,7 @@ class RunStatus:
         self.counters = counters
         self.connections = connections
         self.cluster = cluster
+        self._silences = silences
         self.cells = Cells(counters)
         self.incidents = Incidents(log)
         self.clock = clock
@@ -91,8 +103,10 @@ class RunStatus:
         self._refreshed = asyncio.Condition()
         self._watchers = 0
         self._watcher_joined = asyncio.Event()
-        self._silences_of: TargetSet | None = None
-        self._silences: list[datetime] = []
+        self._silenced_of: tuple[TargetSet, tuple[Silence, ...]] | None = None
+        self._silenced_until: list[datetime] = []
+        self._index = SilenceIndex()
+        self._indexed: tuple[Silence, ...] = ()
 
     async def run(self) -> None:
         """Refreshes once a second while a stream is open, and every 15 seconds otherwise, until cancelled."""
@@ -113,6 +127,7 @@ class RunStatus:
                 return
             if delta := await self.cells.update(self.worker.target_set, self.worker.states):
                 self._deltas.append(delta)  # before the next await: no stream may see a version without its delta
+            await self._count_silenced()
             await self._follow_log()
             self._refreshed_at = self._monotonic()
         async with self._refreshed:
@@ -179,14 +194,39 @@ class RunStatus:
         )
 
     @property
+    def silences(self) -> tuple[Silence, ...]:
+        """The silences of the log that are in force, those that end first at first."""
+        return () if self._silences is None else self._silences.in_force
+
+    def silence_of(self, game: WatchedGame) -> Silence | None:
+        """Returns the silence of a game that ends last, of those of the log and the one of its record; or None."""
+        if self.silences is not self._indexed:
+            self._indexed = self.silences
+            self._index = SilenceIndex(self._indexed)
+        now, own = self.clock(), silence_of_record(game.record)
+        endpoint = game.target.endpoint
+        host = endpoint.host if isinstance(endpoint, Endpoint) else ""
+        found = self._index.find(now, game.game_id, host, game.record.labels)
+        if own is None or own.ends_at <= now or (found is not None and found.ends_at >= own.ends_at):
+            return found
+        return own
+
+    @property
     def silenced(self) -> int:
-        """The number of games that are silenced now. Records are searched only when the target set changes."""
-        target_set = self.worker.target_set
-        if target_set is not self._silences_of:
-            self._silences_of = target_set
-            self._silences = [until for game in target_set.games if (until := game.record.silenced_until) is not None]
+        """The number of games that are silenced now, of those at the last refresh."""
         now = self.clock()
-        return sum(now < until for until in self._silences)
+        return sum(now < until for until in self._silenced_until)
+
+    async def _count_silenced(self) -> None:
+        """Finds the games that are silenced, if games or silences have changed. Lets other tasks run."""
+        target_set, silences = self.worker.target_set, self.silences
+        if self._silenced_of is not None and self._silenced_of[0] is target_set and self._silenced_of[1] is silences:
+            return
+        games = target_set.games
+        if not silences:
+            games = [game for game in games if game.record.silenced_until is not None]
+        found = [silence.ends_at async for game in cooperative_iter(games) if (silence := self.silence_of(game))]
+        self._silenced_of, self._silenced_until = (target_set, silences), found
 
     async def _follow_log(self) -> None:
         """Reads what is new in the log. While the log is unavailable, what was read before stays in place."""

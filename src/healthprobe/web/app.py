@@ -24,6 +24,7 @@ from healthprobe.web.games import get_game, get_games
 from healthprobe.web.incidents import get_incidents
 from healthprobe.web.openapi import openapi_document
 from healthprobe.web.responses import error_response, json_response, status_of
+from healthprobe.web.silences import get_silences
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -52,6 +53,7 @@ def create_app(status: RunStatus, exposition: Callable[[], tuple[bytes, str]], *
         "/api/games/{game_id:path}": get_game,
         "/api/cluster": get_cluster,
         "/api/incidents": get_incidents,
+        "/api/silences": get_silences,
         "/api/events": get_events,
         "/api/events/stream": stream_events,
         "/api/cells": get_cells,

@@ -14,9 +14,13 @@ from healthprobe.domain.fleet_status import Condition
 from healthprobe.status.run_status import RunStatus
 from healthprobe.web.responses import json_response, status_of
 from healthprobe.web.schemas import Fleet, Health, Outage, Prober, Publisher, SetAside
+from healthprobe.web.silences import silence_document
 
 SET_ASIDE_SHOWN = 100
 """How many games that the log cannot hold are named."""
+
+SILENCES_SHOWN = 100
+"""How many silences the fleet's document has."""
 
 _LONGEST_ERROR = 300
 _VERSION = version("healthprobe")
@@ -60,6 +64,7 @@ def fleet_document(status: RunStatus) -> Fleet:
             )
             for name in sorted({*counters.lag, *counters.parked, *counters.failing})
         ],
+        silences=[silence_document(each) for each in status.silences[:SILENCES_SHOWN]],
     )
 
 

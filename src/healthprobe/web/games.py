@@ -72,8 +72,7 @@ def _game(status: RunStatus, slot: int) -> Game:
     game = cells.games[slot]
     assert game is not None
     record, state, condition = game.record, worker.states.get(game.game_id), CONDITIONS[cells.conditions[slot]]
-    until = record.silenced_until
-    is_silenced = until is not None and status.clock() < until
+    silence = status.silence_of(game)
     return Game(
         game_id=game.game_id,
         container_id=record.current_container_id,
@@ -82,8 +81,9 @@ def _game(status: RunStatus, slot: int) -> Game:
         state=condition.value,
         consecutive_failures=0 if state is None else state.consecutive_failures,
         down_s=_down_for(status, game.game_id) if condition is Condition.DOWN else None,
-        silenced_until=until if is_silenced else None,
-        silenced_why=record.silenced_why if is_silenced else "",
+        silenced_until=None if silence is None else silence.ends_at,
+        silenced_why="" if silence is None else silence.why,
+        silenced_by="" if silence is None else silence.who,
         flapping=worker.is_flapping(game.game_id),
     )
 
@@ -103,6 +103,7 @@ def _details(status: RunStatus, slot: int, game_id: str) -> GameDetails:
         [each.outcome for each in outcomes],
         game.silenced_until,
         game.silenced_why,
+        game.silenced_by,
         game.flapping,
     )
     return GameDetails(

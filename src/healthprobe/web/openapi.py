@@ -44,6 +44,7 @@ def openapi_document() -> dict[str, Any]:
             "/api/incidents": _get(
                 "Open incidents and the most recent ended ones", schemas.Incidents, [_LIMIT], has_bad_request=True
             ),
+            "/api/silences": _get("What holds back alarms now", schemas.Silences),
             "/api/events": _get(
                 "A page of the log",
                 schemas.Events,
@@ -132,6 +133,7 @@ def _schemas() -> dict[str, Any]:
         schemas.Games,
         schemas.GameDetails,
         schemas.Incidents,
+        schemas.Silences,
         schemas.Events,
         schemas.Cells,
         schemas.CellsDelta,

@@ -132,8 +132,32 @@ class Cluster(Document):
     instances: list[Instance]
 
 
+class Silence(Document):
+    """Holds back the alarms of the games that meet all its conditions, until `ends_at`: the game is one of `games`, its
+    engine is on `host`, its labels have these values. An empty condition is none. `who` made it and `why` are notes.
+    """
+
+    id: str
+    games: list[str]
+    host: str
+    labels: dict[str, str]
+    who: str
+    why: str
+    created_at: datetime | None
+    ends_at: datetime
+
+
+class Silences(Document):
+    """The silences of the log that are in force, those that end first at first."""
+
+    silences: list[Silence]
+
+
 class Fleet(Document):
-    """The fleet in one sentence, `summary`, and in numbers. `scope` is what an outage seems to affect."""
+    """The fleet in one sentence, `summary`, and in numbers. `scope` is what an outage seems to affect.
+
+    `silences` has the first hundred that are in force.
+    """
 
     at: datetime
     summary: str
@@ -146,11 +170,13 @@ class Fleet(Document):
     longest: Outage | None
     prober: Prober
     publishers: list[Publisher]
+    silences: list[Silence] = []
 
 
 class Game(Document):
     """`down_s` is null if the game is not down, or if its incident began before what the log still has. Its alarms are
-    silenced until `silenced_until`, null if they are not. A `flapping` game stays in its incident until it is steady.
+    silenced until `silenced_until`, null if they are not, by `silenced_by`. A `flapping` game stays in its incident
+    until it is steady.
     """
 
     game_id: str
@@ -162,6 +188,7 @@ class Game(Document):
     down_s: float | None
     silenced_until: datetime | None
     silenced_why: str
+    silenced_by: str
     flapping: bool
 
 

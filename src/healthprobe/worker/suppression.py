@@ -12,7 +12,6 @@ from healthprobe._util.safe_logging import SafeLogger
 from healthprobe.domain.hysteresis import GameState, Standing, Transition
 from healthprobe.domain.mass_failure import MassFailure
 from healthprobe.domain.policy import FlapRule
-from healthprobe.domain.record import RuntimeRecord
 from healthprobe.worker.config import Clock, WorkerConfig
 from healthprobe.worker.game_states import GameStates
 from healthprobe.worker.target_set import Targets, WatchedGame
@@ -215,7 +214,7 @@ class MassFailureHold:
 
 
 class Suppression:
-    """Delays or prevents transitions: silence, grace and flapping before they are decided, a mass failure after."""
+    """Delays or prevents transitions: grace and flapping before they are decided, a mass failure after."""
 
     def __init__(
         self, config: WorkerConfig, targets: Targets, states: GameStates, clock: Clock, logger: SafeLogger
@@ -228,15 +227,11 @@ class Suppression:
         self.flaps = Flaps(config.policy.flap)
         self.mass_failure = MassFailureHold(config.policy.hold, config.interval, logger)
 
-    def is_silenced(self, record: RuntimeRecord) -> bool:
-        """Returns whether the game is silenced now: its outcomes are counted and decide nothing."""
-        return record.silenced_until is not None and self._clock.wall() < record.silenced_until
-
     def may_recover(self, game: WatchedGame, state: GameState, now: float) -> bool:
-        """Returns whether a success may end the game's incident: it is neither flapping nor silenced."""
+        """Returns whether a success may end the game's incident: it is not flapping."""
         if state.standing is not Standing.OPEN or state.pending is not None:
             return True
-        return not self.flaps.recovery_must_wait(game.game_id, now) and not self.is_silenced(game.record)
+        return not self.flaps.recovery_must_wait(game.game_id, now)
 
     def record_failure(self, game: WatchedGame, before: GameState | None, after: GameState, now: float) -> None:
         """A probe of the game failed, and counts. To be called before the transition that it leads to is admitted."""
@@ -283,13 +278,13 @@ class Suppression:
         self.flaps.remove(game_id)
 
     def _release(self, transitions: Iterable[Transition]) -> None:
-        """Records what was held, unless the game was silenced, or the log has an event of it, meanwhile."""
+        """Records what was held, unless the log has an event of the game meanwhile, or it is no longer watched."""
         for transition in transitions:
             game_id = transition.game_id
-            state, game = self._states.states.get(game_id), self._targets.in_force.by_id.get(game_id)
+            state = self._states.states.get(game_id)
             if state is None or state.standing is not Standing.CLOSED or state.pending is not None:
                 continue
-            if game is not None and not self.is_silenced(game.record):
+            if game_id in self._targets.in_force.by_id:
                 now = self._clock.monotonic()
                 self._states.record(transition, replace(state, pending=transition.details), now)
                 self.flaps.record(game_id, now)

@@ -136,8 +136,7 @@ class Verdict:
         """Counts a failure. At the threshold it becomes a transition; below it, an extra probe is to confirm it."""
         game_id, threshold = game.game_id, game.thresholds.failures
         before = self._states.states.get(game_id)
-        decides = not self._suppression.is_silenced(game.record)
-        after = after_failure(before, failed, game.record.current_container_id, threshold, decides=decides)
+        after = after_failure(before, failed, game.record.current_container_id, threshold)
         self._suppression.record_failure(game, before, after, now)
         if _has_new_transition(before, after):
             self._suppression.admit(self._transition(game, after), after, now)

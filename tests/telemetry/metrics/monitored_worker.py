@@ -8,6 +8,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from healthprobe.alarms.silences import Silences
 from healthprobe.status.histories import Histories
 from healthprobe.status.run_status import Cluster, RunStatus
 from healthprobe.telemetry.collector import RunCollector, exposition, registry_of
@@ -46,6 +47,7 @@ class MonitoredWorker:
         self.stage = Stage(**engines)
         self.histories = Histories() if histories is None else histories
         self.worker = Worker(**self.stage.arguments(**{"telemetry": self.histories, **others}))
+        self.silences = Silences(self.stage.log, clock=self.stage.clock.now)
         self.status = RunStatus(
             config=WorkerConfig(),
             worker=self.worker.status,
@@ -53,6 +55,7 @@ class MonitoredWorker:
             counters=self.histories,
             connections=FixedConnections(),
             cluster=cluster,
+            silences=self.silences,
             clock=self.stage.clock.now,
             monotonic=self.stage.clock.monotonic,
         )

@@ -14,6 +14,7 @@ import uvloop
 
 from healthprobe._util.aio import background_tasks
 from healthprobe._util.duration import Duration
+from healthprobe.alarms.silences import Silences
 from healthprobe.app.compose import canary_targets
 from healthprobe.app.settings import Settings
 from healthprobe.domain.event import HealthEvent
@@ -163,6 +164,7 @@ class LiveRun:
             canaries=canary_targets(self._settings.canaries, self._settings.timeout),
             on_commit=relay.wake,
         )
+        silences = Silences(self.log)
         status = RunStatus(
             config=config,
             worker=worker.status,
@@ -170,6 +172,7 @@ class LiveRun:
             counters=histories,
             connections=connections,
             cluster=self._cluster,
+            silences=silences,
         )
         self._status = status
-        await self._run.enter_async_context(background_tasks(worker.run(), status.run(), relay.run()))
+        await self._run.enter_async_context(background_tasks(worker.run(), status.run(), relay.run(), silences.run()))

@@ -1,6 +1,6 @@
 // The health of the prober itself: its ticks, lanes, connections, log and publishers.
 
-import { count, duration, element, gameButton, glyph, milliseconds, setText, timeElement } from "./format.js";
+import { clock, count, duration, element, gameButton, glyph, milliseconds, setText, timeElement } from "./format.js";
 
 const STUCK_AFTER_WAIT = 3;
 const STATES = { probe_failed: "down", probe_recovered: "healthy", probe_ended: "unknown" };
@@ -44,6 +44,7 @@ export function showProber(fleet, open) {
   showReading("Version", prober.version);
   showReading("Up since", "", { time: prober.started_at });
   showSetAside(prober, open);
+  showSilences(fleet.silences);
   showPublishers(fleet);
 }
 
@@ -94,6 +95,25 @@ function showSetAside({ games_set_aside: number, set_aside: games }, open) {
   });
   if (number > games.length) rows.push(element("li", "more", `and ${count(number - games.length)} more`));
   list.replaceChildren(...rows);
+}
+
+/** Lists what holds back alarms now: which games, until when, who made it and why. */
+function showSilences(silences) {
+  at("silences-part").hidden = silences.length === 0;
+  const list = at("silences");
+  const key = JSON.stringify(silences);
+  if (list.dataset.key === key) return;
+  list.dataset.key = key;
+  list.replaceChildren(
+    ...silences.map((each) => {
+      const item = element("li");
+      const labels = Object.entries(each.labels).map(([name, value]) => `${name}=${value}`);
+      const games = [each.games.join(", "), each.host && `host ${each.host}`, ...labels].filter(Boolean).join(" and ");
+      const why = [each.who && `by ${each.who}`, each.why].filter(Boolean).join(": ");
+      item.append(element("span", "", games), element("span", "", `until ${clock(each.ends_at)}${why && `, ${why}`}`));
+      return item;
+    }),
+  );
 }
 
 function showPublishers(fleet) {
