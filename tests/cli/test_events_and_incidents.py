@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -185,3 +186,20 @@ def test_an_incident_that_an_altered_event_ended_has_ended(command_line: Command
     }
     assert "was altered and cannot be read" in shown["game-3"]["last_error"]
     assert len(told.err) == 2
+
+
+def test_events_and_incidents_of_games_with_a_label(command_line: CommandLine, tmp_path: Path) -> None:
+    labelled = replace(event("game-5", 1, 0, REFUSED), labels={"region": "eu-1", "team": "eu"})
+    written(tmp_path / "healthprobe.db", labelled, event("game-6", 1, 1, REFUSED))
+    assert documents(command_line("events", "--label", "team=eu", "--label", "region=eu-1").out) == [
+        labelled.as_document()
+    ]
+    assert documents(command_line("events", "--label", "team=us").out) == []
+    assert [each["game_id"] for each in documents(command_line("events", "--label", "team=").out)] == ["game-6"]
+    [incident] = documents(command_line("incidents", "--label", "team=eu").out)
+    assert (incident["game_id"], incident["labels"]) == ("game-5", {"region": "eu-1", "team": "eu"})
+    [status] = documents(command_line("status", "--log", "sqlite:healthprobe.db", "--label", "team=eu").out)
+    assert (status["down"], [each["game_id"] for each in status["incidents"]]) == (1, ["game-5"])
+    assert command_line("status", "--log", "sqlite:healthprobe.db", "--label", "team=us").code == 0
+    refused = command_line("events", "--label", "team")
+    assert (refused.code, "write NAME=VALUE" in "".join(refused.err)) == (2, True)

@@ -151,3 +151,19 @@ def test_invalid_probe_settings_are_refused_with_the_reason(command_line: Comman
     assert (told.code, len(told.err)) == (2, 1)
     assert 'game-7: probe settings: unknown key "tiemout" (did you mean "timeout"?)' in told.err[0]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_game_is_added_with_labels(command_line: CommandLine) -> None:
+    added = ("runtimes", "add", "game-7", "http://h:1", "--label", "team=eu", "--label", "region=eu-1")
+    assert command_line(*added).code == 0
+    assert listed(command_line)[0]["labels"] == {"region": "eu-1", "team": "eu"}
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [("team", "write NAME=VALUE"), ("te-am=eu", "is no name of a label"), ("team=a\nb", "has a line break")],
+)
+def test_a_label_that_may_not_be_is_refused(command_line: CommandLine, label: str, reason: str) -> None:
+    told = command_line("runtimes", "add", "game-7", "http://h:1", "--label", label)
+    assert told.code == 2
+    assert reason in "".join(told.err)

@@ -143,6 +143,12 @@ async def test_events_are_paged(monitored: MonitoredWorker) -> None:
         ("/api/games?page=x", 400, "page must be a whole number from 1 to 1000000"),
         ("/api/games?per_page=0", 400, "per_page must be a whole number from 1 to 1000"),
         ("/api/games?state=up", 400, "state must be one of down, failing, unknown, healthy"),
+        ("/api/games?label=team", 400, "'team' is no label: write NAME=VALUE, such as team=eu"),
+        (
+            "/api/events?label=7=x",
+            400,
+            "'7' is no name of a label: a name consists of letters, digits and _, and begins with no digit",
+        ),
         ("/api/games?q=" + "x" * 301, 400, "q must not be longer than 300 characters"),
         ("/api/events?after=-1", 400, "after must be a whole number from 0 to 9223372036854775807"),
         ("/api/incidents?limit=1001", 400, "limit must be a whole number from 1 to 1000"),
@@ -241,3 +247,22 @@ async def test_half_a_character_in_one_game_does_not_fail_the_others(path: str) 
     assert answer.status_code == 200
     assert "chess-1" in answer.text
     assert "half-\\\\ud800" in answer.text or path == "/api/incidents"
+
+
+async def test_games_incidents_and_events_are_filtered_by_labels() -> None:
+    monitored = MonitoredWorker({"chess-1": REFUSED, "chess-2": HEALTHY, "go-1": REFUSED})
+    labels = {"chess-1": {"team": "eu", "tier": "1"}, "chess-2": {"team": "eu"}}
+    monitored.stage.records.put(*(replace(game(each), labels=own) for each, own in labels.items()))
+    await ticks(monitored.worker, 3)
+
+    async def ids(path: str, key: str) -> list[str]:
+        return sorted(each["game_id"] for each in (await get_json(monitored, path))[key])
+
+    assert await ids("/api/games?label=team%3Deu", "games") == ["chess-1", "chess-2"]
+    assert await ids("/api/games?label=team=eu&label=tier=1", "games") == ["chess-1"]
+    assert await ids("/api/games?label=team=", "games") == ["go-1"]
+    assert await ids("/api/incidents?label=team=eu", "incidents") == ["chess-1"]
+    assert (await get_json(monitored, "/api/incidents?label=team=eu"))["open"] == 1
+    events = (await get_json(monitored, "/api/events?label=team=eu"))["events"]
+    assert [(each["event"]["id"], each["event"]["labels"]) for each in events] == [("chess-1:1", labels["chess-1"])]
+    assert (await get_json(monitored, "/api/games/chess-2"))["game"]["labels"] == {"team": "eu"}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Annotated, TypeVar
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 
 import msgspec
 import typer
@@ -21,7 +21,7 @@ from healthprobe.domain.endpoint import masked
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import ConfigurationError
 from healthprobe.web.listen_address import unix_path
-from healthprobe.web.schemas import Document, Error, Events, Fleet, GameDetails, Incidents
+from healthprobe.web.schemas import Document, Error, Events, Fleet, GameDetails, Games, Incidents
 
 Answer = TypeVar("Answer")
 Kind = TypeVar("Kind", bound=Document)
@@ -74,9 +74,13 @@ class RunClient:
     def fleet(self) -> Fleet:
         return self._ask("/api/fleet", Fleet)
 
-    def incidents(self, limit: int) -> Incidents:
-        """Returns at most `limit` incidents, open ones first, the longest first."""
-        return self._ask(f"/api/incidents?limit={limit}", Incidents)
+    def incidents(self, limit: int, label: Sequence[str] = ()) -> Incidents:
+        """Returns at most `limit` incidents, open ones first, the longest first; those of games with these labels."""
+        return self._ask(f"/api/incidents?{_query(limit=limit, label=label)}", Incidents)
+
+    def games_in(self, state: str, label: Sequence[str]) -> int:
+        """Returns the number of games with these labels that are in a state."""
+        return self._ask(f"/api/games?{_query(per_page=1, state=state, label=label)}", Games).total
 
     def events(self, limit: int) -> list[HealthEvent]:
         """Returns the last `limit` events of its log, oldest first. Raises ServerError if the log is away."""
@@ -142,6 +146,10 @@ class RunClient:
 def run_client(at: str | None) -> RunClient:
     """Returns a client of the run at a URL, or at the default one, with the token of the environment."""
     return RunClient(at or DEFAULT_AT, token=os.environ.get(TOKEN) or None)
+
+
+def _query(**parameters: object) -> str:
+    return urlencode(parameters, doseq=True)
 
 
 def _checked(at: str, shown: str) -> SplitResult:

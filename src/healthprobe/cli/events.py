@@ -21,6 +21,7 @@ from healthprobe.app.urls import log_at
 from healthprobe.cli import errors, options
 from healthprobe.domain.event import AlteredEvent, HealthEvent, format_instant
 from healthprobe.domain.gone import GONE, GoneIncident, gone_incidents
+from healthprobe.domain.labels import Selector, parse_selector, selects
 from healthprobe.domain.watch import NOTHING, WATCH, WatchedTime, readable_times, together
 from healthprobe.ports import ConfigurationError, DeadLetter, DocumentLog, HealthEventLog, LogError
 
@@ -44,13 +45,24 @@ class Replay:
     waiting: int
 
 
-def show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> None:
-    """Writes the events of the log at a URL, or of one game; with `follow` until SIGINT or SIGTERM."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events are asked for: those of one game, or of the games with these labels."""
+
+    game: str | None = None
+    labels: Selector = ()
+
+    def has(self, event: HealthEvent) -> bool:
+        return self.game in {None, event.game_id} and selects(self.labels, event.labels)
+
+
+def show_events(url: str, wanted: Wanted, *, follow: bool, as_json: bool) -> None:
+    """Writes the events of the log at a URL that are wanted; with `follow` until SIGINT or SIGTERM."""
     if not follow:
-        uvloop.run(_show_events(url, game=game, follow=False, as_json=as_json))
+        uvloop.run(_show_events(url, wanted, follow=False, as_json=as_json))
         return
     exit_cleanly_at_once()
-    uvloop.run(until_signal(_show_events(url, game=game, follow=True, as_json=as_json)))
+    uvloop.run(until_signal(_show_events(url, wanted, follow=True, as_json=as_json)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +88,12 @@ async def _read_log(url: str, game: str | None) -> ReadLog:
         return ReadLog(events, gone, together(readable_times(await log.documents(WATCH)).values()))
 
 
-async def _show_events(url: str, *, game: str | None, follow: bool, as_json: bool) -> None:
+async def _show_events(url: str, wanted: Wanted, *, follow: bool, as_json: bool) -> None:
     people = terminal.people_watch(json_wanted=as_json)
     console = terminal.console_for()
     async with log_at(url) as log, aclosing(_entries(log, follow=follow)) as entries:
         async for event in entries:
-            if isinstance(event, AlteredEvent) or (game is not None and event.game_id != game):
+            if isinstance(event, AlteredEvent) or not wanted.has(event):
                 continue
             if people:
                 terminal.print_line(console, terminal.transition_text(event, dated=True))
@@ -117,9 +129,9 @@ async def _entries(log: HealthEventLog, *, follow: bool) -> AsyncGenerator[Healt
             await asyncio.sleep(_POLL_INTERVAL)
 
 
-def show_dead_letters(url: str, *, game: str | None, as_json: bool) -> None:
-    """Writes the dead letters of the log at a URL, or of one game, oldest first."""
-    letters = [letter for letter in uvloop.run(_dead_letters(url)) if game in {None, letter.event.game_id}]
+def show_dead_letters(url: str, wanted: Wanted, *, as_json: bool) -> None:
+    """Writes the dead letters of the log at a URL whose events are wanted, oldest first."""
+    letters = [letter for letter in uvloop.run(_dead_letters(url)) if wanted.has(letter.event)]
     if not terminal.people_watch(json_wanted=as_json):
         for letter in letters:
             terminal.write_json(_document(letter))
@@ -238,6 +250,7 @@ def events(
         str | None,
         typer.Option("--game", metavar="ID", envvar="HEALTHPROBE_GAME", help="Only the events of this game."),
     ] = None,
+    label: options.Label = None,
     dead: Annotated[
         bool,
         typer.Option(
@@ -261,19 +274,21 @@ def events(
 
     With --json, or if standard output is not a terminal: the event as it is
     published, one a line, with id, sequence, game_id, container_id, event_type,
-    occurred_at and details. With --dead: publisher, parked_at, reason, due and
+    occurred_at, details, and labels if the game had any. With --dead: publisher, parked_at, reason, due and
     the event; with --replay-dead: asked_for, delivered, refused and waiting.
 
     Example: [b]healthprobe events --follow --game game-7[/b]
     """
-    if replay_dead and game is not None:
-        raise ConfigurationError("--replay-dead delivers the dead letters of every game: leave --game out")
+    if replay_dead and (game is not None or label):
+        left_out = "--label" if game is None else "--game"
+        raise ConfigurationError(f"--replay-dead delivers the dead letters of every game: leave {left_out} out")
+    wanted = Wanted(game, parse_selector(label or ()))
     if follow and (dead or replay_dead):
         raise ConfigurationError("--follow follows the log, and dead letters are not in it: leave one of them out")
     if replay_dead:
         if not replay_dead_letters(log, as_json=as_json):
             raise typer.Exit(errors.BAD)
     elif dead:
-        show_dead_letters(log, game=game, as_json=as_json)
+        show_dead_letters(log, wanted, as_json=as_json)
     else:
-        show_events(log, game=game, follow=follow, as_json=as_json)
+        show_events(log, wanted, follow=follow, as_json=as_json)

@@ -11,6 +11,7 @@ from healthprobe._util.duration import Duration, parse_duration, parse_retention
 from healthprobe.app.settings import DEFAULT_DATABASE, DEFAULT_LEASE
 from healthprobe.cli import settings_file
 from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
+from healthprobe.domain.labels import parse_selector
 from healthprobe.domain.policy import FlapRule
 from healthprobe.domain.shard import Slice
 from healthprobe.web.listen_address import ListenAddress, parse_listen_address
@@ -90,6 +91,12 @@ def parse_flap(text: str | FlapRule) -> FlapRule:
     if int(transitions) < _FEWEST_TO_FLAP:
         raise ValueError(f"{text!r}: two transitions are one incident; write {_FEWEST_TO_FLAP} or more, such as 6/1h")
     return FlapRule(int(transitions), float(parse_duration(within)))
+
+
+def parse_label(text: str) -> str:
+    """Returns a label, written NAME=VALUE. Raises ValueError."""
+    parse_selector([text])
+    return text
 
 
 def parse_alert_group(text: str) -> str:
@@ -567,4 +574,15 @@ ListedRecords = Annotated[
 ReadLog = Annotated[
     str,
     typer.Option("--log", metavar="URL", envvar=["HEALTHPROBE_LOG", CLUSTER], help=f"The log to read: {LOG_URLS}."),
+]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
+        metavar="NAME=VALUE",
+        envvar="HEALTHPROBE_LABEL",
+        parser=parse_label,
+        show_default="all",
+        help="Only games with this label, as in team=eu; may be repeated. NAME= for games without it.",
+    ),
 ]

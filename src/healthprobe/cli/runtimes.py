@@ -22,6 +22,7 @@ from healthprobe.app.url_names import shown
 from healthprobe.cli import errors, options
 from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
 from healthprobe.domain.event import format_instant
+from healthprobe.domain.labels import fault_of, parse_selector
 from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
 from healthprobe.domain.record import RECORD_FIELDS, RUNNING, RuntimeRecord, end_of_silence
 from healthprobe.ports import ConfigurationError
@@ -118,11 +119,25 @@ def add(
             help='How this game is probed, as in {"path": "/ready", "timeout": "500ms"}; see docs/records.md.',
         ),
     ] = "",
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="NAME=VALUE",
+            envvar="HEALTHPROBE_LABEL",
+            parser=options.parse_label,
+            show_default="none",
+            help="A label of the game, such as team=eu; may be repeated.",
+        ),
+    ] = None,
     records: options.EditableRecords = DEFAULT_DATABASE,
 ) -> None:
     """Add a game, or replace its record."""
-    record = RuntimeRecord(game, container, endpoint, status, probe.strip())
+    labels = dict(parse_selector(label or ()))
+    record = RuntimeRecord(game, container, endpoint, status, probe.strip(), labels=labels)
     _refuse_unprobeable([record])
+    if fault := fault_of(record.labels):
+        raise ConfigurationError(f"{game}: {fault}")
     put_records(records, [record])
 
 
@@ -141,7 +156,7 @@ def list_(records: options.EditableRecords = DEFAULT_DATABASE, as_json: options.
 
     With --json, or if standard output is not a terminal: one object per line,
     with game_id, current_container_id, engine_endpoint and status, and if set
-    probe, silenced_until and silenced_why.
+    probe, silenced_until, silenced_why and labels.
     """
     found = [replace(each, engine_endpoint=masked(each.engine_endpoint)) for each in uvloop.run(_list(records))]
     if not terminal.people_watch(json_wanted=as_json):
@@ -154,12 +169,14 @@ def list_(records: options.EditableRecords = DEFAULT_DATABASE, as_json: options.
             "status": {},
             "container": terminal.FOLDS,
             "endpoint": terminal.FOLDS,
+            "labels": terminal.FOLDS,
             "probe": terminal.FOLDS,
         }
     )
     for record in found:
         where = (record.current_container_id, record.engine_endpoint)
-        table.add_row(*map(printable, (record.game_id, record.status, *where, _probe_of(record))))
+        labels = ", ".join(f"{name}={value}" for name, value in record.labels.items())
+        table.add_row(*map(printable, (record.game_id, record.status, *where, labels, _probe_of(record))))
     terminal.console_for().print(table if found else f"No game in {shown(records)}.")
 
 

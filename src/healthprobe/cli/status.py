@@ -20,6 +20,8 @@ from healthprobe.cli import errors, options, output
 from healthprobe.cli.api_client import At, InsteadLog, RunClient, source_of
 from healthprobe.cli.incidents import read_incidents
 from healthprobe.cli.silence import read_silences
+from healthprobe.domain.fleet_status import Condition
+from healthprobe.domain.labels import parse_selector
 from healthprobe.domain.record import end_of_silence
 from healthprobe.domain.silence import Matcher, Silence
 from healthprobe.web import schemas
@@ -58,9 +60,9 @@ class Status(msgspec.Struct):
         return output.is_bad(self.down, self.prober)
 
 
-def _status_of_run(run: RunClient) -> Status:
-    fleet, known = run.fleet(), run.incidents(_MOST)
-    return Status(
+def _status_of_run(run: RunClient, label: Sequence[str]) -> Status:
+    fleet, known = run.fleet(), run.incidents(_MOST, label)
+    status = Status(
         source="run",
         at=run.at,
         summary=fleet.summary,
@@ -74,13 +76,25 @@ def _status_of_run(run: RunClient) -> Status:
         publishers=fleet.publishers,
         silences=fleet.silences,
     )
+    return _of_labels(status, run, label) if label else status
 
 
-def _status_of_log(url: str) -> Status:
+def _of_labels(status: Status, run: RunClient, label: Sequence[str]) -> Status:
+    """Returns the status with the numbers of those games that have these labels."""
+    numbers = {state.value: run.games_in(state.value, label) for state in Condition}
+    games = sum(numbers.values())
+    summary = f"{numbers[Condition.DOWN]:,} of {counted(games, 'engine')} with {', '.join(label)} down."
+    if status.prober is not None and status.prober.trouble is not None:
+        summary = status.summary
+    elif not games:
+        summary = f"No game with {', '.join(label)} is watched by this run."
+    return msgspec.structs.replace(status, summary=summary, games=games, **numbers)
+
+
+def _status_of_log(url: str, label: Sequence[str]) -> Status:
     now = datetime.now(UTC)
-    found = [
-        msgspec.convert(each.as_document(now), schemas.Incident) for each in read_incidents(url, now) if each.is_open
-    ]
+    read = read_incidents(url, now, parse_selector(label))
+    found = [msgspec.convert(each.as_document(now), schemas.Incident) for each in read if each.is_open]
     return Status(
         source="log",
         at=shown(url),
@@ -143,12 +157,19 @@ def _silenced(status: Status) -> list[Text]:
     return lines
 
 
-def status(context: typer.Context, at: At = None, log: InsteadLog = None, as_json: options.Json = False) -> None:
+def status(
+    context: typer.Context,
+    at: At = None,
+    log: InsteadLog = None,
+    label: options.Label = None,
+    as_json: options.Json = False,
+) -> None:
     """Show the fleet on one screen; exit 1 if a game is down or the prober in trouble.
 
     A run that was started with --listen gives the state of the fleet, the
     games that are down and the state of the prober. A log gives only the games
-    that are down. A game that the log cannot hold counts as trouble, too.
+    that are down. A game that the log cannot hold counts as trouble, too. With
+    --label all numbers and incidents are those of the games that have it.
 
     With --json, or if standard output is not a terminal: one object on a
     line, with source (run or log), at, summary, down, incidents (open ones),
@@ -156,7 +177,10 @@ def status(context: typer.Context, at: At = None, log: InsteadLog = None, as_jso
 
     Example: [b]healthprobe status --at http://prober:8600[/b]
     """
-    found = source_of(context, at, log).ask(_status_of_run, _status_of_log)
+    wanted = label or []
+    found = source_of(context, at, log).ask(
+        lambda run: _status_of_run(run, wanted), lambda url: _status_of_log(url, wanted)
+    )
     if terminal.people_watch(json_wanted=as_json):
         _print(terminal.console_for(), found)
     else:

@@ -34,6 +34,11 @@ class Incident:
         return self.failed.game_id
 
     @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels that the game had when the incident began."""
+        return self.failed.labels
+
+    @property
     def is_open(self) -> bool:
         return self.ended_at is None
 
@@ -50,7 +55,7 @@ class Incident:
         """Returns the incident as data; `duration_s` runs up to `now` while it is open."""
         failed = self.failed.details
         assert isinstance(failed, ProbeFailedDetails)
-        return {
+        document = {
             "game_id": self.game_id,
             "container_id": self.failed.container_id,
             "open": self.is_open,
@@ -61,6 +66,9 @@ class Incident:
             "last_status": failed.last_status,
             "last_error": failed.last_error,
         }
+        if self.labels:
+            document["labels"] = dict(self.labels)
+        return document
 
 
 _NONE_GONE: Mapping[tuple[str, int], GoneIncident] = {}

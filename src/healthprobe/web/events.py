@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from healthprobe.domain.event import AlteredEvent
+from healthprobe.domain.labels import Selector, selects
 from healthprobe.ports import HealthEventLog, LogError
 from healthprobe.web.event_stream import KEEP_ALIVE, KEEP_ALIVE_INTERVAL, event_stream_response, server_sent_event
 from healthprobe.web.responses import (
@@ -19,6 +20,7 @@ from healthprobe.web.responses import (
     error_response,
     int_parameter,
     json_response,
+    labels_parameter,
     status_of,
 )
 from healthprobe.web.schemas import Event, Events
@@ -28,10 +30,11 @@ _POLL_INTERVAL = 1.0
 
 
 async def get_events(request: Request) -> Response:
-    """Returns at most `limit` events after the cursor `after`; without it, the last events."""
+    """Returns the events among `limit` after the cursor `after` whose games had the labels; without it, the last."""
     log = status_of(request).log
     limit = int_parameter(request, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT)
     after = int_parameter(request, "after", -1, maximum=_MAX_CURSOR)
+    labels = labels_parameter(request)
     try:
         if after < 0:
             after = max(await log.end() - limit, 0)
@@ -39,7 +42,7 @@ async def get_events(request: Request) -> Response:
     except LogError as error:
         return error_response(503, f"the log is unavailable: {error}")
     readable = [entry for entry in entries if not isinstance(entry.event, AlteredEvent)]
-    events = [Event(entry.cursor, entry.event.as_document()) for entry in readable]
+    events = [Event(each.cursor, each.event.as_document()) for each in readable if selects(labels, each.event.labels)]
     return json_response(Events(entries[-1].cursor if entries else after, events))
 
 
@@ -51,10 +54,10 @@ async def stream_events(request: Request) -> StreamingResponse:
         if not (last_event_id.isascii() and last_event_id.isdecimal()) or len(last_event_id) > 18:
             raise BadRequest("Last-Event-ID must be a cursor of this log")
         after = int(last_event_id)
-    return event_stream_response(_follow(status_of(request).log, after))
+    return event_stream_response(_follow(status_of(request).log, after, labels_parameter(request)))
 
 
-async def _follow(log: HealthEventLog, after: int) -> AsyncIterator[bytes]:
+async def _follow(log: HealthEventLog, after: int, labels: Selector) -> AsyncIterator[bytes]:
     silent_for = 0.0
     while True:
         try:
@@ -65,7 +68,7 @@ async def _follow(log: HealthEventLog, after: int) -> AsyncIterator[bytes]:
             entries = []
         for entry in entries:
             after, silent_for = entry.cursor, 0.0
-            if isinstance(entry.event, AlteredEvent):
+            if isinstance(entry.event, AlteredEvent) or not selects(labels, entry.event.labels):
                 continue
             yield server_sent_event(encode(entry.event.as_document()), entry.event.event_type.value, entry.cursor)
         if not entries:

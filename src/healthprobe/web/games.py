@@ -13,6 +13,7 @@ from healthprobe.domain.endpoint import masked
 from healthprobe.domain.explanation import GameFacts, GameRule, explain
 from healthprobe.domain.fleet_status import Condition
 from healthprobe.domain.incident import incidents
+from healthprobe.domain.labels import Selector, selects
 from healthprobe.domain.probe_settings import PLAIN, ProbeKind
 from healthprobe.status.cells import CONDITIONS, Cells
 from healthprobe.status.run_status import RunStatus
@@ -24,6 +25,7 @@ from healthprobe.web.responses import (
     error_response,
     int_parameter,
     json_response,
+    labels_parameter,
     status_of,
     text_parameter,
 )
@@ -41,8 +43,9 @@ async def get_games(request: Request) -> Response:
     per_page = int_parameter(request, "per_page", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT)
     page = int_parameter(request, "page", 1, minimum=1, maximum=_MAX_PAGE)
     text, host = text_parameter(request, "q").lower(), text_parameter(request, "host")
+    labels = labels_parameter(request)
     await status.refresh()
-    found = sorted(_matching(status.cells, state, text, host))
+    found = sorted(_matching(status.cells, state, text, host, labels))
     shown = found[(page - 1) * per_page : page * per_page]
     games = [_game(status, slot) for _, _, slot in shown]
     return json_response(Games(len(found), page, max(-(-len(found) // per_page), 1), games))
@@ -59,9 +62,11 @@ async def get_game(request: Request) -> Response:
     return json_response(_details(status, slot, game_id))
 
 
-def _matching(cells: Cells, state: str, text: str, host: str) -> Iterator[tuple[int, str, int]]:
+def _matching(cells: Cells, state: str, text: str, host: str, labels: Selector) -> Iterator[tuple[int, str, int]]:
     for slot, game in enumerate(cells.games):
         if game is None or (state and CONDITIONS[cells.conditions[slot]].value != state):
+            continue
+        if labels and not selects(labels, game.record.labels):
             continue
         if (not text or text in game.game_id.lower()) and (not host or host == cells.hosts[slot]):
             yield cells.conditions[slot], game.game_id, slot
@@ -85,6 +90,7 @@ def _game(status: RunStatus, slot: int) -> Game:
         silenced_why="" if silence is None else silence.why,
         silenced_by="" if silence is None else silence.who,
         flapping=worker.is_flapping(game.game_id),
+        labels=dict(record.labels),
     )
 
 

@@ -9,23 +9,36 @@ from starlette.responses import Response
 
 from healthprobe.domain.event import ProbeFailedDetails
 from healthprobe.domain.incident import Incident, incidents
+from healthprobe.domain.labels import Selector, selects
 from healthprobe.status.run_status import RunStatus
 from healthprobe.web import schemas
-from healthprobe.web.responses import DEFAULT_LIMIT, MAX_LIMIT, int_parameter, json_response, status_of
+from healthprobe.web.responses import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    int_parameter,
+    json_response,
+    labels_parameter,
+    status_of,
+)
 
 
 async def get_incidents(request: Request) -> Response:
     status = status_of(request)
     limit = int_parameter(request, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT)
+    labels = labels_parameter(request)
     await status.refresh()
-    return json_response(incidents_document(status, limit))
+    return json_response(incidents_document(status, limit, labels))
 
 
-def incidents_document(status: RunStatus, limit: int) -> schemas.Incidents:
-    """Returns at most `limit` incidents, as of the last refresh."""
+def incidents_document(status: RunStatus, limit: int, labels: Selector = ()) -> schemas.Incidents:
+    """Returns at most `limit` incidents of games that had these labels, as of the last refresh."""
     now, known = status.clock(), status.incidents
-    began = sorted(known.open.values(), key=lambda failed: failed.occurred_at)
-    shown = [*incidents(began[:limit]), *list(reversed(known.ended))[: max(limit - len(began), 0)]]
+    began = sorted(
+        (failed for failed in known.open.values() if selects(labels, failed.labels)),
+        key=lambda failed: failed.occurred_at,
+    )
+    ended = [each for each in reversed(known.ended) if selects(labels, each.labels)]
+    shown = [*incidents(began[:limit]), *ended[: max(limit - len(began), 0)]]
     return schemas.Incidents(len(began), [incident_document(each, now) for each in shown])
 
 
@@ -42,4 +55,5 @@ def incident_document(incident: Incident, now: datetime) -> schemas.Incident:
         last_status=details.last_status,
         last_error=details.last_error,
         gone_at=incident.gone_at,
+        labels=dict(incident.labels),
     )

@@ -42,18 +42,23 @@ def openapi_document() -> dict[str, Any]:
                 others={"404": ("The game is not watched here", schemas.Error)},
             ),
             "/api/incidents": _get(
-                "Open incidents and the most recent ended ones", schemas.Incidents, [_LIMIT], has_bad_request=True
+                "Open incidents and the most recent ended ones",
+                schemas.Incidents,
+                [_LABEL, _LIMIT],
+                has_bad_request=True,
             ),
             "/api/silences": _get("What holds back alarms now", schemas.Silences),
             "/api/events": _get(
                 "A page of the log",
                 schemas.Events,
-                [_AFTER, _LIMIT],
+                [_AFTER, _LABEL, _LIMIT],
                 has_bad_request=True,
                 others={"503": ("The log is unavailable", schemas.Error)},
             ),
             "/api/cells": _get("All games at once, for a grid", schemas.Cells),
-            "/api/events/stream": _stream("Health events as they enter the log; each has its cursor as id", [_AFTER]),
+            "/api/events/stream": _stream(
+                "Health events as they enter the log; each has its cursor as id", [_AFTER, _LABEL]
+            ),
             "/api/cells/stream": _stream("Changes of the cells: events cells, fleet, incidents, reload", [_VERSION]),
         },
         "components": {"schemas": _schemas()},
@@ -72,7 +77,16 @@ def _integer(minimum: int, maximum: int, default: int | None = None) -> dict[str
 _LIMIT = _parameter("limit", "Maximum number of results", _integer(1, MAX_LIMIT, DEFAULT_LIMIT))
 _AFTER = _parameter("after", "Only events after this cursor", _integer(0, _MAX_CURSOR))
 _VERSION = _parameter("after", "Only changes after this version", _integer(0, 2**53))
+_LABEL = {
+    **_parameter(
+        "label",
+        "Only games with this label, NAME=VALUE; may be repeated, for games that have all of them",
+        {"type": "array", "items": {"type": "string", "pattern": "^[a-zA-Z_][a-zA-Z0-9_]*=.*$"}},
+    ),
+    "explode": True,
+}
 _GAMES = [
+    _LABEL,
     _parameter("state", "Only games in this state", {"type": "string", "enum": ["", *map(str, Condition)]}),
     _parameter("q", "Only games whose id contains this text, ignoring case", {"type": "string", "maxLength": 300}),
     _parameter("host", "Only games on this host", {"type": "string", "maxLength": 300}),

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from healthprobe.domain.labels import Selector, parse_selector
 from healthprobe.status.run_status import RunStatus
 from healthprobe.web.schemas import Error
 
@@ -68,6 +69,14 @@ def int_parameter(request: Request, name: str, default: int, *, minimum: int = 0
     if not (text.isascii() and text.isdecimal()) or len(text) > 20 or not minimum <= int(text) <= maximum:
         raise BadRequest(f"{name} must be a whole number from {minimum} to {maximum}")
     return int(text)
+
+
+def labels_parameter(request: Request) -> Selector:
+    """Returns the labels that the query parameters `label`, each NAME=VALUE, ask for. Raises BadRequest."""
+    try:
+        return parse_selector(request.query_params.getlist("label"))
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
 
 
 def text_parameter(request: Request, name: str, *, max_length: int = 300) -> str:

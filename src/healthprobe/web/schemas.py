@@ -190,6 +190,7 @@ class Game(Document):
     silenced_why: str
     silenced_by: str
     flapping: bool
+    labels: dict[str, str] = {}
 
 
 class Games(Document):
@@ -207,7 +208,10 @@ class Outcome(Document):
 
 
 class Incident(Document):
-    """`recovered_at` is null if the game has not recovered; `gone_at` is when it was known to run no more, or null."""
+    """`recovered_at` is null if the game has not recovered; `gone_at` is when it was known to run no more, or null.
+
+    `labels` are those that the game had when the incident began.
+    """
 
     game_id: str
     container_id: str
@@ -218,6 +222,7 @@ class Incident(Document):
     last_status: int
     last_error: str
     gone_at: datetime | None = None
+    labels: dict[str, str] = {}
 
 
 class GameDetails(Document):

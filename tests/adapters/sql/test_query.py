@@ -12,6 +12,7 @@ import pytest
 from tests.servers.postgres import PostgresServer
 
 from healthprobe.adapters.sql import SqlQuery, listing, postgres
+from healthprobe.domain.labels import fault_of
 from healthprobe.domain.probe_parsing import parse_settings
 from healthprobe.domain.record import UNTIL_ENDED, RuntimeRecord
 from healthprobe.ports import ConfigurationError, StoreError
@@ -427,3 +428,43 @@ async def test_silences_that_are_mappings_or_lists_hide_no_game(url: str, skippe
         records = await store.list_by_status("running")
         assert records == [GAME_7, GAME_8]
         assert await store.list_by_status("running") is records
+
+
+@pytest.mark.usefixtures("platform")
+async def test_labels_may_be_a_json_column_or_columns_of_their_own_which_win(url: str, skipped: Skipped) -> None:
+    columns = """'{"team": "eu", "tier": "1"}' AS labels, 'us' AS label_team, 7 AS label_shelf, NULL AS label_rack"""
+    async with opened(url, QUERY.replace("SELECT ", f"SELECT {columns}, "), skipped) as store:
+        records = await store.list_by_status("running")
+        assert [record.labels for record in records] == [{"team": "us", "tier": "1", "shelf": "7"}] * 2
+        assert records[0].labels is records[1].labels
+        assert await store.list_by_status("running") is records
+
+
+@pytest.mark.usefixtures("platform")
+@pytest.mark.parametrize(
+    ("columns", "fault"),
+    [
+        ("'team=eu' AS labels, 'us' AS label_region", ""),
+        ("'us' AS label_region, 1.5 AS label_tier", 'label "tier": its value is not text: quote it'),
+        ("'us' AS label_region, 'a' || CAST(X'0A' AS TEXT) AS label_tier", "control character"),
+    ],
+)
+async def test_labels_that_may_not_be_hide_no_game_and_no_other_label(
+    url: str, skipped: Skipped, columns: str, fault: str
+) -> None:
+    if "X'" in columns and not url.startswith("sqlite"):
+        columns = columns.replace("CAST(X'0A' AS TEXT)", "chr(10)")
+    async with opened(url, QUERY.replace("SELECT ", f"SELECT {columns}, "), skipped) as store:
+        records = await store.list_by_status("running")
+    assert [record.labels for record in records] == [{"region": "us"}] * 2
+    assert fault in fault_of(records[0].labels)
+
+
+async def test_a_database_s_own_json_is_read_as_labels(url: str, platform: Execute, skipped: Skipped) -> None:
+    if url.startswith("sqlite"):
+        pytest.skip("SQLite has none")
+    platform("ALTER TABLE games ADD COLUMN tags jsonb")
+    platform("UPDATE games SET tags = '{\"team\": \"eu\"}' WHERE id = 'game-7'")
+    async with opened(url, QUERY.replace("SELECT ", "SELECT tags AS labels, "), skipped) as store:
+        by_id = {record.game_id: record.labels for record in await store.list_by_status("running")}
+    assert by_id == {"game-7": {"team": "eu"}, "game-8": {}}

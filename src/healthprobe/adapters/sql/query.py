@@ -12,12 +12,14 @@ from sqlalchemy import Connection, CursorResult
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.listing import IN_PORTIONS, Listing, OnSkipped, Row, UnusableRow, not_utf_8, note_of
 from healthprobe.adapters.sql.raw_values import text_or_bytes
+from healthprobe.domain.labels import Labels, parse_labels
 from healthprobe.domain.record import RUNNING, RuntimeRecord, probe_settings_text, silenced_until_or_none
 from healthprobe.ports import ConfigurationError, StoreError
 
 _REQUIRED = ("game_id", "current_container_id", "engine_endpoint")
 _STATUS = "status"
-_OPTIONAL = (_STATUS, "probe", "silenced_until", "silenced_why")
+_OPTIONAL = (_STATUS, "probe", "silenced_until", "silenced_why", "labels")
+_LABEL = "label_"
 _OPTION = "--records-query"
 
 
@@ -26,8 +28,9 @@ class SqlQuery:
 
     Its columns, in any order and among others, are `game_id`, `current_container_id`, `engine_endpoint`, and `status`
     if it does not select running games alone. Optional are `probe` (JSON or text), `silenced_until` (an instant or
-    text) and `silenced_why`. `on_skipped` is called after each listing with the number of rows that were left out and
-    the reason for the first: a null, a value that is not text, or no row has the status asked for.
+    text), `silenced_why`, and `labels` (JSON or text) or a column `label_NAME` for each label. `on_skipped` is called
+    after each listing with the number of rows that were left out and the reason for the first: a null, a value that is
+    not text, or no row has the status asked for.
     """
 
     def __init__(self, database: SqlDatabase, query: str, on_skipped: OnSkipped) -> None:
@@ -98,21 +101,34 @@ def _columns_of(result: CursorResult[Any]) -> Callable[[Sequence[Any]], Row]:
         if name not in places:
             given = ", ".join(result.keys())
             raise StoreError(f"there is no column {name}, only {given}: write … AS {name}", permanent=True)
-    if not any(name in places for name in _OPTIONAL):
+    labels = {name.removeprefix(_LABEL): place for name, place in places.items() if name.startswith(_LABEL)}
+    if not labels and not any(name in places for name in _OPTIONAL):
         return itemgetter(*(places[name] for name in _REQUIRED))
     names = (*_REQUIRED, *_OPTIONAL)
-    return partial(_row_of, [places.get(name) for name in names], names.index("probe"))
+    return partial(
+        _row_of, [places.get(name) for name in names], names.index("probe"), tuple(labels), tuple(labels.values())
+    )
 
 
-def _row_of(places: Sequence[int | None], probe: int, row: Sequence[Any]) -> Row:
-    """Returns a row with all columns, with values that have a hash: settings as text, an invalid silence as None."""
+def _row_of(
+    places: Sequence[int | None], probe: int, labels: Sequence[str], label_places: Sequence[int], row: Sequence[Any]
+) -> Row:
+    """Returns a row with all columns, with values that have a hash: settings as text, an invalid silence as None.
+
+    The last two are the names of the labels that have columns of their own, and their values.
+    """
     found = [None if place is None else row[place] for place in places]
     if places[len(_REQUIRED)] is None:
         found[len(_REQUIRED)] = RUNNING
     found[probe] = probe_settings_text(found[probe])
-    until, why = found[probe + 1 :]
-    found[probe + 1 :] = silenced_until_or_none(until), note_of(why)
-    return tuple(found)
+    until, why, all_labels = found[probe + 1 :]
+    found[probe + 1 :] = silenced_until_or_none(until), note_of(why), probe_settings_text(all_labels)
+    return (*found, labels, tuple([_label_text(row[place]) for place in label_places]))
+
+
+def _label_text(value: object) -> object:
+    """Returns the value of a label; a whole number as its digits, for a column of them has one form only."""
+    return str(value) if type(value) is int else value
 
 
 def _record_of(row: Row) -> RuntimeRecord:
@@ -125,8 +141,14 @@ def _record_of(row: Row) -> RuntimeRecord:
     if any("\0" in value for value in required):
         raise UnusableRow(f"a NUL character is in the row of {row[0]!r}: leave it out with WHERE", row[0])
     game_id, container_id, endpoint, status = (*required, RUNNING)[:4]
-    probe, until, why = row[4:] or ("", None, "")
-    return RuntimeRecord(game_id, container_id, endpoint, status, probe, until, why)
+    probe, until, why, labels, names, values = row[4:] or ("", None, "", "", (), ())
+    return RuntimeRecord(game_id, container_id, endpoint, status, probe, until, why, _labels_of(labels, names, values))
+
+
+def _labels_of(text: str, names: Sequence[str], values: Sequence[object]) -> Labels:
+    """Returns the labels in a JSON column and in columns of their own, which win."""
+    labels = parse_labels(text)
+    return parse_labels({**labels, **dict(zip(names, values, strict=True))}) if names else labels
 
 
 def _misfit(name: str, value: object, row: Row) -> str:
