@@ -281,6 +281,21 @@ async def test_routes_send_alerts_by_label_with_their_severity(alarm_stage: Alar
     assert [(alert.game_ids, alert.severity) for alert in rest.fired] == [(("b1",), "critical")]
 
 
+async def test_an_alert_keeps_the_severity_with_which_it_was_told_first(alarm_stage: AlarmStage) -> None:
+    stage = alarm_stage
+    stage.fail("a1")
+    await stage.run(2.0, wait=0.0, routes=[AlertRoute(ON_CALL, severity="warning")])
+    await stage.run(2.0, wait=0.0, routes=[AlertRoute(ON_CALL, severity="critical")])
+    stage.fail("a2")
+    stage.recover("a1")
+    await stage.run(2.0, wait=0.0, routes=[AlertRoute(ON_CALL, severity="critical")])
+    assert [over.alert.severity for over in stage.on_call.resolved] == ["warning"]
+    assert {(alert.game_ids, alert.severity) for alert in stage.on_call.fired} == {
+        (("a1",), "warning"),
+        (("a2",), "critical"),
+    }
+
+
 async def test_an_alerter_of_messages_gets_a_group_once(alarm_stage: AlarmStage) -> None:
     stage = alarm_stage
 

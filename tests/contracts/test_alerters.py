@@ -10,9 +10,9 @@ from tests.servers.alertmanager import AlertmanagerServer, needs_alertmanager
 
 from healthprobe.adapters.alertmanager import AlertmanagerAlerter
 from healthprobe.adapters.pagerduty import PagerDutyAlerter
-from healthprobe.testing.alerter import ForgetfulAlerter, InMemoryAlerter
 from healthprobe.testing.contracts import AlerterContract
 from healthprobe.testing.contracts.alerter import OpenAlerts
+from healthprobe.testing.memory import InMemoryAlerter
 
 
 class InMemoryContract(AlerterContract):
@@ -40,8 +40,12 @@ class TestInMemory(InMemoryContract):
     kind = InMemoryAlerter
 
 
-class TestForgetful(InMemoryContract):
-    kind = ForgetfulAlerter
+class Repeating(InMemoryAlerter):
+    repeat_interval = 60.0
+
+
+class TestRepeatingInMemory(InMemoryContract):
+    kind = Repeating
 
 
 @pytest.fixture(scope="module")

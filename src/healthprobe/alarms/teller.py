@@ -166,8 +166,12 @@ class Teller:
         return min(max(min(times, default=inf) - self._monotonic(), _SHORTEST_REST), _NEVER)
 
     def _alert(self, key: str, told: Told | None) -> Alert:
+        """Returns an open alert with the severity with which it was told first.
+
+        Another one is another alert at Alertmanager, where nothing would resolve the first.
+        """
         assert self._wanted is not None
-        severity = self._wanted.routed.get(key) or (told.severity if told else "critical")
+        severity = told.severity if told else self._wanted.routed.get(key, "critical")
         return self._wanted.open[key].alert(severity)
 
     def _digest(self, alert: Alert) -> str:
