@@ -10,9 +10,9 @@ import pytest
 from tests.support.program import CommandLine
 from typer.main import get_command
 
-from healthprobe.app.settings_file import read_settings_file
+from healthprobe.app.settings_file.options import file_options
+from healthprobe.app.settings_file.reading import read_settings_file
 from healthprobe.cli.main import application
-from healthprobe.cli.settings_file import file_options
 
 PAGE = (Path(__file__).parents[2] / "docs" / "options.md").read_text()
 SECTION = PAGE.partition("## A settings file")[2].partition("\n## ")[0]

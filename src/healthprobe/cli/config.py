@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from healthprobe.app.settings_file import OF_THE_RUN, FileOption
+from healthprobe.app.settings_file.options import file_options
+from healthprobe.app.settings_file.reading import OF_THE_RUN, FileOption, read_settings_file
 from healthprobe.domain.alert import SEVERITIES
 from healthprobe.domain.probe_settings import ProbeKind
 from healthprobe.ports import ConfigurationError
@@ -154,6 +155,32 @@ _ALERT = {
 }
 
 
+def options_of_run() -> dict[str, FileOption]:
+    """Returns the options that a settings file may have, by key."""
+    from typer.main import get_command
+
+    from healthprobe.cli.run import run
+
+    app = typer.Typer(add_completion=False)
+    app.command("run")(run)
+    return file_options(get_command(app))
+
+
+READERS = ("events", "incidents", "relays", "report", "silence", "runtimes")
+"""Commands that read or edit what a run reads and writes. They find it by the settings file of that run."""
+
+
+def defaults_of(command: str, path: str) -> dict[str, Any]:
+    """Returns the defaults of one of READERS from the settings file at `path`, in the form of a `default_map`.
+
+    Raises ConfigurationError.
+    """
+    values = read_settings_file(path, options_of_run()).values
+    places = {option: values.get(option) or values.get("cluster") for option in ("log", "records")}
+    found: dict[str, Any] = {option: place for option, place in places.items() if place is not None}
+    return {command: {**found, **dict.fromkeys(("add", "remove", "list", "import"), found)}}
+
+
 def config(
     example: Annotated[
         bool, typer.Option("--example", help="Write a settings file with every option in it, each explained.")
@@ -169,16 +196,9 @@ def config(
 
     Example: [b]healthprobe config --example > healthprobe.toml[/b]
     """
-    from typer.main import get_command
-
-    from healthprobe.cli.run import run
-    from healthprobe.cli.settings_file import file_options
-
     if example == as_schema:
         raise ConfigurationError("write --example for a sample of the settings file, or --schema for its schema")
-    app = typer.Typer(add_completion=False)
-    app.command("run")(run)
-    options = file_options(get_command(app))
+    options = options_of_run()
     if example:
         sys.stdout.write(sample(options))
     else:

@@ -8,8 +8,8 @@ import typer
 
 from healthprobe._util.duration import Duration, parse_duration
 from healthprobe.app.settings import DEFAULT_FAILURES, TOKEN, WEBHOOK_SECRET, Settings
+from healthprobe.app.settings_file.options import secret_of
 from healthprobe.cli import options
-from healthprobe.cli.settings_file import secret_of
 from healthprobe.web.listen_address import ListenAddress, parse_listen_address
 
 DEMO_INTERVAL = Duration(1)
@@ -91,14 +91,14 @@ def demo(
         log=log or "",
         publish=tuple(publish or ("stdout:",)),
         notify=tuple(notify or ()),
-        webhook_secret=secret_of(WEBHOOK_SECRET).value or None,
+        webhook_secret=secret_of(WEBHOOK_SECRET)[0],
         interval=interval,
         timeout=timeout,
         failures=failures,
         max_concurrency=max_concurrency,
         keep_connections=connections == "reuse",
         listen=listen,
-        token=secret_of(TOKEN).value or None,
+        token=secret_of(TOKEN)[0],
         otlp=otlp,
     )
     run_demo(settings, duration=for_, as_json=as_json, log_level=log_level)

@@ -58,7 +58,7 @@ def _origin(parameter: Any, context: typer.Context | None) -> str:
     if source is not None and source.name == "ENVIRONMENT":
         variables = [parameter.envvar] if isinstance(parameter.envvar, str) else list(parameter.envvar)
         return next(variable for variable in variables if os.environ.get(variable))
-    if source is not None and source.name == "DEFAULT_MAP" and context is not None:
+    if source is not None and source.name == "DEFAULT_MAP" and context is not None and context.obj is not None:
         place: str = context.obj.place(parameter.name)
         return place
     return names[0]

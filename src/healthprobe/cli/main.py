@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Collection
 from importlib import import_module
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.main import get_command
@@ -116,13 +116,23 @@ def _invoke(arguments: list[str]) -> int:
     """Runs the command without Typer's own error handling, which writes several lines for each error."""
     command = get_command(application(arguments[:1]))
     try:
-        with command.make_context("healthprobe", arguments) as context:
+        with command.make_context("healthprobe", arguments, default_map=_defaults_of(arguments)) as context:
             command.invoke(context)
     except typer.Exit as ended:
         return ended.exit_code
     finally:
         sys.stdout.flush()
     return errors.DONE
+
+
+def _defaults_of(arguments: list[str]) -> dict[str, Any] | None:
+    """Returns what a command takes from the settings file of the runs here. `run` reads that file by itself."""
+    path = os.environ.get("HEALTHPROBE_CONFIG")
+    if not path or not arguments or "--help" in arguments:
+        return None
+    from healthprobe.cli.config import READERS, defaults_of
+
+    return defaults_of(arguments[0], path) if arguments[0] in READERS else None
 
 
 def _discard_output() -> None:

@@ -9,7 +9,7 @@ import typer
 
 from healthprobe._util.duration import Duration, parse_duration, parse_retention
 from healthprobe.app.settings import DEFAULT_DATABASE, DEFAULT_LEASE
-from healthprobe.cli import settings_file
+from healthprobe.app.settings_file.options import VARIABLE, read_into
 from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
 from healthprobe.domain.labels import parse_selector
 from healthprobe.domain.policy import FlapRule
@@ -139,8 +139,8 @@ Config = Annotated[
     typer.Option(
         "--config",
         metavar="PATH",
-        envvar="HEALTHPROBE_CONFIG",
-        callback=settings_file.read_into,
+        envvar=VARIABLE,
+        callback=read_into,
         is_eager=True,
         help="A settings file in TOML with any of these options, and with [b]\\[probe][/b] and [b]\\[\\[alerts]][/b]: "
         "[b]healthprobe config --example[/b] prints one. Options and variables win over it.",

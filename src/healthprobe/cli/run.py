@@ -19,9 +19,9 @@ from healthprobe.app.settings import (
     WEBHOOK_SECRET,
     Settings,
 )
-from healthprobe.app.settings_file import SettingsFile
+from healthprobe.app.settings_file.options import NO_FILE, secret_of
+from healthprobe.app.settings_file.reading import SettingsFile
 from healthprobe.cli import errors, options
-from healthprobe.cli.settings_file import NO_FILE, secret_of
 from healthprobe.domain.alert import AlertRoute
 from healthprobe.domain.policy import Policy
 
@@ -82,7 +82,8 @@ def run(
     from healthprobe.app.run import run_service
 
     file: SettingsFile = context.obj or NO_FILE
-    token, webhook_secret = secret_of(TOKEN, file.token), secret_of(WEBHOOK_SECRET, file.webhook_secret)
+    token, token_warning = secret_of(TOKEN, file.token)
+    webhook_secret, webhook_warning = secret_of(WEBHOOK_SECRET, file.webhook_secret)
     home = cluster or DEFAULT_DATABASE
     settings = Settings(
         records=records or home,
@@ -93,7 +94,7 @@ def run(
         source=source,
         publish=tuple(publish or ("stdout:",)),
         notify=tuple(notify or ()),
-        webhook_secret=webhook_secret.value or None,
+        webhook_secret=webhook_secret,
         alerts=(*file.alerts, *(AlertRoute(url) for url in dict.fromkeys(alert or ()))),
         alert_group=alert_group,
         alert_wait=alert_wait,
@@ -110,7 +111,7 @@ def run(
         max_concurrency=max_concurrency,
         keep_connections=connections == "reuse",
         listen=listen,
-        token=token.value or None,
+        token=token,
         otlp=otlp,
         heartbeat=heartbeat,
         heartbeat_every=heartbeat_every,
@@ -118,7 +119,7 @@ def run(
         lease=lease,
         shard=shard,
     )
-    warnings = [each for each in (*file.warnings, token.warning, webhook_secret.warning) if each is not None]
+    warnings = [*file.warnings, *filter(None, (token_warning, webhook_warning))]
     if check:
         raise typer.Exit(_check(settings, file, warnings, as_json=as_json))
     console = run_console(as_json=as_json, log_level=log_level)

@@ -14,9 +14,9 @@ import pytest
 from tests.support.program import CommandLine
 from typer.main import get_command
 
-from healthprobe.app.settings_file import ALERT_KEYS, OF_THE_RUN, read_settings_file
+from healthprobe.app.settings_file.options import NOT_IN_THE_FILE, file_options
+from healthprobe.app.settings_file.reading import ALERT_KEYS, OF_THE_RUN, read_settings_file
 from healthprobe.cli.main import application
-from healthprobe.cli.settings_file import NOT_IN_THE_FILE, file_options
 from healthprobe.domain.probe_parsing import settings_from
 from healthprobe.domain.probe_settings import ProbeSettings
 

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.program import CommandLine
+from tests.support.live_engine import LiveEngine
+from tests.support.program import CommandLine, Program, next_document, written_games
 from typer.main import get_command
 
 from healthprobe.app import run as service
 from healthprobe.app.settings import Settings
-from healthprobe.app.settings_file import SettingsFile, line_of, read_settings_file
+from healthprobe.app.settings_file.keys import line_of
+from healthprobe.app.settings_file.options import file_options, secret_of
+from healthprobe.app.settings_file.reading import SettingsFile, read_settings_file
 from healthprobe.cli.main import application
-from healthprobe.cli.settings_file import file_options, secret_of
 from healthprobe.domain.alert import AlertRoute
 from healthprobe.domain.policy import FlapRule
 from healthprobe.domain.probe_settings import Expectation, ProbeKind, ProbeSettings
@@ -139,23 +141,21 @@ def test_secrets_are_in_variables_or_in_files(settings_of: Any, tmp_path: Path) 
 def test_the_variables_of_secrets_may_name_a_file_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("word\n")
     monkeypatch.setenv("HEALTHPROBE_TOKEN", f"file:{tmp_path}/token")
-    assert secret_of("HEALTHPROBE_TOKEN").value == "word"
+    assert secret_of("HEALTHPROBE_TOKEN")[0] == "word"
     monkeypatch.setenv("HEALTHPROBE_TOKEN", "env:NO_SUCH_VARIABLE")
-    with pytest.raises(ConfigurationError, match="NO_SUCH_VARIABLE is not set"):
+    with pytest.raises(ConfigurationError, match="HEALTHPROBE_TOKEN: the variable NO_SUCH_VARIABLE is not set"):
         secret_of("HEALTHPROBE_TOKEN")
 
 
-@pytest.mark.parametrize(
-    ("mode", "is_wide"), [(0o600, False), (0o640, False), (0o644, True), (0o604, True), (0o602, True)]
-)
+@pytest.mark.parametrize(("mode", "is_wide"), [(0o600, False), (0o640, False), (0o644, True), (0o660, True)])
 def test_a_secret_that_every_user_can_read_is_warned_of(tmp_path: Path, mode: int, is_wide: bool) -> None:  # noqa: FBT001
     secret = tmp_path / "token"
     secret.write_text("word")
     secret.chmod(mode)
     file = read(tmp_path, f'# secrets\ntoken = "file:{secret}"\n')
     warning = (
-        f"{file.path}:2: token: file:{secret}: every user of this machine can read it (mode {mode:04o}): "
-        f"chmod o= {secret}"
+        f"{file.path}:2: token: the secret file {secret} is open to others (mode {mode:04o}): "
+        f"chmod 600 {secret}, or 640 for a group"
     )
     assert file.warnings == ((warning,) if is_wide else ())
     assert "word" not in repr(file)
@@ -265,4 +265,29 @@ def test_a_run_warns_of_a_wide_secret_and_goes_on(
     (tmp_path / "token").write_text("word")
     os.chmod(tmp_path / "token", 0o644)  # noqa: PTH101
     settings_of('token = "file:token"\n')
-    assert "every user of this machine can read it" in "".join(command_line.err)
+    assert "is open to others (mode 0644): chmod 600" in "".join(command_line.err)
+
+
+def test_commands_that_read_what_a_run_writes_find_it_by_the_same_file(
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "healthprobe.toml").write_text('records = "sqlite:games.db"\nlog = "sqlite:log.db"\n')
+    monkeypatch.setenv("HEALTHPROBE_CONFIG", "healthprobe.toml")
+    assert command_line("runtimes", "add", "game-7", "http://127.0.0.1:1").code == 0
+    assert [path.name for path in tmp_path.glob("*.db")] == ["games.db"]
+    for command in ("events", "incidents", "relays"):
+        assert "log.db holds nothing yet" in command_line(command).err[0]
+    assert "other.db holds nothing yet" in command_line("events", "--log", "sqlite:other.db").err[0]
+    monkeypatch.setenv("HEALTHPROBE_CONFIG", "nowhere.toml")
+    assert "--config nowhere.toml: no such file" in command_line("events").err[0]
+    assert command_line("events", "--help").code == 0
+
+
+def test_a_run_takes_its_settings_and_its_probe_defaults_from_the_file(program: Program, engine: LiveEngine) -> None:
+    games = written_games(program.folder, ["game-7"], engine.endpoint)
+    (program.folder / "healthprobe.toml").write_text(
+        f'records = "{games}"\ninterval = "150ms"\ntimeout = "100ms"\nfailures = 1\n'
+        '[probe]\nexpect = { body_contains = "never" }\n'
+    )
+    event = next_document(program.start("run", "--config", "healthprobe.toml"))
+    assert (event["event_type"], event["details"]["consecutive_failures"]) == ("probe_failed", 1)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from healthprobe._util.secrets import ENV, FILE, read_secret
 from healthprobe._util.text import printable, shorten
+from healthprobe.app.settings_file.keys import line_of
 from healthprobe.domain.alert import SEVERITIES, AlertRoute
 from healthprobe.domain.probe_parsing import InvalidSettings, settings_from
 from healthprobe.domain.probe_settings import PLAIN, ProbeSettings
+from healthprobe.http_client.secret import Secret
 from healthprobe.ports import ConfigurationError
 
 TOKEN_KEY = "token"  # noqa: S105 - the key's name
@@ -32,6 +32,7 @@ WITH_FILES = ("records", "publish")
 
 ALERT_KEYS = ("to", "match", "severity")
 
+_ENV, _FILE = "env:", "file:"
 _MOST_BYTES = 256 * 1024
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _LONGEST_LABEL = 256
@@ -202,7 +203,7 @@ class _Reader:
                 expected = "a list of texts"
             message = f"{key}: expected {expected}, such as {option.example}, and this is {_kind(value)}"
             raise self._error((key,), message)
-        if value.startswith(ENV) or (value.startswith(FILE) and key not in WITH_FILES):
+        if value.startswith(_ENV) or (value.startswith(_FILE) and key not in WITH_FILES):
             return self._read_secret((key,), key, value)
         return value
 
@@ -212,16 +213,18 @@ class _Reader:
         value = document[key]
         if not isinstance(value, str):
             raise self._error((key,), f"{key}: expected env:NAME or file:PATH, and this is {_kind(value)}")
+        if not value.startswith((_ENV, _FILE)):
+            raise self._error(
+                (key,), f"{key}: write where the secret is, env:NAME or file:PATH, and not the secret itself"
+            )
         return self._read_secret((key,), key, value)
 
     def _read_secret(self, path: tuple[str | int, ...], key: str, reference: str) -> str:
-        try:
-            secret = read_secret(reference)
-        except ValueError as error:
-            raise self._error(path, f"{key}: {error}") from None
-        if secret.warning is not None:
-            self._warnings.append(f"{self._path}:{line_of(self._text, path)}: {key}: {secret.warning}")
-        return secret.value
+        secret = Secret.at(reference, f"{self._path}:{line_of(self._text, path)}: {key}")
+        value = secret.read()
+        if exposure := secret.exposure():
+            self._warnings.append(f"{secret.purpose}: {exposure}")
+        return value
 
     def _probe(self, document: object) -> ProbeSettings:
         if not isinstance(document, dict):
@@ -241,7 +244,7 @@ class _Reader:
             raise self._error((PROBE_KEY, *invalid.path), message) from None
 
     def _header(self, name: str, value: object) -> object:
-        if isinstance(value, str) and value.startswith((ENV, FILE)):
+        if isinstance(value, str) and value.startswith((_ENV, _FILE)):
             return self._read_secret((PROBE_KEY, "headers", name), f"{PROBE_KEY}.headers.{_quote(name)}", value)
         return value
 
@@ -266,7 +269,7 @@ class _Reader:
         if not isinstance(to, str) or not to:
             message = f"{ALERTS_KEY}.to: expected a URL, such as {_ROUTE_EXAMPLE}, and this is {_kind(to)}"
             raise self._error((ALERTS_KEY, index, "to"), message)
-        if to.startswith((ENV, FILE)):
+        if to.startswith((_ENV, _FILE)):
             to = self._read_secret((ALERTS_KEY, index, "to"), f"{ALERTS_KEY}.to", to)
         severity = table.get("severity", SEVERITIES[0])
         if severity not in SEVERITIES:
@@ -305,52 +308,3 @@ def _kind(value: object) -> str:
 
 def _quote(text: object) -> str:
     return shorten(printable(str(text), "?"), 60)
-
-
-def line_of(text: str, path: tuple[str | int, ...]) -> int:
-    """Returns the line on which the key at `path` stands, or else the nearest table around it. `text` is valid TOML."""
-    lines: dict[tuple[str | int, ...], int] = {}
-    for place, line in _keys_in(text):
-        lines.setdefault(place, line)
-    while path and path not in lines:
-        path = path[:-1]
-    return lines.get(path, 1)
-
-
-def _keys_in(text: str) -> Iterator[tuple[tuple[str | int, ...], int]]:
-    """Yields each key with its line. A statement ends with the first line after which it is valid TOML by itself."""
-    table: tuple[str | int, ...] = ()
-    counts: Counter[tuple[str | int, ...]] = Counter()
-    statement, first = "", 1
-    for number, line in enumerate(text.split("\n"), start=1):
-        statement = f"{statement}\n{line}" if statement else line
-        if statement != line and line.rstrip().endswith(","):
-            continue
-        try:
-            found = tomllib.loads(statement)
-        except (ValueError, RecursionError):
-            continue
-        if statement.lstrip().startswith("["):
-            table = ()
-            inner: Any = found
-            while isinstance(inner, dict) and inner:
-                [(name, inner)] = inner.items()
-                table = (*table, name)
-                if isinstance(inner, list):
-                    table, inner = (*table, counts[table]), inner[0]
-                    counts[table[:-1]] += 1
-                elif counts[table] and inner:
-                    table = (*table, counts[table] - 1)
-            yield table, first
-        else:
-            for place in _places(found):
-                yield (*table, *place), first
-        statement, first = "", number + 1
-
-
-def _places(document: Mapping[str, Any]) -> Iterator[tuple[str | int, ...]]:
-    for name, value in document.items():
-        yield (name,)
-        if isinstance(value, dict):
-            for place in _places(value):
-                yield (name, *place)

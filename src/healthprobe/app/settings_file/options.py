@@ -1,4 +1,4 @@
-"""The settings file as the command line uses it: its values are the defaults of the options of `run`."""
+"""The settings file and the command line: the values of the file are the defaults of options."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 import typer
 
-from healthprobe._util.secrets import Secret, is_reference, read_secret
-from healthprobe.app.settings_file import FileOption, SettingsFile, read_settings_file
-from healthprobe.ports import ConfigurationError
+from healthprobe.app.settings_file.reading import FileOption, SettingsFile, read_settings_file
+from healthprobe.http_client.secret import Secret
+
+VARIABLE = "HEALTHPROBE_CONFIG"
 
 NO_FILE = SettingsFile("")
 
@@ -61,7 +62,7 @@ def read_into(context: typer.Context, path: str | None) -> str | None:
 
     The file is then the context's object. Raises ConfigurationError.
     """
-    if path and not context.resilient_parsing:
+    if path is not None and not context.resilient_parsing:
         file = read_settings_file(path, file_options(context.command))
         context.default_map = {**file.values}
         context.obj = file
@@ -92,15 +93,14 @@ def _file_option(option: Any) -> FileOption:
     )
 
 
-def secret_of(variable: str, in_file: str | None = None) -> Secret:
+def secret_of(variable: str, in_file: str | None = None) -> tuple[str | None, str]:
     """Returns the secret in an environment variable, which may say where it is, or else the one of the settings file.
 
-    Raises ConfigurationError.
+    The other text is a warning if others can read it too. Raises ConfigurationError.
     """
     value = os.environ.get(variable, "")
-    if not is_reference(value):
-        return Secret(value or in_file or "")
-    try:
-        return read_secret(value)
-    except ValueError as error:
-        raise ConfigurationError(f"{variable}: {error}") from None
+    if not value.startswith(("env:", "file:")):
+        return value or in_file or None, ""
+    secret = Secret.at(value, variable)
+    exposure = secret.exposure()
+    return secret.read(), f"{variable}: {exposure}" if exposure else ""
