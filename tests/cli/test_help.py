@@ -57,10 +57,10 @@ def panels_of(command: str) -> dict[str | None, list[str]]:
     return found
 
 
-def test_run_shows_ten_options_first_and_the_others_as_advanced() -> None:
+def test_run_shows_eleven_options_first_and_the_others_as_advanced() -> None:
     panels = panels_of("run")
     assert panels.keys() == {None, "Advanced"}
-    assert len(panels[None]) == 10
+    assert len(panels[None]) == 11
 
 
 @pytest.mark.parametrize(

@@ -190,9 +190,7 @@ class Alarms:
         labels_of_open: dict[str, Mapping[str, str]] = {}
         for game_id, failed in self._incidents.open.items():
             listed = self._fleet.labels(game_id)
-            labels = (
-                listed or self._labels.get(game_id) or {**(getattr(failed, "labels", None) or {}), "game_id": game_id}
-            )
+            labels = listed or self._labels.get(game_id) or {**failed.labels, "game_id": game_id}
             labels_of_open[game_id] = labels
             found[game_id] = OpenIncident(
                 failed,

@@ -58,6 +58,24 @@ class Told:
             return cls()
 
 
+@dataclass(frozen=True, slots=True)
+class AlerterState:
+    """How many alerts an alerter did not know as they were when it was last told."""
+
+    behind: int
+
+    def as_text(self) -> str:
+        return json.dumps({"behind": self.behind})
+
+    @classmethod
+    def from_text(cls, text: str) -> AlerterState:
+        """Returns what `as_text` wrote, or nothing behind for a text that was altered."""
+        try:
+            return cls(int(json.loads(text)["behind"]))
+        except _UNREADABLE:
+            return cls(0)
+
+
 def documents_of(alert: DecidedAlert) -> dict[str, str]:
     """Returns the documents of an alert by their keys: one, and more where it has thousands of members."""
     parts = list(_parts(alert.members)) or [{}]

@@ -71,5 +71,4 @@ def labels_of(record: RuntimeRecord) -> dict[str, str]:
         host = parse_endpoint(record.engine_endpoint).host
     except InvalidEndpoint:
         host = ""
-    own: Mapping[str, str] = getattr(record, "labels", None) or {}
-    return {**({"host": host} if host else {}), **own, "game_id": record.game_id}
+    return {**({"host": host} if host else {}), **record.labels, "game_id": record.game_id}

@@ -14,7 +14,7 @@ from typing import Any
 
 from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, error_text, raise_if_cancelled
 from healthprobe._util.safe_logging import Logger, RateLimitedWarning, SafeLogger
-from healthprobe.alarms.documents import ALERTERS, Told, told_kind
+from healthprobe.alarms.documents import ALERTERS, AlerterState, Told, told_kind
 from healthprobe.domain.alert import ENGINE_NOT_ANSWERING, Alert, ResolvedAlert
 from healthprobe.domain.alerting import DecidedAlert
 from healthprobe.domain.schedule import backoff
@@ -74,13 +74,14 @@ class Teller:
         self._clock = clock
         self._monotonic = monotonic
         self._logger = SafeLogger(logger, worker=WORKER_KEY, publisher=name)
-        self._telemetry = SafeTelemetry(telemetry or NullTelemetry(), self._logger)
+        self._telemetry = SafeTelemetry(NullTelemetry() if telemetry is None else telemetry, self._logger)
         self._parked = RateLimitedWarning(self._logger, "alert parked: it is tried again when it changes", monotonic)
         self._batch_size = BatchSize(BATCH, monotonic)
         self._repeat = alerter.repeat_interval if isinstance(alerter, RepeatingAlerter) else None
         self._updates = alerter.takes_updates if isinstance(alerter, MessageAlerter) else True
         self._wanted: Wanted | None = None
         self._told: dict[str, Told] | None = None
+        self._kept_lag: int | None = None
         self._woken = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._failures = 0
@@ -99,7 +100,7 @@ class Teller:
 
     def begin_afresh(self) -> None:
         """Forgets what was read: another instance may have told the alerter more since."""
-        self._told = self._wanted = None
+        self._told = self._wanted = self._kept_lag = None
 
     async def run(self) -> None:
         """Tells the alerter what is wanted, until cancelled or until PublisherClosed."""
@@ -123,16 +124,25 @@ class Teller:
                 if self._wanted is not None:
                     await self._resolve_all(self._told)
                     await self._fire_all(self._told)
+                    await self._keep_lag()
             except COLLABORATOR_ERRORS as error:
                 raise_if_cancelled()
                 self._failed(error)
+                if not isinstance(error, LogError):
+                    with contextlib.suppress(LogError):
+                        await self._keep_lag()
                 return False
             self._succeeded()
             return True
 
+    async def _keep_lag(self) -> None:
+        """Keeps how many alerts the alerter does not know as they are, for the command `relays`."""
+        if self._kept_lag != (lag := self._lag()):
+            await self._log.put_documents(ALERTERS, {self.name: AlerterState(lag).as_text()})
+            self._kept_lag = lag
+
     async def _load(self) -> dict[str, Told]:
         """Returns what the alerter was told. What it refused is tried once more: what was wrong may be put right."""
-        await self._log.put_documents(ALERTERS, {self.name: "{}"})
         told = await self._log.documents(told_kind(self.name))
         read = {key: Told.from_text(text) for key, text in told.items()}
         for each in read.values():

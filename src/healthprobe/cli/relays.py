@@ -1,4 +1,4 @@
-"""`healthprobe relays`: how far each publisher got."""
+"""`healthprobe relays`: how far each publisher and each alerter got."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ import typer
 import uvloop
 
 from healthprobe._util.text import printable
+from healthprobe.alarms.alerter_states import alerter_states, forget_alerter
 from healthprobe.app import terminal
 from healthprobe.app.settings import DEFAULT_DATABASE
 from healthprobe.app.urls import log_at
 from healthprobe.cli import errors, options
 from healthprobe.cli.api_client import At, is_on_command_line, run_client
 from healthprobe.cli.events import ALL
-from healthprobe.ports import ConfigurationError
+from healthprobe.ports import ConfigurationError, DocumentLog
 from healthprobe.worker.relay import events_behind
 
 
 @dataclass(frozen=True, slots=True)
 class RelayState:
     """One publisher: `lag` is the number of events that it has not received, `dead_letters` of those it refused.
+
+    Of an alerter both are numbers of alerts.
 
     `error` says why delivery fails now, if a run that delivers could be asked.
     """
@@ -72,6 +75,10 @@ async def _states(url: str, failing: dict[str, str]) -> list[RelayState]:
         cursors = await log.all_cursors()
         behind = {name: await events_behind(log, cursor) for name, cursor in cursors.items()}
         letters = Counter(letter.publisher for letter in await log.dead_letters(ALL))
+        if isinstance(log, DocumentLog):
+            for name, (alerts, refused) in (await alerter_states(log)).items():
+                behind[name] = alerts
+                letters[name] = refused
     return [
         RelayState(name, behind.get(name, 0), letters[name], failing.get(name)) for name in sorted({*behind, *letters})
     ]
@@ -79,7 +86,8 @@ async def _states(url: str, failing: dict[str, str]) -> list[RelayState]:
 
 async def _forget(url: str, name: str) -> bool:
     async with log_at(url) as log:
-        return await log.forget_cursor(name)
+        had_alerts = isinstance(log, DocumentLog) and await forget_alerter(log, name)
+        return await log.forget_cursor(name) or had_alerts
 
 
 def relays(
@@ -98,6 +106,8 @@ def relays(
     as_json: options.Json = False,
 ) -> None:
     """Show how far each publisher got: its lag in events, its dead letters, and why delivery fails now.
+
+    Alerters are shown too, with their lag in alerts and those that they refused.
 
     The log has the first two, the run at --at the error. With --log and without
     --at no run is asked, because the one at the default address may have another
