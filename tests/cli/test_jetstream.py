@@ -12,6 +12,7 @@ import pytest
 from tests.servers import nats_fixtures
 from tests.servers.nats import NatsServer
 from tests.servers.nats_records_fixtures import Platform
+from tests.servers.ports import free_port
 from tests.support.live_engine import LiveEngine
 from tests.support.program import CommandLine, Program, documents, next_document, next_log_line
 from tests.support.waiting import PATIENCE
@@ -168,3 +169,23 @@ def put(server: NatsServer, bucket: str, key: str, value: bytes) -> None:
             await platform.put_raw(key, value)
 
     asyncio.run(put())
+
+
+def test_a_silence_is_kept_in_the_log_of_a_cluster_and_seen_by_a_run_within_two_seconds(
+    program: Program, command_line: CommandLine, nats_url: str, engine: LiveEngine
+) -> None:
+    port = free_port()
+    command_line("runtimes", "add", "chess", engine.endpoint, "--records", nats_url)
+    run = ("run", "--interval", "500ms", "--timeout", "200ms", "--cluster", nats_url, "--listen", f"127.0.0.1:{port}")
+    program.start(*run)
+    at, shared = ("--at", f"http://127.0.0.1:{port}"), ("--log", nats_url, "--records", nats_url)
+    engine.wait_for_probes(2)
+    [made] = documents(command_line("silence", "--host", "127.0.0.1", "--for", "1h", "--who", "anna", *shared).out)
+    time.sleep(2.0)
+    [status] = documents(command_line("status", *at).out)
+    assert status["silences"] == [made]
+    [explained] = documents(command_line("explain", "chess", *at).out)
+    assert "It is silenced by anna until" in explained["explanation"]
+    assert command_line("silence", "--end", made["id"], *shared).code == 0
+    time.sleep(2.0)
+    assert documents(command_line("status", *at).out)[0]["silences"] == []
