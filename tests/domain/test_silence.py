@@ -20,6 +20,7 @@ from healthprobe.domain.silence import (
 )
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+FIELDS = ("games", "host", "labels", "who", "why", "created_at", "ends_at")
 EU = {"team": "eu", "region": "west"}
 
 
@@ -112,3 +113,20 @@ def test_a_silence_that_another_program_altered_is_refused_with_the_fault(text: 
 def test_a_silence_may_last_for_ever() -> None:
     endless = replace(silence(Matcher(games=("a",))), ends_at=UNTIL_ENDED)
     assert silence_from_text(endless.id, json.dumps(endless.as_document())) == endless
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just("2026-11-29T12:00:00Z"),
+        lambda inner: (
+            st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(FIELDS) | st.text(), inner, max_size=7)
+        ),
+        max_leaves=12,
+    )
+)
+def test_any_document_is_a_silence_or_refused(document: object) -> None:
+    try:
+        known = silence_from_text("x", json.dumps(document))
+    except ValueError:
+        return
+    assert silence_from_text("x", json.dumps(known.as_document())) == known

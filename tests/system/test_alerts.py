@@ -16,7 +16,7 @@ from tests.adapters.pagerduty.service import KEY, ScriptedPagerDuty
 from tests.servers.alertmanager import AlertmanagerServer, needs_alertmanager
 from tests.servers.web import Answer, WebServer
 from tests.support.live_engine import LiveEngine
-from tests.support.program import QUICK, Program
+from tests.support.program import QUICK, Program, next_document
 from tests.support.waiting import until
 
 
@@ -138,6 +138,32 @@ async def test_a_page_that_was_opened_before_a_kill_is_closed_after_the_restart_
     assert (trigger["event_action"], others[-1]["event_action"]) == ("trigger", "resolve")
     assert {event["dedup_key"] for event in service.events} == {trigger["dedup_key"]}
     assert trigger["payload"]["custom_details"]["game_id"] == "game-7"
+
+
+async def test_a_silence_holds_back_the_alert_over_a_kill_and_no_event_and_its_end_raises_it(
+    program: Program, engine: LiveEngine
+) -> None:
+    async with ScriptedPagerDuty() as service:
+        records = records_of(program.folder, engine, team="eu")
+        command = arguments(records, service.url)
+        running = program.start(*command, PAGERDUTY_KEY=KEY)
+        await asyncio.to_thread(engine.wait_for_probes, 1)
+        made = program("silence", "--label", "team=eu", "--for", "1h", "--reason", "new rack", "--records", records)
+        assert (made.returncode, made.stderr.count("1 running game")) == (0, 1)
+        await asyncio.sleep(2.0)
+        engine.become(503)
+        assert (await asyncio.to_thread(next_document, running))["event_type"] == "probe_failed"
+        running.kill()
+        again = program.start(*command, PAGERDUTY_KEY=KEY)
+        await asyncio.sleep(2.0)
+        assert service.events == [], "neither before the kill nor after it"
+        assert program("silence", "--label", "team=eu", "--end").returncode == 0
+        await until(lambda: service.open, "the alert fires, for the incident is still open")
+        program("silence", "game-7", "--for", "1h", "--records", records)
+        await asyncio.sleep(2.0)
+        engine.become(200)
+        await until(lambda: not service.open, "it resolves, for its failure was told")
+        again.terminate()
 
 
 @pytest.mark.parametrize("said", [b"<html>Sign in</html>", b""])
