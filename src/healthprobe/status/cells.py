@@ -11,6 +11,7 @@ from healthprobe._util.aio import cooperative_iter
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.fleet_status import Condition, game_condition
 from healthprobe.domain.hysteresis import GameState
+from healthprobe.domain.labels import NO_LABELS
 from healthprobe.status.histories import Histories
 from healthprobe.worker.target_set import TargetSet, WatchedGame
 
@@ -25,28 +26,34 @@ _PORTION = 1_000
 
 @dataclass(slots=True)
 class Delta:
-    """The changes of one version: (slot, game id, host) added, slots removed, the new condition of changed slots."""
+    """The changes of one version: (slot, game id, host) added, slots removed, the new condition of changed slots.
+
+    `labels` are those of slots whose games have others than before; a slot that was added has none before.
+    """
 
     version: int
     added: list[tuple[int, str, str]] = field(default_factory=list)
     removed: list[int] = field(default_factory=list)
     changed: dict[int, int] = field(default_factory=dict)
+    labels: dict[int, Mapping[str, str]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.removed or self.changed)
+        return bool(self.added or self.removed or self.changed or self.labels)
 
 
 class Cells:
     """The slots of all games. A game keeps its slot while it is watched; a free slot goes to the next new game.
 
-    `games`, `hosts` and `conditions` are indexed by slot, and `on_host` counts the games of each host. `version` grows
-    with every change. An update costs what has changed, and one pass over the games when their list has changed.
+    `games`, `hosts`, `labels` and `conditions` are indexed by slot, and `on_host` counts the games of each host.
+    `version` grows with every change. An update costs what has changed, and one pass over the games when their list has
+    changed.
     """
 
     def __init__(self, histories: Histories) -> None:
         self.version = 0
         self.games: list[WatchedGame | None] = []
         self.hosts: list[str] = []
+        self.labels: list[Mapping[str, str]] = []
         self.conditions = bytearray()
         self.on_host: dict[str, int] = {}
         self._histories = histories
@@ -101,7 +108,7 @@ class Cells:
         for game_id in removed:
             slot = self._slots.pop(game_id)
             self._count_host(self.hosts[slot], -1)
-            self.games[slot], self.hosts[slot] = None, ""
+            self.games[slot], self.hosts[slot], self.labels[slot] = None, "", NO_LABELS
             self.conditions[slot] = _EMPTY
             self._free.append(slot)
             delta.removed.append(slot)
@@ -114,6 +121,8 @@ class Cells:
                 added.append(game)
             elif self.games[known] is not game:
                 self._set(known, game, delta)
+            elif self.labels[known] is not game.record.labels:
+                self._set_labels(known, game, delta)
         chunks = [added[first : first + _PORTION] for first in range(0, len(added), _PORTION)]
         async for chunk in cooperative_iter(chunks, size=1):  # sorting a hundred thousand at once would delay probes
             chunk.sort(key=_BY_ID)
@@ -127,6 +136,13 @@ class Cells:
         self.games[slot], self.hosts[slot] = game, host
         self._count_host(host, 1)
         delta.added.append((slot, game.game_id, host))
+        self._set_labels(slot, game, delta)
+
+    def _set_labels(self, slot: int, game: WatchedGame, delta: Delta) -> None:
+        labels = game.record.labels
+        if labels != self.labels[slot]:
+            delta.labels[slot] = labels
+        self.labels[slot] = labels
 
     def _new_slot(self, game_id: str) -> int:
         if self._free:
@@ -135,6 +151,7 @@ class Cells:
             slot = len(self.games)
             self.games.append(None)
             self.hosts.append("")
+            self.labels.append(NO_LABELS)
             self.conditions.append(0)
         self.conditions[slot] = CONDITIONS.index(Condition.UNKNOWN)
         self._slots[game_id] = slot

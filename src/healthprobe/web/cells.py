@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from healthprobe._util.aio import cooperative_iter
+from healthprobe.domain.labels import NO_LABELS
 from healthprobe.status import cells as status_cells
 from healthprobe.status.run_status import RunStatus
 from healthprobe.web.event_stream import event_stream_response, server_sent_event
@@ -52,7 +53,8 @@ async def _follow(status: RunStatus, after: int) -> AsyncIterator[bytes]:
     incidents, sent = status.incidents, None
     async for delta in status.deltas(after):
         if delta is not None:
-            document = CellsDelta(delta.version, delta.added, delta.removed, list(delta.changed.items()))
+            labels = [(slot, dict(each)) for slot, each in delta.labels.items()]
+            document = CellsDelta(delta.version, delta.added, delta.removed, list(delta.changed.items()), labels)
             yield server_sent_event(encode(document), "cells")
         yield server_sent_event(encode(fleet_document(status)), "fleet")
         if sent != (sent := (incidents.cursor, len(incidents.open))):
@@ -63,8 +65,13 @@ async def _follow(status: RunStatus, after: int) -> AsyncIterator[bytes]:
 async def _document(cells: status_cells.Cells) -> Cells:
     """Makes the document of one moment: everything is copied first, as building it takes several turns of the loop."""
     version, conditions, games, hosts = cells.version, bytes(cells.conditions), [*cells.games], [*cells.hosts]
+    sets: dict[int, Mapping[str, str]] = {id(NO_LABELS): NO_LABELS}
+    labels = [*cells.labels]
     host_names = sorted(cells.on_host)
     numbers = {name: number for number, name in enumerate(host_names)}
+    async for each in cooperative_iter(labels, _PORTION):
+        sets.setdefault(id(each), each)
+    set_numbers = {of_set: number for number, of_set in enumerate(sets)}
     return Cells(
         version=version,
         state_names=[condition.value for condition in status_cells.CONDITIONS],
@@ -72,6 +79,8 @@ async def _document(cells: status_cells.Cells) -> Cells:
         ids=[None if game is None else game.game_id async for game in cooperative_iter(games, _PORTION)],
         host_names=host_names,
         hosts=[numbers.get(host, -1) async for host in cooperative_iter(hosts, _PORTION)],
+        label_sets=[dict(each) for each in sets.values()],
+        labels=[] if len(sets) == 1 else [set_numbers[id(each)] async for each in cooperative_iter(labels, _PORTION)],
     )
 
 

@@ -258,7 +258,8 @@ class Events(Document):
 
 
 class Cells(Document):
-    """All games by slot: their ids, their hosts as indexes into `host_names`, and their states as one digit each.
+    """All games by slot: their ids, their hosts as indexes into `host_names`, their labels as indexes into
+    `label_sets`, and their states as one digit each. `labels` is empty if no game has any.
 
     The digit is an index into `state_names`. A free slot has the id null.
     """
@@ -269,12 +270,17 @@ class Cells(Document):
     ids: list[str | None]
     host_names: list[str]
     hosts: list[int]
+    label_sets: list[dict[str, str]]
+    labels: list[int]
 
 
 class CellsDelta(Document):
-    """What changed in the cells with `version`: [slot, id, host] added, slots removed, [slot, state] changed."""
+    """What changed in the cells with `version`: [slot, id, host] added, slots removed, [slot, state] changed, and
+    [slot, labels] of games with other labels than before, or with any where the game is new.
+    """
 
     version: int
     added: list[tuple[int, str, str]]
     removed: list[int]
     changed: list[tuple[int, int]]
+    labels: list[tuple[int, dict[str, str]]]

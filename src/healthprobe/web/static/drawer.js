@@ -100,6 +100,7 @@ function facts(game, status) {
     Container: game.container_id,
     "Failures in a row": count(game.consecutive_failures),
     "Last status": status ? String(status) : "–",
+    ...(Object.keys(game.labels).length ? { Labels: Object.entries(game.labels).map((each) => each.join("=")).join(", ") } : {}),
   };
   for (const [name, value] of Object.entries(values)) {
     const box = element("div");

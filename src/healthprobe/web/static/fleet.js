@@ -3,6 +3,8 @@
 /** The state of a free slot. */
 export const EMPTY = 255;
 
+const NO_LABELS = {};
+
 const SPARE = 1024;
 
 export class Fleet {
@@ -11,6 +13,7 @@ export class Fleet {
     this.stateNames = ["down", "failing", "unknown", "healthy"];
     this.ids = [];
     this.hosts = [];
+    this.labels = [];
     this.states = new Uint8Array(0);
     this.slots = new Map();
   }
@@ -26,6 +29,7 @@ export class Fleet {
     this.stateNames = cells.state_names;
     this.ids = cells.ids;
     this.hosts = cells.hosts.map((number) => cells.host_names[number] ?? "");
+    this.labels = cells.ids.map((_, slot) => cells.label_sets[cells.labels[slot] ?? 0] ?? NO_LABELS);
     this.states = new Uint8Array(this.ids.length + SPARE);
     this.slots = new Map();
     for (let slot = 0; slot < this.ids.length; slot += 1) {
@@ -43,6 +47,7 @@ export class Fleet {
       this.slots.delete(this.ids[slot]);
       this.ids[slot] = null;
       this.hosts[slot] = "";
+      this.labels[slot] = NO_LABELS;
       this.states[slot] = EMPTY;
     }
     for (const [slot, id, host] of delta.added) {
@@ -54,6 +59,10 @@ export class Fleet {
       this.ids[slot] = id;
       this.hosts[slot] = host;
       this.slots.set(id, slot);
+      dirty.push(slot);
+    }
+    for (const [slot, labels] of delta.labels) {
+      this.labels[slot] = labels;
       dirty.push(slot);
     }
     for (const [slot, state] of delta.changed) {
@@ -81,11 +90,30 @@ export class Fleet {
     return [...names].sort();
   }
 
+  /** At most `limit` names of labels, sorted. */
+  labelNames(limit) {
+    const names = new Set();
+    for (const labels of new Set(this.labels)) {
+      for (const name of Object.keys(labels)) if (names.add(name).size >= limit) return [...names].sort();
+    }
+    return [...names].sort();
+  }
+
+  /** At most `limit` labels, each as NAME=VALUE, sorted. */
+  labelTexts(limit) {
+    const texts = new Set();
+    for (const labels of new Set(this.labels)) {
+      for (const [name, value] of Object.entries(labels)) if (texts.add(`${name}=${value}`).size >= limit) return [...texts].sort();
+    }
+    return [...texts].sort();
+  }
+
   #grow(slot) {
     while (this.ids.length <= slot) {
       this.states[this.ids.length] = EMPTY;
       this.ids.push(null);
       this.hosts.push("");
+      this.labels.push(NO_LABELS);
       if (this.ids.length >= this.states.length) {
         const wider = new Uint8Array(this.states.length * 2);
         wider.set(this.states);

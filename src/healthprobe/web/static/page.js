@@ -5,6 +5,7 @@ import { Cursor } from "./cursor.js";
 import { Drawer } from "./drawer.js";
 import { Fleet } from "./fleet.js";
 import { Grid } from "./grid.js";
+import { Groups } from "./groups.js";
 import { showHeadline } from "./headline.js";
 import { Incidents } from "./incidents.js";
 import { showProber } from "./prober.js";
@@ -27,6 +28,12 @@ const grid = new Grid({
   matches: search.matches,
   onPaint: () => painted(),
 });
+const groups = new Groups({
+  fleet,
+  matches: search.matches,
+  choose: (label) => search.addLabel(label),
+  onChange: () => updateUrl({ isNew: false }),
+});
 const cursor = new Cursor({ grid, fleet, frame: at("cursor"), tip: at("tip"), announcer: at("announcer"), open });
 const incidents = new Incidents({ fleet, open });
 const transitions = new Transitions({ open });
@@ -39,6 +46,7 @@ const stream = new Stream({
     grid.arrange();
     grid.redraw();
     search.list();
+    groups.show();
     transitions.restart();
     transitions.read();
   },
@@ -56,6 +64,7 @@ const stream = new Stream({
     showProber(document_, open);
     cluster.update(document_);
     search.showCounts(document_);
+    groups.show();
     describe(document_);
     drawer.refresh();
   },
@@ -80,7 +89,7 @@ const stream = new Stream({
 });
 
 /** The parts of the page, for the browser's console and for tests. */
-export const page = { fleet, grid, search, stream };
+export const page = { fleet, grid, groups, search, stream };
 
 /** Describes the canvas for screen readers, and announces the summary when scope or count have changed. */
 function describe({ games, down, failing, unknown, healthy, scope, summary }) {
@@ -99,6 +108,7 @@ function painted() {
 function searchChanged() {
   grid.redraw();
   search.list();
+  groups.show();
   updateUrl({ isNew: false });
 }
 
@@ -106,6 +116,7 @@ function searchChanged() {
 function updateUrl({ isNew = true } = {}) {
   const parameters = new URLSearchParams();
   search.write(parameters);
+  groups.write(parameters);
   if (drawer.gameId) parameters.set("game", drawer.gameId);
   const query = parameters.size ? `?${parameters}` : "";
   if (query === location.search) return;
@@ -117,6 +128,7 @@ function updateUrl({ isNew = true } = {}) {
 function readUrl() {
   const parameters = new URLSearchParams(location.search);
   search.read(parameters);
+  groups.read(parameters);
   grid.redraw();
   search.list();
   const gameId = parameters.get("game") ?? "";
