@@ -35,6 +35,8 @@ class Secret:
                 f"{purpose} is not the secret itself, which other users could read in the list of processes, but where "
                 "it is: write env:NAME or file:PATH"
             )
+        if not place.isprintable():
+            raise ConfigurationError(f"{purpose}: the name of its variable or file has a control character in it")
         return cls(place, purpose)
 
     def read(self) -> str:

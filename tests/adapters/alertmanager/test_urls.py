@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from tests.adapters.alertmanager.managers import refused, scripted
 
@@ -64,6 +66,22 @@ def test_a_url_that_cannot_be_used_says_what_to_change(url: str, expected: str) 
     with pytest.raises(ConfigurationError, match=r"\A[^\n]+\Z") as raised:
         parse_alertmanagers(url)
     assert expected in str(raised.value)
+
+
+@given(rest=st.text(alphabet=st.sampled_from("am,:@/?&=#%[]. \n\0é\udcff9") | st.characters(), max_size=60))
+def test_any_other_text_is_refused_in_one_line(rest: str) -> None:
+    refusals = []
+    for url in (
+        rest,
+        f"alertmanager+http://{rest}",
+        f"alertmanager+https://am?{rest}",
+        f"alertmanager+http://am?{rest}",
+    ):
+        try:
+            parse_alertmanagers(url).login.headers()
+        except ConfigurationError as error:
+            refusals.append(str(error))
+    assert all(refusal.isprintable() for refusal in refusals)
 
 
 @pytest.mark.proves("alert-secret-in-url")

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from tests.adapters.pagerduty.service import KEY, ScriptedPagerDuty
 from tests.servers.web import Answer, Script, in_turn, resetting, silent
@@ -234,6 +236,17 @@ def test_a_url_that_cannot_be_used_is_refused_without_its_secret(url: str) -> No
     with pytest.raises(ConfigurationError, match=r"\A[^\n]{10,400}\Z") as raised:
         parse_service(url)
     assert KEY not in str(raised.value)
+
+
+@given(rest=st.text(alphabet=st.sampled_from("env:fil/?&=#%[]@. \n\0é\udcff9") | st.characters(), max_size=60))
+def test_any_other_text_is_refused_in_one_line(rest: str) -> None:
+    refusals = []
+    for url in (rest, f"pagerduty:{rest}", f"pagerduty://{rest}", f"pagerduty+http://host?key={rest}"):
+        try:
+            parse_service(url).routing_key()
+        except ConfigurationError as error:
+            refusals.append(str(error))
+    assert all(refusal.isprintable() for refusal in refusals)
 
 
 def test_a_key_file_is_checked_at_the_start(tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ class Alertmanagers:
 
 def parse_alertmanagers(text: str) -> Alertmanagers:
     """Returns the Alertmanagers of a URL. Raises ConfigurationError, without secrets."""
+    if not text.isprintable():
+        raise ConfigurationError("the URL of an Alertmanager has a control character in it")
     location, _, query = text.partition("?")
     scheme, separator, rest = location.partition("://")
     shown = masked(location)
@@ -83,6 +85,8 @@ def _parameters(query: str, shown: str) -> dict[str, str]:
         if name in found or not value:
             raise ConfigurationError(f"{shown} has {name} {'twice' if name in found else 'without a value'}")
         found[name] = unquote(value)
+        if not found[name].isprintable():
+            raise ConfigurationError(f"{shown} has {name} with a control character in it")
     return found
 
 

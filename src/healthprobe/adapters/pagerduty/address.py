@@ -38,6 +38,8 @@ class Service:
 
 def parse_service(text: str) -> Service:
     """Returns the service of a URL. Raises ConfigurationError, without secrets."""
+    if not text.isprintable():
+        raise ConfigurationError("the URL of PagerDuty has a control character in it")
     scheme, _, rest = text.partition(":")
     if scheme not in {"pagerduty", "pagerduty+http"}:
         raise ConfigurationError(f"{masked(text.partition('?')[0])} names no service of PagerDuty: write {_FORM}")
