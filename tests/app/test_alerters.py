@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.program import CommandLine
+from tests.servers.alertmanager import AlertmanagerServer, needs_alertmanager
+from tests.support.program import CommandLine, documents
 
 from healthprobe.app.settings import Settings
 from healthprobe.app.urls import Adapters
@@ -35,6 +36,24 @@ async def test_an_unknown_alerter_is_refused_with_those_that_there_are() -> None
     async with Adapters() as adapters:
         with pytest.raises(ConfigurationError, match=r"use alertmanager\+http: or alertmanager\+https: or pagerduty:"):
             await adapters.alerters("opsgenie:secret")
+
+
+@needs_alertmanager
+def test_check_asks_each_alertmanager_by_its_path_and_login(command_line: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "engines.yaml").write_text("[]\n")
+    with AlertmanagerServer(prefix="/ops/am") as server:
+        for url, verdict, words in (
+            (server.url, "ok", "it answers"),
+            (
+                server.url.removesuffix("/am"),
+                "wrong",
+                "answered 404: 404 page not found; check the path prefix of the URL",
+            ),
+        ):
+            checked = command_line("run", "--check", "--json", "--records", "file:engines.yaml", "--alert", url)
+            [found] = [each for each in documents(checked.out) if each["part"] == "alert"]
+            assert found["verdict"] == verdict
+            assert words in found["message"]
 
 
 @pytest.mark.parametrize(

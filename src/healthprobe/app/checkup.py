@@ -193,17 +193,15 @@ class _Checkup:
             targets = await self._adapters.alerters(url)
             return f"its URL is valid, for {counted(len(targets), 'receiver')}; only an alert shows whether it arrives"
         with extra("http", f"{scheme}:"):
-            from healthprobe.adapters.alertmanager.address import parse_alertmanagers
             from healthprobe.adapters.pagerduty.address import parse_service
         if scheme == "pagerduty":
             service = parse_service(url)
             service.routing_key()
             return await _connect(str(service.address.url))
-        alertmanagers = parse_alertmanagers(url)
-        alertmanagers.login.headers()
-        for address in alertmanagers.addresses.values():
-            found = await _connect(str(address.url), alertmanagers.tls)
-        return found
+        for alerter in (await self._adapters.alerters(url)).values():
+            assert isinstance(alerter, Reachable)
+            await alerter.reach()
+        return "it answers"
 
     async def _notification(self, url: str) -> str:
         targets = await self._adapters.notifiers(url)
@@ -233,13 +231,13 @@ def _is_created_by_a_run(error: ConfigurationError) -> bool:
 _PLUGIN = "its plugin is installed; only a run shows whether it works"
 
 
-async def _connect(url: str, tls: ssl.SSLContext | None = None) -> str:
+async def _connect(url: str) -> str:
     """Connects to the host of a URL, with TLS where the URL has it, and sends nothing. Raises ConfigurationError."""
     parts = urlsplit(url)
     is_tls = parts.scheme.endswith("https")
     try:
         port = parts.port or (443 if is_tls else 80)
-        context = (tls or ssl.create_default_context()) if is_tls else None
+        context = ssl.create_default_context() if is_tls else None
         _, writer = await asyncio.open_connection(parts.hostname or "", port, ssl=context)
     except (OSError, ValueError) as error:
         number = error.errno if isinstance(error, OSError) else None

@@ -184,6 +184,7 @@ async def test_user_password_tls_and_an_authority_of_its_own(tmp_path: Path, mon
     with AlertmanagerServer(prefix="/ops/am", web=web) as server:
         known = f"alertmanager+https://probe@{server.address}?password=env:AM_PASSWORD&ca={tmp_path}/ca.pem"
         async with alerter_of(known) as alerter:
+            await alerter.reach()
             await alerter.fire([alert_of("game-7")])
             monkeypatch.setenv("AM_PASSWORD", "wrong")
             error = await refused(alerter)

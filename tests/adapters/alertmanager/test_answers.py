@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 from tests.adapters.alertmanager.managers import refused, refused_by, scripted
-from tests.servers.web import Answer, Script, raw, resetting, silent, trickling
+from tests.servers.web import Answer, Script, in_turn, raw, resetting, silent, trickling
 
+from healthprobe.ports import PublishError
 from healthprobe.testing.contracts.samples import alert_of
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -95,6 +96,15 @@ async def test_a_broken_or_missing_answer_is_retried(script: Script, expected: s
         error = await refused(alerter)
     assert str(error) == f"Alertmanager at http://127.0.0.1:{server.port}: {expected}"
     assert (error.permanent, error.code) == (False, "")
+
+
+async def test_to_reach_it_is_to_ask_for_its_status_below_its_prefix() -> None:
+    async with scripted(in_turn(Answer(200), Answer(200, b"", HTML), Answer(401)), rest="/ops") as (server, alerter):
+        await alerter.reach()
+        for expected in ("check the URL and its path prefix", "check the user and the secret"):
+            with pytest.raises(PublishError, match=expected):
+                await alerter.reach()
+    assert {(asked.method, asked.path) for asked in server.asked} == {("GET", "/ops/api/v2/status")}
 
 
 async def test_one_that_hangs_can_be_left_at_any_time() -> None:

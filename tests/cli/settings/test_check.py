@@ -112,7 +112,7 @@ def test_each_thing_that_is_wrong_has_its_line_and_none_hides_another(
         ("publish", "--publish nats:…: not a known URL"),
         ("publish", "127.0.0.1:1 cannot be reached (connection refused): check that it runs"),
         ("notify", "apprise does not know"),
-        ("alert", "127.0.0.1:1 cannot be reached (connection refused)"),
+        ("alert", "Alertmanager at http://127.0.0.1:1: connection refused"),
         ("alert", "--alert pager:…: not a known URL"),
         ("alert", "the variable NONE is not set"),
         ("canary", "connection refused: while no canary answers 200 no failure counts"),

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
+import aiohttp
+from yarl import URL
+
 from healthprobe._util.safe_logging import Logger, SafeLogger
 from healthprobe.adapters.alertmanager.address import Alertmanagers, parse_alertmanagers
 from healthprobe.adapters.alertmanager.answers import refusal
@@ -89,6 +92,10 @@ class AlertmanagerAlerter:
         """Closes `alerts`. Raises PublishError as `fire` does."""
         await self._send((resolved_document(alert, self._page) for alert in alerts), are_over=True)
 
+    async def reach(self) -> None:
+        """Asks for the status of Alertmanager, which changes nothing. Raises PublishError."""
+        await self._ask("GET", self._address.url.with_name("status"), None, 0)
+
     async def aclose(self) -> None:
         """Closes the connection."""
         await self._client.aclose()
@@ -120,20 +127,24 @@ class AlertmanagerAlerter:
                 await self._post([_Entry(ended_by(entry.document, time_there)) for entry in early], delivered)
 
     async def _post(self, batch: Sequence[_Entry], delivered: int) -> datetime | None:
-        """Sends one request. Returns the time of Alertmanager's clock, if its answer has it."""
+        """Sends alerts. Returns the time of Alertmanager's clock, if its answer has it."""
+        body = f"[{','.join(entry.text for entry in batch)}]".encode()
+        return server_time(await self._ask("POST", self._address.url, body, delivered))
+
+    async def _ask(self, method: str, url: URL, body: bytes | None, delivered: int) -> aiohttp.ClientResponse:
+        """Returns a response that is 2xx and no web page. Raises PublishError."""
         try:
             headers = {**_HEADERS, **self._login.headers()}
         except ConfigurationError as error:
             raise PublishError(str(error), delivered=delivered, code="secret") from error
-        body = f"[{','.join(entry.text for entry in batch)}]".encode()
         try:
-            async with self._client.request("POST", self._address.url, headers=headers, body=body) as response:
+            async with self._client.request(method, url, headers=headers, body=body) as response:
                 beginning = await first_bytes(response, _LONGEST_ANSWER, _BODY_TIMEOUT)
         except NoResponse as error:
             raise PublishError(f"{self._title}: {error}", delivered=delivered) from error
         if response.status not in range(200, 300) or is_web_page(response):
             raise refusal(self._title, response, beginning, delivered)
-        return server_time(response)
+        return response
 
 
 class _Entry:
