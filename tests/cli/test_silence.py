@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from tests.support.program import CommandLine, Document, documents, written_games
+
+from healthprobe.app.urls import Adapters
+from healthprobe.testing.contracts.samples import failed
 
 WITHOUT_TIMES = ("id", "created_at", "ends_at")
 
@@ -156,3 +160,18 @@ def test_a_wrong_silence_is_refused_with_what_to_write(
     told = command_line("silence", *arguments)
     assert (told.code, len(told.err)) == (2, 1)
     assert advice in told.err[0]
+
+
+def test_status_and_explain_mention_a_silence_from_a_log_too(command_line: CommandLine, tmp_path: Path) -> None:
+    async def written() -> None:
+        async with Adapters() as adapters:
+            await (await adapters.log(f"sqlite:{tmp_path / 'healthprobe.db'}")).append([failed("chess", 1)])
+
+    asyncio.run(written())
+    games_at(command_line, chess="http://10.0.0.7:8080")
+    [made] = documents(command_line("silence", "chess", "--for", "1h", "--who", "anna", "--why", "new map").out)
+    log = ("--log", "sqlite:healthprobe.db")
+    assert documents(command_line("status", *log).out)[0]["silences"] == [made]
+    [explained] = documents(command_line("explain", "chess", *log).out)
+    assert "It is silenced by anna until " in explained["explanation"]
+    assert explained["explanation"].endswith(" UTC (new map): no alarm is raised before then.")

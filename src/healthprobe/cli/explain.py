@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+import uvloop
 from rich.console import Console
 from rich.text import Text
 
@@ -19,8 +20,11 @@ from healthprobe.cli import errors, options
 from healthprobe.cli.api_client import At, InsteadLog, NotFound, RunClient, source_of
 from healthprobe.cli.events import read_log
 from healthprobe.cli.output import marks, marks_summary
+from healthprobe.cli.silence import silences_at
 from healthprobe.domain.event import GAME_NO_LONGER_RUNS
+from healthprobe.domain.explanation import explain_silence
 from healthprobe.domain.incident import incidents
+from healthprobe.domain.silence import SilenceIndex
 from healthprobe.ports import ConfigurationError
 from healthprobe.web import schemas
 
@@ -87,13 +91,15 @@ def _from_log(game_id: str, url: str) -> Explained:
         )
     known = [msgspec.convert(each.as_document(now), schemas.Incident) for each in incidents(events, read.gone)][::-1]
     last = known[0] if known else None
+    found = SilenceIndex(uvloop.run(silences_at(url))).find(now, game_id, "", events[-1].labels)
+    silenced = "" if found is None else f" {explain_silence(found.ends_at, found.who, found.why)}"
     is_down = last is not None and last.open
     return Explained(
         source="log",
         at=shown(url),
         game_id=game_id,
         state=_DOWN if is_down else None,
-        explanation=_explanation(game_id, known),
+        explanation=_explanation(game_id, known) + silenced,
         incidents=known,
         down_s=last.duration_s if last is not None and is_down else None,
         container_id=events[-1].container_id,

@@ -19,7 +19,7 @@ from healthprobe._util.text import counted, printable
 from healthprobe.app import terminal
 from healthprobe.app.settings import DEFAULT_DATABASE
 from healthprobe.app.url_names import scheme_of, shown
-from healthprobe.app.urls import EDITABLE, Adapters
+from healthprobe.app.urls import EDITABLE, Adapters, log_at
 from healthprobe.cli import errors, options
 from healthprobe.domain.endpoint import host_of
 from healthprobe.domain.labels import parse_selector
@@ -49,6 +49,12 @@ async def read_silences(log: object) -> list[Silence]:
         except ValueError as error:
             terminal.report(f"silence {silence_id} cannot be read, and silences nothing: {error}")
     return found
+
+
+async def silences_at(url: str) -> list[Silence]:
+    """Returns the silences of the log at a URL, those that end first at first."""
+    async with log_at(url) as log:
+        return sorted(await read_silences(log), key=lambda each: each.ends_at)
 
 
 class _Desk:

@@ -15,15 +15,14 @@ from healthprobe._util.duration import two_units
 from healthprobe._util.text import counted, printable, shorten
 from healthprobe.app import terminal
 from healthprobe.app.url_names import shown
-from healthprobe.app.urls import log_at
 from healthprobe.cli import errors, options, output
 from healthprobe.cli.api_client import At, InsteadLog, RunClient, source_of
 from healthprobe.cli.incidents import read_incidents
-from healthprobe.cli.silence import read_silences
+from healthprobe.cli.silence import silences_at
 from healthprobe.domain.fleet_status import Condition
 from healthprobe.domain.labels import parse_selector
 from healthprobe.domain.record import end_of_silence
-from healthprobe.domain.silence import Matcher, Silence
+from healthprobe.domain.silence import Matcher
 from healthprobe.web import schemas
 from healthprobe.web.silences import silence_document
 
@@ -101,13 +100,8 @@ def _status_of_log(url: str, label: Sequence[str]) -> Status:
         summary=_summary(found),
         down=len(found),
         incidents=found[:_MOST],
-        silences=[silence_document(each) for each in uvloop.run(_silences(url)) if now < each.ends_at],
+        silences=[silence_document(each) for each in uvloop.run(silences_at(url)) if now < each.ends_at],
     )
-
-
-async def _silences(url: str) -> list[Silence]:
-    async with log_at(url) as log:
-        return sorted(await read_silences(log), key=lambda each: each.ends_at)
 
 
 def _summary(found: Sequence[schemas.Incident]) -> str:

@@ -90,11 +90,19 @@ def explain(game: GameFacts) -> str:
     elif game.condition is Condition.FAILING:
         sentences.append(f"One answer {game.rule.how_to_succeed} resets the count without an event.")
     if game.silenced_until is not None:
-        who = f" by {game.silenced_by}" if game.silenced_by else ""
-        why = f" ({game.silenced_why})" if game.silenced_why else ""
-        until = end_of_silence(game.silenced_until, "%Y-%m-%d %H:%M:%S")
-        sentences.append(f"It is silenced{who} until {until}{why}: no alarm is raised before then.")
+        sentences.append(explain_silence(game.silenced_until, game.silenced_by, game.silenced_why))
     return " ".join(sentences)
+
+
+def explain_silence(until: datetime, who: str, why: str) -> str:
+    """Returns the sentence about a silence of a game.
+
+    >>> explain_silence(datetime(2026, 11, 25, 14), "anna", "new map")
+    'It is silenced by anna until 2026-11-25 14:00:00 UTC (new map): no alarm is raised before then.'
+    """
+    by, because = f" by {who}" if who else "", f" ({why})" if why else ""
+    end = end_of_silence(until, "%Y-%m-%d %H:%M:%S")
+    return f"It is silenced{by} until {end}{because}: no alarm is raised before then."
 
 
 def _explain_down(game: GameFacts) -> str:
