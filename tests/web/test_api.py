@@ -152,6 +152,7 @@ async def test_events_are_paged(monitored: MonitoredWorker) -> None:
         ("/api/games?q=" + "x" * 301, 400, "q must not be longer than 300 characters"),
         ("/api/events?after=-1", 400, "after must be a whole number from 0 to 9223372036854775807"),
         ("/api/incidents?limit=1001", 400, "limit must be a whole number from 1 to 1000"),
+        ("/api/availability", 400, "game must be the id of a game"),
         ("/api/games/no-such-game", 404, "no such game is watched here: no-such-game"),
         ("/nowhere", 404, "no such path; /api/openapi.json lists all paths"),
     ],

@@ -16,7 +16,8 @@ from healthprobe.web.listen_address import ListenAddress
 from healthprobe.web.server import serving
 
 PATHS = ("/", "/metrics", "/api/fleet", "/api/games", "/api/games/a", "/api/incidents", "/api/events", "/api/cells",
-         "/api/events/stream", "/api/cells/stream", "/api/openapi.json", "/page.js", "/nowhere")  # fmt: skip
+         "/api/events/stream", "/api/cells/stream", "/api/openapi.json", "/api/availability?game=a",
+         "/page.js", "/nowhere")  # fmt: skip
 
 
 async def one_game() -> MonitoredWorker:

@@ -40,7 +40,7 @@ class GoneGames:
         self._logger = logger
         self._writes_events = writes_events
         self._clock = clock
-        self._cursor = 0
+        self._cursor: int | None = None
         self._open: dict[str, HealthEvent] = {}
         self._notes: dict[tuple[str, int], GoneIncident] | None = None
         self._is_failing = False
@@ -70,6 +70,10 @@ class GoneGames:
             await self._update_notes(self._log, [ours[game_id] for game_id in sorted(gone)])
 
     async def _catch_up(self) -> None:
+        if self._cursor is None:
+            cursor = await self._log.end()
+            self._open = dict(await self._log.open_incidents())
+            self._cursor = cursor
         while page := await self._log.read(self._cursor, _PAGE):
             for entry in page:
                 event = entry.event

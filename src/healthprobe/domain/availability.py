@@ -172,7 +172,7 @@ def down_span(incident: Incident, until: float) -> Span:
     return start, max(start, end)
 
 
-def days_of(window: Span, count: int) -> list[Span]:
+def parts_of(window: Span, count: int) -> list[Span]:
     """Returns `window` in `count` parts of equal length, oldest first."""
     start, end = window
     length = (end - start) / count

@@ -20,6 +20,7 @@ from healthprobe.ports import HealthEventLog, LogError
 from healthprobe.status.cells import Cells, Delta
 from healthprobe.status.histories import Histories
 from healthprobe.status.incidents import Incidents
+from healthprobe.status.past_incidents import PastIncidents
 from healthprobe.status.trouble import trouble_of
 from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.target_set import TargetSet, WatchedGame
@@ -94,6 +95,7 @@ class RunStatus:
         self._silences = silences
         self.cells = Cells(counters)
         self.incidents = Incidents(log)
+        self.past_incidents = PastIncidents(log)
         self.clock = clock
         self.started_at = clock()
         self._monotonic = monotonic

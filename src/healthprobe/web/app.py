@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from healthprobe.status.run_status import RunStatus
 from healthprobe.web.auth import AuthMiddleware
+from healthprobe.web.availability import get_availability
 from healthprobe.web.cells import get_cells, stream_cells
 from healthprobe.web.cluster import get_cluster
 from healthprobe.web.events import get_events, stream_events
@@ -54,6 +55,7 @@ def create_app(status: RunStatus, exposition: Callable[[], tuple[bytes, str]], *
         "/api/cluster": get_cluster,
         "/api/incidents": get_incidents,
         "/api/silences": get_silences,
+        "/api/availability": get_availability,
         "/api/events": get_events,
         "/api/events/stream": stream_events,
         "/api/cells": get_cells,

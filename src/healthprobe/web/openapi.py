@@ -48,6 +48,13 @@ def openapi_document() -> dict[str, Any]:
                 has_bad_request=True,
             ),
             "/api/silences": _get("What holds back alarms now", schemas.Silences),
+            "/api/availability": _get(
+                "The last 30 days of one game",
+                schemas.GameAvailability,
+                [_GAME],
+                has_bad_request=True,
+                others={"503": ("The log is unavailable", schemas.Error)},
+            ),
             "/api/events": _get(
                 "A page of the log",
                 schemas.Events,
@@ -93,6 +100,7 @@ _GAMES = [
     _parameter("page", "Page number", _integer(1, 1_000_000, 1)),
     _parameter("per_page", "Games on a page", _integer(1, MAX_LIMIT, DEFAULT_LIMIT)),
 ]
+_GAME = {"name": "game", "in": "query", "required": True, "schema": {"type": "string", "minLength": 1}}
 _GAME_ID = {"name": "game_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
@@ -148,6 +156,7 @@ def _schemas() -> dict[str, Any]:
         schemas.GameDetails,
         schemas.Incidents,
         schemas.Silences,
+        schemas.GameAvailability,
         schemas.Events,
         schemas.Cells,
         schemas.CellsDelta,

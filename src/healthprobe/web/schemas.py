@@ -236,6 +236,37 @@ class GameDetails(Document):
     incidents: list[Incident]
 
 
+class PartOfTime(Document):
+    """A part of the time, of which nobody watched `unwatched_s`, which never counts as up."""
+
+    since: datetime
+    up_s: float
+    down_s: float
+    unwatched_s: float
+
+
+class GameAvailability(Document):
+    """The last 30 days of one game, or less where the log has too many events, in all and in 30 equal parts.
+
+    `mttr_s` is the mean length of incidents that recovered, `mtbf_s` the time up per failure, `availability_percent`
+    the share of the time up and down that was up; null where nothing recovered, failed or is known.
+    """
+
+    game_id: str
+    since: datetime
+    until: datetime
+    incidents: int
+    down_s: float
+    longest_s: float
+    mttr_s: float | None
+    mtbf_s: float | None
+    availability_percent: float | None
+    up_s: float
+    unwatched_s: float
+    unwatched_percent: float
+    days: list[PartOfTime]
+
+
 class Incidents(Document):
     """Open incidents, the longest first, then ended ones, the newest first. `open` counts all open ones."""
 

@@ -1,9 +1,10 @@
 // The drawer: one game with its state, last error, outcomes, latency and incidents.
 
-import { outcomesChart } from "./outcomes.js";
+import { daysStrip, outcomesChart } from "./outcomes.js";
 import { count, duration, element, glyph, timeElement } from "./format.js";
 
 const READ_INTERVAL = 900;
+const DAYS_READ_INTERVAL = 60_000;
 
 const at = (id) => document.getElementById(id);
 
@@ -12,6 +13,8 @@ export class Drawer {
   #returnFocusTo = null;
   #request = 0;
   #shown = "";
+  #days = null;
+  #daysReadAt = 0;
 
   /** `onChange` is called when a game is opened or closed. */
   constructor({ onChange }) {
@@ -28,6 +31,7 @@ export class Drawer {
     this.#returnFocusTo = returnFocusTo ?? this.#returnFocusTo;
     const isOther = gameId !== this.gameId;
     this.gameId = gameId;
+    if (isOther) [this.#days, this.#daysReadAt] = [null, 0];
     this.#shown = "";
     document.body.classList.add("has-drawer");
     at("drawer").hidden = false;
@@ -52,6 +56,20 @@ export class Drawer {
     if (this.gameId && Date.now() - this.#readAt > READ_INTERVAL) this.read();
   }
 
+  /** Reads the last 30 days of the open game, once a minute. They are shown with its next reading. */
+  async #readDays(gameId) {
+    if (Date.now() - this.#daysReadAt < DAYS_READ_INTERVAL) return;
+    this.#daysReadAt = Date.now();
+    try {
+      const answer = await fetch(`api/availability?game=${encodeURIComponent(gameId)}`, { cache: "no-store" });
+      if (!answer.ok || gameId !== this.gameId) return;
+      this.#days = await answer.json();
+      this.read();
+    } catch {
+      // The stream shows that the connection is lost; the next minute reads again.
+    }
+  }
+
   async read() {
     const gameId = this.gameId;
     const number = (this.#request += 1);
@@ -64,17 +82,19 @@ export class Drawer {
       document_ = { error: "the prober does not answer" };
     }
     if (number !== this.#request || gameId !== this.gameId) return;
-    const key = JSON.stringify(document_);
+    this.#readDays(gameId);
+    const days = this.#days?.game_id === gameId ? this.#days : null;
+    const key = JSON.stringify([document_, days]);
     if (key === this.#shown) return;
     this.#shown = key;
     const body = at("drawer-body");
     const { scrollTop } = body;
-    body.replaceChildren(...("error" in document_ ? [element("p", "error", document_.error)] : parts(document_)));
+    body.replaceChildren(...("error" in document_ ? [element("p", "error", document_.error)] : parts(document_, days)));
     body.scrollTop = scrollTop;
   }
 }
 
-function parts({ game, explanation, last_error: error, last_status: status, outcomes, incidents }) {
+function parts({ game, explanation, last_error: error, last_status: status, outcomes, incidents }, days) {
   const state = element("p", `state-now ${game.state}`);
   const since = game.down_s === null ? "" : ` for ${duration(game.down_s)}`;
   state.append(glyph(game.state), `${game.state}${since}`);
@@ -86,6 +106,7 @@ function parts({ game, explanation, last_error: error, last_status: status, outc
   }
   made.push(element("p", "explanation", explanation));
   made.push(element("h3", "", outcomes.length ? `Last ${outcomes.length} outcomes` : "Outcomes"), outcomesChart(outcomes));
+  if (days !== null) made.push(element("h3", "", "Last 30 days"), daysStrip(days));
   made.push(element("h3", "", "Engine"), facts(game, status));
   made.push(element("h3", "", "Incidents"));
   made.push(incidents.length ? incidentList(incidents) : element("p", "none", "No recent incident."));

@@ -1,6 +1,6 @@
-// A chart of the last outcomes of a game with their latency, and its description.
+// Charts of one game: its last outcomes with their latency, and its last 30 days, each with its description.
 
-import { count, element, milliseconds, svgElement } from "./format.js";
+import { count, duration, element, milliseconds, svgElement, timeElement } from "./format.js";
 
 const MAX_BARS = 100;
 const BAR_WIDTH = 4;
@@ -39,6 +39,42 @@ function bar({ outcome, duration_ms: time }, x, slowest) {
     titled("rect", { x, y: 0, width: BAR_WIDTH - 1, height: HEIGHT, class: "down" }, outcome),
     svgElement("rect", { x, y: HEIGHT / 2 - 1, width: BAR_WIDTH - 1, height: 2, class: "notch" }),
   ];
+}
+
+const DAY_WIDTH = 10;
+
+/** Draws a bar per day, the newest on the right: up from below, down from above, and what nobody watched left open. */
+export function daysStrip(found) {
+  const box = element("figure", "outcomes days");
+  const svg = svgElement("svg", { viewBox: `0 0 ${found.days.length * DAY_WIDTH} ${HEIGHT}`, role: "img", preserveAspectRatio: "none" });
+  const text = availabilityText(found);
+  svg.setAttribute("aria-label", text);
+  found.days.forEach((day, number) => svg.append(dayBar(day, number * DAY_WIDTH)));
+  const caption = element("figcaption", "", text);
+  caption.append(" Since ", timeElement(found.since), ".");
+  box.append(svg, caption);
+  return box;
+}
+
+function dayBar({ up_s: up, down_s: down, unwatched_s: unwatched }, x) {
+  const whole = up + down + unwatched || 1;
+  const [width, upHigh] = [DAY_WIDTH - 2, (HEIGHT * up) / whole];
+  // A minute down is seen, too.
+  const downHigh = down > 0 ? Math.max((HEIGHT * down) / whole, MIN_BAR) : 0;
+  const words = [`up ${duration(up)}`, `down ${duration(down)}`, `unwatched ${duration(unwatched)}`].join(", ");
+  const group = titled("g", {}, words);
+  group.append(svgElement("rect", { x, y: 0, width, height: HEIGHT, class: "unwatched" }));
+  if (upHigh > 0) group.append(svgElement("rect", { x, y: HEIGHT - upHigh, width, height: upHigh, class: "healthy" }));
+  if (downHigh > 0) group.append(svgElement("rect", { x, y: 0, width, height: downHigh, class: "down" }));
+  return group;
+}
+
+/** Returns the figures in words. A share is rounded down: 99.9996% is not 100%. */
+function availabilityText({ availability_percent: percent, incidents, down_s: down, longest_s: longest, unwatched_percent: unwatched }) {
+  const parts = [percent === null ? "Nobody watched it" : `Available ${(Math.floor(percent * 1000) / 1000).toFixed(3)}%`];
+  parts.push(incidents ? `${count(incidents)} incident${incidents === 1 ? "" : "s"}, down ${duration(down)}, the longest ${duration(longest)}` : "no incident");
+  if (unwatched >= 0.05) parts.push(`${unwatched.toFixed(1)}% of the time unwatched`);
+  return `${parts.join("; ")}.`;
 }
 
 function titled(name, attributes, title) {
