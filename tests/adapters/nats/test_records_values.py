@@ -134,3 +134,17 @@ async def test_a_key_and_headers_that_are_not_utf_8_hide_no_other_record(
     assert why.isascii()
     later = await open_records(nats_url, skipped=skipped)
     await later.shows(GAME_7, GAME_8)
+
+
+def test_a_game_whose_value_was_spoiled_is_named_and_one_that_never_was_a_record_could_be_any() -> None:
+    index = RecordIndex()
+    index.put("game-7", VALUE)
+    assert index.left_out == frozenset()
+    index.put("game-7", b"{")
+    index.put("game-7", b"")
+    assert index.left_out == {"game-7"}
+    index.put("other", b"{")
+    assert index.left_out == {"game-7", ""}
+    index.drop("other")
+    index.put("game-7", VALUE)
+    assert index.left_out == frozenset()

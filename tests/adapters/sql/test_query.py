@@ -107,6 +107,7 @@ async def test_a_status_column_selects_the_running_games(url: str, platform: Exe
 async def test_a_table_without_the_status_running_is_reported(url: str, skipped: Skipped) -> None:
     async with opened(url, QUERY.replace("1 AS other", "'up' AS status"), skipped) as store:
         assert await store.list_by_status("running") == []
+        assert store.left_out == {""}
     assert skipped.calls == [(2, "no status is 'running', the first is 'up': write 'running' for games that run")]
 
 
@@ -171,6 +172,7 @@ async def test_a_row_that_becomes_invalid_is_skipped_and_counted_until_it_is_rep
         platform("UPDATE games SET url = NULL WHERE id = 'game-7'")
         assert await store.list_by_status("running") == [GAME_8]
         assert [count for count, _ in skipped.calls] == [1]
+        assert store.left_out == {"game-7"}
         assert skipped.calls[0][1].startswith("engine_endpoint is null for game game-7")
         platform("UPDATE games SET url = 'http://game-7:8080' WHERE id = 'game-7'")
         assert GAME_7 in await store.list_by_status("running")

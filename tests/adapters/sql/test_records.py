@@ -77,6 +77,7 @@ async def test_an_edit_by_any_program_shows_at_the_next_listing(
 async def test_a_row_with_a_nul_character_is_left_out(store: SqlRecords, game_id: str, container_id: str) -> None:
     await store.put([RuntimeRecord(game_id, container_id, "http://h:1")])
     assert await store.list_by_status("running") == [GAME_7, GAME_8]
+    assert store.left_out == {game_id}
 
 
 async def test_a_row_without_a_game_id_is_left_out(store: SqlRecords, path: Path) -> None:
@@ -110,12 +111,14 @@ async def test_a_row_that_is_not_utf_8_is_skipped_and_named(
     edit(path, f"UPDATE runtime_records SET {column} = {value} WHERE game_id = 'game-7'")
     assert await watched.list_by_status("running") == await watched.list_all() == [GAME_8]
     assert [count for count, _ in skipped] == [0, 1, 1]
+    assert watched.left_out == {"" if column == "game_id" else "game-7"}
     assert skipped[1][1].startswith(f"{column} is not UTF-8{'' if column == 'game_id' else ' for game game-7'}: b'")
     await store.remove(["game-7"])
     edit(path, "DELETE FROM runtime_records WHERE game_id <> 'game-8'")
     await store.put([GAME_7])
     assert await watched.list_by_status("running") == [GAME_7, GAME_8]
     assert skipped[-1] == (0, "")
+    assert watched.left_out == set()
 
 
 async def test_text_that_is_not_utf_8_is_read_by_no_later_call(store: SqlRecords, path: Path) -> None:
