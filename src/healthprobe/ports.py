@@ -329,7 +329,10 @@ class MessageAlerter(Alerter, Protocol):
 
     @property
     def takes_updates(self) -> bool:
-        """Whether it is fired again when an open alert changes: False where every message is read by somebody."""
+        """Whether it is fired again whenever an open alert changes.
+
+        False where every message is read by somebody: then only if half as many games more have failed.
+        """
         ...
 
 

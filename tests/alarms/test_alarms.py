@@ -296,24 +296,6 @@ async def test_an_alert_keeps_the_severity_with_which_it_was_told_first(alarm_st
     }
 
 
-async def test_an_alerter_of_messages_gets_a_group_once(alarm_stage: AlarmStage) -> None:
-    stage = alarm_stage
-
-    class Messages(InMemoryAlerter):
-        takes_updates = False
-
-    messages = Messages()
-    alarms = stage.alarms(wait=0.0, alerters={ON_CALL: {"messages": messages}})
-    stage.fail("a0", "a1", "a2", "a3", "a4")
-    await stage.run(2.0, alarms)
-    stage.fail("a5", "a6")
-    await stage.run(5.0, alarms)
-    assert [alert.game_ids for alert in messages.fired] == [("a0", "a1", "a2", "a3", "a4")]
-    stage.recover("a0", "a1", "a2", "a3", "a4", "a5", "a6")
-    await stage.run(5.0, alarms)
-    assert len(messages.resolved) == 1
-
-
 async def test_draining_tells_what_the_log_holds_now(alarm_stage: AlarmStage) -> None:
     stage = alarm_stage
     stage.fail("a1")

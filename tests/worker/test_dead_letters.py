@@ -9,7 +9,7 @@ from healthprobe.domain.event import HealthEvent
 from healthprobe.testing.contracts.samples import history
 from healthprobe.testing.memory import InMemoryLog, InMemoryPublisher
 from healthprobe.testing.stage import Stage, run_for
-from healthprobe.worker.relay import BATCH, Relay, begin_at_the_end
+from healthprobe.worker.relay import BATCH, Relay
 
 
 async def test_an_event_that_will_never_be_taken_is_parked_and_the_next_has_its_turn(
@@ -140,30 +140,3 @@ async def test_a_log_that_is_unavailable_while_an_event_is_parked_loses_nothing(
     await running
     assert [letter.event.id for letter in log.letters.values()] == ["a:1"]
     assert publisher.delivered_ids == ["a:2", "a:3", "a:4"]
-
-
-class TestBeginningAtTheEnd:
-    async def test_spares_a_new_publisher_what_happened_before(
-        self, log: InMemoryLog, publisher: InMemoryPublisher
-    ) -> None:
-        await begin_at_the_end(log, "chat")
-        log.write(*history("b", 1))
-        await run_for(1.0, Relay(log=log, publisher=publisher, name="chat").run())
-        assert publisher.delivered_ids == ["b:1"]
-
-    async def test_changes_nothing_for_one_that_has_begun(self, log: InMemoryLog, publisher: InMemoryPublisher) -> None:
-        empty = InMemoryLog()
-        await begin_at_the_end(empty, "chat")
-        empty.write(*log.events)
-        await begin_at_the_end(empty, "chat")
-        await run_for(1.0, Relay(log=empty, publisher=publisher, name="chat").run())
-        assert publisher.delivered == log.events
-
-    async def test_spares_people_the_whole_log_where_the_cursor_lies_beyond_its_end(
-        self, log: InMemoryLog, publisher: InMemoryPublisher
-    ) -> None:
-        log.cursors["chat"] = 500
-        assert await begin_at_the_end(log, "chat") == "the cursor is 500, and the log ends at 4"
-        log.write(*history("b", 1))
-        await run_for(1.0, Relay(log=log, publisher=publisher, name="chat").run())
-        assert publisher.delivered_ids == ["b:1"]

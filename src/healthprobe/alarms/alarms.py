@@ -13,6 +13,7 @@ from typing import Protocol
 from healthprobe._util.aio import COLLABORATOR_ERRORS, background_tasks, error_text, raise_if_cancelled
 from healthprobe._util.safe_logging import Logger, SafeLogger
 from healthprobe.alarms.documents import ALERTS, alerts_in, documents_of
+from healthprobe.alarms.earlier_relays import EarlierLog, adopt_relays
 from healthprobe.alarms.fleet import Fleet
 from healthprobe.alarms.incidents import FollowedLog, Incidents
 from healthprobe.alarms.teller import Teller, Wanted
@@ -21,7 +22,7 @@ from healthprobe.domain.alert_routing import receivers
 from healthprobe.domain.alerting import DecidedAlert, GroupRule, OpenIncident, decide, groups_to_count
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import backoff
-from healthprobe.ports import Alerter, DocumentLog, Telemetry
+from healthprobe.ports import Alerter, Telemetry
 from healthprobe.worker.config import WORKER_KEY, utc_now
 from healthprobe.worker.relay import LONGEST_WAIT
 
@@ -29,8 +30,8 @@ IsSilenced = Callable[[str, str, Mapping[str, str], datetime], bool]
 """Called with a game's id, its host, its labels and the time: returns whether no alarm is to be raised for it."""
 
 
-class AlarmLog(FollowedLog, DocumentLog, Protocol):
-    """The log as the alarm stage uses it: its events, and the documents that are kept with it."""
+class AlarmLog(FollowedLog, EarlierLog, Protocol):
+    """The log as the alarm stage uses it: its events, the documents that are kept with it, and what relays left."""
 
 
 def _nothing_is_silenced(_game_id: str, _host: str, _labels: Mapping[str, str], _now: datetime) -> bool:
@@ -40,7 +41,8 @@ def _nothing_is_silenced(_game_id: str, _host: str, _labels: Mapping[str, str], 
 class Alarms:
     """Has each alerter told which alerts are open, for as long as `run` runs.
 
-    `identity` is the log's: the keys of alerts begin with it. `alerters` are by the URL of their route and by name.
+    `identity` is the log's: the keys of alerts begin with it. `alerters` are by the URL of their route and by name;
+    `earlier_relays` has the names of the relays that an alerter, by its name, takes the place of.
     The other arguments are explained in the docstring of this room.
     """
 
@@ -55,6 +57,7 @@ class Alarms:
         listing: Callable[[], Sequence[RuntimeRecord]],
         is_silenced: IsSilenced = _nothing_is_silenced,
         is_gone: Callable[[str], bool] = lambda _: False,
+        earlier_relays: Mapping[str, Sequence[str]] = {},
         telemetry: Telemetry | None = None,
         logger: Logger | None = None,
         clock: Callable[[], datetime] = utc_now,
@@ -67,6 +70,7 @@ class Alarms:
         self._rule = rule
         self._is_silenced = is_silenced
         self._is_gone = is_gone
+        self._earlier_relays = earlier_relays
         self._clock = clock
         self._poll_interval = poll_interval
         self._logger = SafeLogger(logger, worker=WORKER_KEY)
@@ -139,6 +143,8 @@ class Alarms:
                     self._alerts = alerts_in(await self._log.documents(ALERTS), self._warn_of_altered)
                 await self._incidents.refresh()
                 if await self._fleet.read(self._incidents.open.keys()):
+                    if not self._have_begun:
+                        self._alerts = await self._with_those_of_relays(self._alerts)
                     await self._decide(self._alerts)
             except COLLABORATOR_ERRORS as error:
                 raise_if_cancelled()
@@ -150,6 +156,18 @@ class Alarms:
                 self._error = ""
                 self._logger.info("alarms follow the log again")
             return True
+
+    async def _with_those_of_relays(self, alerts: dict[str, DecidedAlert]) -> dict[str, DecidedAlert]:
+        return await adopt_relays(
+            self._log,
+            self._earlier_relays,
+            alerts,
+            identity=self._identity,
+            open_incidents=self._incidents.open,
+            labels_of=self._fleet.labels,
+            now=self._clock(),
+            logger=self._logger,
+        )
 
     async def _decide(self, before: dict[str, DecidedAlert]) -> None:
         incidents = self._open_incidents()

@@ -32,12 +32,14 @@ class Told:
     """What an alerter was told of an alert.
 
     `digest` is that of what it acknowledged last, or empty: it was sent, and may have arrived. `refused` is that of
-    what it refused for good. `fired_at` is when it acknowledged last, in monotonic seconds; it is not kept.
+    what it refused for good. `games` is how many the alert had when it was acknowledged. `fired_at` is when that was
+    last, in monotonic seconds; it is not kept.
     """
 
     digest: str = ""
     severity: str = "critical"
     refused: str = ""
+    games: int = 0
     fired_at: float = float("-inf")
 
     @property
@@ -46,14 +48,17 @@ class Told:
         return bool(self.refused) and not self.digest
 
     def as_text(self) -> str:
-        return json.dumps({"digest": self.digest, "severity": self.severity, "refused": self.refused})
+        return json.dumps(
+            {"digest": self.digest, "severity": self.severity, "refused": self.refused, "games": self.games}
+        )
 
     @classmethod
     def from_text(cls, text: str) -> Told:
         """Returns what `as_text` wrote. One that was altered is one that may have arrived: the alert is fired again."""
         try:
             document = json.loads(text)
-            return cls(str(document["digest"]), str(document["severity"]), str(document.get("refused", "")))
+            refused, games = str(document.get("refused", "")), int(document.get("games", 0))
+            return cls(str(document["digest"]), str(document["severity"]), refused, games)
         except _UNREADABLE:
             return cls()
 

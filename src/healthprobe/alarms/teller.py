@@ -16,7 +16,7 @@ from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, error_text,
 from healthprobe._util.safe_logging import Logger, RateLimitedWarning, SafeLogger
 from healthprobe.alarms.documents import ALERTERS, AlerterState, Told, told_kind
 from healthprobe.domain.alert import ENGINE_NOT_ANSWERING, Alert, ResolvedAlert
-from healthprobe.domain.alerting import DecidedAlert
+from healthprobe.domain.alerting import DecidedAlert, is_worth_a_message
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import (
     Alerter,
@@ -119,9 +119,9 @@ class Teller:
         async with self._one_at_a_time:
             self._retry_after = 0.0
             try:
-                if self._told is None:
-                    self._told = await self._load()
                 if self._wanted is not None:
+                    if self._told is None:
+                        self._told = await self._load()
                     await self._resolve_all(self._told)
                     await self._fire_all(self._told)
                     await self._keep_lag()
@@ -163,9 +163,12 @@ class Teller:
         return [*found, *(key for key in known if self._is_due(key, self._told[key]))]
 
     def _is_due(self, key: str, told: Told) -> bool:
-        digest = self._digest(self._alert(key, told))
+        alert = self._alert(key, told)
+        digest = self._digest(alert)
         if digest == told.refused:
             return False
+        if told.digest and not self._updates:
+            return is_worth_a_message(told.games, len(alert.game_ids))
         return digest != told.digest or self._repeats_at(told) <= self._monotonic()
 
     def _repeats_at(self, told: Told) -> float:
@@ -185,9 +188,7 @@ class Teller:
         return self._wanted.open[key].alert(severity)
 
     def _digest(self, alert: Alert) -> str:
-        """Returns a digest of what of an alert may change while it lasts, as far as the alerter is told of changes."""
-        if not self._updates:
-            return "told"
+        """Returns a digest of what of an alert may change while it lasts."""
         content = "\0".join([alert.severity, str(alert.group_size), *alert.game_ids])
         return sha256(content.encode(errors="surrogatepass")).hexdigest()[:16]
 
@@ -224,6 +225,7 @@ class Teller:
         """Returns whether that is more than was known."""
         before = (told.digest, told.severity, told.refused)
         told.digest, told.severity, told.refused = self._digest(alert), alert.severity, ""
+        told.games = len(alert.game_ids)
         told.fired_at = self._monotonic()
         self._failures = 0
         return before != (told.digest, told.severity, told.refused)

@@ -10,7 +10,7 @@ from healthprobe.alarms.alarms import Alarms
 from healthprobe.alarms.silences import Silences
 from healthprobe.app.settings import Settings
 from healthprobe.app.startup import retry_until_available
-from healthprobe.app.url_names import shown
+from healthprobe.app.url_names import NOTIFY, notification_name, shown
 from healthprobe.app.urls import Adapters
 from healthprobe.domain.event import DEFAULT_SOURCE
 from healthprobe.ports import ConfigurationError, ContentError, DocumentLog, HealthEventLog, LogIdentity, Telemetry
@@ -31,27 +31,34 @@ async def alarms_of(
 
     Raises ConfigurationError.
     """
-    if not settings.alerts:
+    if not settings.routes:
         return None
     if not isinstance(log, DocumentLog):
+        option = "--alert" if settings.alerts else "--notify"
         raise ConfigurationError(
-            f"--alert: the log {shown(settings.log)} keeps no documents, and what was alerted must be kept: "
+            f"{option}: the log {shown(settings.log)} keeps no documents, and what was told must be kept: "
             "use --log sqlite: or postgresql: or nats:"
         )
-    urls = dict.fromkeys(route.url for route in settings.alerts)
+    urls = dict.fromkeys(route.url for route in settings.routes)
     alerters = {url: await adapters.alerters(url) for url in urls}
     names = [name for by_name in alerters.values() for name in by_name]
     if repeated := [name for name in names if names.count(name) > 1]:
-        raise ConfigurationError(f"--alert {repeated[0]} is the name of two alerters: leave one out")
+        raise ConfigurationError(f"{repeated[0]} is the name of two alerters: leave one out")
     return Alarms(
         log=log,
         identity=await _identity(settings, log, logger),
         alerters=alerters,
-        routes=settings.alerts,
+        routes=settings.routes,
         rule=settings.group_rule,
         listing=lambda: status().listing,
         is_silenced=silences.is_silenced,
         is_gone=lambda game_id: status().is_gone(game_id),
+        earlier_relays={
+            name: (name, notification_name(url.removeprefix(NOTIFY)))
+            for url, by_name in alerters.items()
+            if url.startswith(NOTIFY)
+            for name in by_name
+        },
         telemetry=telemetry,
         logger=logger,
     )

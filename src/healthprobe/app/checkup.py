@@ -20,8 +20,9 @@ from healthprobe._util.text import counted, printable
 from healthprobe.app import plugins
 from healthprobe.app.compose import canary_targets, networks_of
 from healthprobe.app.settings import Settings
-from healthprobe.app.url_names import notification_name, publisher_name, scheme_of, shown
+from healthprobe.app.url_names import NOTIFY, alerter_name, notification_name, publisher_name, scheme_of, shown
 from healthprobe.app.urls import ALERTERS, DATABASES, LOGS, PUBLISHERS, Adapters, extra
+from healthprobe.domain.alert import AlertRoute
 from healthprobe.domain.outcome import Failed, Healthy
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.target import parse_target
@@ -96,7 +97,7 @@ class _Checkup:
         for url in dict.fromkeys(settings.notify):
             yield "notify", notification_name(url), partial(self._notification, url)
         for route in settings.alerts:
-            yield "alert", shown(route.url), partial(self._alerter, route.url)
+            yield "alert", _place(route), partial(self._alerter, route.url)
         for url in dict.fromkeys(settings.canaries):
             yield "canary", shown(url), partial(self._canary, url)
         for option, address in (("otlp", settings.otlp), ("heartbeat", settings.heartbeat)):
@@ -112,7 +113,7 @@ class _Checkup:
             if self._labels and not any(route.match.items() <= labels.items() for labels in self._labels):
                 wanted = ", ".join(f"{name} = {value}" for name, value in route.match.items())
                 message = f"no running game has {wanted}: until one has, this route gets no alert"
-                yield Finding("alert", shown(route.url), Verdict.WARNING, message)
+                yield Finding("alert", _place(route), Verdict.WARNING, message)
 
     async def _records(self) -> Finding:
         settings, url = self._settings, self._settings.records
@@ -186,6 +187,8 @@ class _Checkup:
         return await _connect(url)
 
     async def _alerter(self, url: str) -> str:
+        if url.startswith(NOTIFY):
+            return await self._notification(url.removeprefix(NOTIFY))
         scheme = scheme_of(url).partition("+")[0]
         if scheme not in {"alertmanager", "pagerduty"}:
             if scheme_of(url) not in ALERTERS and plugins.opener(plugins.ALERTERS, scheme_of(url)) is not None:
@@ -222,6 +225,11 @@ class _Checkup:
         assert self._settings.listen is not None
         await asyncio.to_thread(check_free, self._settings.listen)
         return "it is free"
+
+
+def _place(route: AlertRoute) -> str:
+    """Returns where a route leads, without secrets."""
+    return alerter_name(route.url) if route.url.startswith(NOTIFY) else shown(route.url)
 
 
 def _is_created_by_a_run(error: ConfigurationError) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from healthprobe._util.aio import error_text
 from healthprobe.app.settings import DEFAULT_LEASE, Settings
 from healthprobe.app.startup import retry_until_available
-from healthprobe.app.url_names import notification_name, publisher_name
+from healthprobe.app.url_names import publisher_name
 from healthprobe.app.urls import Adapters, EventFormat
 from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
 from healthprobe.domain.event import DEFAULT_SOURCE, source_of
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from healthprobe.app.gone_games import GoneGames
     from healthprobe.app.watched_time import WatchRecorder
     from healthprobe.probing.prober import ProberByKind
-    from healthprobe.worker.relay import Relay
     from healthprobe.worker.static_shards import StaticShards
     from healthprobe.worker.worker import Worker
 
@@ -115,6 +114,7 @@ async def composed(
     from healthprobe.app.watched_time import WatchRecorder
     from healthprobe.probing.http import HTTPProber
     from healthprobe.probing.prober import ProberByKind
+    from healthprobe.worker.relay import Relay
     from healthprobe.worker.worker import Worker
 
     telemetry = telemetry or counters
@@ -126,7 +126,7 @@ async def composed(
         page=settings.page,
     ) as adapters:
         heartbeat = None if settings.heartbeat is None else adapters.heartbeat(settings.heartbeat)
-        publishers, notifications = await _publishers(settings, adapters)
+        publishers = await _publishers(settings, adapters)
         records = await retry_until_available(
             partial(adapters.records, settings.records, settings.records_query), logger
         )
@@ -142,7 +142,10 @@ async def composed(
             )
         )
         adapters.close_later(prober.aclose)
-        relays = await _relays(publishers, notifications, log, telemetry, logger)
+        relays = tuple(
+            Relay(log=log, publisher=publisher, name=name, telemetry=telemetry, logger=logger)
+            for name, publisher in publishers.items()
+        )
         retention = None if settings.retain is None else Retention(log, publishers.keys(), settings.retain, logger)
         silences = Silences(log, listing=lambda: worker.status.listing, logger=logger)
         await retry_until_available(silences.refresh, logger)  # before any alarm is raised
@@ -193,12 +196,9 @@ def _static_shards(settings: Settings) -> StaticShards | None:
     return StaticShards(settings.shard.shards, has_duties=settings.shard.number == 1)
 
 
-async def _publishers(
-    settings: Settings, adapters: Adapters
-) -> tuple[dict[str, HealthEventPublisher], Mapping[str, str]]:
-    """Returns the publishers by the names of their relays, and of those that notify the name for all targets."""
+async def _publishers(settings: Settings, adapters: Adapters) -> dict[str, HealthEventPublisher]:
+    """Returns the publishers by the names of their relays."""
     publishers: dict[str, HealthEventPublisher] = {}
-    notifications: dict[str, str] = {}
     for url in dict.fromkeys(settings.publish):
         name = publisher_name(url)
         if name in publishers:
@@ -206,11 +206,7 @@ async def _publishers(
                 f"--publish {name} is the name of two URLs: leave one out, or add a word to a webhook, as in #ops"
             )
         publishers[name] = await adapters.publisher(url)
-    for url in dict.fromkeys(settings.notify):
-        for target, publisher in (await adapters.notifiers(url)).items():
-            publishers[notification_name(url, target)] = publisher
-            notifications[notification_name(url, target)] = notification_name(url)
-    return publishers, notifications
+    return publishers
 
 
 async def _set_source(
@@ -227,42 +223,6 @@ async def _set_source(
     for publisher in publishers:
         if source is not None and isinstance(publisher, SourcedPublisher):
             publisher.set_source(source)
-
-
-async def _relays(
-    publishers: dict[str, HealthEventPublisher],
-    notifications: Mapping[str, str],
-    log: HealthEventLog,
-    telemetry: Telemetry,
-    logger: FilteringBoundLogger,
-) -> tuple[Relay, ...]:
-    """Returns one relay per publisher. A new publisher gets the whole log, a new notification only new events."""
-    from healthprobe.worker.relay import Relay
-
-    for name, of_all_targets in notifications.items():
-        await retry_until_available(partial(_begin_notifications, log, name, of_all_targets, logger), logger)
-    for of_all_targets in set(notifications.values()) - notifications.keys():
-        await retry_until_available(partial(log.forget_cursor, of_all_targets), logger)
-    return tuple(
-        Relay(log=log, publisher=publisher, name=name, telemetry=telemetry, logger=logger)
-        for name, publisher in publishers.items()
-    )
-
-
-async def _begin_notifications(
-    log: HealthEventLog, name: str, of_all_targets: str, logger: FilteringBoundLogger
-) -> None:
-    """Makes a relay that has never run begin where one for all targets of its URL is, or else at the end of the log.
-
-    So does one whose cursor was altered: nobody wants the notifications of all the past.
-    """
-    from healthprobe.worker.relay import begin_at_the_end, known_cursor
-
-    earlier, _ = await known_cursor(log, of_all_targets)
-    if earlier is not None and await known_cursor(log, name) == (None, ""):
-        await log.save_cursor(name, earlier)
-    if altered := await begin_at_the_end(log, name):
-        logger.error("notifications begin after the last event of the log", publisher=name, err=altered)
 
 
 def _max_concurrency(wanted: int | None, capacity: int, logger: FilteringBoundLogger) -> int | AutoLanes:

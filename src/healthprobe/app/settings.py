@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from healthprobe._util.duration import Duration
-from healthprobe.app.url_names import notification_name, publisher_name, records_name
+from healthprobe.app.url_names import NOTIFY, alerter_name, notification_name, publisher_name, records_name
 from healthprobe.domain.alert import AlertRoute
 from healthprobe.domain.alerting import GroupRule
 from healthprobe.domain.policy import REFERENCE, Policy
@@ -143,6 +143,11 @@ class Settings:
         return self.listen.url if has_url else None
 
     @property
+    def routes(self) -> tuple[AlertRoute, ...]:
+        """The routes to alerters, and to those who are notified: these take what no route with `match` does."""
+        return (*self.alerts, *(AlertRoute(NOTIFY + url) for url in dict.fromkeys(self.notify)))
+
+    @property
     def group_rule(self) -> GroupRule:
         """How alerts are grouped."""
         return GroupRule(None if self.alert_group == NO_GROUP else self.alert_group, timedelta(seconds=self.alert_wait))
@@ -173,9 +178,9 @@ class Settings:
             "ended-events": "on" if self.ended_events else None,
             "publish": ",".join(sorted(map(publisher_name, self.publish))),
             "notify": ",".join(sorted(map(notification_name, self.notify))) or None,
-            "alert": ",".join(sorted({publisher_name(route.url) for route in self.alerts})) or None,
-            "alert-group": self.alert_group if self.alerts and self.alert_group != DEFAULT_ALERT_GROUP else None,
-            "alert-wait": self.alert_wait if self.alerts and self.alert_wait != DEFAULT_ALERT_WAIT else None,
+            "alert": ",".join(sorted({alerter_name(route.url) for route in self.alerts})) or None,
+            "alert-group": self.alert_group if self.routes and self.alert_group != DEFAULT_ALERT_GROUP else None,
+            "alert-wait": self.alert_wait if self.routes and self.alert_wait != DEFAULT_ALERT_WAIT else None,
         }
         return " ".join(f"--{name} {value}" for name, value in options.items() if value is not None)
 

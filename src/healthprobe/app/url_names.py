@@ -8,6 +8,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from healthprobe.domain.endpoint import masked
 
+NOTIFY = "notify+"
+"""What comes before a URL of apprise where it is the URL of an alerter."""
+
 _REDIS = ("redis", "rediss", "unix")
 _SENTINEL = ("redis+sentinel", "rediss+sentinel")
 _HTTP = ("http", "https")
@@ -60,7 +63,7 @@ def publisher_name(url: str) -> str:
 
 
 def notification_name(url: str, target: str = "") -> str:
-    """Returns the name of the relay that notifies one target of a URL, all of which may be secret.
+    """Returns the name of the alerter that notifies one target of a URL, all of which may be secret.
 
     The name does not depend on a password. The target is empty where the URL has one.
 
@@ -69,6 +72,15 @@ def notification_name(url: str, target: str = "") -> str:
     """
     named = _PASSWORD.sub(r"\1@", url) + (f"\n{target}" if target else "")
     return f"{scheme_of(url)}:{_digest(named)}"
+
+
+def alerter_name(url: str) -> str:
+    """Returns the name of the alerters at a URL, without secrets.
+
+    >>> alerter_name("alertmanager+http://user:secret@am:9093"), alerter_name("notify+slack://TokenA/TokenB/#on-call")
+    ('alertmanager+http://am:9093', 'slack:95f5804a')
+    """
+    return notification_name(url.removeprefix(NOTIFY)) if url.startswith(NOTIFY) else publisher_name(url)
 
 
 def records_name(url: str, query: str | None = None) -> str:

@@ -12,7 +12,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.app import plugins
-from healthprobe.app.url_names import publisher_name, scheme_of, shown
+from healthprobe.app.url_names import NOTIFY, notification_name, publisher_name, scheme_of, shown
 from healthprobe.domain.event import HealthEvent
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import (
@@ -282,15 +282,6 @@ class Adapters:
     async def publisher(self, url: str) -> HealthEventPublisher:
         return await self._open(PUBLISHERS, plugins.PUBLISHERS, "--publish", url)
 
-    async def notifiers(self, url: str) -> Mapping[str, HealthEventPublisher]:
-        """Returns publishers that send sentences for people to the service at a URL, by target.
-
-        There is one, with an empty target, where the service has one target or does not let us separate them.
-        """
-        with extra("notify", "--notify"):
-            from healthprobe.adapters.notify import NotifyPublisher
-        return NotifyPublisher.of_each_target(url)
-
     def heartbeat(self, url: str) -> HttpHeartbeat:
         """Returns heartbeats for the service at a URL."""
         with extra("http", "--heartbeat"):
@@ -305,7 +296,12 @@ class Adapters:
         return heartbeat
 
     async def alerters(self, url: str) -> Mapping[str, Alerter]:
-        """Returns the alerters at a URL by their names, which are shown and hold no secret."""
+        """Returns the alerters at a URL by their names, which are shown and hold no secret.
+
+        `notify+` before a URL of apprise makes it one for messages to people.
+        """
+        if url.startswith(NOTIFY):
+            return await self.notifiers(url.removeprefix(NOTIFY))
         scheme, colon, _ = url.partition(":")
         if colon and scheme in ALERTERS:
             return await ALERTERS[scheme](self, url)
@@ -313,6 +309,12 @@ class Adapters:
             alerter: Alerter = await self._stack.enter_async_context(plugins.opened(opener, url))
             return {publisher_name(url): alerter}
         raise ConfigurationError(_unknown("--alert", url, [*ALERTERS, *plugins.installed(plugins.ALERTERS)]))
+
+    async def notifiers(self, url: str) -> Mapping[str, Alerter]:
+        """Returns an alerter for each target of a URL of apprise, by name, or one where they cannot be separated."""
+        with extra("notify", "--notify"):
+            from healthprobe.adapters.notify import NotifyAlerter
+        return {notification_name(url, target): each for target, each in NotifyAlerter.of_each_target(url).items()}
 
     async def editable_records(self, url: str) -> EditableRecords:
         if scheme_of(url) == "file":

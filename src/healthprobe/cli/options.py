@@ -196,8 +196,8 @@ Notify = Annotated[
         "--notify",
         metavar="URL",
         envvar="HEALTHPROBE_NOTIFY",
-        help="Where new transitions are sent as a sentence for people; may be repeated. Any URL of apprise: "
-        "[b]slack:[/b]//…, [b]mailto:[/b]//…, [b]pagerduty:[/b]//….",
+        help="Where people are told, in a sentence, of each alert and its end; may be repeated. Any URL of apprise: "
+        "[b]slack:[/b]//…, [b]mailto:[/b]//…, [b]ntfy:[/b]//….",
     ),
 ]
 Alert = Annotated[

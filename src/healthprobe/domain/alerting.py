@@ -19,6 +19,8 @@ GONE = "game no longer runs"
 FEWEST_IN_A_GROUP = 3
 """The fewest games that fail together: two may be a coincidence."""
 
+_GROWTH = 1.5
+
 _LONGEST_KEY = 255
 """The most characters of an alert's key, as PagerDuty takes them."""
 
@@ -103,6 +105,7 @@ class DecidedAlert:
             started_at=self.started_at,
             game_ids=games,
             group_size=self.group_size,
+            group=self.group,
             severity=severity,
         )
 
@@ -140,6 +143,15 @@ def alert_key(identity: str, *parts: str) -> str:
     if len(key) <= _LONGEST_KEY and key.isprintable():
         return key
     return f"{identity[:100]}/{sha256(key.encode(errors='surrogatepass')).hexdigest()}"
+
+
+def is_worth_a_message(told: int, games: int) -> bool:
+    """Returns whether people who were told that so many games fail are told of `games`: half as many more, or yet more.
+
+    >>> [games for games in range(12, 30) if is_worth_a_message(12, games)][0], is_worth_a_message(12, 11)
+    (18, False)
+    """
+    return games >= told * _GROWTH
 
 
 def groups_to_count(

@@ -334,16 +334,3 @@ async def known_cursor(log: RelayLog, name: str) -> tuple[int | None, str]:
     if cursor is None or cursor <= (end := await log.end()):
         return cursor, ""
     return None, f"the cursor is {cursor}, and the log ends at {end}"
-
-
-async def begin_at_the_end(log: RelayLog, name: str) -> str:
-    """Makes a relay begin after the last event of now if it has never run, or if its cursor was altered.
-
-    Returns what is wrong with the cursor, or an empty text. Raises LogError.
-    """
-    cursor, altered = await known_cursor(log, name)
-    if altered:
-        await log.forget_cursor(name)
-    if cursor is None:
-        await log.save_cursor(name, await log.end())
-    return altered

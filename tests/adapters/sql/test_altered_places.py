@@ -18,7 +18,7 @@ from healthprobe.ports import ConfigurationError, ContentError, DeadLetter
 from healthprobe.testing.contracts.samples import failed, history, recovered
 from healthprobe.testing.memory import InMemoryPublisher
 from healthprobe.testing.stage import game
-from healthprobe.worker.relay import Relay, begin_at_the_end
+from healthprobe.worker.relay import Relay
 
 PARKED_AT = datetime(2026, 11, 23, 17, tzinfo=UTC)
 ODD_NUMBERS = ["'x'", "x'ff'", "9223372036854775807", "2.5", "-7", "1e300"]
@@ -77,16 +77,6 @@ async def test_a_cursor_that_was_altered_is_named_and_sends_all_again_rather_tha
     assert await delivered(log, "file") == events[3:]
     assert await delivered(log, "bus") == events
     assert await log.all_cursors() == {"bus": 4, "file": 4}
-
-
-async def test_people_whose_cursor_was_altered_get_only_what_comes_from_then_on(log: SqlLog, path: Path) -> None:
-    await log.append(history("game-7", 4))
-    await log.save_cursor("chat", 2)
-    alter(path, "UPDATE relay_cursors SET position = 'x'")
-    assert "the cursor of chat in the log was altered" in await begin_at_the_end(log, "chat")
-    assert await begin_at_the_end(log, "chat") == ""
-    await log.append([failed("game-8", 1)])
-    assert await delivered(log, "chat") == [failed("game-8", 1)]
 
 
 @pytest.mark.parametrize("cursor", ODD_NUMBERS[:3])

@@ -13,7 +13,7 @@ from apprise import Apprise, NotifyBase, NotifyFormat, NotifyType
 
 from healthprobe._util.text import counted
 from healthprobe._util.threads import run_in_daemon_thread
-from healthprobe.adapters.notify.sentences import is_back, sentence_of_open, sentence_of_resolved
+from healthprobe.adapters.notify.sentence import is_back, sentence_of_open, sentence_of_resolved
 from healthprobe.adapters.notify.services import hidden, scheme_of, service_at, services_by_target
 from healthprobe.domain.alert import Alert, ResolvedAlert
 from healthprobe.ports import PublishError
@@ -24,9 +24,6 @@ _TIMEOUT = 20.0
 
 _MOST_TRIES = 4
 """How often a message is sent to a service with several targets that cannot be separated."""
-
-_GROWTH = 1.5
-"""How many times the games of its last sentence a group has when it is told again."""
 
 
 State = Literal["open", "back", "ended"]
@@ -52,12 +49,12 @@ Message = Sequence[_Sentence]
 class NotifyAlerter:
     """Sends one sentence an alert, and up to 50 sentences a message. Made by `of_url` or `of_each_target`.
 
-    A group that changes is told again only once it has half as many games more as when it was told last: 12, then
-    18, then 27. What was told is remembered for as long as the alerter lives.
-
     A service with several targets does not say which of them took a message. One that is refused is sent to all of them
     again at most three times; then its alerts are refused for good. With one target that never happens.
     """
+
+    takes_updates = False
+    """People are told again of a group only if half as many games more have failed: 12, then 18, then 27."""
 
     def __init__(self, service: NotifyBase, name: str) -> None:
         self._name = name
@@ -65,7 +62,6 @@ class NotifyAlerter:
         self._apprise.add(service)
         self._has_several_targets = len(service) > 1
         self._tries: Counter[tuple[str, bool]] = Counter()
-        self._games_told: dict[str, int] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -104,39 +100,30 @@ class NotifyAlerter:
         )
 
     async def _tell(self, sentences: Sequence[_Sentence]) -> None:
-        await run_in_daemon_thread(partial(self._send_all, sentences))
+        if sentences:
+            await run_in_daemon_thread(partial(self._send_all, sentences))
 
     def _send_all(self, sentences: Sequence[_Sentence], cancelled: threading.Event) -> None:
-        """Sends the sentences that are news. The others count as delivered when those before them are."""
+        delivered = 0
         with self._lock:
-            news = [(index, sentence) for index, sentence in enumerate(sentences) if self._is_news(sentence)]
-            for message in _messages(news):
+            for message in _messages(sentences):
                 if cancelled.is_set():
                     break
-                delivered = message[0][0]
-                told = [sentence for _, sentence in message]
-                self._raise_after_last_try(told[0], delivered)
+                self._raise_after_last_try(message[0], delivered)
                 try:
-                    is_accepted = self._is_accepted(told)
+                    is_accepted = self._is_accepted(message)
                 except Exception as error:  # noqa: BLE001 -- apprise has a hundred plugins with errors of their own
-                    self._count_try(told)
+                    self._count_try(message)
                     raise self._publish_error(delivered, f" ({type(error).__name__})") from None
                 if not is_accepted:
-                    self._count_try(told)
+                    self._count_try(message)
                     raise self._publish_error(delivered)
-                self._remember(told)
+                self._forget_tries(message)
+                delivered += len(message)
 
-    def _is_news(self, sentence: _Sentence) -> bool:
-        games = self._games_told.get(sentence.alert.key)
-        return sentence.state != "open" or games is None or len(sentence.alert.game_ids) >= games * _GROWTH
-
-    def _remember(self, message: Message) -> None:
+    def _forget_tries(self, message: Message) -> None:
         for sentence in message:
             self._tries.pop(sentence.id, None)
-            if sentence.state == "open":
-                self._games_told[sentence.alert.key] = len(sentence.alert.game_ids)
-            else:
-                self._games_told.pop(sentence.alert.key, None)
 
     def _count_try(self, message: Message) -> None:
         if self._has_several_targets:
@@ -167,14 +154,14 @@ class NotifyAlerter:
         return PublishError(f"{self._name} did not take a notification{cause}", delivered=delivered)
 
 
-def _messages(sentences: Sequence[tuple[int, _Sentence]]) -> Iterator[list[tuple[int, _Sentence]]]:
-    message: list[tuple[int, _Sentence]] = []
+def _messages(sentences: Sequence[_Sentence]) -> Iterator[list[_Sentence]]:
+    message: list[_Sentence] = []
     characters = 0
-    for index, sentence in sentences:
+    for sentence in sentences:
         if message and (len(message) == _MOST_SENTENCES or characters + len(sentence.text) > _MOST_CHARACTERS):
             yield message
             message, characters = [], 0
-        message.append((index, sentence))
+        message.append(sentence)
         characters += len(sentence.text) + 1
     if message:
         yield message

@@ -16,7 +16,7 @@ from healthprobe.domain.event import AlteredEvent, HealthEvent
 from healthprobe.ports import ContentError, DeadLetter
 from healthprobe.testing.contracts.samples import FIRST_SECOND, failed, history
 from healthprobe.testing.memory import InMemoryPublisher
-from healthprobe.worker.relay import Relay, begin_at_the_end
+from healthprobe.worker.relay import Relay
 
 nats_server = nats_fixtures.nats_server
 nats_url = nats_fixtures.nats_url
@@ -72,17 +72,6 @@ async def test_a_cursor_that_was_altered_is_named_and_sends_all_again_rather_tha
     assert await delivered(log, "file") == events[3:]
     assert await delivered(log, "bus") == events
     assert await log.all_cursors() == {"bus": 4, "file": 4}
-
-
-async def test_people_whose_cursor_was_altered_get_only_what_comes_from_then_on(
-    log: JetStreamLog, other_program: Client
-) -> None:
-    await log.append(history("game-7", 4))
-    await other_program.jetstream().publish(log._streams.of_cursor("chat"), b"\xff")
-    assert "the cursor of chat in the log was altered" in await begin_at_the_end(log, "chat")
-    assert await begin_at_the_end(log, "chat") == ""
-    await log.append([failed("game-8", 1)])
-    assert await delivered(log, "chat") == [failed("game-8", 1)]
 
 
 async def test_a_cursor_that_is_altered_under_a_running_relay_is_replaced_by_its_next_one(
