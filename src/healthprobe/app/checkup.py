@@ -27,6 +27,7 @@ from healthprobe.domain.outcome import Failed, Healthy
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.target import parse_target
 from healthprobe.ports import ConfigurationError, HealthprobeError, Reachable
+from healthprobe.status.counters import Counters
 from healthprobe.web.listeners import check_free
 
 _PATIENCE = 10.0
@@ -100,10 +101,10 @@ class _Checkup:
             yield "alert", _place(route), partial(self._alerter, route.url)
         for url in dict.fromkeys(settings.canaries):
             yield "canary", shown(url), partial(self._canary, url)
-        for option, address in (("otlp", settings.otlp), ("heartbeat", settings.heartbeat)):
-            if address is not None:  # the path of a heartbeat is its secret
-                where = f"{urlsplit(address).scheme}://{urlsplit(address).hostname}"
-                yield option, where, partial(_connect, address)
+        if settings.otlp is not None:
+            yield "otlp", _host_of(settings.otlp), partial(self._otlp, settings.otlp)
+        if settings.heartbeat is not None:  # its path is a secret
+            yield "heartbeat", _host_of(settings.heartbeat), partial(self._heartbeat, settings.heartbeat)
         if settings.listen is not None:
             yield "listen", str(settings.listen), self._listen
 
@@ -221,6 +222,16 @@ class _Checkup:
         cause = outcome.last_error if isinstance(outcome, Failed) else outcome.cause
         raise ConfigurationError(f"{cause}: while no canary answers 200 no failure counts; name one that does")
 
+    async def _otlp(self, url: str) -> str:
+        from healthprobe.app.observability import otlp
+
+        otlp(url, Counters())  # which refuses an URL of another kind, and a missing extra
+        return await _connect(url)
+
+    async def _heartbeat(self, url: str) -> str:
+        self._adapters.heartbeat(url)
+        return await _connect(url)
+
     async def _listen(self) -> str:
         assert self._settings.listen is not None
         await asyncio.to_thread(check_free, self._settings.listen)
@@ -237,6 +248,11 @@ def _is_created_by_a_run(error: ConfigurationError) -> bool:
 
 
 _PLUGIN = "its plugin is installed; only a run shows whether it works"
+
+
+def _host_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}" if parts.hostname else parts.scheme
 
 
 async def _connect(url: str) -> str:

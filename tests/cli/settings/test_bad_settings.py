@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.support.program import CommandLine
+
+from healthprobe.app.settings_file.reading import parse_settings_file
+from healthprobe.cli.config import options_of_run, sample
+from healthprobe.ports import ConfigurationError
 
 BAD = Path(__file__).parent / "bad"
 
@@ -48,6 +56,41 @@ def test_nesting_of_any_depth_is_refused_and_never_ends_the_process(
     (tmp_path / "deep.toml").write_text(opening)
     refused = command_line("run", "--config", "deep.toml", "--records", "sqlite:")
     assert (refused.code, len(refused.err)) == (2, 1)
+
+
+OPTIONS = options_of_run()
+SAMPLE = re.sub(
+    r"env:[A-Z_]+|file:/etc[^\"]+", "env:PATH", re.sub(r"^#(?=[a-z\[])", "", sample(OPTIONS), flags=re.MULTILINE)
+)
+PIECES = st.sampled_from(
+    ['"', "'", '"""', "[", "]", "{", "}", "=", ".", ",", "\n", "#", "[[alerts]]\n", "[probe]\n", "\t", "1e9", "\\"]
+)
+CUT = st.tuples(st.integers(0, len(SAMPLE)), st.integers(0, 40), st.one_of(PIECES, st.text(max_size=5)))
+
+
+def test_the_sample_that_is_broken_below_is_valid() -> None:
+    assert len(parse_settings_file(SAMPLE, "healthprobe.toml", OPTIONS).alerts) == 2
+
+
+@settings(max_examples=150, deadline=None)
+@given(cuts=st.lists(CUT, min_size=1, max_size=4))
+def test_a_broken_sample_is_read_or_refused_in_one_line_and_never_ends_the_process(
+    cuts: list[tuple[int, int, str]],
+) -> None:
+    text = SAMPLE
+    for start, length, piece in cuts:
+        text = text[:start] + piece + text[start + length :]
+    try:
+        parse_settings_file(text, "healthprobe.toml", OPTIONS)
+    except ConfigurationError as error:
+        assert re.fullmatch(r"healthprobe\.toml:\d+: .+", str(error)), str(error)  # noqa: PT017
+        assert len(str(error)) < 1000  # noqa: PT017
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with suppress(ConfigurationError):
+        parse_settings_file(text, "healthprobe.toml", OPTIONS)
 
 
 def test_a_secret_never_shows_in_a_message(

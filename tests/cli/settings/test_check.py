@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.servers.nats import NatsServer
 from tests.servers.ports import free_port
@@ -100,9 +102,17 @@ def test_each_thing_that_is_wrong_has_its_line_and_none_hides_another(
             *("--publish", "file:notes.txt", "--publish", "file:no/such/folder/x", "--publish", "nats://bus"),
             *("--publish", "https://127.0.0.1:1/hook", "--notify", "nonsense", "--canary", "http://127.0.0.1:1/"),
             *("--alert", "alertmanager+http://127.0.0.1:1", "--alert", "pager://x", "--alert", "pagerduty:env:NONE"),
-            *("--otlp", "http://127.0.0.1:1", "--listen", f"127.0.0.1:{taken.getsockname()[1]}"),
+            *(
+                "--otlp",
+                "grpc://127.0.0.1:4317",
+                "--heartbeat",
+                "http://127.0.0.1:1/secret",
+                "--listen",
+                f"127.0.0.1:{taken.getsockname()[1]}",
+            ),
         )
     assert command_line.code == 2
+    assert "secret" not in "".join(command_line.out)
     found = [(each["part"], each["message"]) for each in documents(command_line.out) if each["verdict"] == "wrong"]
     expected = [
         ("records", "games.yaml:1: the field engine_endpoint is missing"),
@@ -116,7 +126,8 @@ def test_each_thing_that_is_wrong_has_its_line_and_none_hides_another(
         ("alert", "--alert pager:…: not a known URL"),
         ("alert", "the variable NONE is not set"),
         ("canary", "connection refused: while no canary answers 200 no failure counts"),
-        ("otlp", "127.0.0.1:1 cannot be reached (connection refused)"),
+        ("otlp", "--otlp grpc://127.0.0.1:4317: only OTLP over HTTP is supported"),
+        ("heartbeat", "127.0.0.1:1 cannot be reached (connection refused)"),
         ("listen", "address already in use; choose another"),
     ]
     assert [part for part, _ in found] == [part for part, _ in expected]
@@ -162,6 +173,27 @@ def test_postgresql_is_looked_at_in_transactions_that_cannot_write(
     found = check(command_line, *at, "--records-query", "SELECT game_id FROM runtime_records")
     assert found["records"][0] == "wrong"
     assert "there is no column current_container_id" in found["records"][1]
+
+
+def test_a_user_of_postgresql_who_may_not_write_is_named_with_the_grant(
+    command_line: CommandLine, postgres_url: str
+) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE reader LOGIN")
+        reader = re.sub(r"//[^@]*@", "//reader@", postgres_url)
+        verdict, message = check(command_line, "--log", reader)["log"]
+        assert (verdict, message.partition(": ")[2]) == (
+            "wrong",
+            "this user may not create tables in its schema: GRANT CREATE ON SCHEMA",
+        )
+        command_line("runtimes", "add", "game-7", "http://127.0.0.1:1", "--records", postgres_url)
+        connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+        verdict, message = check(command_line, "--log", reader)["log"]
+        assert (verdict, message.partition(": ")[2]) == (
+            "wrong",
+            "this user may not write health_events: GRANT INSERT ON health_events",
+        )
+        connection.execute("DROP OWNED BY reader; DROP ROLE reader")
 
 
 def test_nats_is_asked_and_nothing_is_made_there(command_line: CommandLine, nats_process: NatsServer) -> None:

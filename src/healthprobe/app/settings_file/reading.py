@@ -123,6 +123,11 @@ def read_settings_file(path: str, options: Mapping[str, FileOption]) -> Settings
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigurationError(f"{path}:{line}: not UTF-8 text: save it as UTF-8") from None
+    return parse_settings_file(text, path, options)
+
+
+def parse_settings_file(text: str, path: str, options: Mapping[str, FileOption]) -> SettingsFile:
+    """Returns the settings in `text`; `path` is for messages. Raises ConfigurationError and nothing else."""
     return _Reader(path, text, options).read()
 
 
