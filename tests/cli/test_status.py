@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from tests.support.terminal_session import OpenTerminal, assert_readable
 from tests.support.waiting import PATIENCE
 from tests.support.watched_run import WatchedRun
 
+from healthprobe.cli.status import Status, _silenced
 from healthprobe.domain.outcome import HEALTHY, Failed
 from healthprobe.testing.prober import UNAVAILABLE, Answer
+from healthprobe.web import schemas
 
 HOSTILE = "[red]game\x1b[2J-7"
 HOSTILE_ERROR = "[bold]no\x1b[31m way"
@@ -196,3 +199,15 @@ def test_games_that_the_log_cannot_hold_are_named_and_exit_1(command_line: Comma
     text = "\n".join(session.lines)
     assert re.search(r"set aside +kanji-\d: kanji-\d cannot be looked up", text)
     assert "and 1 more that the log cannot hold" in text
+
+
+def test_silences_are_lines_of_the_screen_the_first_three_of_them() -> None:
+    ends_at = datetime(2026, 11, 29, 14, tzinfo=UTC)
+    one = schemas.Silence("s-1", ["chess", "go"], "", {}, "anna@ops", "new\x1b[31m rack", None, ends_at)
+    other = schemas.Silence("s-2", [], "10.0.0.7", {"team": "eu"}, "", "", None, ends_at)
+    lines = _silenced(Status("run", "", "", 0, [], silences=[one, *[other] * 4]))
+    assert [line.plain for line in lines] == [
+        "silenced until 2026-11-29 14:00:00 UTC: chess, go, by anna@ops: new\N{REPLACEMENT CHARACTER}[31m rack",
+        *["silenced until 2026-11-29 14:00:00 UTC: host 10.0.0.7 and team=eu"] * 2,
+        "and 2 more silences: healthprobe silence --list",
+    ]

@@ -12,9 +12,9 @@ that fails or hangs delays no other. It imports worker, ports, domain and _util.
 
 Where other parts come in (all of them are arguments of `Alarms`, given in `app/alarm_stage.py`):
 
-- `is_silenced(game_id, host, labels, now) -> bool`: a silence. It holds back what was not told yet; an alert that was
-  told stays until its games answer again. It is asked at every look, once a second, so an ended silence needs no call;
-  `Alarms.wake()` looks at once.
+- `is_silenced(game_id, host, labels, now) -> bool`: a silence, that of `Silences` in `silences.py`. It holds back what
+  was not told yet; an alert that was told stays until its games answer again. It is asked at every look, once a second,
+  so an ended silence needs no call; `Alarms.wake()` looks at once.
 - `is_gone(game_id) -> bool`: the game is in none of the last complete listings. Its alert is resolved because it "no
   longer runs". If the game is listed again and its incident is still open, the same alert fires again. A game that is
   not listed and not gone yet gets no new alert, and keeps the one it has.
