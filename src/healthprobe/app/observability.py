@@ -71,6 +71,7 @@ class Observability:
             connections=parts.prober,
             cluster=parts.leases,
             silences=parts.silences,
+            metric_label=self._settings.metric_label,
         )
         registry = registry_of(RunCollector(status))
         async with AsyncExitStack() as stack:

@@ -56,6 +56,7 @@ class Settings:
     are URLs; the last is often a secret. With `ended_events` a `probe_ended` is written after the incident of a game
     that is gone. `probe` is how games are probed whose records say nothing else. `alerts` are the routes to alerters,
     `alert_group` is the label by which alerts are grouped, or `none`. `page_url` is where people reach the page.
+    `metric_label` is a label of the games by whose values they are counted in the metrics.
     """
 
     records: str = DEFAULT_DATABASE
@@ -88,6 +89,7 @@ class Settings:
     listen: ListenAddress | None = None
     token: str | None = field(default=None, repr=False)
     otlp: str | None = None
+    metric_label: str | None = None
     heartbeat: str | None = field(default=None, repr=False)
     heartbeat_every: Duration = DEFAULT_HEARTBEAT
 

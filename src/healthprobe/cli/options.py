@@ -99,6 +99,16 @@ def parse_label(text: str) -> str:
     return text
 
 
+def parse_metric_label(text: str) -> str:
+    """Returns the name of a label that games can be counted by. Raises ValueError."""
+    if "=" in text:
+        raise ValueError(f"{text!r} is no name of a label: write one such as region")
+    parse_selector([f"{text}="])
+    if text == "state":
+        raise ValueError("'state' is a label of the metric already: choose another")
+    return text
+
+
 def parse_alert_group(text: str) -> str:
     """Returns the label by which alerts are grouped, or `none`. Raises ValueError."""
     if not _LABEL_NAME.fullmatch(text):
@@ -503,6 +513,17 @@ OtlpUrl = Annotated[
         metavar="URL",
         envvar="HEALTHPROBE_OTLP",
         help="Send metrics and spans to an OpenTelemetry collector: http://HOST:4318.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+MetricLabel = Annotated[
+    str | None,
+    typer.Option(
+        "--metric-label",
+        metavar="NAME",
+        envvar="HEALTHPROBE_METRIC_LABEL",
+        parser=parse_metric_label,
+        help="Count the games in the metrics also by the values of this label, such as region; at most 100 values.",
         rich_help_panel=ADVANCED,
     ),
 ]

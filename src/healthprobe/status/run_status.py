@@ -20,6 +20,7 @@ from healthprobe.ports import HealthEventLog, LogError
 from healthprobe.status.cells import Cells, Delta
 from healthprobe.status.histories import Histories
 from healthprobe.status.incidents import Incidents
+from healthprobe.status.label_counts import LabelCounts
 from healthprobe.status.past_incidents import PastIncidents
 from healthprobe.status.trouble import trouble_of
 from healthprobe.worker.config import WorkerConfig
@@ -83,6 +84,7 @@ class RunStatus:
         connections: Connections,
         cluster: Cluster | None = None,
         silences: Silences | None = None,
+        metric_label: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -94,6 +96,7 @@ class RunStatus:
         self.cluster = cluster
         self._silences = silences
         self.cells = Cells(counters)
+        self.label_counts = None if metric_label is None else LabelCounts(metric_label)
         self.incidents = Incidents(log)
         self.past_incidents = PastIncidents(log)
         self.clock = clock
@@ -129,6 +132,8 @@ class RunStatus:
                 return
             if delta := await self.cells.update(self.worker.target_set, self.worker.states):
                 self._deltas.append(delta)  # before the next await: no stream may see a version without its delta
+            if self.label_counts is not None:
+                await self.label_counts.update(self.cells)
             await self._count_silenced()
             await self._follow_log()
             self._refreshed_at = self._monotonic()

@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 from healthprobe.domain.cluster import unwatched_shards
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.fleet_status import Condition
+from healthprobe.status.label_counts import MOST_VALUES, OTHER
 from healthprobe.status.run_status import RunStatus
 from healthprobe.telemetry.metric_families import gauge, labelled_counter, labelled_gauge
 
@@ -19,12 +20,7 @@ MAX_GAME_SERIES = 1_000
 
 def fleet_families(status: RunStatus) -> Iterator[Metric]:
     """Yields the families of games and incidents, as old as the last refresh of `status`."""
-    yield labelled_gauge(
-        "healthprobe_games",
-        "Watched games by state.",
-        ("state",),
-        [((condition.value,), status.cells.count_of(condition)) for condition in Condition],
-    )
+    yield _games(status)
     watched = status.worker.target_set.by_id
     yield gauge(
         "healthprobe_open_incidents",
@@ -49,6 +45,20 @@ def fleet_families(status: RunStatus) -> Iterator[Metric]:
         "Games that are down and have no healthprobe_game_down_seconds series.",
         max(status.cells.count_of(Condition.DOWN) - len(listed), 0),
     )
+
+
+def _games(status: RunStatus) -> Metric:
+    name, counts = "healthprobe_games", status.label_counts
+    if counts is None:
+        numbers = [((condition.value,), status.cells.count_of(condition)) for condition in Condition]
+        return labelled_gauge(name, "Watched games by state.", ("state",), numbers)
+    of_values = [
+        ((condition.value, value), number)
+        for value, games in counts.games.items()
+        for condition, number in games.items()
+    ]
+    documentation = f"Watched games by state and {counts.label}; from {MOST_VALUES} values on, the rest is {OTHER}."
+    return labelled_gauge(name, documentation, ("state", counts.label), of_values)
 
 
 def _down(status: RunStatus) -> Iterator[tuple[tuple[str, str], float]]:

@@ -42,6 +42,7 @@ class MonitoredWorker:
         *,
         histories: Histories | None = None,
         cluster: Cluster | None = None,
+        metric_label: str | None = None,
         **others: Any,
     ) -> None:
         self.stage = Stage(**engines)
@@ -56,6 +57,7 @@ class MonitoredWorker:
             connections=FixedConnections(),
             cluster=cluster,
             silences=self.silences,
+            metric_label=metric_label,
             clock=self.stage.clock.now,
             monotonic=self.stage.clock.monotonic,
         )
