@@ -2,7 +2,8 @@
 
 A whole worker and two relays run over a real database, in virtual time. The game `altered` has the row; what becomes of
 it is not judged. Every other game must be listed and probed, its transitions must enter the log, stand there with all
-its earlier ones, and be delivered, once and in order; so must its dead letters.
+its earlier ones, and be delivered, once and in order; so must its dead letters. Its document must be read, and the log
+must say whether it is down.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar, TypeVarTuple
 
+import msgspec
+
 from healthprobe.adapters.sql import SqlDatabase, SqlLog, SqlQuery, SqlRecords
+from healthprobe.domain.document import read_documents
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.domain.record import RUNNING, RuntimeRecord
@@ -51,6 +55,9 @@ BUS, PAGER = "bus", "pager"
 _BUS_CURSOR = 6
 _LETTERS = ("game-2", ALTERED, "zealous")
 """Games of which the bus refused the first event."""
+
+KIND = "alert"
+"""The kind of the documents in the log, one a game."""
 
 QUERY = (
     "SELECT game_id, current_container_id, engine_endpoint, status, probe, silenced_until, silenced_why FROM {table}"
@@ -105,6 +112,7 @@ async def fill(url: str) -> None:
         await log.append(history)
         await log.save_cursor(BUS, _BUS_CURSOR)
         await log.save_cursor(PAGER, 0)
+        await log.put_documents(KIND, {game_id: _document(game_id) for game_id in (*OTHERS, ALTERED)})
         for event in history[:_BUS_CURSOR]:
             if event.sequence == 1 and event.game_id in _LETTERS:
                 await log.park(DeadLetter(BUS, event, "too large", FIRST_INSTANT))
@@ -216,9 +224,20 @@ class _Round:
             _require(last == expected[-1:], f"the log says that the last event of {game_id} is {last}")
         await log.prune(FIRST_INSTANT, after)  # nothing is older
         _require(BUS in await log.all_cursors(), "the cursor of the bus is not listed")
+        await self._judge_documents(log)
+        down = await log.open_incidents()
+        for game_id, history in OTHERS.items():
+            _require((game_id in down) == (_next(history) == "f"), f"the log says that {game_id} is down or not")
         letters = {letter.event.id for letter in await log.dead_letters(_LIMIT)}
         left = {f"{game_id}:1" for game_id in OTHERS} & letters
         _require(not left, f"the dead letters {left} were not sent again")
+
+    async def _judge_documents(self, log: SqlLog) -> None:
+        await log.put_documents(KIND, {"new": _document("new")})
+        read, problems = read_documents(await log.documents(KIND), msgspec.json.decode, "alert")
+        for game_id in (*OTHERS, "new"):
+            _require(read.get(game_id) == {"game_id": game_id}, f"the document of {game_id} is {read.get(game_id)}")
+        _require(len(problems) <= 1, f"several documents cannot be read: {problems}")
 
     def _judge_deliveries(self) -> None:
         replayed = {f"{game_id}:1" for game_id in _LETTERS if game_id in OTHERS}
@@ -232,6 +251,10 @@ class _Round:
             _require(arrived == due, f"the bus got {arrived} of {game_id}, not {due}")
             paged = _told(self._publishers[PAGER].delivered, game_id)
             _require(paged[-1:] == story[-1:], f"the pager got {paged} of {game_id}")
+
+
+def _document(game_id: str) -> str:
+    return msgspec.json.encode({"game_id": game_id}).decode()
 
 
 def _next(history: str) -> str:

@@ -13,12 +13,14 @@ from fuzz.mutation import Mutator
 from fuzz.target import Draw, Target, mutated
 from fuzz.values import Values
 from healthprobe.adapters.nats.appending import message_id
+from healthprobe.adapters.nats.documents import decode_document
 from healthprobe.adapters.nats.relay_state import decode_cursor, decode_letter
 from healthprobe.adapters.nats.stored_events import decode_event, encode_event
 from healthprobe.adapters.nats.stream_leader import Message
 from healthprobe.adapters.nats.streams import LogStreams
 from healthprobe.adapters.redis.entry import Entry
 from healthprobe.adapters.sql.event_rows import event_from_row
+from healthprobe.domain.document import read_documents
 from healthprobe.domain.event import (
     AlteredEvent,
     HealthEvent,
@@ -41,6 +43,7 @@ _LETTER = (
     b'{"publisher":"redis","event":%b,"reason":"too large","parked_at":"2026-11-23T17:00:00.123456Z",'
     b'"due":false,"first":0}'
 )
+_DOCUMENT = b'{"key":"game-7","document":"{\\"game_id\\": \\"game-7\\"}"}'
 _CURSOR = b'{"name":"redis","cursor":17}'
 _OF_EVENTS = (
     b'"sequence":',
@@ -142,6 +145,13 @@ def _entry(given: tuple[str, str, str, int, int]) -> None:
         assert _decoded_again(event) == event
 
 
+def _document(body: bytes) -> None:
+    key, document = decode_document(Message(1, _STREAMS.of_document("alert", "game-7"), body), "alert", _STREAMS)
+    assert key == "game-7"
+    assert document.encode() is not None
+    read_documents({key: document}, json.loads, "alert")
+
+
 def _row(row: tuple[Any, ...]) -> None:
     event = event_from_row(cast("Row[Any]", row), "at 3 in the log")
     assert json.dumps(event.as_document())
@@ -163,6 +173,7 @@ TARGETS = (
         lambda body: decode_cursor(Message(1, _STREAMS.of_cursor("redis"), body), _STREAMS),
         share=3,
     ),
+    Target("documents on NATS", mutated((_DOCUMENT,), _OF_EVENTS), _document, share=3),
     Target(
         "event documents",
         _documents,

@@ -37,6 +37,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "health_events": (*_EVENT, "id", "position"),
     "relay_cursors": ("name", "position"),
     "dead_letters": (*_EVENT, "publisher", "reason", "parked_at", "due", "number"),
+    "healthprobe_documents": ("kind", "key", "document"),
 }
 """Every column of every table that a run reads."""
 
@@ -46,6 +47,7 @@ _ROWS = {
     "health_events": [f"game_id = '{ALTERED}' AND sequence = {sequence}" for sequence in (1, 2, 3)],
     "relay_cursors": [f"name = '{PAGER}'"],
     "dead_letters": [f"game_id = '{ALTERED}'"],
+    "healthprobe_documents": [f"key = '{ALTERED}'"],
 }
 
 _SEEDS = (

@@ -1,13 +1,17 @@
 """Documents on JetStream: logs of older versions, streams of other programs, limits, and several writers."""
 
 import asyncio
+import gc
+from functools import partial
 
 import nats
 import pytest
+from tests.adapters.nats.patience import PATIENCE, at_last
 from tests.servers import nats_fixtures
+from tests.servers.nats import NatsCluster
 from tests.servers.nats_fixtures import OpenLog
 
-from healthprobe.adapters.nats.connection import Request
+from healthprobe.adapters.nats.connection import JetStream, Request
 from healthprobe.ports import ConfigurationError, ContentError, LogError
 from healthprobe.testing.contracts.samples import failed, recovered
 
@@ -127,3 +131,33 @@ async def test_open_incidents_are_read_anew_where_somebody_emptied_the_log(nats_
     assert await log.open_incidents() == {}
     await log.append([failed("game-9", 1)])
     assert await log.open_incidents() == {"game-9": failed("game-9", 1)}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # nats-py forgets the socket of a vain attempt
+async def test_documents_and_open_incidents_survive_the_death_of_their_leader(
+    open_log: OpenLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JetStream.ask, "__defaults__", (1.0,))
+    with NatsCluster() as cluster:
+        log, other = await open_log(cluster.url()), await open_log(cluster.url())
+        await log.append([failed("game-7", 1), failed("game-8", 1), recovered("game-8", 2)])
+        expected = {str(number): f"before {number}" for number in range(50)}
+        await log.put_documents("alert", dict(expected))
+        killed = cluster.leader_of("health_documents")
+        assert killed is not None
+        killed.kill()
+        async with asyncio.timeout(PATIENCE):
+            changed = {"1": "after", "2": None, "50": "new"}
+            await at_last(partial(log.put_documents, "alert", changed))
+            expected = {**expected, "1": "after", "50": "new"}
+            del expected["2"]
+            assert await at_last(partial(other.documents, "alert")) == expected
+            assert await at_last(partial(other.open_incidents)) == {"game-7": failed("game-7", 1)}
+            await at_last(partial(log.append, [failed("game-8", 3)]))
+            assert set(await at_last(partial(other.open_incidents))) == {"game-7", "game-8"}
+        killed.start()
+        await at_last(partial(other.put_documents, "alert", {"3": None}))
+        del expected["3"]
+        assert await at_last(partial(log.documents, "alert")) == expected
+    gc.collect()

@@ -162,6 +162,14 @@ async def test_a_document_of_which_anything_was_altered_hides_no_other(
     assert {key: text for key, text in found.items() if key in {"2", "3", "4"}} == dict.fromkeys("234", "{}")
 
 
+async def test_a_document_whose_altered_key_reads_like_another_s_does_not_take_its_place(
+    log: SqlLog, path: Path
+) -> None:
+    await log.put_documents("silence", {"1": "{}", "2": "[]"})
+    alter(path, "UPDATE healthprobe_documents SET key = x'31' WHERE key = '2'")
+    assert await log.documents("silence") == {"1": "{}"}
+
+
 @pytest.mark.parametrize("revision", ["'x'", "9223372036854775807", "1e300"])
 async def test_records_are_listed_afresh_where_the_revision_of_their_table_was_altered(
     database: SqlDatabase, path: Path, revision: str

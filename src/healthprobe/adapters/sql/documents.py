@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from healthprobe.adapters.sql.database import SqlDatabase
 from healthprobe.adapters.sql.schema import documents as table
@@ -44,8 +45,9 @@ _REMOVE = delete(table).where(
 
 
 def _documents(kind: str, connection: Connection) -> dict[str, str]:
-    rows = connection.execute(_OF_KIND, {"kind": kind})
-    return {text_of(row.key): text_of(row.document) for row in rows}
+    """Reads rows whose key is text last: no altered key, which may read like another, hides the one that it is like."""
+    rows = connection.execute(_OF_KIND, {"kind": kind}).all()
+    return {text_of(row.key): text_of(row.document) for row in sorted(rows, key=_has_text_as_key)}
 
 
 def _put(kind: str, documents: Mapping[str, str | None], connection: Connection) -> None:
@@ -54,3 +56,7 @@ def _put(kind: str, documents: Mapping[str, str | None], connection: Connection)
         upsert(connection, table, [{"kind": kind, "key": key, "document": stored[key]} for key in chunk])
     for chunk in chunks([key for key in documents if key not in stored]):
         connection.execute(_REMOVE, {"of_kind": kind, "removed": chunk})
+
+
+def _has_text_as_key(row: Row[*tuple[Any, ...]]) -> bool:
+    return isinstance(row.key, str)
