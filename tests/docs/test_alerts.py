@@ -21,8 +21,8 @@ from healthprobe.adapters.pagerduty.address import parse_service
 PAGE = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text()
 PORTS = ("8080", "8600", "9093", "9099")
 QUICK = {
-    "HEALTHPROBE_INTERVAL": "200ms",
-    "HEALTHPROBE_TIMEOUT": "100ms",
+    "HEALTHPROBE_INTERVAL": "500ms",
+    "HEALTHPROBE_TIMEOUT": "400ms",
     "HEALTHPROBE_FAILURES": "2",
     "HEALTHPROBE_ALERT_WAIT": "0",
 }

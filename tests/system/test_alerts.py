@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ from tests.adapters.pagerduty.service import KEY, ScriptedPagerDuty
 from tests.servers.alertmanager import AlertmanagerServer, needs_alertmanager
 from tests.servers.web import Answer, WebServer
 from tests.support.live_engine import LiveEngine
-from tests.support.program import QUICK, Program, next_document
+from tests.support.program import Program, next_document
 from tests.support.waiting import until
+
+RULE = ("run", "--interval", "500ms", "--timeout", "400ms", "--failures", "2")
+"""Also on a busy machine no probe fails by itself."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def records_of(folder: Path, engine: LiveEngine, **labels: str) -> str:
 def arguments(records: str, *alert_urls: str) -> tuple[str, ...]:
     alerts = [part for url in alert_urls for part in ("--alert", url)]
     page = ("--page-url", "https://ops.example/health")
-    return (*QUICK, "--records", records, *alerts, "--alert-wait", "0", *page)
+    return (*RULE, "--records", records, *alerts, "--alert-wait", "0", *page)
 
 
 @needs_alertmanager
@@ -78,7 +81,8 @@ async def test_an_alert_that_fired_before_a_kill_resolves_after_the_restart(
     )
     assert fired["annotations"]["last_error"] == "unexpected status 503"
     assert fired["generatorURL"] == "https://ops.example/health/?game=game-7"
-    assert fired["startsAt"] == resolved["startsAt"]
+    began = [datetime.fromisoformat(alert["startsAt"]) for alert in (fired, standing, resolved)]
+    assert max(began) - min(began) < timedelta(seconds=1)
     assert datetime.fromisoformat(standing["endsAt"]) > datetime.fromisoformat(resolved["endsAt"])
 
 

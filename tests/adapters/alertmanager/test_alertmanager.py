@@ -125,14 +125,15 @@ async def test_our_restart_changes_neither_the_alert_nor_its_beginning() -> None
 async def test_of_two_alertmanagers_one_that_is_down_or_hangs_delays_not_the_other() -> None:
     with AlertmanagerServer() as first, AlertmanagerServer() as second:
         url = f"alertmanager+http://{first.address},{second.address}"
-        one, two = AlertmanagerAlerter.of_each_host(url, timeout=0.5).values()
+        one, two = AlertmanagerAlerter.of_each_host(url).values()
         first.kill()
         assert "connection refused" in str(await refused(one))
         await two.fire([alert_of("game-7")])
         assert len(second.alerts()) == 1
         first.start()
         first.pause()
-        assert "no answer within 0.5s" in str(await refused(one))
+        async with alerter_of(first.url, timeout=0.5) as impatient:
+            assert "no answer within 0.5s" in str(await refused(impatient))
         await two.fire([alert_of("game-8")])
         assert len(second.alerts()) == 2
         first.resume()
