@@ -7,7 +7,7 @@ SOURCES := $(shell find src -type f -not -name '*.pyc' 2>/dev/null) pyproject.to
 # it all again, which is a tenth of the time that the tests take.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/compiled $(BIN)/python -m pytest
 
-# Three processes on two cores, for tests often wait. Those of tests/system take longest, so they come first. A process
+# Four processes on two cores, for tests often wait. Those of tests/system take longest, so they come first. A process
 # that a hung test ends is not replaced: pytest-xdist would wait for it for ever, and not name the test.
 PARALLEL := --numprocesses=4 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
 

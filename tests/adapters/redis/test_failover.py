@@ -139,7 +139,10 @@ class TestSentinels:
         places = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in sentinels)
         return f"redis+sentinel://{places}/mymaster{rest}"
 
-    @pytest.mark.parametrize("end", ["kill", "pause", "order"])
+    @pytest.mark.parametrize(
+        "end",
+        ["kill", pytest.param("pause", marks=pytest.mark.slow), pytest.param("order", marks=pytest.mark.slow)],
+    )
     async def test_after_a_failover_events_reach_the_new_primary(
         self, pair: Pair, open_publisher: OpenPublisher, end: str
     ) -> None:

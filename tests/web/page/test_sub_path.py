@@ -12,7 +12,7 @@ from tests.web.page.live_run import LiveRun
 from tests.web.page.sub_path_proxy import sub_path_proxy
 
 
-@pytest.fixture(params=["/health/", "/ops/game%20engines/"])
+@pytest.fixture(params=[pytest.param("/health/", marks=pytest.mark.slow), "/ops/game%20engines/"])
 def proxied(request: pytest.FixtureRequest, browser: Browser, run: LiveRun) -> Iterator[Page]:
     """The page below a sub-path. At the end nothing was asked for outside of it, and the console is empty."""
     refused, console_errors = list[str](), list[str]()

@@ -131,7 +131,14 @@ def test_all_tabs_are_back_after_a_restart_of_the_run(context: BrowserContext, r
     expect_on_all(pages, ALL_ANSWER)
 
 
-@pytest.mark.parametrize("script", [WITHOUT_SHARED_WORKERS, SHARED_WORKERS_FORBIDDEN, SHARED_WORKERS_THAT_DO_NOT_START])
+@pytest.mark.parametrize(
+    "script",
+    [
+        WITHOUT_SHARED_WORKERS,
+        pytest.param(SHARED_WORKERS_FORBIDDEN, marks=pytest.mark.slow),
+        pytest.param(SHARED_WORKERS_THAT_DO_NOT_START, marks=pytest.mark.slow),
+    ],
+)
 def test_without_shared_workers_a_hidden_tab_ends_its_stream(
     context: BrowserContext, run: LiveRun, script: str
 ) -> None:
