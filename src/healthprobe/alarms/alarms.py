@@ -10,9 +10,15 @@ from datetime import datetime, timedelta
 from random import random
 from typing import Protocol
 
-from healthprobe._util.aio import COLLABORATOR_ERRORS, background_tasks, error_text, raise_if_cancelled
+from healthprobe._util.aio import (
+    COLLABORATOR_ERRORS,
+    background_tasks,
+    cooperative_iter,
+    error_text,
+    raise_if_cancelled,
+)
 from healthprobe._util.safe_logging import Logger, SafeLogger
-from healthprobe.alarms.documents import ALERTS, alerts_in, documents_of
+from healthprobe.alarms.documents import ALERTS, alerts_in, documents_of, keys_of
 from healthprobe.alarms.earlier_relays import EarlierLog, adopt_relays
 from healthprobe.alarms.fleet import Fleet
 from healthprobe.alarms.incidents import FollowedLog, Incidents
@@ -25,6 +31,12 @@ from healthprobe.domain.schedule import backoff
 from healthprobe.ports import Alerter, Telemetry
 from healthprobe.worker.config import WORKER_KEY, utc_now
 from healthprobe.worker.relay import LONGEST_WAIT
+
+_INCIDENTS_A_TURN = 500
+"""The most open incidents that are looked at between two turns of the loop."""
+
+_REST_FACTOR = 4.0
+"""The pause after a look, in times of its duration: where thousands of games fail, each commit wakes us."""
 
 IsSilenced = Callable[[str, str, Mapping[str, str], datetime], bool]
 """Called with a game's id, its host, its labels and the time: returns whether no alarm is to be raised for it."""
@@ -72,6 +84,7 @@ class Alarms:
         self._is_gone = is_gone
         self._earlier_relays = earlier_relays
         self._clock = clock
+        self._monotonic = monotonic
         self._poll_interval = poll_interval
         self._logger = SafeLogger(logger, worker=WORKER_KEY)
         self._incidents = Incidents(log, clock)
@@ -94,6 +107,7 @@ class Alarms:
         ]
         self._alerts: dict[str, DecidedAlert] | None = None
         self._have_begun = False
+        self._all_told_at: tuple[int, int] | None = None
         self._labels: dict[str, Mapping[str, str]] = {}
         self._look_again_at: datetime | None = None
         self._woken = asyncio.Event()
@@ -112,15 +126,17 @@ class Alarms:
 
     async def run(self) -> None:
         """Looks at the log and has the alerters told, until cancelled."""
-        self._alerts, self._have_begun = None, False
+        self._alerts, self._have_begun, self._all_told_at = None, False, None
         self._incidents.begin_afresh()
         for _, teller in self._tellers:
             teller.begin_afresh()
         async with background_tasks(*(teller.run() for _, teller in self._tellers)):
             while True:
                 self._woken.clear()
+                began = self._monotonic()
                 if await self.look():
                     self._failures = 0
+                    await asyncio.sleep(min(_REST_FACTOR * (self._monotonic() - began), self._poll_interval))
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(self._until_next_look()):
                             await self._woken.wait()
@@ -142,7 +158,7 @@ class Alarms:
                 if self._alerts is None:
                     self._alerts = alerts_in(await self._log.documents(ALERTS), self._warn_of_altered)
                 await self._incidents.refresh()
-                if await self._fleet.read(self._incidents.open.keys()):
+                if await self._fleet.read(self._incidents.open.keys()) and not self._nothing_can_have_changed():
                     if not self._have_begun:
                         self._alerts = await self._with_those_of_relays(self._alerts)
                     await self._decide(self._alerts)
@@ -169,8 +185,12 @@ class Alarms:
             logger=self._logger,
         )
 
+    def _nothing_can_have_changed(self) -> bool:
+        """Returns whether all was told when we looked last, and the log and the listing are as they were then."""
+        return self._all_told_at == (self._incidents.changes, id(self._fleet.listing))
+
     async def _decide(self, before: dict[str, DecidedAlert]) -> None:
-        incidents = self._open_incidents()
+        incidents = await self._open_incidents()
         now = self._clock()
         decision = decide(
             before,
@@ -191,22 +211,25 @@ class Alarms:
             if alert.is_open or before.get(key) is not alert or any(teller.knows(key) for _, teller in self._tellers)
         }
         self._look_again_at = decision.look_again_at
+        told = sum(len(alert.members) for alert in alerts.values() if alert.is_open)
+        is_all = told == len(incidents) and all(alert.is_open for alert in alerts.values())
+        is_all = is_all and self._look_again_at is None and all(each.is_listed for each in incidents.values())
         self._incidents.forget_ends({game_id for alert in alerts.values() for game_id in alert.members})
-        if self._have_begun and alerts == before:
-            return
-        await self._keep(before, alerts)
-        self._alerts = alerts
-        self._have_told(alerts, incidents)
-        self._have_begun = True
+        if not self._have_begun or alerts != before:
+            await self._keep(before, alerts)
+            self._alerts = alerts
+            self._have_told(alerts, incidents)
+            self._have_begun = True
+        self._all_told_at = (self._incidents.changes, id(self._fleet.listing)) if is_all else None
 
-    def _open_incidents(self) -> dict[str, OpenIncident]:
+    async def _open_incidents(self) -> dict[str, OpenIncident]:
         """Returns what is open in the log, with what the listing knows of each game.
 
         A game that is not listed any more has the labels that were known last.
         """
         found: dict[str, OpenIncident] = {}
         labels_of_open: dict[str, Mapping[str, str]] = {}
-        for game_id, failed in self._incidents.open.items():
+        async for game_id, failed in cooperative_iter(self._incidents.open.items(), _INCIDENTS_A_TURN):
             listed = self._fleet.labels(game_id)
             labels = listed or self._labels.get(game_id) or {**failed.labels, "game_id": game_id}
             labels_of_open[game_id] = labels
@@ -223,13 +246,13 @@ class Alarms:
     async def _keep(self, before: Mapping[str, DecidedAlert], after: Mapping[str, DecidedAlert]) -> None:
         """Stores what has changed. What an alert has no more is removed."""
         changes: dict[str, str | None] = {}
-        for key in before.keys() - after.keys():
-            changes.update(dict.fromkeys(documents_of(before[key])))
-        for key, alert in after.items():
-            if before.get(key) is not alert:
-                if key in before:
-                    changes.update(dict.fromkeys(documents_of(before[key])))
-                changes.update(documents_of(alert))
+        async for key in cooperative_iter(before.keys() - after.keys()):
+            changes.update(dict.fromkeys(keys_of(before[key])))
+        changed = [(key, alert) for key, alert in after.items() if before.get(key) is not alert]
+        async for key, alert in cooperative_iter(changed):
+            if key in before:
+                changes.update(dict.fromkeys(keys_of(before[key])))
+            changes.update(documents_of(alert))
         if changes:
             await self._log.put_documents(ALERTS, changes)
 

@@ -32,8 +32,8 @@ class Told:
     """What an alerter was told of an alert.
 
     `digest` is that of what it acknowledged last, or empty: it was sent, and may have arrived. `refused` is that of
-    what it refused for good. `games` is how many the alert had when it was acknowledged. `fired_at` is when that was
-    last, in monotonic seconds; it is not kept.
+    what it refused for good. `games` is how many the alert had when it was acknowledged. Not kept are `fired_at`, when
+    that was last, in monotonic seconds, and `seen`, the alert that it was found to know, or to have refused.
     """
 
     digest: str = ""
@@ -41,6 +41,7 @@ class Told:
     refused: str = ""
     games: int = 0
     fired_at: float = float("-inf")
+    seen: DecidedAlert | None = None
 
     @property
     def is_refused_alone(self) -> bool:
@@ -97,6 +98,11 @@ def documents_of(alert: DecidedAlert) -> dict[str, str]:
     }
     others = {f"{alert.key}#{number}": {"of": alert.key, "members": part} for number, part in enumerate(parts[1:], 2)}
     return {key: json.dumps(document, ensure_ascii=False) for key, document in {alert.key: head, **others}.items()}
+
+
+def keys_of(alert: DecidedAlert) -> list[str]:
+    """Returns the keys of the documents of an alert."""
+    return [alert.key] if len(alert.members) == 1 else list(documents_of(alert))
 
 
 def alerts_in(documents: Mapping[str, str], warn: Callable[[str], None]) -> dict[str, DecidedAlert]:

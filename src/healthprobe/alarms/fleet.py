@@ -42,6 +42,11 @@ class Fleet:
             self._searched |= wanted
         return True
 
+    @property
+    def listing(self) -> Sequence[RuntimeRecord] | None:
+        """The listing that was read last."""
+        return self._read
+
     def labels(self, game_id: str) -> Mapping[str, str] | None:
         """Returns the labels of a game that was looked up, with `game_id` and `host`; None if it is not listed."""
         return self._labels.get(game_id)

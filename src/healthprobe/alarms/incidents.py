@@ -30,6 +30,8 @@ class Incidents:
         self.since: dict[str, datetime] = {}
         self.ended_at: dict[str, datetime] = {}
         self.ended_as_gone: set[str] = set()
+        self.changes = 0
+        """How many events were applied so far."""
 
     def begin_afresh(self) -> None:
         """Forgets all that was read: another instance may have followed the log meanwhile."""
@@ -64,6 +66,7 @@ class Incidents:
         known = self.open.get(event.game_id)
         if event.sequence < 1 or (known is not None and event.sequence <= known.sequence):
             return
+        self.changes += 1
         if event.event_type is EventType.PROBE_FAILED:
             self.open[event.game_id] = event
             self.since[event.game_id] = min(event.occurred_at, self._clock())

@@ -163,13 +163,18 @@ class Teller:
         return [*found, *(key for key in known if self._is_due(key, self._told[key]))]
 
     def _is_due(self, key: str, told: Told) -> bool:
-        alert = self._alert(key, told)
-        digest = self._digest(alert)
-        if digest == told.refused:
-            return False
-        if told.digest and not self._updates:
-            return is_worth_a_message(told.games, len(alert.game_ids))
-        return digest != told.digest or self._repeats_at(told) <= self._monotonic()
+        """Returns whether the alerter does not know the alert as it is now, or is to be reminded of it."""
+        assert self._wanted is not None
+        if told.seen is not self._wanted.open[key]:
+            alert = self._alert(key, told)
+            digest = self._digest(alert)
+            is_new = digest != told.digest
+            if told.digest and not self._updates:
+                is_new = is_worth_a_message(told.games, len(alert.game_ids))
+            if is_new and digest != told.refused:
+                return True
+            told.seen = self._wanted.open[key]
+        return not told.refused and self._repeats_at(told) <= self._monotonic()
 
     def _repeats_at(self, told: Told) -> float:
         return inf if self._repeat is None else told.fired_at + self._repeat

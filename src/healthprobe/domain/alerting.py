@@ -195,7 +195,7 @@ def decide(
     for incident in _untold(before.values(), incidents.values(), is_silenced):
         untold[rule.group_of(incident)].append(incident)
     for key, alert in before.items():
-        if alert.is_open:
+        if alert.resolved_at is None and not (alert.group is None and _all_last(incidents, alert)):
             joining = untold.pop(alert.group, []) if alert.group is not None else []
             members = {
                 **{game: number for game, number in alert.members.items() if _lasts(incidents, game, number)},
@@ -236,6 +236,10 @@ def _untold(
         and not is_silenced(each)
     ]
     return sorted(found, key=lambda each: (each.since, each.game_id))
+
+
+def _all_last(incidents: Mapping[str, OpenIncident], alert: DecidedAlert) -> bool:
+    return all(_lasts(incidents, game_id, sequence) for game_id, sequence in alert.members.items())
 
 
 def _lasts(incidents: Mapping[str, OpenIncident], game_id: str, sequence: int) -> bool:
