@@ -92,7 +92,8 @@ class TestAfterAKill:
         await stage.run(2.0, wait=0.0)
         stage.recover("a1")
         await stage.run(2.0, wait=0.0)
-        assert [over.alert.key for over in stage.on_call.resolved] == ["log-1/a1:1"]
+        [over] = stage.on_call.resolved
+        assert (over.alert.key, over.resolved_at) == ("log-1/a1:1", stage.log.events[1].occurred_at)
         assert stage.open == []
 
     async def test_an_alert_that_was_sent_and_not_acknowledged_is_resolved_too(self, alarm_stage: AlarmStage) -> None:

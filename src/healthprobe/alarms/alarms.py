@@ -127,7 +127,6 @@ class Alarms:
     async def run(self) -> None:
         """Looks at the log and has the alerters told, until cancelled."""
         self._alerts, self._have_begun, self._all_told_at = None, False, None
-        self._incidents.begin_afresh()
         for _, teller in self._tellers:
             teller.begin_afresh()
         async with background_tasks(*(teller.run() for _, teller in self._tellers)):
@@ -156,7 +155,9 @@ class Alarms:
         async with self._one_at_a_time:
             try:
                 if self._alerts is None:
-                    self._alerts = alerts_in(await self._log.documents(ALERTS), self._warn_of_altered)
+                    alerts = alerts_in(await self._log.documents(ALERTS), self._warn_of_altered)
+                    await self._incidents.begin(game_id for each in alerts.values() for game_id in each.members)
+                    self._alerts = alerts
                 await self._incidents.refresh()
                 if await self._fleet.read(self._incidents.open.keys()) and not self._nothing_can_have_changed():
                     if not self._have_begun:

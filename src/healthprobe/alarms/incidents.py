@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Protocol
 
 from healthprobe.domain.event import EventType, HealthEvent
-from healthprobe.ports import IncidentLog, ReadableLog
+from healthprobe.ports import IncidentLog, ReadableLog, WorkerLog
 from healthprobe.worker.relay import BATCH
 
 
-class FollowedLog(ReadableLog, IncidentLog, Protocol):
+class FollowedLog(WorkerLog, ReadableLog, IncidentLog, Protocol):
     """The log as its incidents are followed."""
 
 
@@ -25,7 +25,7 @@ class Incidents:
     def __init__(self, log: FollowedLog, clock: Callable[[], datetime]) -> None:
         self._log = log
         self._clock = clock
-        self._cursor: int | None = None
+        self._cursor = 0
         self.open: dict[str, HealthEvent] = {}
         self.since: dict[str, datetime] = {}
         self.ended_at: dict[str, datetime] = {}
@@ -33,16 +33,23 @@ class Incidents:
         self.changes = 0
         """How many events were applied so far."""
 
-    def begin_afresh(self) -> None:
-        """Forgets all that was read: another instance may have followed the log meanwhile."""
-        self._cursor = None
+    async def begin(self, game_ids: Iterable[str]) -> None:
+        """Reads what is open, and when the last incidents of these games ended. Forgets all that was read before.
+
+        Raises LogError.
+        """
         for known in (self.open, self.since, self.ended_at, self.ended_as_gone):
             known.clear()
+        cursor = await self._log.end()
+        for event in (await self._log.open_incidents()).values():
+            self._apply(event)
+        ended = [game_id for game_id in game_ids if game_id not in self.open]
+        for event in (await self._log.last_events(ended)).values():
+            self._apply(event)
+        self._cursor = cursor
 
     async def refresh(self) -> None:
         """Reads to the end of the log. Raises LogError."""
-        if self._cursor is None:
-            self._cursor = await self._begin()
         while entries := await self._log.read(self._cursor, BATCH):
             for entry in entries:
                 self._apply(entry.event)
@@ -53,13 +60,6 @@ class Incidents:
         for game_id in self.ended_at.keys() - set(keep):
             del self.ended_at[game_id]
             self.ended_as_gone.discard(game_id)
-
-    async def _begin(self) -> int:
-        """Reads what is open, and returns the cursor after which to go on."""
-        cursor = await self._log.end()
-        for event in (await self._log.open_incidents()).values():
-            self._apply(event)
-        return cursor
 
     def _apply(self, event: HealthEvent) -> None:
         """Applies an event, which may have been known before. One that was altered counts by its sequence."""

@@ -44,7 +44,7 @@ async def alarms_of(
     names = [name for by_name in alerters.values() for name in by_name]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise ConfigurationError(f"{repeated[0]} is the name of two alerters: leave one out")
-    if settings.group_rule.label is not None and settings.alert_wait < settings.interval:
+    if settings.group_rule.label is not None and 0 < settings.alert_wait < settings.interval:
         logger.warning(
             "--alert-wait is shorter than --interval: the games of a dead host fail over a whole interval, "
             "and may be many alerts",
