@@ -8,8 +8,13 @@ import yaml
 
 from healthprobe.adapters.file import parse_records
 from healthprobe.adapters.file.markup import parse_markup
+from healthprobe.domain.endpoint import Endpoint
+from healthprobe.domain.labels import fault_of
 from healthprobe.domain.probe_parsing import parse_settings
+from healthprobe.domain.probe_settings import PLAIN
 from healthprobe.domain.record import RuntimeRecord
+from healthprobe.domain.target import parse_target
+from healthprobe.ports import ConfigurationError
 
 RECORDS = """
 # engines of the night shift
@@ -185,3 +190,47 @@ def test_a_hundred_thousand_records_may_be_merged_with_one() -> None:
     records = parse_records(base + "".join(f"- {{<<: *base, game_id: g{n}}}\n" for n in range(100_000)), "games.yaml")
     assert len(records) == 100_001
     assert len({record.probe for record in records}) == 1
+
+
+LABELLED = """
+- targets: ["10.0.0.1:8080", "10.0.0.2:8080"]
+  labels:
+    team: eu
+    shelf: 4
+    __meta_kubernetes_namespace: games
+    __metrics_path__: /ready
+    __scheme__: https
+    __param_x: "1"
+- targets: ["10.0.0.3:8080"]
+  labels: {game_id: game-3, container_id: c0ffee, team: us, empty: ""}
+"""
+
+
+def test_the_labels_of_a_group_are_those_of_its_targets_without_prometheus_own() -> None:
+    first, second, third = parse_records(LABELLED, "targets.yml")
+    assert first.labels is second.labels
+    assert first.labels == {"team": "eu"}
+    assert fault_of(first.labels) == 'label "shelf": its value is not text: quote it'
+    assert (third.game_id, third.current_container_id, third.labels) == ("game-3", "c0ffee", {"team": "us"})
+
+
+def test_prometheus_path_and_scheme_say_what_is_probed() -> None:
+    first, _, third = (parse_target(record, 1.0) for record in parse_records(LABELLED, "targets.yml"))
+    assert isinstance(first.endpoint, Endpoint)
+    assert (first.endpoint.scheme, first.settings.path) == ("https", "/ready")
+    assert third.settings == PLAIN
+
+
+@pytest.mark.parametrize("path", ["ready", "/a b", "/#x"])
+def test_a_path_that_cannot_be_probed_is_refused_with_line_and_field(path: str) -> None:
+    text = json.dumps([{"targets": ["h:1"], "labels": {"__metrics_path__": path}}])
+    with pytest.raises(ConfigurationError, match=r"targets.json:1: labels.__metrics_path__: .* is not a path"):
+        parse_records(text, "targets.json")
+
+
+def test_a_record_with_ten_thousand_labels_has_32_and_hides_no_other() -> None:
+    many = {f"n{number:05}": "x" for number in range(10_000)}
+    records = [{"game_id": "many", "engine_endpoint": "http://h:1", "labels": many}]
+    other = {"game_id": "other", "engine_endpoint": "http://h:2", "labels": {"team": "eu\nus"}}
+    first, second = parse_records(json.dumps([*records, other]), "engines.json")
+    assert (len(first.labels), second.labels) == (32, {})
