@@ -83,6 +83,9 @@ def judged(
     return Verdict(lost, duplicated, tuple(differences), breaks_of(log, before))
 
 
+_FAILED = "probe_failed"
+
+
 def breaks_of(log: Sequence[Document], before: Mapping[str, int] | None = None) -> int:
     """Counts events that do not continue their game's, after the first ones of each game, as many as `before` says."""
     breaks = 0
@@ -90,7 +93,7 @@ def breaks_of(log: Sequence[Document], before: Mapping[str, int] | None = None) 
         chain = [(0, "probe_recovered"), *((event["sequence"], event["event_type"]) for event in events)]
         judged_before = 0 if before is None else before.get(game_id, 0)
         for (last, last_type), (sequence, event_type) in islice(pairwise(chain), judged_before, None):
-            breaks += sequence != last + 1 or event_type == last_type
+            breaks += sequence != last + 1 or (event_type == _FAILED) == (last_type == _FAILED)
     return breaks
 
 

@@ -24,6 +24,7 @@ from healthprobe.domain.document import read_documents
 from healthprobe.domain.event import (
     AlteredEvent,
     HealthEvent,
+    ProbeEndedDetails,
     ProbeFailedDetails,
     ProbeRecoveredDetails,
 )
@@ -97,8 +98,9 @@ def _documents(random: Random) -> Draw:
             "last_status": values.mostly(503),
             "last_error": values.draw(),
             "prior_failure_count": values.mostly(3),
+            "reason": values.mostly("game no longer runs"),
         }
-        return values.mostly("probe_failed", "probe_recovered"), values.mostly(details, details, details)
+        return values.mostly("probe_failed", "probe_recovered", "probe_ended"), values.mostly(details, details, details)
 
     return draw
 
@@ -109,7 +111,8 @@ def _event_rows(random: Random) -> Draw:
     def draw() -> tuple[Any, ...]:
         kind, details = documents()
         text = values.mostly(_as_json(details))
-        return (values.mostly("game-7"), values.mostly(3), values.draw(), kind, values.mostly(*_INSTANTS), text)
+        labels = values.mostly(None, '{"team": "eu"}')
+        return (values.mostly("game-7"), values.mostly(3), values.draw(), kind, values.mostly(*_INSTANTS), text, labels)
 
     return draw
 
@@ -135,7 +138,8 @@ def _events(random: Random) -> Draw:
 def _entry(given: tuple[str, str, str, int, int]) -> None:
     game_id, container_id, error, count, status = given
     occurred_at = datetime(2026, 11, 23, 17, tzinfo=UTC)
-    for details in (ProbeFailedDetails(count, status, sanitize_error(error)), ProbeRecoveredDetails(count)):
+    ends = (ProbeRecoveredDetails(count), ProbeEndedDetails(sanitize_error(error)))
+    for details in (ProbeFailedDetails(count, status, sanitize_error(error)), *ends):
         event = HealthEvent(count, game_id, container_id, occurred_at, details)
         assert message_id(event)
         entry = Entry.of(event, "/healthprobe")

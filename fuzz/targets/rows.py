@@ -59,6 +59,7 @@ _SEEDS = (
     b"2026-11-23T17:00:00.123456Z",
     b"probe_failed",
     b"probe_recovered",
+    b"probe_ended",
     b'{"consecutive_failures": 2, "last_status": 503, "last_error": "unexpected status 503"}',
     b'{"prior_failure_count": 2}',
     b"3",
