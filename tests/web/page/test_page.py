@@ -92,7 +92,8 @@ def test_a_click_on_a_cell_opens_its_game_with_the_exact_error(visit: Visit, run
         expect(drawer.locator(".error")).to_have_text("connection refused")
         expect(drawer.locator(".state-now")).to_contain_text("down")
         expect(drawer).to_contain_text("One answer with 200 ends the incident")
-        expect(drawer.get_by_role("img")).to_have_attribute("aria-label", re.compile("refused.*latency"))
+        expect(drawer.get_by_role("img").first).to_have_attribute("aria-label", re.compile("refused.*latency"))
+        expect(drawer.get_by_role("img").nth(1)).to_have_attribute("aria-label", re.compile("Available .*1 incident"))
         expect(drawer.locator("li", has_text="open")).to_have_count(1)
     finally:
         run.become(200, "chess-11")
@@ -143,7 +144,7 @@ def test_everything_works_by_keyboard(visit: Visit, run: LiveRun) -> None:
     run.become(503, "chess-25")
     try:
         expect(page.locator("#summary")).to_contain_text("chess-25")
-        page.locator("#search-host").focus()
+        page.locator("#search-label").focus()
         page.keyboard.press("Tab")
         expect(page.locator("#grid")).to_be_focused()
         expect(page.locator("#announcer")).to_contain_text("chess-00, healthy, on 127.0.0.1")
