@@ -60,6 +60,20 @@ async def test_a_wrong_label_is_named_once_and_its_game_is_probed_with_its_other
     assert len(warnings(stage)) == 2
 
 
+async def test_each_fault_is_named_and_of_very_many_the_first_ten() -> None:
+    stage = Stage(a=HEALTHY, b=HEALTHY, c=HEALTHY)
+    for game_id, name in (("a", "1"), ("b", "2"), ("c", "1")):
+        label(stage, game_id, {name: "x"})
+    worker = Worker(**stage.arguments())
+    await ticks(worker, 2)
+    assert [(game_id, games) for game_id, _, games in warnings(stage)] == [("a", 2), ("b", 1)]
+    stage.records.replace_all(replace(game(f"game-{n}"), labels={f"{n}": "x"}) for n in range(100))
+    await ticks(worker, 2)
+    lines = [line for line in stage.lines if "labels dropped" in line["event"]]
+    assert len(lines) == 2 + 11
+    assert (lines[-1]["err"], lines[-1]["games"]) == ("and more faults of this kind", 100)
+
+
 async def test_ten_thousand_games_with_the_same_wrong_label_are_one_line_of_the_log() -> None:
     stage = Stage()
     stage.records.replace_all(replace(game(f"game-{n:05}"), labels={"7": "x", "a": "b"}) for n in range(10_000))

@@ -82,7 +82,8 @@ def _of_labels(status: Status, run: RunClient, label: Sequence[str]) -> Status:
     """Returns the status with the numbers of those games that have these labels."""
     numbers = {state.value: run.games_in(state.value, label) for state in Condition}
     games = sum(numbers.values())
-    summary = f"{numbers[Condition.DOWN]:,} of {counted(games, 'engine')} with {', '.join(label)} down."
+    down = numbers[Condition.DOWN]
+    summary = f"{down:,} of {games:,} engines with {', '.join(label)} {'is' if down == 1 else 'are'} down."
     if status.prober is not None and status.prober.trouble is not None:
         summary = status.summary
     elif not games:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, cooperative_iter, error_text
 from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
@@ -16,6 +18,9 @@ from healthprobe.worker.listings import Listings
 from healthprobe.worker.safe_telemetry import SafeTelemetry
 from healthprobe.worker.suppression import Suppression
 from healthprobe.worker.target_set import Targets, TargetSet, TargetSetChange
+
+_FAULTS_NAMED = 10
+"""How many faults of labels are named of one listing."""
 
 
 class Discovery:
@@ -124,6 +129,16 @@ class Discovery:
         self._telemetry.record_listing_error()
         return self._last_good
 
+    def _name_faults(self, mislabelled: Sequence[RuntimeRecord]) -> None:
+        """Names each fault of labels with the first game that has it, and the first faults where there are many."""
+        games = Counter(fault_of(record.labels) for record in mislabelled)
+        first = {fault_of(record.labels): record.game_id for record in reversed(mislabelled)}
+        message = "labels dropped, the games are probed"
+        for fault, count in islice(games.items(), _FAULTS_NAMED):
+            self._logger.warning(message, game_id=first[fault], err=fault, games=count)
+        if len(games) > _FAULTS_NAMED:
+            self._logger.warning(message, err="and more faults of this kind", games=games.total())
+
     async def _call_store(self) -> list[RuntimeRecord]:
         try:
             async with asyncio.timeout(CALL_TIMEOUT):
@@ -158,9 +173,5 @@ class Discovery:
             self._suppression.remove(game_id)
         async for game_id in cooperative_iter(sorted(change.repeated)):
             self._logger.warning("game is listed more than once, only its first record counts", game_id=game_id)
-        if change.mislabelled:
-            first, games = change.mislabelled[0], len(change.mislabelled)
-            self._logger.warning(
-                "labels dropped, the games are probed", game_id=first.game_id, err=fault_of(first.labels), games=games
-            )
+        self._name_faults(change.mislabelled)
         return change
