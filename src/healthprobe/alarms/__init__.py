@@ -3,17 +3,17 @@
     the log ──▶ Incidents.refresh ──▶ domain.alerting.decide ──▶ documents "alert"      what is open, or just resolved
                     ▲                       ▲      │
         Fleet: host and labels       silences,     ▼
-        of each listed game          gone games    one Teller an alerter ──▶ Alerter.fire, Alerter.resolve
-                                                   documents "alerter:NAME"             what it was told
+        of each listed game          gone games    one AlertRelay an alerter ──▶ Alerter.fire, Alerter.resolve
+                                                   documents "alerter:NAME"             what it was sent
 
-It is level-triggered: `decide` returns the alerts that should be open now, a Teller makes up the difference to what its
-alerter was told. Both are kept with the log (DocumentLog), so that another instance, or the next run, goes on. A Teller
-that fails or hangs delays no other. It imports worker, ports, domain and _util.
+It is level-triggered: `decide` returns the alerts that should be open now, an AlertRelay makes up the difference to
+what its alerter was sent. Both are kept with the log (DocumentLog), so that another instance, or the next run, goes on.
+An AlertRelay that fails or hangs delays no other. It imports worker, ports, domain and _util.
 
 Where other parts come in (all of them are arguments of `Alarms`, given in `app/alarm_stage.py`):
 
 - `is_silenced(game_id, host, labels, now) -> bool`: a silence, that of `Silences` in `silences.py`. It holds back what
-  was not told yet; an alert that was told stays until its games answer again. It is asked at every look, once a second,
+  was not sent yet; an alert that was sent stays until its games answer again. It is asked at every look, once a second,
   so an ended silence needs no call; `Alarms.wake()` looks at once.
 - `is_gone(game_id) -> bool`: the game is in none of the last complete listings. Its alert is resolved because it "no
   longer runs". If the game is listed again and its incident is still open, the same alert fires again. A game that is

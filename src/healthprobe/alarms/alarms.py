@@ -1,4 +1,4 @@
-"""Alarms: decides what people are to be told, keeps it with the log, and has each alerter told."""
+"""Alarms: decides which alerts are open, keeps them with the log, and gives each alerter what it has to know."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from healthprobe._util.aio import (
     raise_if_cancelled,
 )
 from healthprobe._util.safe_logging import Logger, SafeLogger
+from healthprobe.alarms.alert_relay import AlertRelay, Wanted
 from healthprobe.alarms.documents import ALERTS, alerts_in, documents_of, keys_of
 from healthprobe.alarms.earlier_relays import EarlierLog, adopt_relays
 from healthprobe.alarms.fleet import Fleet
 from healthprobe.alarms.incidents import FollowedLog, Incidents
-from healthprobe.alarms.teller import Teller, Wanted
 from healthprobe.domain.alert import AlertRoute
 from healthprobe.domain.alert_routing import receivers
 from healthprobe.domain.alerting import DecidedAlert, GroupRule, OpenIncident, decide, groups_to_count
@@ -51,7 +51,7 @@ def _nothing_is_silenced(_game_id: str, _host: str, _labels: Mapping[str, str], 
 
 
 class Alarms:
-    """Has each alerter told which alerts are open, for as long as `run` runs.
+    """Gives each alerter the alerts that are open, for as long as `run` runs.
 
     `identity` is the log's: the keys of alerts begin with it. `alerters` are by the URL of their route and by name;
     `earlier_relays` has the names of the relays that an alerter, by its name, takes the place of.
@@ -89,10 +89,10 @@ class Alarms:
         self._logger = SafeLogger(logger, worker=WORKER_KEY)
         self._incidents = Incidents(log, clock)
         self._fleet = Fleet(listing)
-        self._tellers = [
+        self._relays = [
             (
                 url,
-                Teller(
+                AlertRelay(
                     log=log,
                     alerter=alerter,
                     name=name,
@@ -107,7 +107,7 @@ class Alarms:
         ]
         self._alerts: dict[str, DecidedAlert] | None = None
         self._have_begun = False
-        self._all_told_at: tuple[int, int] | None = None
+        self._all_sent_at: tuple[int, int] | None = None
         self._labels: dict[str, Mapping[str, str]] = {}
         self._look_again_at: datetime | None = None
         self._woken = asyncio.Event()
@@ -118,18 +118,18 @@ class Alarms:
     @property
     def names(self) -> list[str]:
         """The names of the alerters."""
-        return [teller.name for _, teller in self._tellers]
+        return [relay.name for _, relay in self._relays]
 
     def wake(self) -> None:
         """The log has something new, or a silence has changed. Both are also polled."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Looks at the log and has the alerters told, until cancelled."""
-        self._alerts, self._have_begun, self._all_told_at = None, False, None
-        for _, teller in self._tellers:
-            teller.begin_afresh()
-        async with background_tasks(*(teller.run() for _, teller in self._tellers)):
+        """Looks at the log and sends the alerters what is new, until cancelled."""
+        self._alerts, self._have_begun, self._all_sent_at = None, False, None
+        for _, relay in self._relays:
+            relay.begin_afresh()
+        async with background_tasks(*(relay.run() for _, relay in self._relays)):
             while True:
                 self._woken.clear()
                 began = self._monotonic()
@@ -144,11 +144,11 @@ class Alarms:
                     self._failures += 1
 
     async def drain(self, within: float) -> None:
-        """Has the alerters told of what the log holds now, for at most `within` seconds."""
+        """Sends the alerters what the log holds now, for at most `within` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 if await self.look():
-                    await asyncio.gather(*(teller.tell() for _, teller in self._tellers))
+                    await asyncio.gather(*(relay.send() for _, relay in self._relays))
 
     async def look(self) -> bool:
         """Reads the log, decides, and keeps what was decided. False where the log fails, or nothing is listed yet."""
@@ -187,8 +187,8 @@ class Alarms:
         )
 
     def _nothing_can_have_changed(self) -> bool:
-        """Returns whether all was told when we looked last, and the log and the listing are as they were then."""
-        return self._all_told_at == (self._incidents.changes, id(self._fleet.listing))
+        """Returns whether all was sent when we looked last, and the log and the listing are as they were then."""
+        return self._all_sent_at == (self._incidents.changes, id(self._fleet.listing))
 
     async def _decide(self, before: dict[str, DecidedAlert]) -> None:
         incidents = await self._open_incidents()
@@ -209,19 +209,19 @@ class Alarms:
         alerts = {
             key: alert
             for key, alert in decision.alerts.items()
-            if alert.is_open or before.get(key) is not alert or any(teller.knows(key) for _, teller in self._tellers)
+            if alert.is_open or before.get(key) is not alert or any(relay.knows(key) for _, relay in self._relays)
         }
         self._look_again_at = decision.look_again_at
-        told = sum(len(alert.members) for alert in alerts.values() if alert.is_open)
-        is_all = told == len(incidents) and all(alert.is_open for alert in alerts.values())
+        alerted = sum(len(alert.members) for alert in alerts.values() if alert.is_open)
+        is_all = alerted == len(incidents) and all(alert.is_open for alert in alerts.values())
         is_all = is_all and self._look_again_at is None and all(each.is_listed for each in incidents.values())
         self._incidents.forget_ends({game_id for alert in alerts.values() for game_id in alert.members})
         if not self._have_begun or alerts != before:
             await self._keep(before, alerts)
             self._alerts = alerts
-            self._have_told(alerts, incidents)
+            self._send(alerts, incidents)
             self._have_begun = True
-        self._all_told_at = (self._incidents.changes, id(self._fleet.listing)) if is_all else None
+        self._all_sent_at = (self._incidents.changes, id(self._fleet.listing)) if is_all else None
 
     async def _open_incidents(self) -> dict[str, OpenIncident]:
         """Returns what is open in the log, with what the listing knows of each game.
@@ -257,16 +257,16 @@ class Alarms:
         if changes:
             await self._log.put_documents(ALERTS, changes)
 
-    def _have_told(self, alerts: Mapping[str, DecidedAlert], incidents: Mapping[str, OpenIncident]) -> None:
+    def _send(self, alerts: Mapping[str, DecidedAlert], incidents: Mapping[str, OpenIncident]) -> None:
         open_alerts = {key: alert for key, alert in alerts.items() if alert.is_open}
         over = {key: alert for key, alert in alerts.items() if not alert.is_open}
-        routed: dict[str, dict[str, str]] = {url: {} for url, _ in self._tellers}
+        routed: dict[str, dict[str, str]] = {url: {} for url, _ in self._relays}
         for key, alert in open_alerts.items():
             labels = [incidents[game_id].labels for game_id in alert.members if game_id in incidents]
             for url, severity in receivers(self._routes, labels or [alert.labels]).items():
                 routed.setdefault(url, {})[key] = severity
-        for url, teller in self._tellers:
-            teller.want(Wanted(open_alerts, routed[url], over))
+        for url, relay in self._relays:
+            relay.want(Wanted(open_alerts, routed[url], over))
 
     def _until_next_look(self) -> float:
         if self._look_again_at is None:

@@ -1,4 +1,4 @@
-"""Alerts as documents of the log, and what each alerter was told."""
+"""Alerts as documents of the log, and what each alerter was sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALERTS = "alert"
 """The kind of the documents of decided alerts."""
 
 ALERTERS = "alerters"
-"""The kind of the documents that name the alerters that were told of alerts of this log."""
+"""The kind of the documents that name the alerters to which alerts of this log were sent."""
 
 _LONGEST = 50_000
 """The most characters of members in a document: a group may have thousands."""
@@ -22,14 +22,14 @@ _LONGEST = 50_000
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
-def told_kind(alerter: str) -> str:
-    """Returns the kind of the documents of what an alerter was told."""
+def sent_kind(alerter: str) -> str:
+    """Returns the kind of the documents of what an alerter was sent."""
     return f"alerter:{alerter}"
 
 
 @dataclass(slots=True)
-class Told:
-    """What an alerter was told of an alert.
+class SentAlert:
+    """What an alerter was sent of an alert.
 
     `digest` is that of what it acknowledged last, or empty: it was sent, and may have arrived. `refused` is that of
     what it refused for good. `games` is how many the alert had when it was acknowledged. Not kept are `fired_at`, when
@@ -54,7 +54,7 @@ class Told:
         )
 
     @classmethod
-    def from_text(cls, text: str) -> Told:
+    def from_text(cls, text: str) -> SentAlert:
         """Returns what `as_text` wrote. One that was altered is one that may have arrived: the alert is fired again."""
         try:
             document = json.loads(text)
@@ -66,7 +66,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class AlerterState:
-    """How many alerts an alerter did not know as they were when it was last told."""
+    """How many alerts an alerter did not know as they were when it was last sent something."""
 
     behind: int
 

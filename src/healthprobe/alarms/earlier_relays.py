@@ -1,7 +1,7 @@
-"""What earlier versions told people: each target of --notify had a relay, whose cursor says which events it delivered.
+"""What earlier versions sent: each target of --notify had a relay, whose cursor says which events it delivered.
 
-Such a relay has become an alerter. It is given what its relay had told, so that nobody is told twice, and so that the
-end of an incident is told where its beginning was.
+Such a relay has become an alerter. It is given what its relay had sent, so that nothing is sent twice, and so that the
+end of an incident is sent where its beginning was.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Protocol
 
 from healthprobe._util.safe_logging import SafeLogger
-from healthprobe.alarms.documents import ALERTS, Told, documents_of, told_kind
+from healthprobe.alarms.documents import ALERTS, SentAlert, documents_of, sent_kind
 from healthprobe.domain.alerting import DecidedAlert, alert_key
 from healthprobe.domain.event import EventType, HealthEvent, ProbeFailedDetails
 from healthprobe.ports import DeadLetter, DocumentLog, RelayLog
 from healthprobe.worker.relay import BATCH, known_cursor
 
-_BEFORE = "told by a relay"
+_BEFORE = "sent by a relay"
 
 _MOST_LETTERS = 1_000_000
 """A limit above the number of dead letters in any log."""
@@ -38,10 +38,10 @@ async def adopt_relays(
     now: datetime,
     logger: SafeLogger,
 ) -> dict[str, DecidedAlert]:
-    """Gives each alerter what the relay before it had told, and removes that. Returns the alerts that there are now.
+    """Gives each alerter what the relay before it had sent, and removes that. Returns the alerts that there are now.
 
     `relays` has the names of the relays before an alerter, by its name; the first that has a cursor counts. What such a
-    relay delivered counts as told. A failure that it had parked does not: if its game is still down, it is fired. Dead
+    relay delivered counts as sent. A failure that it had parked does not: if its game is still down, it is fired. Dead
     letters are removed, for nothing delivers them any more. Raises LogError; done again, it does the same.
     """
     found = dict(alerts)
@@ -51,10 +51,10 @@ async def adopt_relays(
         if cursor is None:
             continue
         refused = {letter.event.id for letter in letters if letter.publisher in names}
-        told = [event for event in await _open_at(log, cursor, open_incidents) if event.id not in refused]
+        sent = [event for event in await _open_at(log, cursor, open_incidents) if event.id not in refused]
         known = {member: key for key, alert in found.items() for member in alert.members.items()}
         adopted: dict[str, DecidedAlert] = {}
-        for event in told:
+        for event in sent:
             key = known.get((event.game_id, event.sequence))
             alert = found[key] if key else _alert(event, identity, labels_of(event.game_id), now)
             adopted[alert.key] = alert
@@ -63,9 +63,9 @@ async def adopt_relays(
         await log.put_documents(
             ALERTS, {key: text for alert in new.values() for key, text in documents_of(alert).items()}
         )
-        before = {key: Told(_BEFORE, games=len(alert.members)).as_text() for key, alert in adopted.items()}
-        await log.put_documents(told_kind(alerter), before)
-        logger.info("an alerter goes on where the relay before it was", publisher=alerter, told=len(told))
+        before = {key: SentAlert(_BEFORE, games=len(alert.members)).as_text() for key, alert in adopted.items()}
+        await log.put_documents(sent_kind(alerter), before)
+        logger.info("an alerter goes on where the relay before it was", publisher=alerter, sent=len(sent))
     for letter in letters:
         await log.release(letter)
     if letters:
@@ -80,7 +80,7 @@ async def _letters(log: RelayLog, names: set[str]) -> list[DeadLetter]:
 
 
 async def _cursor(log: RelayLog, names: Sequence[str]) -> int | None:
-    """Returns the cursor of the first relay that has one. One that was altered is at the end: all counts as told."""
+    """Returns the cursor of the first relay that has one. One that was altered is at the end: all counts as sent."""
     for name in names:
         cursor, altered = await known_cursor(log, name)
         if altered:

@@ -27,7 +27,7 @@ async def alarms_of(
     telemetry: Telemetry,
     logger: FilteringBoundLogger,
 ) -> Alarms | None:
-    """Returns the alarm stage beside a worker with this `status`, or None without an alerter.
+    """Returns the alarm stage of a worker with this `status`, or None without an alerter.
 
     Raises ConfigurationError.
     """
@@ -36,7 +36,7 @@ async def alarms_of(
     if not isinstance(log, DocumentLog):
         option = "--alert" if settings.alerts else "--notify"
         raise ConfigurationError(
-            f"{option}: the log {shown(settings.log)} keeps no documents, and what was told must be kept: "
+            f"{option}: the log {shown(settings.log)} keeps no documents, and what was sent must be kept: "
             "use --log sqlite: or postgresql: or nats:"
         )
     urls = dict.fromkeys(route.url for route in settings.routes)

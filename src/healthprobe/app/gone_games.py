@@ -1,4 +1,4 @@
-"""The end of incidents whose games no longer run: a note beside the log, or a `probe_ended` in it."""
+"""The end of incidents whose games no longer run: a note with the log, or a `probe_ended` in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PAGE = 1_000
 class GoneGames:
     """Follows the log, and ends the open incidents of games that are gone, those of this instance's shards.
 
-    Each gets a note beside the log, which `incidents` and `status` read; the note is removed when its game is listed
+    Each gets a note with the log, which `incidents` and `status` read; the note is removed when its game is listed
     again. With `writes_events` the log gets a `probe_ended` instead.
     """
 

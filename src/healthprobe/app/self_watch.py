@@ -32,7 +32,7 @@ class Heartbeat(Protocol):
 
 
 class SelfWatch:
-    """Tells a heartbeat service and systemd that a prober works: that it probes, sees, and its log takes events.
+    """Notifies a heartbeat service and systemd that a prober works: that it probes, sees, and its log takes events.
 
     That is the condition of /healthz. Neither of them begins before the first listing of games is in force. A heartbeat
     is sent `every` so many seconds.
@@ -71,7 +71,7 @@ class SelfWatch:
             await asyncio.Event().wait()
 
     def stopping(self) -> None:
-        """Tells systemd that the stop has begun."""
+        """Notifies systemd that the stop has begun."""
         if self._systemd is not None:
             self._systemd.notify(STOPPING=1, STATUS="stopping")
 

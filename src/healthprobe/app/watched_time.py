@@ -1,4 +1,4 @@
-"""Keeps beside the log when this run watched its games, so that a report can tell "up" from "nobody looked"."""
+"""Keeps with the log when this run watched its games, so that a report can separate "up" from "nobody looked"."""
 
 from __future__ import annotations
 

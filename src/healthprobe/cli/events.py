@@ -67,7 +67,7 @@ def show_events(url: str, wanted: Wanted, *, follow: bool, as_json: bool) -> Non
 
 @dataclass(frozen=True, slots=True)
 class ReadLog:
-    """The events of a log, oldest first, and the notes beside it: which games are gone, and when any were watched."""
+    """The events of a log, oldest first, and its notes: which games are gone, and when any were watched."""
 
     events: list[HealthEvent]
     gone: Mapping[tuple[str, int], GoneIncident]

@@ -206,7 +206,7 @@ Notify = Annotated[
         "--notify",
         metavar="URL",
         envvar="HEALTHPROBE_NOTIFY",
-        help="Where people are told, in a sentence, of each alert and its end; may be repeated. Any URL of apprise: "
+        help="Where people get a sentence about each alert and its end; may be repeated. Any URL of apprise: "
         "[b]slack:[/b]//…, [b]mailto:[/b]//…, [b]ntfy:[/b]//….",
     ),
 ]

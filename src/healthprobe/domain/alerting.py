@@ -69,7 +69,7 @@ class DecidedAlert:
     """An alert as it was decided: of one game, or of a `group`.
 
     `members` are the games that do not answer, each with the sequence of its `probe_failed`; of an alert that is over
-    those that it had last. `changed_at` is when they were last told apart. `resolved_at` is None while it is open.
+    those that it had last. `changed_at` is when they last changed. `resolved_at` is None while it is open.
     """
 
     key: str
@@ -145,13 +145,13 @@ def alert_key(identity: str, *parts: str) -> str:
     return f"{identity[:100]}/{sha256(key.encode(errors='surrogatepass')).hexdigest()}"
 
 
-def is_worth_a_message(told: int, games: int) -> bool:
-    """Returns whether people who were told that so many games fail are told of `games`: half as many more, or yet more.
+def is_worth_a_message(sent: int, games: int) -> bool:
+    """Returns whether people who know of `sent` games get a message about `games`: half as many more, or yet more.
 
     >>> [games for games in range(12, 30) if is_worth_a_message(12, games)][0], is_worth_a_message(12, 11)
     (18, False)
     """
-    return games >= told * _GROWTH
+    return games >= sent * _GROWTH
 
 
 def groups_to_count(
@@ -184,7 +184,7 @@ def decide(
     games and at least half of the group wait, they get one alert; what fails in the group while it is open joins it.
     Others get an alert each. The members of a group change once in `rule.wait` at most, so that there is no flood of
     updates. An alert is over when none of its incidents is open, or its games are gone; it stays among the alerts, and
-    fires again if its incident goes on because its game is listed again. The caller removes what everybody was told.
+    fires again if its incident goes on because its game is listed again. The caller removes what all alerters got.
 
     Silences hold back new alerts and new members only. `group_sizes` are the numbers of listed games of
     `groups_to_count`; `ended_at` is when incidents ended, by game, where that is known, and `ended_as_gone` are the
@@ -225,14 +225,14 @@ def decide(
 def _untold(
     alerts: Iterable[DecidedAlert], incidents: Iterable[OpenIncident], is_silenced: Callable[[OpenIncident], bool]
 ) -> list[OpenIncident]:
-    """Returns the incidents that no alert has and that may be told, those that began first at first."""
-    told = {member for alert in alerts if alert.is_open for member in alert.members.items()}
+    """Returns the incidents that no alert has and that may be sent, those that began first at first."""
+    sent = {member for alert in alerts if alert.is_open for member in alert.members.items()}
     found = [
         each
         for each in incidents
         if each.is_listed
         and not each.is_gone
-        and (each.game_id, each.failed.sequence) not in told
+        and (each.game_id, each.failed.sequence) not in sent
         and not is_silenced(each)
     ]
     return sorted(found, key=lambda each: (each.since, each.game_id))

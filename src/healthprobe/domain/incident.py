@@ -15,7 +15,7 @@ from healthprobe.domain.gone import GoneIncident
 class Incident:
     """An incident of one game. While it is open `recovered` and `gone_at` are None.
 
-    `gone_at` is when the game was known to run no more, by a note beside the log or by a `probe_ended`.
+    `gone_at` is when the game was known to run no more, by a note with the log or by a `probe_ended`.
     """
 
     failed: HealthEvent
@@ -77,7 +77,7 @@ _NONE_GONE: Mapping[tuple[str, int], GoneIncident] = {}
 def incidents(
     events: Iterable[HealthEvent], gone: Mapping[tuple[str, int], GoneIncident] = _NONE_GONE
 ) -> list[Incident]:
-    """Returns the incidents in `events`, in the order in which they began. `gone` are notes beside the log.
+    """Returns the incidents in `events`, in the order in which they began. `gone` are notes with the log.
 
     The end of an incident whose `probe_failed` is not among the events, because it was pruned, is ignored.
     """

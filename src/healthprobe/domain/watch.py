@@ -1,4 +1,4 @@
-"""The time in which engines were watched, as a run keeps it beside the log. Instants are seconds since the epoch."""
+"""The time in which engines were watched, as a run keeps it with the log. Instants are seconds since the epoch."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from healthprobe.domain.fleet_status import Condition
 from healthprobe.status.cells import CONDITIONS, Cells
 
 MOST_VALUES = 100
-"""How many values of the label are told apart."""
+"""How many values of the label are counted by themselves."""
 
 OTHER = "other"
 """Stands for every value beyond these."""
@@ -18,7 +18,7 @@ _PORTION = 5_000
 
 
 class LabelCounts:
-    """Counts the games by the value of `label`, empty where a game has none. The first 100 values are told apart.
+    """Counts the games by the value of `label`, empty where a game has none. The first 100 values have counts.
 
     A value keeps its place as long as a game has it. The others are counted together as `other`.
     """

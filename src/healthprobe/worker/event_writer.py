@@ -238,7 +238,7 @@ class EventWriter:
         return missing
 
     def _acknowledge(self, transition: Transition, stands: HealthEvent | None) -> None:
-        """Adopts what stands in the log, whoever wrote it, as the game's state.
+        """Adopts what stands in the log, by any writer, as the game's state.
 
         Where its shard left and came back meanwhile the log is asked again: another instance may have written since.
         """

@@ -1,4 +1,4 @@
-"""Documents on JetStream: what alarms and silences keep beside the events, one message a document.
+"""Documents on JetStream: what alarms and silences keep with the events, one message a document.
 
 They have a stream of their own, on subjects below those of relays: instances of older versions do not mind it, and a
 user who may write cursors may write them.

@@ -23,8 +23,7 @@ from healthprobe.adapters.nats.errors import errors_at_opening
 from healthprobe.adapters.nats.fencing import FencedLog
 from healthprobe.adapters.nats.held_leases import HeldLeases
 from healthprobe.adapters.nats.lease_queue import LeaseQueue
-from healthprobe.adapters.nats.membership import InstanceStream, Membership, RuleCheck
-from healthprobe.adapters.nats.ownership_history import OwnershipHistory
+from healthprobe.adapters.nats.membership import InstanceStream, Membership, OwnershipHistory, RuleCheck
 from healthprobe.adapters.nats.streams import SOON
 from healthprobe.domain.cluster import Instance
 from healthprobe.ports import ConfigurationError, LogError

@@ -32,7 +32,7 @@ State = Literal["open", "back", "ended"]
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
-    """What people are told of one alert."""
+    """What people are sent of one alert."""
 
     alert: Alert
     text: str
@@ -54,7 +54,7 @@ class NotifyAlerter:
     """
 
     takes_updates = False
-    """People are told again of a group only if half as many games more have failed: 12, then 18, then 27."""
+    """People get another message about a group only if half as many games more have failed: 12, then 18, then 27."""
 
     def __init__(self, service: NotifyBase, name: str) -> None:
         self._name = name
@@ -85,7 +85,7 @@ class NotifyAlerter:
         }
 
     async def fire(self, alerts: Sequence[Alert]) -> None:
-        """Tells of each alert, in as few messages as possible.
+        """Sends a sentence for each alert, in as few messages as possible.
 
         Raises PublishError for a message that the service has not accepted within 20 s: permanent only after the last
         try for several targets. After a cancellation the message that is being sent is still completed; the end of the
@@ -94,7 +94,7 @@ class NotifyAlerter:
         await self._tell([_Sentence(alert, sentence_of_open(alert), "open") for alert in alerts])
 
     async def resolve(self, alerts: Sequence[ResolvedAlert]) -> None:
-        """Tells that each alert is over, and why. Raises PublishError as `fire` does."""
+        """Sends that each alert is over, and why. Raises PublishError as `fire` does."""
         await self._tell(
             [_Sentence(each.alert, sentence_of_resolved(each), "back" if is_back(each) else "ended") for each in alerts]
         )

@@ -1,4 +1,4 @@
-"""Documents: what alarms and silences keep beside the events."""
+"""Documents: what alarms and silences keep with the events."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ async def _unchanged(url: str) -> AsyncIterator[tuple[Backend, SqlDatabase | Non
 def _snapshot(path: Path) -> Engine:
     """Returns an engine that reads the file as it is.
 
-    SQLite makes files beside one that is in WAL mode, even to read it, unless it is called immutable. It is, as long as
+    SQLite makes files for one that is in WAL mode, even to read it, unless it is called immutable. It is, as long as
     no program has it open: then there is no -wal file, or an empty one.
     """
     log = path.with_name(f"{path.name}-wal")

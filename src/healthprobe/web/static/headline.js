@@ -51,7 +51,7 @@ function deliveryOf(fleet) {
   return { text: `all delivered to ${publishers.map((each) => each.name).join(", ")}`, isBad: false };
 }
 
-/** The beginning of an error; all of it stands beside its publisher. */
+/** The beginning of an error; all of it is at its publisher. */
 function shortened(error) {
   return error.length > 60 ? `${error.slice(0, 59)}…` : error;
 }

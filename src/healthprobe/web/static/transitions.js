@@ -62,7 +62,7 @@ export class Transitions {
   }
 
   #row(event) {
-    const [state, text] = told(event);
+    const [state, text] = described(event);
     const item = element("li", "row");
     item.append(
       glyph(state),
@@ -75,7 +75,7 @@ export class Transitions {
 }
 
 /** Returns the state that a transition leads to, and the transition in words. */
-function told({ event_type: type, details }) {
+function described({ event_type: type, details }) {
   if (type === "probe_failed") return ["down", `failed: ${details.last_error}`];
   if (type === "probe_ended") return ["unknown", `ended: ${details.reason}`];
   return ["healthy", `recovered after ${details.prior_failure_count} failure${details.prior_failure_count === 1 ? "" : "s"}`];

@@ -1,4 +1,4 @@
-"""The teller: makes one alerter know which alerts are open."""
+"""The alert relay: makes one alerter know which alerts are open."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, error_text, raise_if_cancelled
 from healthprobe._util.safe_logging import Logger, RateLimitedWarning, SafeLogger
-from healthprobe.alarms.documents import ALERTERS, AlerterState, Told, told_kind
+from healthprobe.alarms.documents import ALERTERS, AlerterState, SentAlert, sent_kind
 from healthprobe.domain.alert import ENGINE_NOT_ANSWERING, Alert, ResolvedAlert
 from healthprobe.domain.alerting import DecidedAlert, is_worth_a_message
 from healthprobe.domain.schedule import backoff
@@ -49,10 +49,10 @@ class Wanted:
     over: Mapping[str, DecidedAlert]
 
 
-class Teller:
+class AlertRelay:
     """Fires and resolves alerts at one alerter until it knows what is wanted, and repeats those that it may forget.
 
-    What it was told is kept under its name. That an alert may have arrived is kept before it is sent, so that it is
+    What it was sent is kept under its name. That an alert may have arrived is kept before it is sent, so that it is
     resolved also if we are killed in between. What fails is tried again, as a relay does; what is refused for good is
     parked: it is tried again when the alert changes, or by the next run. PublisherClosed ends it.
     """
@@ -80,7 +80,7 @@ class Teller:
         self._repeat = alerter.repeat_interval if isinstance(alerter, RepeatingAlerter) else None
         self._updates = alerter.takes_updates if isinstance(alerter, MessageAlerter) else True
         self._wanted: Wanted | None = None
-        self._told: dict[str, Told] | None = None
+        self._sent: dict[str, SentAlert] | None = None
         self._kept_lag: int | None = None
         self._woken = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -95,18 +95,18 @@ class Teller:
         self._woken.set()
 
     def knows(self, key: str) -> bool:
-        """Returns whether the alerter was, or may have been, told of an alert that it does not know to be over."""
-        return self._told is None or key in self._told
+        """Returns whether an alert was, or may have been, sent to the alerter, and its end was not."""
+        return self._sent is None or key in self._sent
 
     def begin_afresh(self) -> None:
-        """Forgets what was read: another instance may have told the alerter more since."""
-        self._told = self._wanted = self._kept_lag = None
+        """Forgets what was read: another instance may have sent the alerter more since."""
+        self._sent = self._wanted = self._kept_lag = None
 
     async def run(self) -> None:
-        """Tells the alerter what is wanted, until cancelled or until PublisherClosed."""
+        """Sends the alerter what is wanted, until cancelled or until PublisherClosed."""
         while not self._ended:
             self._woken.clear()
-            if await self.tell():
+            if await self.send():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._until_next_repeat()):
                         await self._woken.wait()
@@ -114,16 +114,16 @@ class Teller:
                 await asyncio.sleep(max(backoff(self._failures, random(), LONGEST_WAIT), self._retry_after))
                 self._failures += 1
 
-    async def tell(self) -> bool:
-        """Tells the alerter what is wanted now. False where the alerter or the log fails."""
+    async def send(self) -> bool:
+        """Sends the alerter what is wanted now. False where the alerter or the log fails."""
         async with self._one_at_a_time:
             self._retry_after = 0.0
             try:
                 if self._wanted is not None:
-                    if self._told is None:
-                        self._told = await self._load()
-                    await self._resolve_all(self._told)
-                    await self._fire_all(self._told)
+                    if self._sent is None:
+                        self._sent = await self._load()
+                    await self._resolve_all(self._sent)
+                    await self._fire_all(self._sent)
                     await self._keep_lag()
             except COLLABORATOR_ERRORS as error:
                 raise_if_cancelled()
@@ -141,55 +141,55 @@ class Teller:
             await self._log.put_documents(ALERTERS, {self.name: AlerterState(lag).as_text()})
             self._kept_lag = lag
 
-    async def _load(self) -> dict[str, Told]:
-        """Returns what the alerter was told. What it refused is tried once more: what was wrong may be put right."""
-        told = await self._log.documents(told_kind(self.name))
-        read = {key: Told.from_text(text) for key, text in told.items()}
+    async def _load(self) -> dict[str, SentAlert]:
+        """Returns what was sent to the alerter. What it refused is tried once more: what was wrong may be put right."""
+        sent = await self._log.documents(sent_kind(self.name))
+        read = {key: SentAlert.from_text(text) for key, text in sent.items()}
         for each in read.values():
             each.refused = ""
         return read
 
     def _to_resolve(self) -> list[str]:
-        if self._told is None or self._wanted is None:
+        if self._sent is None or self._wanted is None:
             return []
-        return [key for key in self._told if key not in self._wanted.open]
+        return [key for key in self._sent if key not in self._wanted.open]
 
     def _to_fire(self) -> list[str]:
         """Returns the keys of the alerts that the alerter does not know as they are, and of those to be repeated."""
-        if self._told is None or self._wanted is None:
+        if self._sent is None or self._wanted is None:
             return []
-        found = [key for key in self._wanted.routed if key not in self._told]
-        known = [key for key in self._told if key in self._wanted.open]
-        return [*found, *(key for key in known if self._is_due(key, self._told[key]))]
+        found = [key for key in self._wanted.routed if key not in self._sent]
+        known = [key for key in self._sent if key in self._wanted.open]
+        return [*found, *(key for key in known if self._is_due(key, self._sent[key]))]
 
-    def _is_due(self, key: str, told: Told) -> bool:
+    def _is_due(self, key: str, sent: SentAlert) -> bool:
         """Returns whether the alerter does not know the alert as it is now, or is to be reminded of it."""
         assert self._wanted is not None
-        if told.seen is not self._wanted.open[key]:
-            alert = self._alert(key, told)
+        if sent.seen is not self._wanted.open[key]:
+            alert = self._alert(key, sent)
             digest = self._digest(alert)
-            is_new = digest != told.digest
-            if told.digest and not self._updates:
-                is_new = is_worth_a_message(told.games, len(alert.game_ids))
-            if is_new and digest != told.refused:
+            is_new = digest != sent.digest
+            if sent.digest and not self._updates:
+                is_new = is_worth_a_message(sent.games, len(alert.game_ids))
+            if is_new and digest != sent.refused:
                 return True
-            told.seen = self._wanted.open[key]
-        return not told.refused and self._repeats_at(told) <= self._monotonic()
+            sent.seen = self._wanted.open[key]
+        return not sent.refused and self._repeats_at(sent) <= self._monotonic()
 
-    def _repeats_at(self, told: Told) -> float:
-        return inf if self._repeat is None else told.fired_at + self._repeat
+    def _repeats_at(self, sent: SentAlert) -> float:
+        return inf if self._repeat is None else sent.fired_at + self._repeat
 
     def _until_next_repeat(self) -> float:
-        times = [self._repeats_at(each) for each in (self._told or {}).values() if not each.refused]
+        times = [self._repeats_at(each) for each in (self._sent or {}).values() if not each.refused]
         return min(max(min(times, default=inf) - self._monotonic(), _SHORTEST_REST), _NEVER)
 
-    def _alert(self, key: str, told: Told | None) -> Alert:
-        """Returns an open alert with the severity with which it was told first.
+    def _alert(self, key: str, sent: SentAlert | None) -> Alert:
+        """Returns an open alert with the severity with which it was sent first.
 
         Another one is another alert at Alertmanager, where nothing would resolve the first.
         """
         assert self._wanted is not None
-        severity = told.severity if told else self._wanted.routed.get(key, "critical")
+        severity = sent.severity if sent else self._wanted.routed.get(key, "critical")
         return self._wanted.open[key].alert(severity)
 
     def _digest(self, alert: Alert) -> str:
@@ -197,67 +197,67 @@ class Teller:
         content = "\0".join([alert.severity, str(alert.group_size), *alert.game_ids])
         return sha256(content.encode(errors="surrogatepass")).hexdigest()[:16]
 
-    async def _fire_all(self, told: dict[str, Told]) -> None:
+    async def _fire_all(self, sent: dict[str, SentAlert]) -> None:
         keys = self._to_fire()
         while keys:
             assert self._wanted is not None
             batch = [key for key in keys[: self._batch_size.size] if key in self._wanted.open]
             keys = keys[self._batch_size.size :]
-            await self._fire(batch, told)
+            await self._fire(batch, sent)
 
-    async def _fire(self, keys: list[str], told: dict[str, Told]) -> None:
+    async def _fire(self, keys: list[str], sent: dict[str, SentAlert]) -> None:
         """Fires the alerts of `keys`, which are open. What may arrive is kept before, what has arrived after."""
-        alerts = [self._alert(key, told.get(key)) for key in keys]
-        new = [key for key in keys if key not in told]
+        alerts = [self._alert(key, sent.get(key)) for key in keys]
+        new = [key for key in keys if key not in sent]
         for key, alert in zip(keys, alerts, strict=True):
-            told.setdefault(key, Told(severity=alert.severity))
-        await self._keep(new, told)
+            sent.setdefault(key, SentAlert(severity=alert.severity))
+        await self._keep(new, sent)
         while alerts:
             refusal = await self._call(self._alerter.fire(alerts), len(alerts))
             count = len(alerts) if refusal is None else refusal.delivered
-            changed = [alert.key for alert in alerts[:count] if self._acknowledge(alert, told[alert.key])]
+            changed = [alert.key for alert in alerts[:count] if self._acknowledge(alert, sent[alert.key])]
             if refusal is not None and _concerns_one_alert(refusal, alerts):
-                self._park(alerts[count].key, told[alerts[count].key], self._digest(alerts[count]), refusal)
+                self._park(alerts[count].key, sent[alerts[count].key], self._digest(alerts[count]), refusal)
                 changed.append(alerts[count].key)
                 count += 1
             elif refusal is not None:
-                await self._keep(changed, told)
+                await self._keep(changed, sent)
                 raise refusal
-            await self._keep(changed, told)
+            await self._keep(changed, sent)
             alerts = alerts[count:]
 
-    def _acknowledge(self, alert: Alert, told: Told) -> bool:
+    def _acknowledge(self, alert: Alert, sent: SentAlert) -> bool:
         """Returns whether that is more than was known."""
-        before = (told.digest, told.severity, told.refused)
-        told.digest, told.severity, told.refused = self._digest(alert), alert.severity, ""
-        told.games = len(alert.game_ids)
-        told.fired_at = self._monotonic()
+        before = (sent.digest, sent.severity, sent.refused)
+        sent.digest, sent.severity, sent.refused = self._digest(alert), alert.severity, ""
+        sent.games = len(alert.game_ids)
+        sent.fired_at = self._monotonic()
         self._failures = 0
-        return before != (told.digest, told.severity, told.refused)
+        return before != (sent.digest, sent.severity, sent.refused)
 
-    async def _resolve_all(self, told: dict[str, Told]) -> None:
+    async def _resolve_all(self, sent: dict[str, SentAlert]) -> None:
         keys = self._to_resolve()
-        await self._forget([key for key in keys if told[key].is_refused_alone], told)
-        resolved = [self._resolved(key, told[key]) for key in keys if key in told]
+        await self._forget([key for key in keys if sent[key].is_refused_alone], sent)
+        resolved = [self._resolved(key, sent[key]) for key in keys if key in sent]
         while resolved:
             batch = resolved[: self._batch_size.size]
             refusal = await self._call(self._alerter.resolve(batch), len(batch))
             count = len(batch) if refusal is None else refusal.delivered
             if refusal is not None and _concerns_one_alert(refusal, batch):
-                self._park(batch[count].alert.key, told[batch[count].alert.key], "", refusal)
+                self._park(batch[count].alert.key, sent[batch[count].alert.key], "", refusal)
                 count += 1
                 refusal = None
-            await self._forget([each.alert.key for each in batch[:count]], told)
+            await self._forget([each.alert.key for each in batch[:count]], sent)
             if refusal is not None:
                 raise refusal
             resolved = resolved[count:]
 
-    def _resolved(self, key: str, told: Told) -> ResolvedAlert:
+    def _resolved(self, key: str, sent: SentAlert) -> ResolvedAlert:
         assert self._wanted is not None
         over = self._wanted.over.get(key)
         if over is not None:
-            return over.resolved(told.severity)
-        self._logger.warning("an alert that was told is not known any more: resolved by its key alone", key=key)
+            return over.resolved(sent.severity)
+        self._logger.warning("an alert that was sent is not known any more: resolved by its key alone", key=key)
         now = self._clock()
         alert = Alert(
             key=key,
@@ -267,7 +267,7 @@ class Teller:
             last_error="",
             started_at=now,
             game_ids=(),
-            severity=told.severity,
+            severity=sent.severity,
         )
         return ResolvedAlert(alert=alert, resolved_at=now)
 
@@ -289,20 +289,20 @@ class Teller:
             return refusal
         return None
 
-    def _park(self, key: str, told: Told, digest: str, refusal: PublishError) -> None:
-        told.refused = digest
+    def _park(self, key: str, sent: SentAlert, digest: str, refusal: PublishError) -> None:
+        sent.refused = digest
         self._parked.warn(f"{key}: {error_text(refusal)}")
         self._telemetry.record_parked(self.name)
 
-    async def _keep(self, keys: Sequence[str], told: Mapping[str, Told]) -> None:
+    async def _keep(self, keys: Sequence[str], sent: Mapping[str, SentAlert]) -> None:
         if keys:
-            await self._log.put_documents(told_kind(self.name), {key: told[key].as_text() for key in keys})
+            await self._log.put_documents(sent_kind(self.name), {key: sent[key].as_text() for key in keys})
 
-    async def _forget(self, keys: Sequence[str], told: dict[str, Told]) -> None:
+    async def _forget(self, keys: Sequence[str], sent: dict[str, SentAlert]) -> None:
         if keys:
-            await self._log.put_documents(told_kind(self.name), dict.fromkeys(keys))
+            await self._log.put_documents(sent_kind(self.name), dict.fromkeys(keys))
             for key in keys:
-                del told[key]
+                del sent[key]
 
     def _lag(self) -> int:
         return len(self._to_fire()) + len(self._to_resolve())
