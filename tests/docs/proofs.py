@@ -9,7 +9,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 DOCS = TESTS.parent / "docs"
-TABLES = ("reference.md", "security.md")
+TABLES = ("reference.md", "security.md", "verdict.md")
 
 
 def table_rows(page: str) -> list[list[str]]:

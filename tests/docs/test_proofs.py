@@ -1,4 +1,4 @@
-"""The tables of docs/reference.md and docs/security.md name ids, and a test is marked with each of them."""
+"""The tables of docs/reference.md, security.md and verdict.md name ids, and a test is marked with each of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from tests.docs.proofs import TABLES, ids_of, proofs, table_rows
 
 PROVED = Counter(proved for proved, _ in proofs())
-DIFFERENCES, THREATS = (table_rows(page) for page in TABLES)
-ROWS = [*DIFFERENCES, *THREATS]
+DIFFERENCES, THREATS, FAULTS = (table_rows(page) for page in TABLES)
+ROWS = [*DIFFERENCES, *THREATS, *FAULTS]
 
 
 def test_the_tables_have_all_their_rows() -> None:
@@ -20,6 +20,7 @@ def test_the_tables_have_all_their_rows() -> None:
 def test_every_row_has_the_columns_of_its_table() -> None:
     assert {len(row) for row in DIFFERENCES} == {4}
     assert {len(row) for row in THREATS} == {3}
+    assert {len(row) for row in FAULTS} == {4}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:50])

@@ -12,14 +12,18 @@ import struct
 import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 
 import uvloop
 
+from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import Failed, Inconclusive, ProbeOutcome
+from healthprobe.domain.probe_parsing import settings_from
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import ProbeTarget, parse_target
 from healthprobe.probing.http import HTTPProber
+from healthprobe.probing.prober import ProberByKind
 
 CANNOT_NARROW = 77
 CLONE_NEWUSER = 0x10000000
@@ -27,6 +31,7 @@ CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
 FOUR_PORTS = "40000 40003"
+ONE_PORT = "40000 40000"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -51,8 +56,8 @@ def limit_descriptors(limit: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
 
-def enter_a_network_of_our_own(*, with_loopback: bool) -> None:
-    """Enters an empty network namespace, in which loopback has four local ports or is down."""
+def enter_a_network_of_our_own(*, with_loopback: bool, ports: str = FOUR_PORTS) -> None:
+    """Enters an empty network namespace, in which loopback has these local ports or is down."""
     if ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
         sys.exit(CANNOT_NARROW)
     if not with_loopback:
@@ -60,7 +65,7 @@ def enter_a_network_of_our_own(*, with_loopback: bool) -> None:
     with socket.socket() as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP))
     try:
-        Path("/proc/sys/net/ipv4/ip_local_port_range").write_text(FOUR_PORTS)
+        Path("/proc/sys/net/ipv4/ip_local_port_range").write_text(ports)
     except OSError:
         sys.exit(CANNOT_NARROW)
 
@@ -130,12 +135,27 @@ async def route() -> Counter[str]:
         return await probe_at_once(prober, targets_at("http://127.0.0.1:50000", 20))
 
 
+async def itself(host: str, kind: str, scheme: str) -> Counter[str]:
+    """A probe of a port without a listener, which the kernel connects to itself. Is its port free then?"""
+    enter_a_network_of_our_own(with_loopback=True, ports=ONE_PORT)
+    endpoint = parse_endpoint(f"{scheme}://{host}:40000")
+    prober = ProberByKind(HTTPProber())
+    counts = Counter([name_of(await prober.probe(ProbeTarget("game-7", endpoint, 5.0, settings_from({"kind": kind}))))])
+    await prober.aclose()
+    await asyncio.sleep(0.01)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as engine, suppress(OSError):
+        engine.bind((host.strip("[]"), 40000))
+        counts["the engine can listen again"] = 1
+    return counts
+
+
 SCENES: dict[str, Callable[..., Coroutine[None, None, Counter[str]]]] = {
     "descriptors": descriptors,
     "budget": budget,
     "twenty": twenty,
     "ports": ports,
     "route": route,
+    "itself": itself,
 }
 
 if __name__ == "__main__":

@@ -94,6 +94,22 @@ async def test_a_prober_without_a_route_is_inconclusive() -> None:
     assert counts == {"Inconclusive: the prober has no route to the engine's network": 20}
 
 
+@pytest.mark.proves("self-connection")
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+@pytest.mark.parametrize(("kind", "scheme"), [("http", "http"), ("tcp", "http"), ("http", "https"), ("tcp", "https")])
+async def test_a_socket_that_the_kernel_connected_to_itself_is_a_refused_connection(
+    kind: str, scheme: str, host: str
+) -> None:
+    counts = await in_a_child("itself", host, kind, scheme)
+
+    assert counts == {"Failed: connection refused": 1, "the engine can listen again": 1}
+
+
+@pytest.mark.proves("self-connection-grpc")
+async def test_a_grpc_channel_that_the_kernel_connected_to_itself_is_a_refused_connection() -> None:
+    assert "Failed: connection refused" in await in_a_child("itself", "127.0.0.1", "grpc", "http")
+
+
 async def test_the_descriptor_budget_is_never_exceeded_and_fails_no_engine(peer: StartPeer) -> None:
     engine = await peer(answering(OK))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -25,6 +26,7 @@ from healthprobe.probing.tls import TlsContexts
 Connection = TypeVar("Connection", bound=PooledConnection)
 
 _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
 @dataclass(slots=True)
@@ -161,7 +163,8 @@ class Dialer:
                 await self._open_tls(target, endpoint, address, connection)
             else:
                 progress.enter("connecting")
-                await self._loop.create_connection(lambda: connection, address, endpoint.port)
+                transport, _ = await self._loop.create_connection(lambda: connection, address, endpoint.port)
+                _refuse_self_connection(transport.get_extra_info("socket"), endpoint.port)
                 if self._steps is not None:
                     self._steps.connected(endpoint, address)
         except BaseException:
@@ -179,6 +182,7 @@ class Dialer:
         try:
             raw.setblocking(False)
             await self._loop.sock_connect(raw, (address, endpoint.port))
+            _refuse_self_connection(raw, endpoint.port)
         except BaseException:
             raw.close()
             raise
@@ -192,6 +196,18 @@ class Dialer:
         )
         if self._steps is not None:
             self._steps.shook_hands(transport.get_extra_info("ssl_object"))
+
+
+def _refuse_self_connection(connected: socket.socket, port: int) -> None:
+    """Raises ConnectionRefusedError for a socket that the kernel connected to itself.
+
+    It does so where nothing listens at a local address and its port happens to be chosen as the local one. Ended by a
+    reset, the socket leaves no TIME_WAIT behind that would keep the engine from listening at its port again.
+    """
+    local = connected.getsockname()
+    if local[1] == port and local[:2] == connected.getpeername()[:2]:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "the socket is connected to itself")
 
 
 def _is_address(host: str) -> bool:

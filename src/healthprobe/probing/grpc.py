@@ -39,6 +39,11 @@ _ERRORS_BY_DETAILS = (
     ("Socket closed", FailureKind.CLOSED, "connection closed before the answer"),
     ("SSL", FailureKind.TLS, "TLS handshake failed"),
     ("handshake", FailureKind.TLS, "TLS handshake failed"),
+    (
+        "SETTINGS frame as the first frame, got frame type 32",
+        FailureKind.REFUSED,
+        "connection refused",
+    ),  # our own words
     ("No route to host", FailureKind.UNREACHABLE, "no route to host"),
 )
 
