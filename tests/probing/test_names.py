@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import socket
-import struct
-import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import aiodns
 import pytest
 from tests.probing.conftest import StartPeer
+from tests.probing.names.name_server import NO_SUCH_NAME, SERVER_FAILURE, NameServer
 from tests.probing.peers import OK, answering
 from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probes, target_at, timed
 from tests.probing.resolvers import FixedAddresses
@@ -19,68 +18,14 @@ from tests.probing.resolvers import FixedAddresses
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.probing.http import HTTPProber
 
-A_RECORD, ANY_CLASS = 1, 1
-NO_ERROR, SERVER_FAILURE, NO_SUCH_NAME = 0, 2, 3
-
-
-class NameServer:
-    """Answers each name with its address, with an error, or not at all where it has neither.
-
-    It has a thread of its own: one that shared the loop would lose most of five hundred questions asked at once.
-    """
-
-    def __init__(self) -> None:
-        self.addresses: dict[str, str] = {}
-        self.errors: dict[str, int] = {}
-        self.asked: list[str] = []
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def close(self) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
-            last.sendto(b"", ("127.0.0.1", self.port))
-        self._thread.join()
-        self._socket.close()
-
-    def _serve(self) -> None:
-        while True:
-            query, asker = self._socket.recvfrom(4096)
-            if not query:
-                return
-            name, kind, question = question_of(query)
-            if kind == A_RECORD:
-                self.asked.append(name)
-            if name in self.addresses:
-                address = self.addresses[name] if kind == A_RECORD else ""
-                self._socket.sendto(reply(query[:2], question, NO_ERROR, address), asker)
-            elif name in self.errors:
-                self._socket.sendto(reply(query[:2], question, self.errors[name], ""), asker)
-
-
-def question_of(query: bytes) -> tuple[str, int, bytes]:
-    labels, position = [], 12
-    while length := query[position]:
-        labels.append(query[position + 1 : position + 1 + length].decode().lower())
-        position += 1 + length
-    (kind,) = struct.unpack_from("!H", query, position + 1)
-    return ".".join(labels), kind, query[12 : position + 5]
-
-
-def reply(query_id: bytes, question: bytes, error: int, address: str) -> bytes:
-    head = query_id + struct.pack("!HHHHH", 0x8180 | error, 1, 1 if address else 0, 0, 0)
-    if not address:
-        return head + question
-    answer = struct.pack("!HHHIH", 0xC00C, A_RECORD, ANY_CLASS, 0, 4)
-    return head + question + answer + bytes(map(int, address.split(".")))
-
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
+def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[NameServer]:
     """The name server that every resolver made in this test asks instead of the machine's."""
     server = NameServer()
+    (tmp_path / "nsswitch.conf").write_text("hosts: files dns\n")
+    monkeypatch.setattr("healthprobe.probing.system_names.NSSWITCH", tmp_path / "nsswitch.conf")
+    monkeypatch.setattr("healthprobe.probing.system_names.GAI", tmp_path / "gai.conf")
     ours = functools.partial(aiodns.DNSResolver, nameservers=["127.0.0.1"], udp_port=server.port, domains=[])
     monkeypatch.setattr("healthprobe.probing.resolver.aiodns.DNSResolver", ours)
     yield server

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from chaos.stepped_clock import SteppedClock
-from tests.probing.test_names import NO_SUCH_NAME, NameServer
+from tests.probing.names.name_server import NO_SUCH_NAME, NameServer
 from tests.support.waiting import until
 from tests.system.runs import Run, Runs
 from tests.system.with_name_server import command_at
