@@ -77,26 +77,47 @@ async def test_each_attempt_has_the_event_s_own_id_and_the_time_of_the_attempt()
     async with webhook(in_turn(Answer(503), ACCEPTED), secret=SECRET) as (server, publisher):
         await refused(publisher)
         await publisher.publish(history("game-7", 1))
-    assert [asked.headers["webhook-id"] for asked in server.asked] == ["game-7:1", "game-7:1"]
+    assert [asked.headers["webhook-id"] for asked in server.asked] == ["game-7:1@/healthprobe"] * 2
     assert all(before <= int(asked.headers["webhook-timestamp"]) <= time.time() for asked in server.asked)
+
+
+async def test_two_logs_have_different_ids_for_events_of_the_same_name() -> None:
+    async with webhook(secret=SECRET) as (server, publisher):
+        for source in ("/healthprobe/1", "/healthprobe/2", "https://a.example/x y"):
+            publisher.set_source(source)
+            await publisher.publish(history("game-7", 1))
+    ids = [asked.headers["webhook-id"] for asked in server.asked]
+    assert ids == [
+        "game-7:1@/healthprobe/1",
+        "game-7:1@/healthprobe/2",
+        "game-7:1@https://a%2Eexample/x%20y",
+    ]
+    assert {asked.document["id"] for asked in server.asked} == {"game-7:1"}
+    for asked in server.asked:
+        verify(asked.headers, asked.body)
 
 
 async def test_an_odd_game_id_is_percent_encoded_or_too_long_and_hashed_and_always_its_own() -> None:
     async with webhook(secret=SECRET) as (server, publisher):
-        await publisher.publish([failed(game_id, 1) for game_id in (*ODD_GAME_IDS, "a.b", "y" * 300)])
+        await publisher.publish([failed(game_id, 1) for game_id in (*ODD_GAME_IDS, "a.b", "a@b", "y" * 300)])
     ids = {asked.document["id"]: asked.headers["webhook-id"] for asked in server.asked}
     assert len(set(ids.values())) == len(ids)
     for event_id, identifier in ids.items():
         assert identifier.isascii()
         assert "." not in identifier
-        if len(event_id) > 256:
-            assert identifier == f"sha256:{hashlib.sha256(event_id.encode()).hexdigest()}"
+        if len(event_id) > 230:
+            assert identifier == f"sha256:{hashlib.sha256(f'{event_id}@/healthprobe'.encode()).hexdigest()}"
         else:
-            assert unquote(identifier) == event_id
+            assert unquote(identifier) == f"{event_id}@/healthprobe"
 
 
-def test_spaces_and_full_stops_are_encoded_and_the_colon_is_not() -> None:
-    assert webhook_id("game 7.b:3") == "game%207%2Eb:3"
+def test_spaces_full_stops_and_the_at_sign_are_encoded_and_the_colon_is_not() -> None:
+    assert webhook_id("game 7.b@c:3", "urn:x") == "game%207%2Eb%40c:3@urn:x"
+
+
+def test_no_two_events_of_two_sources_share_an_id() -> None:
+    assert webhook_id("a:1", "b@c") != webhook_id("a:1@b", "c")
+    assert webhook_id("y" * 300, "/1") != webhook_id("y" * 300, "/2")
 
 
 @pytest.mark.proves("webhook-secret")

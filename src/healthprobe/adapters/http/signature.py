@@ -22,9 +22,8 @@ class Signer:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def headers(self, event_id: str, seconds: int, body: bytes) -> dict[str, str]:
+    def headers(self, identifier: str, seconds: int, body: bytes) -> dict[str, str]:
         """Returns the three headers of an attempt made `seconds` after the epoch: identifier, time, signature."""
-        identifier = webhook_id(event_id)
         digest = hmac.digest(self._key, f"{identifier}.{seconds}.".encode() + body, "sha256")
         return {
             "webhook-id": identifier,
@@ -47,11 +46,16 @@ def signer_of(secret: str) -> Signer:
     return Signer(key)
 
 
-def webhook_id(event_id: str) -> str:
-    """Returns the event's id as a header may hold it, the same at every attempt: `game 7.b:3` is `game%207%2Eb:3`.
+def webhook_id(event_id: str, source: str) -> str:
+    """Returns the identifier of an event among those of all logs, as a header may hold it, the same at every attempt.
 
-    All but the colon is percent-encoded, full stops too: in the signed text a full stop ends the id. An id longer than
-    256 characters becomes its SHA-256 in hexadecimal: `sha256:…`.
+    The id of `game 7.b:3` from `/healthprobe/…` is `game%207%2Eb:3@/healthprobe/…`. All else is percent-encoded, full
+    stops too: in the signed text a full stop ends the identifier. One longer than 256 characters becomes its SHA-256 in
+    hexadecimal: `sha256:…`.
     """
-    encoded = quote(event_id, safe=":").replace(".", "%2E")
-    return encoded if len(encoded) <= _LONGEST_ID else f"sha256:{sha256(event_id.encode()).hexdigest()}"
+    encoded = f"{_encoded(event_id, ':')}@{_encoded(source, ':/')}"
+    return encoded if len(encoded) <= _LONGEST_ID else f"sha256:{sha256(encoded.encode()).hexdigest()}"
+
+
+def _encoded(text: str, safe: str) -> str:
+    return quote(text, safe=safe).replace(".", "%2E")

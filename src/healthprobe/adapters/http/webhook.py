@@ -8,7 +8,7 @@ from typing import Self
 
 from healthprobe.adapters.http.cloudevent import CONTENT_TYPE, cloud_event
 from healthprobe.adapters.http.errors import rejection
-from healthprobe.adapters.http.signature import Signer, signer_of
+from healthprobe.adapters.http.signature import Signer, signer_of, webhook_id
 from healthprobe.domain.event import DEFAULT_SOURCE, HealthEvent
 from healthprobe.http_client.address import Address, parse_address
 from healthprobe.http_client.client import Client, first_bytes
@@ -65,7 +65,8 @@ class WebhookPublisher:
             message = f"an event cannot be written as text: {error}"
             raise PublishError(message, permanent=True, delivered=delivered) from error
         # the time of the attempt: receivers refuse a message that is minutes old, and an event may be days old
-        signed = self._signer.headers(event.id, int(time.time()), body) if self._signer else {}
+        identifier = webhook_id(event.id, self._source)
+        signed = self._signer.headers(identifier, int(time.time()), body) if self._signer else {}
         try:
             async with self._client.request(
                 "POST", self._address.url, headers=_HEADERS | signed, body=body
