@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from healthprobe.domain.event import HealthEvent
-from healthprobe.testing.contracts.samples import history
+from healthprobe.ports import ContentError, DeadLetter, PublishError
+from healthprobe.testing.contracts.samples import FIRST_SECOND, history
 from healthprobe.testing.memory import InMemoryLog, InMemoryPublisher
 from healthprobe.testing.stage import Stage, run_for
 from healthprobe.worker.relay import BATCH, Relay
@@ -140,3 +143,54 @@ async def test_a_log_that_is_unavailable_while_an_event_is_parked_loses_nothing(
     await running
     assert [letter.event.id for letter in log.letters.values()] == ["a:1"]
     assert publisher.delivered_ids == ["a:2", "a:3", "a:4"]
+
+
+class NoRoom(InMemoryLog):
+    """A log that cannot hold the dead letter of `a:3`."""
+
+    async def park(self, letter: DeadLetter) -> None:
+        if letter.event.id == "a:3":
+            raise ContentError("no room for it")
+        await super().park(letter)
+
+
+async def test_a_dead_letter_that_the_log_cannot_hold_is_named_and_the_next_event_has_its_turn(
+    publisher: InMemoryPublisher,
+) -> None:
+    stage, log = Stage(), NoRoom(*history("a", 4))
+    publisher.unacceptable = {"a:2", "a:3"}
+    await run_for(60.0, Relay(log=log, publisher=publisher, name="bus", logger=stage.logger).run())
+    assert publisher.delivered_ids == ["a:1", "a:4"]
+    assert log.cursors == {"bus": 4}
+    assert [letter.event.id for letter in log.letters.values()] == ["a:2"]
+    (line,) = (line for line in stage.lines if line["log_level"] == "error")
+    assert line["event"] == "event refused for good, and the log cannot hold its dead letter: not delivered"
+    assert (line["game_id"], line["sequence"], line["err"]) == ("a", 3, "no room for it")
+
+
+async def test_a_letter_that_cannot_be_parked_again_is_tried_once_and_holds_up_no_other(
+    publisher: InMemoryPublisher,
+) -> None:
+    log = NoRoom(*history("a", 4))
+    for event in log.events[1:3]:
+        await InMemoryLog.park(log, DeadLetter("bus", event, "no", FIRST_SECOND, due=True))
+    await log.save_cursor("bus", 4)
+    publisher.unacceptable = {"a:3"}
+    await run_for(60.0, Relay(log=log, publisher=publisher, name="bus").run())
+    assert publisher.delivered_ids == ["a:2"]
+    assert [(letter.event.id, letter.due) for letter in log.letters.values()] == [("a:3", True)]
+    assert len(publisher.asked_at) == 2
+
+
+@pytest.mark.parametrize("reason", ["nul \0", "half \ud83c", "two\nlines", "x" * 1_000_000], ids=len)
+async def test_a_reason_is_one_line_that_every_log_can_hold(log: InMemoryLog, reason: str) -> None:
+    class Refuses(InMemoryPublisher):
+        async def publish(self, events: Sequence[HealthEvent]) -> None:
+            raise PublishError(reason, permanent=True)
+
+    await run_for(5.0, Relay(log=log, publisher=Refuses(), name="bus").run())
+    for letter in log.letters.values():
+        assert letter.reason.isprintable()
+        assert len(letter.reason) <= 1024
+        assert letter.reason.encode()
+    assert len(log.letters) == 4

@@ -109,7 +109,7 @@ def _publishers(status: RunStatus) -> Iterator[Metric]:
     )
     yield labelled_counter(
         "healthprobe_relay_parked_events_total",
-        "Events that the publisher refused for good, which are kept as dead letters.",
+        "Events that the publisher refused for good, which are kept as dead letters where the log can hold them.",
         "publisher",
         # A series that begins at 1 has no increase, so publishers without a dead letter have one, too.
         {**dict.fromkeys(lag, 0), **parked},

@@ -13,6 +13,7 @@ from random import random
 
 from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, error_text, raise_if_cancelled
 from healthprobe._util.safe_logging import Logger, RateLimitedWarning, SafeLogger
+from healthprobe._util.text import printable, shorten
 from healthprobe.domain.event import AlteredEvent, HealthEvent
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import (
@@ -83,6 +84,9 @@ BATCH = 500
 LONGEST_WAIT = 6.0
 """The longest pause, in seconds, between two tries at a publisher that is down."""
 
+_LONGEST_REASON = 1024
+"""The most characters of the reason in a dead letter, which a publisher may quote of what its bus answered."""
+
 _LONGEST_RETRY_AFTER = 3600.0
 """The longest pause, in seconds, that a publisher can ask for (Retry-After)."""
 
@@ -92,7 +96,8 @@ class Relay:
 
     `name` is the cursor's. A publisher that is down delays only its own relay, which logs that delivery fails, once for
     each code of its errors, and once that it works again. An event that is refused for good is parked with the reason,
-    and the next one follows; parked events whose replay was requested are sent when the log holds nothing newer. An
+    and the next one follows, also where the log cannot hold the dead letter, which is logged. Parked events whose
+    replay was requested are sent when the log holds nothing newer. An
     event that another program altered is skipped, and its place is logged. An event that was acknowledged is never sent
     again by the same Relay, also when its cursor could not be saved. PublisherClosed ends the relay: the events stay in
     the log.
@@ -126,6 +131,7 @@ class Relay:
         """The cursor of the last event that was delivered; None before the first delivery of a run."""
         self._acknowledged = self._saved = 0
         self._replayed: set[str] = set()
+        self._refused_again: set[str] = set()
         self.lag = 0
         """How many events of the log had not been delivered when that was last measured."""
         self._retry_after = 0.0
@@ -232,13 +238,16 @@ class Relay:
             if isinstance(letter.event, AlteredEvent):
                 self._altered_warning.warn(letter.event.problem)
                 continue
+            if letter.event.id in self._refused_again:
+                continue
             if letter.event.id not in self._replayed:
                 try:
                     await self._publish_and_wait([letter.event])
                 except PublishError as refusal:
                     if not _concerns_one_event(refusal):
                         raise
-                    await self._park(letter.event, refusal)
+                    if not await self._park(letter.event, refusal):
+                        self._refused_again.add(letter.event.id)  # its letter stays due, and is tried by the next run
                     continue
                 self._replayed.add(letter.event.id)
             await self._log.release(letter)
@@ -267,11 +276,22 @@ class Relay:
             await self._log.save_cursor(self.name, self._acknowledged)
             self._saved = self._acknowledged
 
-    async def _park(self, event: HealthEvent, refusal: PublishError) -> None:
-        await self._log.park(DeadLetter(self.name, event, error_text(refusal), self._clock()))
-        self._parked_warning.warn(error_text(refusal))
+    async def _park(self, event: HealthEvent, refusal: PublishError) -> bool:
+        """Parks `event`; returns whether the log can hold the dead letter. The event itself stays in the log."""
+        reason = shorten(printable(" ".join(error_text(refusal).split())), _LONGEST_REASON)
+        problem = None
+        try:
+            await self._log.park(DeadLetter(self.name, event, reason, self._clock()))
+        except ContentError as error:
+            problem = error_text(error)
         if self._telemetry is not None:
             self._telemetry.record_parked(self.name)
+        if problem is None:
+            self._parked_warning.warn(reason)
+            return True
+        message = "event refused for good, and the log cannot hold its dead letter: not delivered"
+        self._logger.error(message, game_id=event.game_id, sequence=event.sequence, err=problem, reason=reason)
+        return False
 
     async def _measure_lag(self, read: Sequence[LogEntry] = ()) -> None:
         with contextlib.suppress(Exception):  # the event writer logs that the log is unavailable

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from healthprobe._util.text import shorten
+from healthprobe._util.text import printable, shorten, shorten_bytes
 from healthprobe.adapters.nats.connection import JetStream, Request
 from healthprobe.adapters.nats.errors import Contention, as_log_errors
 from healthprobe.adapters.nats.stream_leader import Message, StreamLeader
@@ -18,6 +18,10 @@ from healthprobe.domain.event import AlteredEvent, HealthEvent, altered_event, f
 from healthprobe.ports import ContentError, DeadLetter
 
 _TRIES = 20
+_HEADERS = 256
+"""More bytes than the headers of a dead letter have, and than it grows by when it is replayed."""
+
+_SHORTEST_REASON = 16
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -99,10 +103,14 @@ class JetStreamRelayState:
             return await self._relays.purge(self._streams.of_cursor(name)) > 0
 
     async def park(self, letter: DeadLetter) -> None:
-        """Stores `letter` in the place of an earlier one with the same event and publisher."""
+        """Stores `letter` in the place of an earlier one with the same event and publisher.
+
+        The reason is cut where the server would not take it whole. Raises ContentError for one that is still too large.
+        """
         subject = self._streams.of_letter(letter.publisher, letter.event)
+        largest = self._stream.client.max_payload - _HEADERS
         with as_log_errors(self._stream):
-            await self._replace([subject], partial(_parked, letter))
+            await self._replace([subject], partial(_parked, letter, largest))
 
     async def dead_letters(self, limit: int, *, due_at: str | None = None) -> Sequence[DeadLetter]:
         """Returns at most `limit` dead letters, in the order in which their events were first parked.
@@ -176,10 +184,17 @@ def _greater(streams: LogStreams, cursor: _Cursor, existing: Message | None) -> 
     return cursor if stands is None or stands < cursor.cursor else None
 
 
-def _parked(letter: DeadLetter, existing: Message | None) -> _Document:
+def _parked(letter: DeadLetter, largest: int, existing: Message | None) -> _Document:
+    """Returns `letter` as it is stored: with as much of the reason as leaves it at most `largest` bytes long."""
     first = 0 if existing is None else _place_of(_decode_document(existing), existing)
     event, parked_at = letter.event.as_document(), format_instant(letter.parked_at)
-    return _Document(letter.publisher, event, letter.reason, parked_at, letter.due, first)
+    whole = _Document(letter.publisher, event, letter.reason, parked_at, letter.due, first)
+    if len(msgspec.json.encode(whole)) <= largest:
+        return whole
+    without = msgspec.structs.replace(whole, reason="")
+    room = (largest - len(msgspec.json.encode(without))) // 2  # JSON writes quotation marks in two bytes
+    reason = shorten_bytes(printable(letter.reason), room) if room >= _SHORTEST_REASON else ""
+    return msgspec.structs.replace(whole, reason=reason)
 
 
 def _made_due(existing: Message | None) -> _Document | None:

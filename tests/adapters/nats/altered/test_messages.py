@@ -193,7 +193,7 @@ async def test_what_a_server_can_never_take_is_an_error_of_its_content(
     log: JetStreamLog, nats_url: str, prefix: str
 ) -> None:
     large = failed("game-7", 1, container_id="x" * 2_000)
-    letter = DeadLetter("bus", failed("game-7", 1), "x" * 1_048_576, FIRST_SECOND)
+    letter = DeadLetter("bus", failed("game-7", 1, container_id="x" * 1_048_576), "no", FIRST_SECOND)
     with pytest.raises(ContentError, match="takes no message as large as this: raise its max_payload"):
         await log.park(letter)
     greatest = HealthEvent(2**63, "game-7", "", FIRST_SECOND, large.details)
