@@ -15,8 +15,12 @@ from healthprobe.adapters import nats
 from healthprobe.adapters.nats import JetStreamLog
 from healthprobe.adapters.nats.connection import Request, Unanswered
 from healthprobe.adapters.nats.stored_events import encode_event
+from healthprobe.adapters.nats.streams import EXPECTED
 from healthprobe.domain.event import HealthEvent
 from healthprobe.ports import LogError
+
+_HEADERS = {f"{EXPECTED}-": "0"}
+"""They look like those of a log that has conditions, whose messages are taken for events."""
 
 
 class UnfencedLog(JetStreamLog):
@@ -27,7 +31,7 @@ class UnfencedLog(JetStreamLog):
         following = {event for event in events if event.sequence == _sequence_of(last.get(event.game_id)) + 1}
         try:
             await self._stream.ask(
-                [Request(self._streams.of_game(each.game_id), encode_event(each)) for each in following]
+                [Request(self._streams.of_game(each.game_id), encode_event(each), _HEADERS) for each in following]
             )
         except Unanswered as error:
             raise LogError(str(error)) from error

@@ -20,7 +20,7 @@ from healthprobe.adapters.nats.bucket import Bucket, BucketState, key_of
 from healthprobe.adapters.nats.connection import ANSWER_WITHIN, JetStream, Refused, Unanswered
 from healthprobe.adapters.nats.record_values import RecordIndex
 from healthprobe.adapters.nats.stream_leader import EVERYTHING
-from healthprobe.adapters.nats.streams import NANOSECONDS
+from healthprobe.adapters.nats.streams import EXPECTED, NANOSECONDS
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import StoreError
 
@@ -46,11 +46,15 @@ _DELETIONS = frozenset({"DEL", "PURGE"})
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`value` was put under `key`; None if the key was deleted or has expired. `expires` is whether it has a TTL."""
+    """`value` was put under `key`; None if the key was deleted or has expired. `expires` is whether it has a TTL.
+
+    `had_condition` is whether its writer expected a certain message to be the last of its subject.
+    """
 
     key: str
     value: bytes | None
     expires: bool = False
+    had_condition: bool = False
 
 
 class ChangedStream(Protocol):
@@ -185,7 +189,8 @@ class Changes:
         self._requested -= 1
         headers = message.headers or {}
         is_deleted = headers.get("KV-Operation") in _DELETIONS or "Nats-Marker-Reason" in headers
-        return Change(key_of(message.subject), None if is_deleted else message.data, "Nats-TTL" in headers)
+        value = None if is_deleted else message.data
+        return Change(key_of(message.subject), value, "Nats-TTL" in headers, EXPECTED in headers)
 
     def _process_status(self, headers: Mapping[str, str]) -> None:
         status = headers.get("Status")

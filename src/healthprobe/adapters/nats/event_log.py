@@ -17,8 +17,14 @@ from healthprobe.adapters.nats.documents import JetStreamDocuments
 from healthprobe.adapters.nats.errors import as_log_errors, errors_at_opening
 from healthprobe.adapters.nats.fencing import ShardClaims
 from healthprobe.adapters.nats.relay_state import JetStreamRelayState
-from healthprobe.adapters.nats.stored_events import decode_event, encode_event, standing_of
-from healthprobe.adapters.nats.stream_leader import EVERYTHING, Ack, Message, StreamLeader, next_at
+from healthprobe.adapters.nats.stored_events import (
+    decode_event,
+    encode_event,
+    events_in,
+    is_doubtful,
+    standing_of,
+)
+from healthprobe.adapters.nats.stream_leader import CONDITION, EVERYTHING, Ack, Message, StreamLeader, next_at
 from healthprobe.adapters.nats.streams import LogStreams, created_at, prepare
 from healthprobe.domain.event import AlteredEvent, EventType, HealthEvent
 from healthprobe.domain.shard import shard_of
@@ -176,7 +182,7 @@ class JetStreamLog(JetStreamRelayState, JetStreamDocuments):
     async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
         """Returns at most `limit` entries whose cursor is greater than `after`, in order."""
         with as_log_errors(self._stream):
-            return [self._entry(message) for message in await self._messages(after, limit)]
+            return await self._entries(await self._messages(after, limit))
 
     async def end(self) -> int:
         """Returns the cursor of the last entry, or 0."""
@@ -194,7 +200,7 @@ class JetStreamLog(JetStreamRelayState, JetStreamDocuments):
         with as_log_errors(self._stream):
             while after < through and (page := await self._messages(after, _PRUNED_AT_ONCE)):
                 after = page[-1].seq
-                entries = [self._entry(message) for message in page]
+                entries = await self._entries(page)
                 old = {each.cursor for each in entries if each.cursor <= through and each.event.occurred_at < before}
                 if not old:
                     break
@@ -240,8 +246,9 @@ class JetStreamLog(JetStreamRelayState, JetStreamDocuments):
         needed = {seq for stands in standing.values() for seq in (stands.cursor, stands.kept)}
         return [message.seq for message in candidates if message.seq not in needed]
 
-    def _entry(self, message: Message) -> LogEntry:
-        return LogEntry(message.seq, decode_event(message, self._streams))
+    async def _entries(self, messages: Sequence[Message]) -> list[LogEntry]:
+        events = await events_in(self._leader, self._streams, messages)
+        return [LogEntry(message.seq, event) for message, event in zip(messages, events, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +296,12 @@ class OpenIncidents:
             while changes.pending > 0:
                 batch = await changes.next()
                 await self._apply(
-                    Message(changes.revision, self._streams.of_key(change.key), change.value)
+                    Message(
+                        changes.revision,
+                        self._streams.of_key(change.key),
+                        change.value,
+                        CONDITION if change.had_condition else b"",
+                    )
                     for change in batch
                     if change.value is not None
                 )
@@ -302,12 +314,12 @@ class OpenIncidents:
             yield page
 
     async def _apply(self, page: Iterable[Message]) -> None:
-        """Applies messages in the order of the log; what an unreadable one stands for is asked of its game."""
+        """Applies messages in the order of the log; what one of another program stands for is asked of its game."""
         unclear: set[str] = set()
         for message in page:
             if self._streams.is_event(message.subject):
                 event = decode_event(message, self._streams)
-                if isinstance(event, AlteredEvent):
+                if is_doubtful(message, event):
                     unclear.add(message.subject)
                 else:
                     self._set(message.subject, event)

@@ -1,7 +1,8 @@
 """Events as messages of the stream: a message that another program altered or published hides no other.
 
-JetStream never changes a message. What cannot be read was published by another program: the game goes on from the last
-message that can, unless it is the very next event of the game, deleted and published again in another form.
+JetStream never changes a message. What cannot be read was published by another program, and so was what came without a
+condition: neither is an event, unless it is the very next one of its game, deleted and published again. The game goes
+on from the last message that is one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 from healthprobe._util.text import shorten
 from healthprobe.adapters.nats.stream_leader import Message, StreamLeader
 from healthprobe.adapters.nats.streams import LogStreams
-from healthprobe.domain.event import AlteredEvent, HealthEvent, altered_event
+from healthprobe.domain.event import AlteredEvent, EventType, HealthEvent, altered_event
 
 _AT_ONCE = 16
 """Games whose messages are looked through at the same time."""
@@ -72,47 +73,116 @@ class Standing:
 async def standing_of(leader: StreamLeader, streams: LogStreams, subjects: Sequence[str]) -> dict[str, Standing]:
     """Returns what stands on each of `subjects` that has messages. Raises Unanswered or Refused."""
     standing: dict[str, Standing] = {}
-    altered: list[tuple[Message, AlteredEvent]] = []
+    doubtful: list[tuple[Message, HealthEvent]] = []
     for message in await leader.last(subjects):
         if message is not None:
             event = decode_event(message, streams)
             standing[message.subject] = Standing(message.seq, event, message.seq)
-            if isinstance(event, AlteredEvent):
-                altered.append((message, event))
-    for first in range(0, len(altered), _AT_ONCE):
-        chunk = altered[first : first + _AT_ONCE]
-        found = await asyncio.gather(*(_look_back(leader, streams, message, event) for message, event in chunk))
-        standing.update((message.subject, each) for (message, _), each in zip(chunk, found, strict=True))
+            if is_doubtful(message, event):
+                doubtful.append((message, event))
+    for first in range(0, len(doubtful), _AT_ONCE):
+        chunk = doubtful[first : first + _AT_ONCE]
+        before = await asyncio.gather(*(_standing_before(leader, streams, message) for message, _ in chunk))
+        for (message, event), stood in zip(chunk, before, strict=True):
+            standing[message.subject] = _standing_with(message, event, stood)
     return standing
 
 
-async def _look_back(leader: StreamLeader, streams: LogStreams, last: Message, event: AlteredEvent) -> Standing:
-    """Returns what stands on a subject whose `last` message cannot be read."""
-    unreadable = [(last.seq, event)]
-    while page := await leader.preceding(unreadable[-1][0], last.subject):
-        for message in reversed(page):
-            earlier = decode_event(message, streams)
-            if not isinstance(earlier, AlteredEvent):
-                return _followed_by(Standing(message.seq, earlier, message.seq), unreadable)
-            unreadable.append((message.seq, earlier))
-    return _followed_by(None, unreadable)
+async def events_in(leader: StreamLeader, streams: LogStreams, messages: Sequence[Message]) -> list[HealthEvent]:
+    """Returns the event in each of `messages`, which are in order: an AlteredEvent where it is none of its game.
 
-
-def _followed_by(readable: Standing | None, unreadable: Sequence[tuple[int, AlteredEvent]]) -> Standing:
-    """Returns what stands after the last `readable` event and unreadable messages, of which the newest is first.
-
-    One counts as an event of the game if it has the next sequence, or any if nothing before it can be read.
+    Asks the leader only about messages of other programs. Raises Unanswered or Refused.
     """
-    stands = readable
-    for cursor, event in reversed(unreadable):
-        if event.sequence and (stands is None or event.sequence == stands.event.sequence + 1):
-            stands = Standing(cursor, event, cursor)
-    cursor, newest = unreadable[0]
+    events: list[HealthEvent] = []
+    standing: dict[str, Standing | None] = {}
+    for message in messages:
+        event = decode_event(message, streams)
+        if is_doubtful(message, event):
+            if message.subject not in standing:
+                standing[message.subject] = await _standing_before(leader, streams, message)
+            stood = standing[message.subject]
+            standing[message.subject] = _next_after(stood, message, event)
+            if stood is not None and not isinstance(event, AlteredEvent) and standing[message.subject] is stood:
+                event = _out_of_turn(message, event, stood)
+        else:
+            standing[message.subject] = Standing(message.seq, event, message.seq)
+        events.append(event)
+    return events
+
+
+def is_doubtful(message: Message, event: HealthEvent) -> bool:
+    """Whether another program published `message`, which has `event`: nothing says that it is the next of its game."""
+    return isinstance(event, AlteredEvent) or not message.had_condition
+
+
+async def _standing_before(leader: StreamLeader, streams: LogStreams, last: Message) -> Standing | None:
+    """Returns what stood on the subject of `last` before it, or None if nothing there was an event."""
+    doubtful: list[tuple[Message, HealthEvent]] = []
+    behind = last.seq
+    while page := await leader.preceding(behind, last.subject):
+        for message in reversed(page):
+            event = decode_event(message, streams)
+            if not is_doubtful(message, event):
+                return _after(Standing(message.seq, event, message.seq), doubtful)
+            doubtful.append((message, event))
+        behind = page[0].seq
+    return _after(None, doubtful)
+
+
+def _after(stood: Standing | None, doubtful: Sequence[tuple[Message, HealthEvent]]) -> Standing | None:
+    """Returns what stands after `doubtful` messages, of which the newest is first."""
+    for message, event in reversed(doubtful):
+        stood = _next_after(stood, message, event)
+    return stood
+
+
+def _next_after(stood: Standing | None, message: Message, event: HealthEvent) -> Standing | None:
+    """Returns what stands after a doubtful message.
+
+    It is an event of its game if it has the next sequence and the next type, or any if nothing before it is one.
+    """
+    if event.sequence and (stood is None or (event.sequence == stood.event.sequence + 1 and _alternate(event, stood))):
+        return Standing(message.seq, event, message.seq)
+    return stood
+
+
+def _alternate(event: HealthEvent, stood: Standing) -> bool:
+    is_failed, was_failed = (each.event_type is EventType.PROBE_FAILED for each in (event, stood.event))
+    return is_failed is not was_failed
+
+
+def _standing_with(last: Message, event: HealthEvent, stood: Standing | None) -> Standing:
+    """Returns what stands on a subject whose `last` message is doubtful, and on which `stood` is what was before it."""
+    stands = _next_after(stood, last, event)
     if stands is None:
-        return Standing(cursor, newest, 0)
-    last = stands.event
-    event = AlteredEvent(last.sequence, last.game_id, last.container_id, last.occurred_at, last.details, newest.problem)
-    return Standing(cursor, event, stands.kept)
+        return Standing(last.seq, event, 0)
+    if isinstance(event, AlteredEvent):
+        problem = event.problem
+    elif stood is not None and stands is stood:
+        problem = _out_of_turn(last, event, stood).problem
+    else:
+        return stands
+    state = stands.event
+    event = AlteredEvent(
+        state.sequence,
+        state.game_id,
+        state.container_id,
+        state.occurred_at,
+        state.details,
+        problem,
+        labels=state.labels,
+    )
+    return Standing(last.seq, event, stands.kept)
+
+
+def _out_of_turn(message: Message, event: HealthEvent, stood: Standing) -> AlteredEvent:
+    """Returns what stands for `event`, which another program published and which does not follow what `stood`."""
+    number, last = event.sequence, stood.event.sequence
+    is_next = number == last + 1
+    why = (
+        f"it is a {event.event_type} after another" if is_next else f"its sequence is {number}, and {last + 1} was next"
+    )
+    return altered_event(event.as_document(), f"at {message.seq} in the log", why)
 
 
 @dataclass(slots=True)
@@ -162,7 +232,7 @@ async def _readable_from(
         for number, message in zip(list(sought), messages, strict=True):
             _, subject = sought.pop(number)
             if message is not None:
-                event = decode_event(message, streams)
+                (event,) = await events_in(leader, streams, [message])
                 if isinstance(event, AlteredEvent):
                     sought[number] = (message.seq + 1, subject)
                 else:

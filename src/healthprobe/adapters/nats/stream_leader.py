@@ -9,6 +9,7 @@ import msgspec
 
 from healthprobe.adapters.nats.connection import AT_ONCE, JetStream, Refused, Request
 from healthprobe.adapters.nats.errors import CONFLICTS, IN_FLIGHT, NO_MESSAGE, NOT_DELETED
+from healthprobe.adapters.nats.streams import EXPECTED
 
 EVERYTHING = ">"
 
@@ -21,12 +22,22 @@ _NARROWEST = 8
 """The fewest sequences that are read together where a stream has become sparse."""
 
 
+CONDITION = f"\r\n{EXPECTED}".encode()
+"""What is in the headers of a message that was published under a condition."""
+
+
 class Message(msgspec.Struct, frozen=True):
-    """A stored message and its sequence."""
+    """A stored message, its sequence and its headers."""
 
     seq: int
     subject: str
     data: bytes = b""
+    hdrs: bytes = b""
+
+    @property
+    def had_condition(self) -> bool:
+        """Whether it was published under a condition, as all of ours are: it came right after what its writer knew."""
+        return CONDITION in self.hdrs
 
 
 class _Error(msgspec.Struct, frozen=True):
