@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from tests.alarms.conftest import ON_CALL, AlarmStage, game_on
 
-from healthprobe.domain.alert import AlertRoute
+from healthprobe.domain.alert import Alert, AlertRoute, ResolvedAlert
 from healthprobe.testing.memory import InMemoryAlerter
 
 
@@ -320,3 +321,39 @@ async def test_an_altered_document_is_named_and_the_alert_is_decided_afresh(alar
     await stage.run(2.0, wait=0.0)
     assert "log-1/a1:1" in stage.stage.lines_of("alert altered in the log: not known any more")[0]["err"]
     assert len(stage.on_call.fired) == 1
+
+
+class ByLabels(InMemoryAlerter):
+    """An on-call system that knows an alert by its game alone, as Alertmanager does, and takes 5 s to take an end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.firing: set[str] = set()
+
+    async def fire(self, alerts: Sequence[Alert]) -> None:
+        await super().fire(alerts)
+        self.firing |= {alert.labels["game_id"] for alert in alerts}
+
+    async def resolve(self, alerts: Sequence[ResolvedAlert]) -> None:
+        await asyncio.sleep(5.0)
+        await super().resolve(alerts)
+        self.firing -= {each.alert.labels["game_id"] for each in alerts}
+
+
+async def test_a_game_that_fails_again_while_an_alerter_is_slow_has_its_earlier_alert_resolved_before_the_next_fires(
+    alarm_stage: AlarmStage,
+) -> None:
+    stage = alarm_stage
+    by_labels = ByLabels()
+    running = asyncio.ensure_future(
+        stage.run(100.0, wait=0.0, label=None, alerters={ON_CALL: {"by-labels": by_labels}})
+    )
+    stage.fail("a1", "a2")
+    await asyncio.sleep(2.0)
+    stage.recover("a2")
+    await asyncio.sleep(2.0)
+    stage.recover("a1")
+    stage.fail("a1")
+    await asyncio.sleep(20.0)
+    assert by_labels.firing == {"a1"}
+    running.cancel()

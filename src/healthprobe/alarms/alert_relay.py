@@ -198,8 +198,14 @@ class AlertRelay:
         return sha256(content.encode(errors="surrogatepass")).hexdigest()[:16]
 
     async def _fire_all(self, sent: dict[str, SentAlert]) -> None:
+        """Fires what the alerter does not know. What is over by then is resolved before, each time.
+
+        A game that fails again has another alert with the same labels, and Alertmanager knows an alert by these alone:
+        resolved after the new one was fired, the old one would end that.
+        """
         keys = self._to_fire()
         while keys:
+            await self._resolve_all(sent)
             assert self._wanted is not None
             batch = [key for key in keys[: self._batch_size.size] if key in self._wanted.open]
             keys = keys[self._batch_size.size :]
@@ -236,11 +242,12 @@ class AlertRelay:
         return before != (sent.digest, sent.severity, sent.refused)
 
     async def _resolve_all(self, sent: dict[str, SentAlert]) -> None:
-        keys = self._to_resolve()
-        await self._forget([key for key in keys if sent[key].is_refused_alone], sent)
-        resolved = [self._resolved(key, sent[key]) for key in keys if key in sent]
-        while resolved:
-            batch = resolved[: self._batch_size.size]
+        """Resolves until nothing that was sent is over, also where more is over meanwhile."""
+        while keys := self._to_resolve():
+            if refused := [key for key in keys if sent[key].is_refused_alone]:
+                await self._forget(refused, sent)
+                continue
+            batch = [self._resolved(key, sent[key]) for key in keys[: self._batch_size.size]]
             refusal = await self._call(self._alerter.resolve(batch), len(batch))
             count = len(batch) if refusal is None else refusal.delivered
             if refusal is not None and _concerns_one_alert(refusal, batch):
@@ -250,7 +257,6 @@ class AlertRelay:
             await self._forget([each.alert.key for each in batch[:count]], sent)
             if refusal is not None:
                 raise refusal
-            resolved = resolved[count:]
 
     def _resolved(self, key: str, sent: SentAlert) -> ResolvedAlert:
         assert self._wanted is not None
