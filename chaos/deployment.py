@@ -11,12 +11,24 @@ from dataclasses import dataclass
 
 from tests.servers.web import WebServer
 
+from chaos.alert_receivers import (
+    AlertmanagerReceiver,
+    AlertReceiver,
+    AlertReceivers,
+    alert_receivers,
+    differences_of_alerts,
+)
 from chaos.consumers import Consumer, FileConsumer, StreamConsumer, WebhookConsumer
 from chaos.environment import Environment
 from chaos.event_log import ReadableLog
 from chaos.program import Program
 from chaos.verdict import Row, Verdict, judged
 from chaos.waiting import WaitedTooLong, until
+from healthprobe.adapters.alertmanager.alerter import REPEAT_INTERVAL
+
+_ASK_FOR_ALERTS_EVERY = 0.2
+_ALERTS_STAY = 1.5
+"""For how long no other alert may fire before the alerts are judged, in seconds: the alarm stage looks every second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +40,15 @@ class Baseline:
     in_log: Counter[str]
     deliveries: dict[str, tuple[int, int]]
     """By consumer: how many events had arrived, and how many of these repeatedly."""
+    alerts: dict[str, int]
+    """By alert receiver: how many alerts it had been told of."""
 
 
 class Deployment:
-    """`program` watches `engines`, writes to `log` and publishes to `consumers`. Faults are injected into these."""
+    """`program` watches `engines`, writes to `log`, publishes to `consumers` and has `alerted` told of what is open.
+
+    Faults are injected into these.
+    """
 
     program: Program
     log: ReadableLog
@@ -42,13 +59,24 @@ class Deployment:
         self.chance = environment.chance
         self.engines = environment.engines
         self.consumers: list[Consumer] = []
+        self.alerted: AlertReceivers | None = None
         self.environment = environment
         self.injected = 0
         self._already = (0, 0)
         self._worst_delivery = 0.0
+        self._worst_alert = 0.0
 
-    async def enter(self, stack: AsyncExitStack, name: str, log_url: str, log: ReadableLog, redis_port: int) -> None:
-        """Starts the program with its log at `log_url` and three publishers, each with a consumer."""
+    async def enter(
+        self,
+        stack: AsyncExitStack,
+        name: str,
+        log_url: str,
+        log: ReadableLog,
+        redis_port: int,
+        *,
+        alert_group: str = "none",
+    ) -> None:
+        """Starts the program with its log at `log_url`, three publishers, each with a consumer, and alert receivers."""
         folder = self.environment.folder / name
         folder.mkdir()
         self.log = log
@@ -66,6 +94,8 @@ class Deployment:
         ]
         arguments = ["--records", f"file:{self.environment.records}", "--log", log_url, *self.form.options]
         arguments += [part for url in publishers for part in ("--publish", url)]
+        self.alerted = await stack.enter_async_context(alert_receivers(folder))
+        arguments += [*self.alerted.options, "--alert-group", alert_group]
         self.program = await stack.enter_async_context(Program(folder, arguments))
 
     async def run(self, name: str, fault: Callable[[], Awaitable[None]]) -> Row:
@@ -78,9 +108,21 @@ class Deployment:
         try:
             await fault()
             await self.wait_for_delivery()
+            await self.alerts_settle()
+            await asyncio.sleep(_ALERTS_STAY if self.alert_receivers else 0.0)
         except WaitedTooLong as waited:
             problems.append(str(waited))
         return await self._row(name, baseline, problems)
+
+    async def differences_at_the_end(self) -> list[str]:
+        """Lets all engines recover, and returns what the receivers of alerts then have that they should not."""
+        await self.engines.all_recover()
+        try:
+            await self.wait_for_log()
+            await self.alerts_settle()
+        except WaitedTooLong as waited:
+            return [f"at the end: {waited}", *await self._differences_of_alerts()]
+        return await self._differences_of_alerts()
 
     async def recover_and_settle(self) -> None:
         """Lets all engines recover and waits until no event has been written for three intervals."""
@@ -91,6 +133,7 @@ class Deployment:
             await asyncio.sleep(3 * self.form.interval)
         with suppress(WaitedTooLong):
             await until(lambda: self._have(in_log), "every consumer has what the log has", within=self.form.patience)
+            await self.alerts_settle()
 
     @asynccontextmanager
     async def changing_engines(self) -> AsyncIterator[None]:
@@ -122,6 +165,22 @@ class Deployment:
         if at_most is not None and took > at_most:
             raise WaitedTooLong(f"everything was delivered after {took:.1f}s; the limit is {at_most:g}s")
 
+    async def alerts_settle(self, *, without: AlertReceiver | None = None) -> None:
+        """Waits until the alerts that fire are those of the engines that fail, at all receivers but `without`."""
+        receivers = [each for each in self.alert_receivers if each is not without]
+
+        async def agree() -> bool:
+            await asyncio.sleep(_ASK_FOR_ALERTS_EVERY)
+            firing = [await each.firing() for each in receivers]
+            return all(games is not None and sorted(games) == sorted(self.engines.down) for games in firing)
+
+        if receivers:
+            names = " and ".join(each.name for each in receivers)
+            took = await until(
+                agree, f"{names}: an alert for each incident", within=self.form.patience + REPEAT_INTERVAL
+            )
+            self._worst_alert = max(self._worst_alert, took)
+
     async def wait_at_most(self, longest: float) -> None:
         """Waits for a random time of `longest` seconds at most."""
         await asyncio.sleep(self.chance.uniform(0.0, longest))
@@ -146,6 +205,17 @@ class Deployment:
     def programs(self) -> Sequence[Program]:
         """The programs that watch the engines."""
         return [self.program]
+
+    @property
+    def alert_receivers(self) -> Sequence[AlertReceiver]:
+        return [] if self.alerted is None else self.alerted.all
+
+    @property
+    def alertmanager(self) -> AlertmanagerReceiver:
+        """The Alertmanager, where it is installed."""
+        assert self.alerted is not None
+        assert self.alerted.alertmanager is not None
+        return self.alerted.alertmanager
 
     def may_be_slowness(self, _verdict: Verdict, _problems: Sequence[str]) -> bool:
         """Returns whether engines that answered late can explain the differences of a row."""
@@ -173,7 +243,7 @@ class Deployment:
             await program.is_up(self.form.patience)
         log = await self.log.events()
         self._already = (len(log), self.engines.oracle.total)
-        self._worst_delivery = self.environment.canary.slowest = 0.0
+        self._worst_delivery = self._worst_alert = self.environment.canary.slowest = 0.0
         self.injected = 0
         for program in self.programs:
             program.unexpected_ends.clear()
@@ -182,12 +252,14 @@ class Deployment:
             Counter({game_id: len(events) for game_id, events in self.engines.oracle.expected().items()}),
             Counter(event["game_id"] for event in log),
             {each.name: (len(each.arrived), each.repeated) for each in self.consumers},
+            {each.name: len(each.fired()) for each in self.alert_receivers},
         )
 
     async def _row(self, name: str, baseline: Baseline, problems: Sequence[str]) -> Row:
         log = await self.log.events()
         expected = {game: due[baseline.expected[game] :] for game, due in self.engines.oracle.expected().items()}
         verdict = judged(expected, baseline.in_log, log, self.consumers)
+        alerts = await self._differences_of_alerts()
         return Row(
             fault=name,
             injected=self.injected,
@@ -200,10 +272,23 @@ class Deployment:
             duplicated=verdict.duplicated,
             breaks=verdict.breaks,
             worst_delivery=self._worst_delivery,
-            differences=(*problems, *verdict.differences),
+            alerts={each.name: len(each.fired()) - baseline.alerts[each.name] for each in self.alert_receivers},
+            incidents_open=len(self.engines.down) if self.alert_receivers else None,
+            worst_alert=self._worst_alert,
+            differences=(*problems, *verdict.differences, *alerts),
             notes=(*self._ends(), *self._slowness()),
             disturbed=bool(self._slowness()) and self.may_be_slowness(verdict, problems),
         )
+
+    async def _differences_of_alerts(self) -> list[str]:
+        down, failed = self.engines.down, self.engines.oracle.failed
+        return [
+            difference
+            for each in self.alert_receivers
+            for difference in differences_of_alerts(
+                each.name, await each.firing(), set().union(*each.fired().values()), down, failed
+            )
+        ]
 
     def _ends(self) -> list[str]:
         """Returns the reasons that the program gave for unexpected ends, and how often."""

@@ -16,6 +16,7 @@ from tests.support.program import PROGRAM
 
 from chaos.deployment import Deployment
 from chaos.disk import SmallDisk, small_disk
+from chaos.engines import RACK
 from chaos.environment import SqlEnvironment
 from chaos.event_log import EventLog
 from chaos.stepped_clock import SteppedClock
@@ -141,7 +142,8 @@ async def sqlite_deployment(environment: SqlEnvironment) -> AsyncIterator[Sqlite
         deployment = SqliteDeployment(environment)
         deployment.disk = stack.enter_context(small_disk(environment.folder / "disk", DISK_MEBIBYTES))
         file = deployment.file = deployment.disk.folder / "log.db"
-        await deployment.enter(stack, "sqlite", f"sqlite:{file}", EventLog.in_sqlite(file), environment.redis.port)
+        log = EventLog.in_sqlite(file)
+        await deployment.enter(stack, "sqlite", f"sqlite:{file}", log, environment.redis.port, alert_group=RACK)
         yield deployment
 
 

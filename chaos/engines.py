@@ -28,6 +28,11 @@ ALTERED = "altered"
 _NICENESS = -15
 """The niceness of the engines' process: the program may be slow on a busy machine, the engines may not."""
 
+RACK = "rack"
+"""The label of the games, by which their alerts may be grouped."""
+
+_GAMES_OF_A_RACK = 20
+
 _GROUPS = 10
 """The engines change in this many groups, with random pauses between them, an interval long in all at most."""
 
@@ -65,7 +70,7 @@ class Engines:
         """Writes the runtime records of the engines."""
         endpoints = self._fleet.endpoints
         games = (*self.games, *self._faltering, ALTERED)
-        records = [RuntimeRecord(game, container_of(game), endpoints[game]) for game in games]
+        records = [RuntimeRecord(game, container_of(game), endpoints[game], labels=_labels(game)) for game in games]
         file.write_text(json.dumps([asdict(record) for record in records]))
 
     async def change_some(self) -> None:
@@ -99,3 +104,8 @@ class Engines:
 
     def _next_behaviour(self, game: str) -> Behaviour:
         return OK if game in self.down else self._chance.choice(FAULTS)
+
+
+def _labels(game: str) -> dict[str, str]:
+    number = game.rpartition("-")[2]
+    return {RACK: f"rack-{int(number) // _GAMES_OF_A_RACK}"} if number.isdecimal() else {}

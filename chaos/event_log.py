@@ -18,7 +18,7 @@ _DOWN = (psycopg.Error, sqlite3.Error)
 _CONNECT_SECONDS = 2
 
 _COUNT = f"SELECT count(*) FROM health_events WHERE game_id <> '{ALTERED}'"
-_KEYS = ("id", "sequence", "game_id", "container_id", "event_type", "occurred_at", "details")
+_KEYS = ("id", "sequence", "game_id", "container_id", "event_type", "occurred_at", "details", "labels")
 _EVENTS = f"SELECT {', '.join(_KEYS)} FROM health_events WHERE game_id <> '{ALTERED}' ORDER BY position"
 
 _ALTER = "UPDATE health_events SET details ="
@@ -92,6 +92,7 @@ class EventLog:
 
 def _document(row: Sequence[Any]) -> Document:
     event = dict(zip(_KEYS, row, strict=True))
-    if isinstance(event["details"], str):  # SQLite has no type for it
-        event["details"] = json.loads(event["details"])
-    return event
+    for key in ("details", "labels"):
+        if isinstance(event[key], str):  # SQLite has no type for it
+            event[key] = json.loads(event[key])
+    return {key: value for key, value in event.items() if value is not None}

@@ -34,13 +34,15 @@ class Fault(Generic[AnyDeployment]):
     """`name` is for the command line, `title` for the report.
 
     `inject` returns when the fault is over. Raises WaitedTooLong if what must happen does not. Unless it `may_repeat`
-    deliveries, for it breaks off some whose acknowledgement is lost, each consumer must get each event once.
+    deliveries, for it breaks off some whose acknowledgement is lost, each consumer must get each event once. One that
+    `needs_alertmanager` is skipped where that is not installed.
     """
 
     name: str
     title: str
     inject: Callable[[AnyDeployment], Awaitable[None]]
     may_repeat: bool = True
+    needs_alertmanager: bool = False
 
 
 async def kill_healthprobe(deployment: Deployment) -> None:
@@ -49,6 +51,7 @@ async def kill_healthprobe(deployment: Deployment) -> None:
             for _ in range(2):
                 await deployment.wait_at_most(deployment.form.life)
                 deployment.program.kill()
+                deployment.injected += 1
             await deployment.settles()
 
 
@@ -57,6 +60,7 @@ async def kill_postgres(deployment: PostgresDeployment) -> None:
         for _ in range(deployment.form.strokes):
             await deployment.wait_at_most(deployment.form.rest)
             deployment.postgres.kill()
+            deployment.injected += 1
             await deployment.wait_at_most(deployment.chance.choice((0.0, deployment.form.life)))
             await finish(deployment.postgres.start)
             await deployment.settles()
@@ -67,6 +71,7 @@ async def kill_redis(deployment: PostgresDeployment) -> None:
         for _ in range(deployment.form.strokes):
             await deployment.wait_at_most(deployment.form.rest)
             deployment.redis.kill()
+            deployment.injected += 1
             await deployment.wait_at_most(deployment.chance.choice((0.0, deployment.form.life)))
             await finish(deployment.redis.start)
             await deployment.settles()
@@ -75,6 +80,7 @@ async def kill_redis(deployment: PostgresDeployment) -> None:
 async def redis_away(deployment: PostgresDeployment) -> None:
     async with deployment.changing_engines():
         deployment.redis.kill()
+        deployment.injected += 1
         await deployment.wait_for_log_to_grow(deployment.form.transitions, at_least=deployment.form.away)
         await finish(deployment.redis.start)
         await deployment.settles(at_most=SOON)
@@ -86,11 +92,14 @@ async def webhook_away(deployment: PostgresDeployment) -> None:
     at_work = deployment.web.script
     async with deployment.changing_engines():
         await deployment.web.go_away()
+        deployment.injected += 1
         await deployment.wait_for_log_to_grow(third)
         deployment.web.script = Answer(503)
+        deployment.injected += 1
         await deployment.web.come_back()
         await deployment.wait_for_log_to_grow(third)
         deployment.web.script = silent
+        deployment.injected += 1
         await deployment.wait_for_log_to_grow(third)
         await deployment.web.go_away()
         deployment.web.script = at_work
@@ -101,6 +110,7 @@ async def webhook_away(deployment: PostgresDeployment) -> None:
 async def postgres_away_as_all_fail(deployment: PostgresDeployment) -> None:
     for _ in range(max(deployment.form.strokes // 4, 1)):
         deployment.postgres.kill()
+        deployment.injected += 1
         await deployment.engines.all_fail()
         await asyncio.sleep(deployment.form.away)
         await finish(deployment.postgres.start)
@@ -114,6 +124,7 @@ async def pause_healthprobe(deployment: Deployment) -> None:
         for _ in range(deployment.form.strokes):
             await deployment.wait_at_most(deployment.form.rest)
             deployment.program.pause()
+            deployment.injected += 1
             await asyncio.sleep(3 * deployment.form.interval)
             deployment.program.resume()
             await deployment.settles()
@@ -123,6 +134,7 @@ async def step_the_clock(deployment: PostgresDeployment) -> None:
     async with deployment.stepped_clock() as step, deployment.changing_engines():
         for offset in (HOUR, -HOUR):
             step(offset)
+            deployment.injected += 1
             await deployment.wait_for_log_to_grow(deployment.form.transitions // 6)
             await deployment.settles()
 
@@ -148,6 +160,7 @@ async def _cut(deployment: ProxiedDeployment, line: Line, most_answered: int) ->
         for _ in range(deployment.form.strokes):
             for number in range(CUTS):
                 await deployment.wait_at_most(deployment.form.rest)
+                deployment.injected += 1
                 before = line.answers.connections
                 if number % 2 == 0:
                     line.answers.cut_after(deployment.chance.randint(0, most_answered))
@@ -160,6 +173,7 @@ async def _cut(deployment: ProxiedDeployment, line: Line, most_answered: int) ->
 async def fill_the_disk(deployment: SqliteDeployment) -> None:
     async with deployment.changing_engines():
         for _ in range(max(deployment.form.strokes // 3, 1)):
+            deployment.injected += 1
             async with deployment.disk.full():
                 await deployment.program.logs("publish health event", within=deployment.form.patience)
                 await deployment.wait_at_most(deployment.form.rest)
@@ -169,6 +183,7 @@ async def fill_the_disk(deployment: SqliteDeployment) -> None:
 async def lock_the_log(deployment: SqliteDeployment) -> None:
     async with deployment.changing_engines():
         await deployment.wait_for_log_to_grow(1)
+        deployment.injected += 1
         async with deployment.locked():
             await asyncio.sleep(LOCKED)
         await deployment.settles()
@@ -186,6 +201,7 @@ async def alter_a_row(deployment: SqlDeployment) -> None:
             deployment.engines.altered_becomes(503)
             await until(altered, "the log has an event to alter", within=deployment.form.patience)
             deployment.program.kill()
+            deployment.injected += 1
             await deployment.wait_for_log_to_grow(deployment.form.transitions // 3)
             await deployment.web.come_back()
             await deployment.settles()
@@ -195,6 +211,7 @@ async def alter_a_row(deployment: SqlDeployment) -> None:
 
 async def read_only_redis(deployment: PostgresDeployment) -> None:
     async with deployment.changing_engines():
+        deployment.injected += 1
         async with deployment.read_only_redis():
             await deployment.wait_for_log_to_grow(deployment.form.transitions // 3, at_least=deployment.form.away)
         await deployment.settles(at_most=SOON)
@@ -203,10 +220,64 @@ async def read_only_redis(deployment: PostgresDeployment) -> None:
 async def read_only_postgres(deployment: PostgresDeployment) -> None:
     async with deployment.changing_engines():
         await deployment.wait_for_log_to_grow(1)
+        deployment.injected += 1
         async with deployment.read_only_log():
             await deployment.program.logs("publish health event", within=deployment.form.patience)
             await asyncio.sleep(deployment.form.away)
         await deployment.settles(at_most=SOON)
+
+
+async def kill_alertmanager(deployment: Deployment) -> None:
+    """Alertmanager keeps alerts in memory only: it comes back with nothing."""
+    receiver = deployment.alertmanager
+    for _ in range(max(deployment.form.strokes // 3, 1)):
+        async with deployment.changing_engines():
+            await deployment.wait_at_most(deployment.form.rest)
+            receiver.server.kill()
+            deployment.injected += 1
+            try:
+                await deployment.wait_for_log_to_grow(deployment.form.transitions // 6)
+            finally:
+                await finish(receiver.server.start)
+        await deployment.alerts_settle()
+
+
+async def pause_alertmanager(deployment: Deployment) -> None:
+    """While it hangs, all others must be told of everything."""
+    receiver = deployment.alertmanager
+    for _ in range(max(deployment.form.strokes // 3, 1)):
+        receiver.server.pause()
+        deployment.injected += 1
+        try:
+            async with deployment.changing_engines():
+                growth = deployment.form.transitions // 6
+                await deployment.wait_for_log_to_grow(growth, at_least=deployment.form.away)
+            await deployment.alerts_settle(without=receiver)
+        finally:
+            receiver.server.resume()
+        await deployment.alerts_settle()
+
+
+async def pagerduty_away(deployment: Deployment) -> None:
+    """Away in four ways: it answers 429, it answers 503, it accepts requests and never answers, it refuses."""
+    assert deployment.alerted is not None
+    receiver = deployment.alerted.pagerduty
+    too_many = Answer(429, headers={"Retry-After": "1"})
+    for _ in range(max(deployment.form.strokes // 3, 1)):
+        for script in (too_many, Answer(503), silent, None):
+            receiver.service.script = script
+            if script is None:
+                await receiver.service.server.go_away()
+            deployment.injected += 1
+            try:
+                async with deployment.changing_engines():
+                    await deployment.wait_for_log_to_grow(deployment.form.transitions // 6)
+                await deployment.alerts_settle(without=receiver)
+            finally:
+                receiver.service.script = None
+                if script is None:
+                    await receiver.service.server.come_back()
+            await deployment.alerts_settle()
 
 
 ON_POSTGRES: tuple[Fault[PostgresDeployment], ...] = (
@@ -221,6 +292,17 @@ ON_POSTGRES: tuple[Fault[PostgresDeployment], ...] = (
     Fault("read-only-redis", "Redis a replica for a while: READONLY", read_only_redis, may_repeat=False),
     Fault("read-only-postgres", "PostgreSQL read-only for a while", read_only_postgres, may_repeat=False),
     Fault("altered-row", "events of one game altered by plain SQL, and a restart", alter_a_row),
+    Fault(
+        "kill-alertmanager",
+        "kill -9 of Alertmanager: back with nothing",
+        kill_alertmanager,
+        may_repeat=False,
+        needs_alertmanager=True,
+    ),
+    Fault(
+        "pause-alertmanager", "SIGSTOP of Alertmanager", pause_alertmanager, may_repeat=False, needs_alertmanager=True
+    ),
+    Fault("pagerduty-away", "PagerDuty away: 429, 503, silent, refusing", pagerduty_away, may_repeat=False),
 )
 THROUGH_PROXIES: tuple[Fault[ProxiedDeployment], ...] = (
     Fault("cut-postgres", "connections to PostgreSQL cut in mid-append", cut_postgres),

@@ -95,6 +95,11 @@ class Oracle:
         """How many events the changes so far make."""
         return sum(len(changes) for changes in self._changes.values())
 
+    @property
+    def failed(self) -> set[str]:
+        """The games whose engine has ever failed."""
+        return set(self._changes)
+
     def expected(self) -> dict[str, list[ExpectedEvent]]:
         """Returns each game's exact sequence of events so far; games without events are left out."""
         return {game_id: self._of_game(game_id, changes) for game_id, changes in self._changes.items()}

@@ -23,11 +23,15 @@ Written by the command below. While scripted engines fail and recover, each faul
 with real servers. An oracle computes from the engines' script what the log must hold, game by game. A row holds if the
 log is exactly that, and each consumer, after dropping repeated ids, has exactly what the log has, each game's events in
 order. *Worst delivery* is the longest time from the end of a fault until every consumer had received everything.
+Alertmanager (a real one) and PagerDuty (scripted) are told of alerts: a row holds only if in the end each game whose
+incident is open has one alert at both, no other game has one, and no alert ever fired for a game that never failed.
+*Alerts right after* is the longest time until that was so, from when everything was delivered.
 """
 
 _HEADINGS = (
     "fault", "ticks", "events expected", "in the log", "delivered", "repeated deliveries", "lost",
-    "duplicated in the log", "worst delivery", "holds",
+    "duplicated in the log", "worst delivery", "times", "alerts fired", "open in the end", "alerts right after",
+    "holds",
 )  # fmt: skip
 
 
@@ -63,6 +67,10 @@ def _cells(row: Row) -> list[str]:
         f"{row.lost:,}",
         f"{row.duplicated:,}",
         f"{row.worst_delivery:.1f} s",
+        f"{row.injected:,}",
+        by_consumer(row.alerts),
+        "-" if row.incidents_open is None else f"{row.incidents_open:,}",
+        f"{row.worst_alert:.1f} s",
         "yes" if row.holds else "**no**",
     ]
 
@@ -79,6 +87,10 @@ def _totals(rows: Sequence[Row]) -> list[str]:
         f"{sum(row.lost for row in done):,}",
         f"{sum(row.duplicated for row in done):,}",
         f"{max((row.worst_delivery for row in done), default=0.0):.1f} s",
+        f"{sum(row.injected for row in done):,}",
+        "",
+        "",
+        f"{max((row.worst_alert for row in done), default=0.0):.1f} s",
         "yes" if all(row.holds for row in done) else "**no**",
     ]
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from chaos.alert_receivers import NOT_INSTALLED
 from chaos.deployments import postgres_deployment, proxied_deployment, sqlite_deployment
 from chaos.disk import CannotMount
 from chaos.environment import Environment, sql_environment
@@ -48,7 +49,8 @@ async def run_on(
     try:
         async with enter(environment) as deployment:
             rows = [await _run_fault(deployment, fault, say) for fault in chosen]
-            await environment.engines.all_recover()  # the next deployment has an empty log
+            # all engines recover: the next deployment has an empty log
+            rows[-1] = _with(rows[-1], await deployment.differences_at_the_end())
     except CannotMount as refusal:
         note = f"no disk can be mounted here: {refusal}"
         rows = [Row(fault.title, skipped=True, notes=(note,)) for fault in chosen]
@@ -57,6 +59,8 @@ async def run_on(
 
 async def _run_fault(deployment: AnyDeployment, fault: Fault[AnyDeployment], say: Say) -> Row:
     """Returns the row of one fault. A fault is repeated, with a note, if the machine was too busy to judge it."""
+    if fault.needs_alertmanager and deployment.alerted is not None and deployment.alerted.alertmanager is None:
+        return Row(fault.title, skipped=True, notes=(NOT_INSTALLED,))
     earlier: list[str] = []
     while True:
         say(f"{fault.name}: {fault.title}")
@@ -69,3 +73,7 @@ async def _run_fault(deployment: AnyDeployment, fault: Fault[AnyDeployment], say
         if row.holds or not row.disturbed or len(earlier) == _REPEATS:
             return replace(row, notes=(*earlier, *row.notes))
         earlier.append(f"repeated, for {len(row.differences)} differences came with this: {row.notes[-1]}")
+
+
+def _with(row: Row, differences: Sequence[str]) -> Row:
+    return replace(row, differences=(*row.differences, *differences))

@@ -32,7 +32,9 @@ class Row:
     """`delivered` (each event once) and `repeated` are by consumer; `worst_delivery` is in seconds after a fault ended.
 
     `injected` is how often there was a fault, where that is counted, and `breaks` how many events do not continue their
-    game's: with the next sequence and the other type. `differences` are sentences; without any the row holds. In a
+    game's: with the next sequence and the other type. `alerts` are those that were told, by receiver; of an alert
+    receiver `incidents_open` is how many alerts fired in the end, if it holds, and `worst_alert` the longest time until
+    its alerts were right, in seconds. `differences` are sentences; without any the row holds. In a
     `disturbed` one engines took so long to answer, on a busy machine, that the oracle may be wrong about them. A
     `skipped` one could not be run on this machine.
     """
@@ -48,6 +50,9 @@ class Row:
     duplicated: int = 0
     breaks: int = 0
     worst_delivery: float = 0.0
+    alerts: Mapping[str, int] = field(default_factory=dict)
+    incidents_open: int | None = None
+    worst_alert: float = 0.0
     differences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     disturbed: bool = False

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 CHAOS = (sys.executable, "-m", "chaos", "--short")
 
-LOST, DUPLICATED, HOLDS = 6, 7, 9
+LOST, DUPLICATED, TIMES, OPEN, HOLDS = 6, 7, 9, 11, 13
 """Columns of the table."""
 
 
@@ -31,6 +31,8 @@ def test_the_log_equals_the_oracle_and_every_consumer_the_log_whatever_is_done_t
         if row[HOLDS] != "not run here":
             assert (row[LOST], row[DUPLICATED], row[HOLDS]) == ("0", "0", "yes")
             assert int(row[2]) == int(row[3]) > 0, "nothing was proven"
+            assert int(row[TIMES]) > 0, "there was no fault"
+    assert any(int(row[OPEN]) > 0 for row in rows if row[HOLDS] == "yes"), "no alert fired when it was judged"
     assert totals[HOLDS] == "yes"
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from chaos.alert_receivers import differences_of_alerts
 from chaos.consumers import Consumer
 from chaos.form import SHORT
 from chaos.oracle import Oracle
@@ -214,7 +215,7 @@ def test_a_fault_that_may_repeat_nothing_holds_only_where_each_consumer_got_each
 
 def test_a_row_that_cannot_be_performed_says_so_plainly() -> None:
     text = report([Row("full disk", skipped=True, notes=("no disk can be mounted here",))], SHORT, seed=7)
-    assert "| full disk | - | - | - | - | - | - | - | - | not run here |" in text
+    assert "| full disk |" + " - |" * 12 + " not run here |" in text
     assert "full disk: no disk can be mounted here" in text
 
 
@@ -223,3 +224,24 @@ def test_the_page_shows_by_what_command_and_on_what_machine_it_came_about() -> N
     assert shown.startswith("# Proof by fault\n")
     assert "    python -m chaos --seed 7\n\n- processor: two cores\n" in shown
     assert "| calm | 0 |" in shown
+
+
+@pytest.mark.parametrize(
+    ("firing", "fired", "difference"),
+    [
+        (["game-1"], ["game-1"], "no alert fires for game-2, whose incident is open"),
+        (["game-1", "game-2", "game-3"], ["game-3"], "an alert fires for game-3, which answers"),
+        (["game-1", "game-2", "game-2"], ["game-2"], "2 alerts fire for game-2"),
+        (["game-1", "game-2"], ["game-9"], "an alert fired for game-9, which never failed"),
+        (None, [], "does not answer"),
+    ],
+)
+def test_an_alert_that_is_missing_left_open_or_false_is_a_difference(
+    firing: list[str] | None, fired: list[str], difference: str
+) -> None:
+    found = differences_of_alerts("pagerduty", firing, fired, {"game-1", "game-2"}, {"game-1", "game-2", "game-3"})
+    assert found == [f"pagerduty: {difference}"]
+
+
+def test_alerts_that_are_those_of_the_incidents_make_no_difference() -> None:
+    assert differences_of_alerts("pagerduty", ["game-2"], ["game-1", "game-2"], {"game-2"}, {"game-1", "game-2"}) == []
