@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import struct
+import termios
 from enum import Enum, auto
 from typing import Protocol, cast
 
@@ -16,6 +19,8 @@ from healthprobe.probing.timer_wheel import Expiring, TimerWheel
 
 _DRAIN_SECONDS = 1.0
 """How long the rest of a body may take before its connection is closed."""
+
+_REQUEST_TIMEOUT = 408
 
 _CLOSED_EARLY = Failed(0, "connection closed before the response head", FailureKind.CLOSED)
 
@@ -94,6 +99,7 @@ class EngineConnection(PooledConnection):
         "_cache",
         "_check",
         "_early_answer",
+        "_early_data",
         "_is_asking",
         "_loop",
         "_reader",
@@ -132,6 +138,7 @@ class EngineConnection(PooledConnection):
         self._reader: ResponseReader | None = None
         self._waiter: asyncio.Future[Answer] | None = None
         self._early_answer: Answer | None = None
+        self._early_data = b""
         self._bucket: set[Expiring] | None = None
         self._is_asking = False
 
@@ -142,6 +149,9 @@ class EngineConnection(PooledConnection):
         """
         if self._transport is None:
             self._early_answer = NoAnswer.CLOSED
+            if self._early_data:
+                self._is_asking = True
+                self._read_early_data()
             return self.wait_longer()
         self._is_asking = True
         self._early_answer = None
@@ -152,6 +162,13 @@ class EngineConnection(PooledConnection):
         self._transport.write(request)
         self._waiter = waiter = self._loop.create_future()
         return waiter
+
+    def ask_first(self, request: bytes) -> asyncio.Future[Answer]:
+        """Sends the first `request`. What came before it is its answer: a server at its limit does not read first."""
+        answer = self.ask(request)
+        if self._early_data and self._transport is not None:
+            self._read_early_data()
+        return answer
 
     def wait_longer(self) -> asyncio.Future[Answer]:
         """Returns the answer to the same request after NoAnswer.YET, without a time limit."""
@@ -189,8 +206,7 @@ class EngineConnection(PooledConnection):
         try:
             reader.feed(data)
         except MalformedResponse as malformed:
-            self._answer(Failed(0, str(malformed), FailureKind.MALFORMED))
-            self.abort()
+            self._give_up(Failed(0, str(malformed), FailureKind.MALFORMED))
             return
         if not reader.status:
             return
@@ -201,7 +217,7 @@ class EngineConnection(PooledConnection):
             if checked is None:
                 return
             answer = checked
-        if answer is HEALTHY and reader.keeps_alive:
+        if answer is HEALTHY and reader.keeps_alive and not self._early_data:
             self._is_asking = False
             if reader.is_complete:
                 if is_first_data:
@@ -212,8 +228,35 @@ class EngineConnection(PooledConnection):
                 self._bucket = self._wheel.add(self, self._loop.time() + _DRAIN_SECONDS)
             self._answer(HEALTHY)
         else:
-            self._answer(answer)
-            self.abort()
+            self._give_up(answer)
+
+    def _read_early_data(self) -> None:
+        """Reads what came before the first request. The connection is not kept: it may send a second answer."""
+        reader = self._reader = self._check.new_reader()
+        self._read(reader, self._early_data)
+        if self._transport is None and self._is_asking:
+            self._conclude_at_end(None)
+        elif self._transport is not None and self._is_asking:
+            self._transport.resume_reading()
+
+    def _give_up(self, answer: Answer) -> None:
+        """Ends the probe with `answer`, and the connection."""
+        if isinstance(answer, Failed) and self.is_kept and self._is_answer_to_nothing():
+            answer = NoAnswer.CLOSED
+        self._is_asking = False
+        self._answer(answer)
+        self.abort()
+
+    def _is_answer_to_nothing(self) -> bool:
+        """Returns whether the engine was ending the kept connection while our request was on its way.
+
+        A 408 that ends the connection says so, and so does anything that came before the engine's machine had all of
+        the request. The probe then goes on as if the connection had been closed without a word.
+        """
+        reader = self._reader
+        if reader is not None and reader.status == _REQUEST_TIMEOUT and not reader.keeps_alive:
+            return True
+        return self._transport is not None and _unacknowledged_bytes(self._transport) > 0
 
     def _check_response(self, reader: ResponseReader, *, has_ended: bool = False) -> Answer | None:
         """Returns the answer of an engine of which more than a status is expected, or None while more must come."""
@@ -232,15 +275,18 @@ class EngineConnection(PooledConnection):
         self._transport = None
         self._leave_wheel()
         if self._is_asking:
-            self._is_asking = False
-            reader = self._reader
-            if reader is not None and reader.status:  # the body ends with its connection, or was cut short
-                self._answer(self._check_response(reader, has_ended=True) or PROBER_CLOSED)
-            else:
-                in_head = reader is not None and reader.has_begun
-                self.close_cause = classify_close(exc, in_head=in_head)
-                self._answer(self.close_cause if in_head else NoAnswer.CLOSED)
+            self._conclude_at_end(exc)
         self._owner.closed(self)
+
+    def _conclude_at_end(self, exc: Exception | None) -> None:
+        self._is_asking = False
+        reader = self._reader
+        if reader is not None and reader.status:  # the body ends with its connection, or was cut short
+            self._answer(self._check_response(reader, has_ended=True) or PROBER_CLOSED)
+        else:
+            in_head = reader is not None and reader.has_begun
+            self.close_cause = classify_close(exc, in_head=in_head)
+            self._answer(self.close_cause if in_head else NoAnswer.CLOSED)
 
     def on_deadline(self) -> None:
         self._bucket = None
@@ -250,7 +296,15 @@ class EngineConnection(PooledConnection):
             self._answer(NoAnswer.YET)
 
     def _drain(self, data: bytes) -> None:
-        """Reads the rest of a body. Anything else is unsolicited and would be taken for the next answer."""
+        """Reads the rest of a body. Anything else is unsolicited and would be taken for the next answer.
+
+        Only what comes before the first request is kept for it.
+        """
+        if not self.request:
+            self._early_data += data
+            if self._transport is not None:
+                self._transport.pause_reading()
+            return
         reader = self._reader
         if reader is None or reader.is_complete or not reader.status:
             self.abort()
@@ -281,3 +335,13 @@ def _judge_status_or_redirect(reader: ResponseReader) -> Answer:
     if reader.status in REDIRECT_STATUSES and (location := reader.location) is not None:
         return Redirect(reader.status, location)
     return judge_status(reader.status)
+
+
+def _unacknowledged_bytes(transport: asyncio.Transport) -> int:
+    """Returns how much of what was sent the engine's machine has not acknowledged, or 0 where that is not known."""
+    sock = transport.get_extra_info("socket")
+    try:
+        count: int = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
+    except (AttributeError, OSError):
+        return 0
+    return count

@@ -221,7 +221,7 @@ class HTTPProber:
             connection.request_start = connection.request[:-2]
             request = request[:-2] + self._traceparent(target.game_id)
         try:
-            answer = await connection.ask(request)
+            answer = await connection.ask_first(request)
         except asyncio.CancelledError:
             connection.abort()
             raise
