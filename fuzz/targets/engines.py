@@ -87,7 +87,7 @@ def _redirect(location: bytes) -> None:
     text = location.decode("latin-1")
     for endpoint in _REDIRECTING:
         try:
-            path = redirected_path(endpoint, endpoint.healthz_path, text)
+            path = redirected_path(endpoint, endpoint.healthz_path, text, "h")
         except RedirectRefused as refused:
             _cause(str(refused))
             continue
@@ -95,7 +95,7 @@ def _redirect(location: bytes) -> None:
         assert path.isascii(), path
         assert path.isprintable(), path
         assert " " not in path, path
-        redirected_path(endpoint, path, "next")
+        redirected_path(endpoint, path, "next", "[fe80::7]:1")
 
 
 def _cause(text: str) -> None:

@@ -10,7 +10,10 @@ from tests.probing.conftest import StartPeer
 from tests.probing.peers import OK, Connection, Script, answering, response
 from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probes, target_at, timed
 
+from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed
+from healthprobe.domain.probe_parsing import settings_from
+from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.response import HeadReader
 
@@ -148,6 +151,54 @@ async def test_a_redirect_to_another_host_is_refused_and_not_requested(
     assert isinstance(outcome, Failed)
     assert "secret" not in outcome.last_error
     assert (other.connections, len(engine.requests)) == (0, 1)
+
+
+@pytest.mark.proves("redirect-sent-host")
+@pytest.mark.parametrize(
+    ("host", "location"),
+    [
+        ("chess.example", "http://chess.example/live"),
+        ("chess.example", "http://Chess.Example:80/live"),
+        ("chess.example", "//chess.example/live"),
+        ("chess.example", "http://chess.example:{port}/live"),
+        ("chess.example:8443", "http://chess.example:8443/live"),
+        ("Chess.example", "http://chess.example/live"),
+        ("[2001:db8::7]", "http://[2001:db8:0::7]/live"),
+        ("chess.example", "{engine}/live"),
+        ("chess.example", "/live"),
+    ],
+)
+async def test_a_redirect_to_the_host_that_was_sent_stays_on_the_connection(
+    host: str, location: str, peer: StartPeer, prober: HTTPProber
+) -> None:
+    engine = await peer(answering(OK))
+    engine.script = redirecting({"/healthz": location.format(engine=engine.url(), port=engine.port)})
+    target = ProbeTarget("game-7", parse_endpoint(engine.url()), 5.0, settings_from({"host": host}))
+
+    assert await prober.probe(target) == HEALTHY
+    assert paths(engine.requests) == ["/healthz", "/live"]
+    assert all(f"\r\nHost: {host}\r\n".encode() in request for request in engine.requests)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://chess.example/live",
+        "http://chess.example:1/live",
+        "http://chess.example.evil/live",
+        "http://live.chess.example/",
+        "http://chess.example@127.0.0.1:1/",
+        "http://go.example/live",
+    ],
+)
+async def test_a_redirect_to_another_host_than_was_sent_is_refused(
+    location: str, peer: StartPeer, prober: HTTPProber
+) -> None:
+    engine = await peer(redirecting({"/healthz": location}))
+    target = ProbeTarget("game-7", parse_endpoint(engine.url()), 5.0, settings_from({"host": "chess.example"}))
+
+    assert_failed(await prober.probe(target), "^redirect to .* refused", 302)
+    assert paths(engine.requests) == ["/healthz"]
 
 
 async def test_the_refusal_names_the_address(peer: StartPeer, prober: HTTPProber) -> None:

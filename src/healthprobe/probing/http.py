@@ -199,7 +199,7 @@ class HTTPProber:
         path = probe_path(target, endpoint)
         for _ in range(REDIRECT_LIMIT):
             try:
-                path = redirected_path(endpoint, path, redirect.location)
+                path = redirected_path(endpoint, path, redirect.location, target.settings.host)
             except RedirectRefused as refused:
                 return Failed(redirect.status, str(refused))
             request = build_request(endpoint, path, target.settings, keep_alive=self._keeps_alive(target))
