@@ -19,7 +19,7 @@ from healthprobe._util.aio import (
 )
 from healthprobe._util.safe_logging import Logger, SafeLogger
 from healthprobe.alarms.alert_relay import AlertRelay, Wanted
-from healthprobe.alarms.documents import ALERTS, alerts_in, documents_of, keys_of
+from healthprobe.alarms.documents import ALERTERS, ALERTS, alerts_in, documents_of, keys_of, sent_kind
 from healthprobe.alarms.earlier_relays import EarlierLog, adopt_relays
 from healthprobe.alarms.fleet import Fleet
 from healthprobe.alarms.incidents import FollowedLog, Incidents
@@ -106,6 +106,7 @@ class Alarms:
             for name, alerter in by_name.items()
         ]
         self._alerts: dict[str, DecidedAlert] | None = None
+        self._sent_by_others: frozenset[str] = frozenset()
         self._have_begun = False
         self._all_sent_at: tuple[int, int] | None = None
         self._labels: dict[str, Mapping[str, str]] = {}
@@ -157,6 +158,7 @@ class Alarms:
                 if self._alerts is None:
                     alerts = alerts_in(await self._log.documents(ALERTS), self._warn_of_altered)
                     await self._incidents.begin(game_id for each in alerts.values() for game_id in each.members)
+                    self._sent_by_others = await self._keys_of_others()
                     self._alerts = alerts
                 await self._incidents.refresh()
                 if await self._fleet.read(self._incidents.open.keys()) and not self._nothing_can_have_changed():
@@ -173,6 +175,23 @@ class Alarms:
                 self._error = ""
                 self._logger.info("alarms follow the log again")
             return True
+
+    async def _keys_of_others(self) -> frozenset[str]:
+        """Returns the keys of the alerts that alerters were sent which this stage does not have.
+
+        They stay open there. Such an alerter may come back, and can resolve them only if they are still known.
+        """
+        found: set[str] = set()
+        for name in sorted((await self._log.documents(ALERTERS)).keys() - set(self.names)):
+            if keys := (await self._log.documents(sent_kind(name))).keys():
+                found |= keys
+                self._logger.warning(
+                    "an alerter is not among those of this run: its alerts stay open until it is again; "
+                    "if it is gone for good, close them there, and forget it with: healthprobe relays --forget",
+                    publisher=name,
+                    alerts=len(keys),
+                )
+        return frozenset(found)
 
     async def _with_those_of_relays(self, alerts: dict[str, DecidedAlert]) -> dict[str, DecidedAlert]:
         return await adopt_relays(
@@ -209,11 +228,13 @@ class Alarms:
         alerts = {
             key: alert
             for key, alert in decision.alerts.items()
-            if alert.is_open or before.get(key) is not alert or any(relay.knows(key) for _, relay in self._relays)
+            if alert.is_open or before.get(key) is not alert or key in self._sent_by_others or self._is_known(key)
         }
         self._look_again_at = decision.look_again_at
         alerted = sum(len(alert.members) for alert in alerts.values() if alert.is_open)
-        is_all = alerted == len(incidents) and all(alert.is_open for alert in alerts.values())
+        is_all = alerted == len(incidents) and all(
+            alert.is_open or (before.get(key) is alert and not self._is_known(key)) for key, alert in alerts.items()
+        )
         is_all = is_all and self._look_again_at is None and all(each.is_listed for each in incidents.values())
         self._incidents.forget_ends({game_id for alert in alerts.values() for game_id in alert.members})
         if not self._have_begun or alerts != before:
@@ -223,12 +244,17 @@ class Alarms:
             self._have_begun = True
         self._all_sent_at = (self._incidents.changes, id(self._fleet.listing)) if is_all else None
 
+    def _is_known(self, key: str) -> bool:
+        """Returns whether one of the alerters knows the alert, and not yet its end."""
+        return any(relay.knows(key) for _, relay in self._relays)
+
     async def _open_incidents(self) -> dict[str, OpenIncident]:
         """Returns what is open in the log, with what the listing knows of each game.
 
         A game that is not listed any more has the labels that were known last.
         """
         found: dict[str, OpenIncident] = {}
+        now = self._clock()
         labels_of_open: dict[str, Mapping[str, str]] = {}
         async for game_id, failed in cooperative_iter(self._incidents.open.items(), _INCIDENTS_A_TURN):
             listed = self._fleet.labels(game_id)
@@ -236,7 +262,7 @@ class Alarms:
             labels_of_open[game_id] = labels
             found[game_id] = OpenIncident(
                 failed,
-                self._incidents.since[game_id],
+                self._incidents.known_since(game_id, now),
                 labels,
                 is_listed=listed is not None,
                 is_gone=listed is None and self._is_gone(game_id),

@@ -69,6 +69,8 @@ class Fleet:
 def labels_of(record: RuntimeRecord) -> dict[str, str]:
     """Returns the labels of a record's alerts: its own, its `game_id` and the `host` of its endpoint.
 
+    A label of the record with one of these two names is not used: silences, groups and the page go by the endpoint.
+
     >>> labels_of(RuntimeRecord("game-7", "", "http://10.0.0.1:8080"))
     {'host': '10.0.0.1', 'game_id': 'game-7'}
     """
@@ -76,4 +78,4 @@ def labels_of(record: RuntimeRecord) -> dict[str, str]:
         host = parse_endpoint(record.engine_endpoint).host
     except InvalidEndpoint:
         host = ""
-    return {**({"host": host} if host else {}), **record.labels, "game_id": record.game_id}
+    return {**record.labels, **({"host": host} if host else {}), "game_id": record.game_id}

@@ -48,6 +48,13 @@ class Incidents:
             self._apply(event)
         self._cursor = cursor
 
+    def known_since(self, game_id: str, now: datetime) -> datetime:
+        """Returns when an open incident was first known. A clock that was set back must not make its alert wait: it is
+        known since now at the latest.
+        """
+        self.since[game_id] = min(self.since[game_id], now)
+        return self.since[game_id]
+
     async def refresh(self) -> None:
         """Reads to the end of the log. Raises LogError."""
         while entries := await self._log.read(self._cursor, BATCH):

@@ -204,7 +204,7 @@ def decide(
             changes_at = alert.changed_at + max(rule.wait, _SHORTEST_PAUSE)
             if not members:
                 alerts[key] = _over(alert, incidents, ended_at, ended_as_gone, now)
-            elif members != alert.members and now < changes_at:
+            elif members != alert.members and alert.changed_at <= now < changes_at:  # not after now: a clock set back
                 waiting.until(changes_at)
             elif members != alert.members:
                 size = None if alert.group is None else max(group_sizes.get(alert.group, 0), len(members))

@@ -1,0 +1,76 @@
+"""Alerters that are left out of a run and come back, clocks that are set back, and labels that look like ours."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.alarms.conftest import ON_CALL, AlarmStage, game_on
+
+from healthprobe.alarms.fleet import labels_of
+from healthprobe.domain.alert import AlertRoute
+from healthprobe.domain.record import RuntimeRecord
+from healthprobe.testing.memory import InMemoryAlerter
+
+PAGER = "memory:pager"
+BOTH = (AlertRoute(ON_CALL), AlertRoute(PAGER))
+
+
+async def test_what_an_alerter_was_sent_before_it_was_left_out_is_resolved_in_full_when_it_is_back(
+    alarm_stage: AlarmStage,
+) -> None:
+    stage, pager = alarm_stage, InMemoryAlerter()
+    both = {ON_CALL: {"on-call": stage.on_call}, PAGER: {"pager": pager}}
+    stage.fail("a1")
+    await stage.run(2.0, wait=0.0, routes=BOTH, alerters=both)
+    await stage.run(2.0, wait=0.0)
+    stage.recover("a1")
+    for _ in range(2):
+        await stage.run(2.0, wait=0.0)
+    assert (stage.open, list(pager.open)) == ([], ["log-1/a1:1"])
+    await stage.run(2.0, wait=0.0, routes=BOTH, alerters=both)
+    [over] = pager.resolved
+    assert over.alert.labels == {"game_id": "a1", "host": "h1"}
+    assert over.resolved_at == stage.log.events[1].occurred_at
+    assert len(stage.on_call.resolved) == 1
+    await stage.run(2.0, wait=0.0, routes=BOTH, alerters=both)
+    assert await stage.log.documents("alert") == {}
+
+
+async def test_an_alerter_that_is_left_out_while_it_has_open_alerts_is_named(alarm_stage: AlarmStage) -> None:
+    stage, pager = alarm_stage, InMemoryAlerter()
+    stage.fail("a1", "b1")
+    await stage.run(2.0, wait=0.0, routes=BOTH, alerters={ON_CALL: {"on-call": stage.on_call}, PAGER: {"pager": pager}})
+    assert stage.stage.lines_of("an alerter is not among those of this run") == []
+    await stage.run(2.0, wait=0.0)
+    [line] = [line for line in stage.stage.lines if line["event"].startswith("an alerter is not among those of")]
+    assert (line["publisher"], line["alerts"]) == ("pager", 2)
+
+
+async def test_a_clock_that_is_set_back_delays_no_alert_by_more_than_the_wait(alarm_stage: AlarmStage) -> None:
+    stage = alarm_stage
+    running = asyncio.ensure_future(stage.run(100.0, wait=10.0))
+    await asyncio.sleep(2.5)
+    stage.fail("a1")
+    await asyncio.sleep(5.0)
+    stage.clock.step(-3600.0)
+    await asyncio.sleep(12.0)
+    assert stage.open == [("a1",)]
+    running.cancel()
+
+
+async def test_a_clock_that_is_set_back_delays_no_member_of_a_group(alarm_stage: AlarmStage) -> None:
+    stage = alarm_stage
+    running = asyncio.ensure_future(stage.run(100.0, wait=5.0))
+    stage.fail("a0", "a1", "a2", "a3", "a4")
+    await asyncio.sleep(7.0)
+    stage.clock.step(-3600.0)
+    stage.fail("a5")
+    await asyncio.sleep(8.0)
+    assert stage.open == [("a0", "a1", "a2", "a3", "a4", "a5")]
+    running.cancel()
+
+
+def test_a_record_cannot_pass_for_another_game_or_host() -> None:
+    record = RuntimeRecord("a1", "c1", "http://h1:8080", labels={"host": "h2", "game_id": "a2", "team": "eu"})
+    assert labels_of(record) == {"host": "h1", "game_id": "a1", "team": "eu"}
+    assert labels_of(game_on("h1", "a1")) == {"host": "h1", "game_id": "a1"}
