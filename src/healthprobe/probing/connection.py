@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
 import struct
 import termios
+from contextlib import suppress
 from enum import Enum, auto
 from typing import Protocol, cast
 
@@ -14,11 +16,16 @@ from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.errors import classify_close
 from healthprobe.probing.expectation import ResponseCheck
 from healthprobe.probing.redirect import REDIRECT_STATUSES, Redirect
-from healthprobe.probing.response import BodyReader, MalformedResponse, ResponseReader
+from healthprobe.probing.response import BODY_LIMIT, BodyReader, MalformedResponse, ResponseReader
 from healthprobe.probing.timer_wheel import Expiring, TimerWheel
 
 _DRAIN_SECONDS = 1.0
 """How long the rest of a body may take before its connection is closed."""
+
+_LINGER_SECONDS = 0.1
+"""How long the rest of a body may take on a connection that is closed in any case."""
+
+_DISCARD_BYTES = 64 * 1024
 
 _REQUEST_TIMEOUT = 408
 
@@ -83,6 +90,7 @@ class PooledConnection(asyncio.Protocol):
         """
         self._is_disowned = True
         if self._transport is not None:
+            _discard_received(self._transport)
             self._transport.abort()
         self._owner.closed(self)
 
@@ -101,6 +109,7 @@ class EngineConnection(PooledConnection):
         "_early_answer",
         "_early_data",
         "_is_asking",
+        "_is_finishing",
         "_loop",
         "_reader",
         "_waiter",
@@ -140,7 +149,7 @@ class EngineConnection(PooledConnection):
         self._early_answer: Answer | None = None
         self._early_data = b""
         self._bucket: set[Expiring] | None = None
-        self._is_asking = False
+        self._is_asking = self._is_finishing = False
 
     def ask(self, request: bytes, until: float | None = None) -> asyncio.Future[Answer]:
         """Sends `request`. The future gives the answer, or NoAnswer.YET at the loop's time `until`.
@@ -184,7 +193,23 @@ class EngineConnection(PooledConnection):
                 self._answer(PROBER_CLOSED)
             self._is_asking = False
             self._leave_wheel()
+            if self._reader is not None and not self._reader.is_complete:
+                _discard_received(self._transport)
             self._transport.abort()
+
+    def finish(self) -> None:
+        """Closes the connection after its answer, and waits a moment for the rest of a small body.
+
+        A close before an engine has sent its body, or with data unread, is a reset, which engines log as an error.
+        """
+        reader = self._reader
+        has_rest = reader is not None and reader.status and not reader.is_complete and reader.body_size <= BODY_LIMIT
+        if self._transport is None or not has_rest or self.target.settings.method == "HEAD":
+            self.abort()
+            return
+        self._is_finishing = True
+        self._leave_wheel()
+        self._bucket = self._wheel.add(self, self._loop.time() + _LINGER_SECONDS)
 
     def data_received(self, data: bytes) -> None:
         if not self._is_asking:
@@ -245,7 +270,7 @@ class EngineConnection(PooledConnection):
             answer = NoAnswer.CLOSED
         self._is_asking = False
         self._answer(answer)
-        self.abort()
+        self.finish()
 
     def _is_answer_to_nothing(self) -> bool:
         """Returns whether the engine was ending the kept connection while our request was on its way.
@@ -314,7 +339,13 @@ class EngineConnection(PooledConnection):
         except MalformedResponse:
             self.abort()
             return
-        if reader.is_complete:
+        self._note_drained(reader)
+
+    def _note_drained(self, reader: ResponseReader) -> None:
+        if self._is_finishing:
+            if reader.is_complete or reader.body_size > BODY_LIMIT:
+                self.abort()
+        elif reader.is_complete:
             self._leave_wheel()
             self._owner.keep(self)
 
@@ -339,9 +370,18 @@ def _judge_status_or_redirect(reader: ResponseReader) -> Answer:
 
 def _unacknowledged_bytes(transport: asyncio.Transport) -> int:
     """Returns how much of what was sent the engine's machine has not acknowledged, or 0 where that is not known."""
+    if transport.is_closing():  # its descriptor may be another connection's by now
+        return 0
     sock = transport.get_extra_info("socket")
     try:
         count: int = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
     except (AttributeError, OSError):
         return 0
     return count
+
+
+def _discard_received(transport: asyncio.Transport) -> None:
+    """Reads what has arrived, up to 64 KiB: a close with data unread is a reset, which engines log as an error."""
+    if not transport.is_closing():  # else its descriptor may be another connection's by now
+        with suppress(AttributeError, OSError):
+            os.read(transport.get_extra_info("socket").fileno(), _DISCARD_BYTES)

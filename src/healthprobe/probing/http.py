@@ -226,7 +226,7 @@ class HTTPProber:
             connection.abort()
             raise
         if not self._keeps_alive(target):
-            connection.abort()
+            connection.finish()
         return connection.close_cause if isinstance(answer, NoAnswer) else answer
 
     def _new_connection(self, target: ProbeTarget, endpoint: Endpoint) -> EngineConnection:

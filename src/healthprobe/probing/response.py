@@ -60,6 +60,11 @@ class ResponseReader:
         return self._read > 0
 
     @property
+    def body_size(self) -> int:
+        """How many bytes came after the head of a response that is not complete yet."""
+        return self._read
+
+    @property
     def head(self) -> bytes:
         """The final head, once it has ended, if `forgets_head` is false."""
         start, end = _locate_last(self._interim + 1, self._head)
