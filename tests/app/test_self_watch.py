@@ -219,6 +219,22 @@ def test_systemd_is_told_when_the_first_listing_is_in_force_and_how_the_fleet_is
     in_virtual_time(story())
 
 
+def test_a_stop_that_takes_its_time_is_no_trouble_and_nothing_follows_it(address: str, listener: Listener) -> None:
+    async def story() -> None:
+        watched = Watched(Stage(a=HEALTHY), address=address, watchdog=4.0)
+        async with watched.run():
+            await asyncio.sleep(31.0)
+            watched.stage.log.unavailable = True
+            watched.stage.prober.script("a", UNAVAILABLE)
+            listener.received()
+            watched.watch.stopping()
+            await asyncio.sleep(120.0)
+            assert listener.received() == [{"STOPPING": "1", "STATUS": "stopping"}]
+            assert [line for line in watched.stage.lines if "in trouble" in line["event"]] == []
+
+    in_virtual_time(story())
+
+
 def test_the_watchdog_is_fed_twice_in_its_time_and_not_while_the_prober_is_in_trouble(
     address: str, listener: Listener
 ) -> None:

@@ -26,6 +26,7 @@ from healthprobe.domain.alert import AlertRoute
 from healthprobe.domain.outcome import Failed, Healthy
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.target import parse_target
+from healthprobe.http_client.secret import Secret
 from healthprobe.ports import ConfigurationError, HealthprobeError, Reachable
 from healthprobe.status.counters import Counters
 from healthprobe.web.listeners import check_free
@@ -187,7 +188,7 @@ class _Checkup:
             return "it answers"
         return await _connect(url)
 
-    async def _alerter(self, url: str) -> str:
+    async def _alerter(self, url: str) -> str | Finding:
         if url.startswith(NOTIFY):
             return await self._notification(url.removeprefix(NOTIFY))
         scheme = scheme_of(url).partition("+")[0]
@@ -197,15 +198,16 @@ class _Checkup:
             targets = await self._adapters.alerters(url)
             return f"its URL is valid, for {counted(len(targets), 'receiver')}; only an alert shows whether it arrives"
         with extra("http", f"{scheme}:"):
+            from healthprobe.adapters.alertmanager.address import parse_alertmanagers
             from healthprobe.adapters.pagerduty.address import parse_service
         if scheme == "pagerduty":
             service = parse_service(url)
             service.routing_key()
-            return await _connect(str(service.address.url))
+            return _unless_exposed(service.key, url, await _connect(str(service.address.url)))
         for alerter in (await self._adapters.alerters(url)).values():
             assert isinstance(alerter, Reachable)
             await alerter.reach()
-        return "it answers"
+        return _unless_exposed(parse_alertmanagers(url).login.secret, url, "it answers")
 
     async def _notification(self, url: str) -> str:
         targets = await self._adapters.notifiers(url)
@@ -241,6 +243,12 @@ class _Checkup:
 def _place(route: AlertRoute) -> str:
     """Returns where a route leads, without secrets."""
     return alerter_name(route.url) if route.url.startswith(NOTIFY) else shown(route.url)
+
+
+def _unless_exposed(secret: Secret | None, url: str, found: str) -> str | Finding:
+    """Returns what was found of an alerter, or a warning if others may read its secret."""
+    exposure = "" if secret is None else secret.exposure()
+    return Finding("alert", shown(url), Verdict.WARNING, f"{found}; {exposure}") if exposure else found
 
 
 def _is_created_by_a_run(error: ConfigurationError) -> bool:

@@ -54,6 +54,7 @@ class SelfWatch:
         self._every = every
         self._systemd = systemd
         self._logger = logger
+        self._is_stopping = False
 
     async def run(self) -> None:
         """Sends both until cancelled. Never raises."""
@@ -71,7 +72,8 @@ class SelfWatch:
             await asyncio.Event().wait()
 
     def stopping(self) -> None:
-        """Notifies systemd that the stop has begun."""
+        """Notifies systemd that the stop has begun. Nothing is sent after that: that the worker ends is no trouble."""
+        self._is_stopping = True
         if self._systemd is not None:
             self._systemd.notify(STOPPING=1, STATUS="stopping")
 
@@ -81,14 +83,14 @@ class SelfWatch:
 
     async def _show_status(self, systemd: Systemd) -> None:
         shown = ""
-        while True:
+        while not self._is_stopping:
             if (status := self._status) != shown and systemd.notify(STATUS=status):
                 shown = status
             await asyncio.sleep(_STATUS_INTERVAL)
 
     async def _feed_watchdog(self, systemd: Systemd, every: float) -> None:
         starving = ""
-        while True:
+        while not self._is_stopping:
             trouble = trouble_of(self._worker, self._config)
             if trouble is None:
                 systemd.notify(WATCHDOG=1)
@@ -103,7 +105,7 @@ class SelfWatch:
         failing = ""
         loop = asyncio.get_running_loop()
         due = loop.time()
-        while True:
+        while not self._is_stopping:
             if trouble_of(self._worker, self._config) is None:
                 failure = await _failure_of(heartbeat, min(self._every, _HEARTBEAT_PATIENCE))
                 if failure and failure != failing:

@@ -159,6 +159,18 @@ def test_a_secret_that_others_can_read_and_a_route_that_fits_no_game_are_warning
     assert [text.split(":")[0] for text in warnings] == ["healthprobe.toml", "no running game has team = us"]
 
 
+def test_the_key_of_an_alerter_that_others_can_read_is_a_warning(
+    command_line: CommandLine, tmp_path: Path, engine: LiveEngine
+) -> None:
+    (tmp_path / "key").write_text("k" * 32)
+    (tmp_path / "key").chmod(0o644)
+    place = f"pagerduty+{engine.endpoint}?key=file:{tmp_path / 'key'}"
+    verdict, message = check(command_line, "--alert", place)["alert"]
+    assert (verdict, command_line.code) == ("warning", 0)
+    assert message.startswith("it takes connections; nothing was sent; the secret file")
+    assert "chmod 600" in message
+
+
 def test_postgresql_is_looked_at_in_transactions_that_cannot_write(
     command_line: CommandLine, postgres_url: str, tmp_path: Path
 ) -> None:

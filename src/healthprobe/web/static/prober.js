@@ -106,7 +106,7 @@ function showSilences(silences) {
   list.dataset.key = key;
   list.replaceChildren(
     ...silences.map((each) => {
-      const item = element("li");
+      const item = element("li", "stacked");
       const labels = Object.entries(each.labels).map(([name, value]) => `${name}=${value}`);
       const games = [each.games.join(", "), each.host && `host ${each.host}`, ...labels].filter(Boolean).join(" and ");
       const why = [each.who && `by ${each.who}`, each.why].filter(Boolean).join(": ");
