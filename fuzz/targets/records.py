@@ -114,7 +114,7 @@ def _rows(random: Random) -> Draw:
     values = Values(random, Mutator(random, _ROW_SEEDS))
 
     def row() -> tuple[Any, ...]:
-        return (*(values.mostly(*usual) for usual in _USUAL), values.draw(), values.draw(), values.draw())
+        return (*(values.mostly(*usual) for usual in _USUAL), *(values.draw() for _ in range(4)))
 
     return lambda: [row(), row()]
 
@@ -124,7 +124,7 @@ def _cells(random: Random) -> Draw:
     values = Values(random, Mutator(random, _ROW_SEEDS))
 
     def row() -> tuple[Any, ...]:
-        drawn = [values.draw_cell() for _ in range(7)]
+        drawn = [values.draw_cell() for _ in range(8)]
         return tuple(
             random.choice(usual) if usual and random.random() < 0.7 else cell
             for usual, cell in zip_longest(_USUAL, drawn)
@@ -150,6 +150,7 @@ class _Rows:
             "probe",
             "silenced_until",
             "silenced_why",
+            "labels",
         )
 
     def partitions(self, _: int) -> Iterator[list[tuple[Any, ...]]]:

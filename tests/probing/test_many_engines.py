@@ -20,7 +20,7 @@ from healthprobe.probing.http import HTTPProber
 ENGINES = 2_000
 LANES = 64
 HANGING = 500
-TIMEOUT = 0.5
+TIMEOUT = 1.0
 CROWDED = 0.5
 """Seconds that a busy machine may take to begin five hundred probes in one turn of the loop."""
 
@@ -92,5 +92,5 @@ async def test_five_hundred_dead_engines_delay_no_healthy_one_and_time_out_on_ti
     assert probed > 0
     assert slowest < LATEST + CROWDED
     for outcome, seconds in await under_way:
-        assert_failed(outcome, "timed out after 500ms (connecting|waiting for the response head|resolving the name)")
+        assert_failed(outcome, "timed out after 1s (connecting|waiting for the response head|resolving the name)")
         assert TIMEOUT - 0.005 <= seconds < TIMEOUT + LATEST + 10 * CROWDED  # all of them begin and end together
