@@ -11,6 +11,7 @@ from healthprobe.domain.fleet_status import (
     Condition,
     Outage,
     Scope,
+    Unknown,
     WatchedShards,
     diagnose,
     game_condition,
@@ -26,25 +27,26 @@ def outages(*on: str, seconds: float | None = None) -> list[Outage]:
 
 
 @pytest.mark.parametrize(
-    ("state", "probed", "condition"),
+    ("state", "is_unknown", "condition"),
     [
-        (None, True, Condition.HEALTHY),
-        (None, False, Condition.UNKNOWN),
-        (UNREAD, True, Condition.HEALTHY),
-        (UNREAD, False, Condition.UNKNOWN),
-        (GameState(Standing.UNREAD, 2), True, Condition.FAILING),
-        (GameState(Standing.CLOSED, 1), True, Condition.FAILING),
-        (GameState(Standing.CLOSED, 3, pending=FAILED), True, Condition.DOWN),
-        (GameState(Standing.OPEN, 3), True, Condition.DOWN),
+        (None, False, Condition.HEALTHY),
+        (None, True, Condition.UNKNOWN),
+        (UNREAD, False, Condition.HEALTHY),
+        (UNREAD, True, Condition.UNKNOWN),
+        (GameState(Standing.UNREAD, 2), False, Condition.FAILING),
+        (GameState(Standing.CLOSED, 1), False, Condition.FAILING),
+        (GameState(Standing.CLOSED, 1), True, Condition.UNKNOWN),
+        (GameState(Standing.CLOSED, 3, pending=FAILED), False, Condition.DOWN),
         (GameState(Standing.OPEN, 3), False, Condition.DOWN),
-        (GameState(Standing.OPEN, 0, pending=ProbeRecoveredDetails(3)), True, Condition.HEALTHY),
-        (GameState(Standing.OPEN, 1, pending=ProbeRecoveredDetails(3)), True, Condition.FAILING),
+        (GameState(Standing.OPEN, 3), True, Condition.DOWN),
+        (GameState(Standing.OPEN, 0, pending=ProbeRecoveredDetails(3)), False, Condition.HEALTHY),
+        (GameState(Standing.OPEN, 1, pending=ProbeRecoveredDetails(3)), False, Condition.FAILING),
     ],
 )
 def test_the_condition_follows_the_log_and_what_is_pending(
-    *, state: GameState | None, probed: bool, condition: Condition
+    *, state: GameState | None, is_unknown: bool, condition: Condition
 ) -> None:
-    assert game_condition(state, probed=probed) is condition
+    assert game_condition(state, is_unknown=is_unknown) is condition
 
 
 def test_a_fleet_without_outage_has_scope_none() -> None:
@@ -56,7 +58,7 @@ def test_a_fleet_without_outage_has_scope_none() -> None:
 
 def test_failing_and_unknown_games_are_counted_if_nothing_is_down() -> None:
     assert diagnose(12, HOSTS, [], failing=2).summary == "No engine of 12 is down; 2 failed lately."
-    found = diagnose(1_200, HOSTS, [], failing=2, unknown=1_000)
+    found = diagnose(1_200, HOSTS, [], failing=2, unknown=Unknown(1_000))
     assert (found.scope, found.summary) == (
         Scope.NONE,
         "No engine of 1,200 is down; 2 failed lately, 1,000 not probed yet.",

@@ -21,7 +21,8 @@ def slots(cells: Cells) -> dict[str, int]:
 
 
 async def updated(monitored: MonitoredWorker) -> Delta:
-    return await monitored.status.cells.update(monitored.worker.status.target_set, monitored.worker.status.states)
+    worker = monitored.worker.status
+    return await monitored.status.cells.update(worker.target_set, worker.states, await worker.unknown_games())
 
 
 async def listed(monitored: MonitoredWorker, game_ids: Iterable[str]) -> Delta:

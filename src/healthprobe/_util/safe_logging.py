@@ -89,14 +89,14 @@ class RateLimitedWarning:
         self._occurrences = 0
         self._silent_until = float("-inf")
 
-    def warn(self, cause: str) -> None:
-        """Counts an occurrence, and logs it if the last line is a minute old."""
+    def warn(self, cause: str, **keys: object) -> None:
+        """Counts an occurrence, and logs it with `keys` if the last line is a minute old."""
         self._occurrences += 1
         now = self._monotonic()
         if now >= self._silent_until:
             self._silent_until = now + _PERIOD
             occurrences, self._occurrences = self._occurrences, 0
-            self._logger.warning(self._message, err=cause, times=occurrences)
+            self._logger.warning(self._message, err=cause, times=occurrences, **keys)
 
     def warn_of(self, error: BaseException) -> None:
         """The same for an exception."""

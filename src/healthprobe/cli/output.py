@@ -92,9 +92,9 @@ def height_of(console: Console, *shown: RenderableType) -> int:
     return sum(len(console.render_lines(each, pad=False)) for each in shown)
 
 
-def is_bad(down: int, found: Prober | None) -> bool:
-    """Whether a game is down, or one is set aside, or the prober is in trouble."""
-    return bool(down) or (found is not None and (found.trouble is not None or found.games_set_aside > 0))
+def is_bad(down: int, found: Prober | None, unknown: int | None = None) -> bool:
+    """Whether a game is down, or nothing is known of one, or one is set aside, or the prober is in trouble."""
+    return bool(down or unknown) or (found is not None and (found.trouble is not None or found.games_set_aside > 0))
 
 
 def sentence(text: str, *, is_bad: bool) -> Text:

@@ -30,6 +30,7 @@ _MOST = 1_000
 _PROMPT = 2
 _FEWEST_INCIDENTS = 5
 _SILENCES_SHOWN = 3
+_UNKNOWN_SHOWN = 3
 _LONGEST_GAMES = 100
 
 
@@ -52,11 +53,12 @@ class Status(msgspec.Struct):
     prober: schemas.Prober | None = None
     publishers: list[schemas.Publisher] = []
     silences: list[schemas.Silence] = []
+    unknown_games: list[schemas.UnknownGame] = []
 
     @property
     def is_bad(self) -> bool:
-        """Whether a game is down, or the log cannot hold one, or the prober is in trouble."""
-        return output.is_bad(self.down, self.prober)
+        """Whether a game is down or unknown, or the log cannot hold one, or the prober is in trouble."""
+        return output.is_bad(self.down, self.prober, self.unknown)
 
 
 def _status_of_run(run: RunClient, label: Sequence[str]) -> Status:
@@ -74,6 +76,7 @@ def _status_of_run(run: RunClient, label: Sequence[str]) -> Status:
         prober=fleet.prober,
         publishers=fleet.publishers,
         silences=fleet.silences,
+        unknown_games=fleet.unknown_games,
     )
     return _of_labels(status, run, label) if label else status
 
@@ -82,13 +85,15 @@ def _of_labels(status: Status, run: RunClient, label: Sequence[str]) -> Status:
     """Returns the status with the numbers of those games that have these labels."""
     numbers = {state.value: run.games_in(state.value, label) for state in Condition}
     games = sum(numbers.values())
-    down = numbers[Condition.DOWN]
+    down, unknown = numbers[Condition.DOWN], numbers[Condition.UNKNOWN]
     summary = f"{down:,} of {games:,} engines with {', '.join(label)} {'is' if down == 1 else 'are'} down."
+    if unknown:
+        summary = f"{summary[:-1]}; nothing is known of {unknown:,}."
     if status.prober is not None and status.prober.trouble is not None:
         summary = status.summary
     elif not games:
         summary = f"No game with {', '.join(label)} is watched by this run."
-    return msgspec.structs.replace(status, summary=summary, games=games, **numbers)
+    return msgspec.structs.replace(status, summary=summary, games=games, **numbers, unknown_games=[])
 
 
 def _status_of_log(url: str, label: Sequence[str]) -> Status:
@@ -116,7 +121,12 @@ def _summary(found: Sequence[schemas.Incident]) -> str:
 
 def _print(console: Console, status: Status) -> None:
     """Prints the status. Shows as many incidents as fit on the screen with everything else and the prompt."""
-    head = [output.sentence(status.summary, is_bad=status.is_bad), _counts(status), *_silenced(status)]
+    head = [
+        output.sentence(status.summary, is_bad=status.is_bad),
+        _counts(status),
+        *_unknown(status),
+        *_silenced(status),
+    ]
     foot = [] if status.prober is None else [output.prober(status.prober, status.publishers, datetime.now(UTC))]
     console.print(*head, sep="\n")
     if status.incidents:
@@ -136,6 +146,14 @@ def _counts(status: Status) -> Text:
         return output.counts(status.games, status.down, status.failing, status.unknown, status.healthy)
     note = f"from the log {status.at}: only a run that listens knows the other games and the prober"
     return Text(printable(note), terminal.ASIDE)
+
+
+def _unknown(status: Status) -> list[Text]:
+    """Returns a line for each of the first games of which nothing is known though they were probed."""
+    return [
+        Text(printable(f"unknown for {two_units(each.unknown_s)}: {each.game_id}, {each.error}"), terminal.UNCERTAIN)
+        for each in status.unknown_games[:_UNKNOWN_SHOWN]
+    ]
 
 
 def _silenced(status: Status) -> list[Text]:
@@ -159,16 +177,19 @@ def status(
     label: options.Label = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show the fleet on one screen; exit 1 if a game is down or the prober in trouble.
+    """Show the fleet on one screen; exit 1 if a game is down or unknown, or the prober in trouble.
 
     A run that was started with --listen gives the state of the fleet, the
     games that are down and the state of the prober. A log gives only the games
-    that are down. A game that the log cannot hold counts as trouble, too. With
+    that are down. A game that the log cannot hold counts as trouble, too. A game is
+    unknown while no probe has told anything of it: not yet, or not in its last
+    --failures probes. With
     --label all numbers and incidents are those of the games that have it.
 
     With --json, or if standard output is not a terminal: one object on a
     line, with source (run or log), at, summary, down, incidents (open ones),
-    silences (those in force), and from a run games, failing, unknown, healthy, prober and publishers.
+    silences (those in force), and from a run games, failing, unknown, healthy,
+    prober, publishers and unknown_games (the first of them, with the reason).
 
     Example: [b]healthprobe status --at http://prober:8600[/b]
     """

@@ -64,7 +64,7 @@ def _head(console: Console, at: str, fleet: Fleet, trouble: str | None) -> list[
     return [
         _one_line(Text(f"healthprobe top   {at}   {fleet.at.astimezone():%H:%M:%S}   Ctrl-C ends it", terminal.ASIDE)),
         *_gone(trouble, fleet),
-        output.sentence(fleet.summary, is_bad=output.is_bad(fleet.down, fleet.prober)),
+        output.sentence(fleet.summary, is_bad=output.is_bad(fleet.down, fleet.prober, fleet.unknown)),
         output.bar(fleet.down, fleet.failing, fleet.unknown, fleet.healthy, console.width),
         output.counts(fleet.games, fleet.down, fleet.failing, fleet.unknown, fleet.healthy),
     ]

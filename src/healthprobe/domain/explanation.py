@@ -50,7 +50,8 @@ class GameFacts:
     """What is known of a game.
 
     `down_for` is seconds, or None where the start of the incident is not known. `last_outcomes` has one word for each
-    outcome, the newest last. `silenced_until` is None for a game that is not silenced.
+    outcome, the newest last. `unobserved_for` is for how many seconds no probe has had a conclusive outcome, because of
+    `unobserved_why`, or None where the last one had. `silenced_until` is None for a game that is not silenced.
     """
 
     game_id: str
@@ -65,6 +66,8 @@ class GameFacts:
     silenced_why: str = ""
     silenced_by: str = ""
     flapping: bool = False
+    unobserved_for: float | None = None
+    unobserved_why: str = ""
 
 
 def explain(game: GameFacts) -> str:
@@ -79,9 +82,12 @@ def explain(game: GameFacts) -> str:
         case Condition.FAILING:
             sentences = [_explain_failing(game)]
         case Condition.UNKNOWN:
-            sentences = [f"{game.game_id} has not been probed yet."]
+            sentences = [_explain_unknown(game)]
         case Condition.HEALTHY:
             sentences = [f"{game.game_id} is healthy."]
+    if game.condition is not Condition.UNKNOWN and game.unobserved_for is not None and game.unobserved_why:
+        lasting = two_units(game.unobserved_for)
+        sentences.append(f"It has not been observed for {lasting}: “{game.unobserved_why}”.")
     if game.last_outcomes:
         sentences.append(_summarize_outcomes(game.last_outcomes))
     sentences.append(game.rule.description)
@@ -103,6 +109,17 @@ def explain_silence(until: datetime, who: str, why: str) -> str:
     by, because = f" by {who}" if who else "", f" ({why})" if why else ""
     end = end_of_silence(until, "%Y-%m-%d %H:%M:%S")
     return f"It is silenced{by} until {end}{because}: no alarm is raised before then."
+
+
+def _explain_unknown(game: GameFacts) -> str:
+    if not game.unobserved_why:
+        return f"{game.game_id} has not been probed yet."
+    lasting = "" if game.unobserved_for is None else f" for {two_units(game.unobserved_for)}"
+    return (
+        f"Nothing has been known of {game.game_id}{lasting}: its probes were inconclusive, "
+        f"the last with “{game.unobserved_why}”. That is the prober's own fault, and counts "
+        "neither as a failure nor as a success."
+    )
 
 
 def _explain_down(game: GameFacts) -> str:

@@ -21,25 +21,26 @@ class Condition(StrEnum):
     """Its last probes failed, fewer in a row than make an incident."""
 
     UNKNOWN = "unknown"
-    """Not probed yet."""
+    """Nothing is known of it: there is no conclusive outcome yet, or none in the last `failures` intervals."""
 
     HEALTHY = "healthy"
 
 
-def game_condition(state: GameState | None, *, probed: bool) -> Condition:
-    """Returns the condition of a game with this state; `probed` says whether it was probed since it appeared.
+def game_condition(state: GameState | None, *, is_unknown: bool) -> Condition:
+    """Returns the condition of a game with this state; `is_unknown` says whether nothing is known of it by now.
 
-    >>> game_condition(None, probed=True)
+    An incident stays open while nothing is known.
+
+    >>> game_condition(None, is_unknown=False)
     <Condition.HEALTHY: 'healthy'>
-    >>> game_condition(None, probed=False)
+    >>> game_condition(None, is_unknown=True)
     <Condition.UNKNOWN: 'unknown'>
     """
-    if state is not None:
-        if state.in_incident:
-            return Condition.DOWN
-        if state.consecutive_failures:
-            return Condition.FAILING
-    return Condition.HEALTHY if probed else Condition.UNKNOWN
+    if state is not None and state.in_incident:
+        return Condition.DOWN
+    if is_unknown:
+        return Condition.UNKNOWN
+    return Condition.FAILING if state is not None and state.consecutive_failures else Condition.HEALTHY
 
 
 FLEET_SHARE = 0.5
@@ -72,6 +73,18 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
+class Unknown:
+    """The games of which nothing is known: how many, and why, of one of them that was probed.
+
+    `game_id` and `cause` are empty where none of them was probed yet.
+    """
+
+    games: int = 0
+    game_id: str = ""
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class WatchedShards:
     """How many shards of all `shard_count` this instance watches."""
 
@@ -87,6 +100,9 @@ class Diagnosis:
     summary: str
 
 
+NOTHING_UNKNOWN = Unknown()
+
+
 def diagnose(
     games: int,
     games_by_host: Mapping[str, int],
@@ -94,19 +110,21 @@ def diagnose(
     prober_trouble: str | None = None,
     *,
     failing: int = 0,
-    unknown: int = 0,
+    unknown: Unknown = NOTHING_UNKNOWN,
     watched: WatchedShards | None = None,
 ) -> Diagnosis:
     """Returns the diagnosis of a fleet: its number of games, in all and per host, and the engines that are down.
 
-    `failing` counts the games that failed lately and are not down, `unknown` those not probed yet. `watched` is given
-    where other instances watch the rest of the fleet, in which more engines may be down. Trouble of the prober itself
-    comes first, because then its other findings mean little.
+    `failing` counts the games that failed lately and are not down. `watched` is given where other instances watch the
+    rest of the fleet, in which more engines may be down. Trouble of the prober itself comes first, because then its
+    other findings mean little.
 
     >>> diagnose(3, {"a": 2, "b": 1}, []).summary
     'All 3 engines answer.'
     >>> diagnose(3, {"a": 2, "b": 1}, [Outage("chess-1", "a", 252.0)]).summary
     '1 of 3 engines is down: chess-1, for 4m12s.'
+    >>> diagnose(3, {"a": 2, "b": 1}, [], unknown=Unknown(1, "chess-1", "no free local port")).summary
+    'No engine of 3 is down; nothing is known of 1: chess-1, no free local port.'
     >>> diagnose(3, {"a": 2, "b": 1}, [], watched=WatchedShards(86, 256)).summary
     'All 3 engines answer; watched here are 86 of 256 shards.'
     >>> diagnose(3, {"a": 2, "b": 1}, [Outage("chess-1", "a"), Outage("chess-2", "a")]).scope
@@ -123,14 +141,23 @@ def diagnose(
     found = _diagnose_outages(games, games_by_host, outages)
     if found is None:
         found = Diagnosis(Scope.NONE, _summarize_without_outage(games, failing, unknown))
+    elif unknown.cause:
+        found = Diagnosis(found.scope, f"{found.summary[:-1]}; {_summarize_unknown(unknown)}.")
     return Diagnosis(found.scope, f"{found.summary[:-1]}; watched here are {watched_here}.") if is_part else found
 
 
-def _summarize_without_outage(games: int, failing: int, unknown: int) -> str:
-    if failing or unknown:
-        but = [f"{failing:,} failed lately"] * bool(failing) + [f"{unknown:,} not probed yet"] * bool(unknown)
+def _summarize_without_outage(games: int, failing: int, unknown: Unknown) -> str:
+    if failing or unknown.games:
+        but = [f"{failing:,} failed lately"] * bool(failing) + [_summarize_unknown(unknown)] * bool(unknown.games)
         return f"No engine of {games:,} is down; {', '.join(but)}."
     return f"All {games:,} engines answer." if games > 1 else "The one engine answers."
+
+
+def _summarize_unknown(unknown: Unknown) -> str:
+    if not unknown.cause:
+        return f"{unknown.games:,} not probed yet"
+    example = f"{unknown.game_id} among them" if unknown.games > 1 else unknown.game_id
+    return f"nothing is known of {unknown.games:,}: {example}, {unknown.cause}"
 
 
 def _diagnose_outages(games: int, games_by_host: Mapping[str, int], outages: Sequence[Outage]) -> Diagnosis | None:

@@ -86,9 +86,14 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Inconclusive:
-    """A fault of the prober itself (`cause`) prevented a verdict: neither success nor failure."""
+    """A fault of the prober itself (`cause`) prevented a verdict: neither success nor failure.
+
+    `no_route` says that the prober's machine has no way to the engine's address. Where it has one to other engines, and
+    that lasts, the address is at fault.
+    """
 
     cause: str
+    no_route: bool = False
 
 
 ProbeOutcome = Healthy | Failed | Inconclusive

@@ -17,10 +17,11 @@ from healthprobe.domain.outcome import Failed, FailureKind, Inconclusive
 from healthprobe.domain.probe_settings import ProbeKind
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.connection import PooledConnection
-from healthprobe.probing.errors import ProbeError
+from healthprobe.probing.errors import ProbeError, is_no_route
 from healthprobe.probing.observer import StepReporter
 from healthprobe.probing.pool import ConnectionPool
 from healthprobe.probing.resolver import Resolver
+from healthprobe.probing.routes import blame
 from healthprobe.probing.tls import TlsContexts
 
 Connection = TypeVar("Connection", bound=PooledConnection)
@@ -81,7 +82,9 @@ class Dialer:
         deadline: float,
         new_connection: Callable[[], Connection],
     ) -> Connection:
-        """Returns a connection to the first address of `endpoint` that accepts one; raises the first address's error.
+        """Returns a connection to the first address of `endpoint` that accepts one.
+
+        Raises the first error that is not for want of a route of our own, or else the first one.
 
         Each address gets an equal share of the time left, so that one that never answers leaves some to the next.
         """
@@ -99,9 +102,12 @@ class Dialer:
             except OSError as error:
                 if isinstance(error, TimeoutError) and not error.errno:  # the share of this address
                     error = OSError(errno.ETIMEDOUT, "timed out")
+                elif endpoint.socket is None:
+                    error = blame(error, address)
                 if self._steps is not None:
                     self._steps.failed_to_open(endpoint, address, error)
-                first_error = first_error or error
+                if first_error is None or (is_no_route(first_error) and not is_no_route(error)):
+                    first_error = error
                 left -= 1
         raise first_error or OSError(errno.EHOSTUNREACH, "no address")
 

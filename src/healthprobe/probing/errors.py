@@ -16,13 +16,30 @@ _OWN_FAULTS = {
     errno.EAGAIN: "no free local port",
     errno.ENOBUFS: "out of socket buffers",
     errno.ENOMEM: "out of memory",
-    errno.ENETDOWN: "the prober's network is down",
+}
+"""Faults of the prober's own machine that concern no engine more than others."""
+
+_NO_ROUTE = {
     errno.ENETUNREACH: "the prober has no route to the engine's network",
+    errno.ENETDOWN: "the prober's network is down",
+    errno.EACCES: "the prober's machine prohibits the connection",
     errno.EPERM: "the prober's firewall forbids the connection",
-    errno.EACCES: "the prober may not open the connection",
     errno.EAFNOSUPPORT: "the prober's machine has no such address family",
 }
-"""Errors of the prober's own machine, raised before a packet reached the engine."""
+"""What the prober's own machine says of one address, by its routes or its firewall, before a packet was sent."""
+
+_NO_ROUTE_BY_ITSELF = {
+    **_NO_ROUTE,
+    errno.EHOSTUNREACH: "a route of the prober's machine makes the engine unreachable",
+    errno.EINVAL: "a route of the prober's machine discards what is sent to the engine",
+    errno.EADDRNOTAVAIL: "the prober's machine has no address to connect to the engine from",
+}
+"""The same where the machine was asked for the route alone, as `NoRoute` says."""
+
+_OURS = {
+    **{number: Inconclusive(cause) for number, cause in _OWN_FAULTS.items()},
+    **{number: Inconclusive(cause, no_route=True) for number, cause in _NO_ROUTE.items()},
+}
 
 _ENGINE_FAULTS = {
     errno.ENOENT: (FailureKind.REFUSED, "there is no such socket"),
@@ -34,6 +51,11 @@ _ENGINE_FAULTS = {
     errno.EHOSTDOWN: (FailureKind.UNREACHABLE, "host is down"),
     errno.ETIMEDOUT: (FailureKind.TIMEOUT, "connection timed out in the network"),
 }
+"""What the engine's machine, or one on the way to it, has said. All other numbers are the engine's as well."""
+
+
+class NoRoute(OSError):
+    """The prober's own machine has no route to an address: `errno` is what it says of the route alone."""
 
 
 class ProbeError(Exception):
@@ -53,14 +75,23 @@ def classify_error(error: Exception) -> Failed | Inconclusive:
         return Failed(0, _describe_tls_error(error), FailureKind.TLS)
     if isinstance(error, MemoryError):
         return Inconclusive("out of memory")
-    if isinstance(error, OSError):
-        number = error.errno or _guess_errno(error)
-        if number in _OWN_FAULTS:
-            return Inconclusive(_OWN_FAULTS[number])
-        if number:
-            kind, cause = _ENGINE_FAULTS.get(number) or (FailureKind.OTHER, os.strerror(number).lower())
-            return Failed(0, cause, kind)
+    if isinstance(error, OSError) and (number := error.errno or _guess_errno(error)):
+        return _classify_number(number, of_route_alone=isinstance(error, NoRoute))
     return Inconclusive(f"a fault of the prober's own: {type(error).__name__}")
+
+
+def _classify_number(number: int, *, of_route_alone: bool) -> Failed | Inconclusive:
+    if of_route_alone:
+        return Inconclusive(_NO_ROUTE_BY_ITSELF.get(number, os.strerror(number).lower()), no_route=True)
+    if number in _OURS:
+        return _OURS[number]
+    kind, cause = _ENGINE_FAULTS.get(number) or (FailureKind.OTHER, os.strerror(number).lower())
+    return Failed(0, cause, kind)
+
+
+def is_no_route(error: OSError) -> bool:
+    """Returns whether it is this machine that has no way to the address."""
+    return isinstance(error, NoRoute) or error.errno in _NO_ROUTE
 
 
 def classify_close(error: Exception | None, *, in_head: bool) -> Failed | Inconclusive:

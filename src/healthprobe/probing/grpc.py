@@ -16,6 +16,7 @@ from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.dialer import Dialer
 from healthprobe.probing.errors import classify_error
 from healthprobe.probing.pool import ConnectionPool
+from healthprobe.probing.routes import no_route
 from healthprobe.probing.tls import InvalidTlsSettings, read_file
 
 _MAX_CHANNELS = 1_000
@@ -70,7 +71,7 @@ class GrpcProber:
             async with limit:
                 outcome = await self._ask(target, endpoint)
         except grpc.aio.AioRpcError as error:
-            outcome = _classify_rpc_error(error, target.timeout)
+            outcome = self._own_fault(target, error) or _classify_rpc_error(error, target.timeout)
         except Exception as error:  # noqa: BLE001  any error of an engine or a bug of ours is an outcome
             late = Failed(0, f"timed out after {Duration(target.timeout)}", FailureKind.TIMEOUT)
             outcome = late if limit.expired() else classify_error(error)
@@ -96,7 +97,8 @@ class GrpcProber:
             if len(self._channels) >= _MAX_CHANNELS:
                 await self._close(next(iter(self._channels)))
             addresses = await self._dialer.addresses(endpoint)
-            channel = _Channel(_open_channel(target, endpoint, addresses[0]))
+            address = None if endpoint.socket is not None else addresses[0]
+            channel = _Channel(_open_channel(target, endpoint, addresses[0]), address)
             await self._pool.admit(channel)
             self._channels[target] = channel
         request = health_pb2.HealthCheckRequest(service=target.settings.service)
@@ -105,6 +107,14 @@ class GrpcProber:
             return HEALTHY
         name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
         return Failed(0, f"grpc: {name.replace('_', ' ').lower()}", FailureKind.BODY)
+
+    def _own_fault(self, target: ProbeTarget, error: grpc.aio.AioRpcError) -> ProbeOutcome | None:
+        """Returns the outcome of a call that this machine's own routes prevented, of which gRPC gives no number."""
+        channel = self._channels.get(target)
+        if error.code() is not grpc.StatusCode.UNAVAILABLE or channel is None or channel.address is None:
+            return None
+        fault = no_route(channel.address)
+        return None if fault is None else classify_error(fault)
 
     async def _close(self, target: ProbeTarget) -> None:
         channel = self._channels.pop(target, None)
@@ -117,10 +127,11 @@ _closing: set[asyncio.Task[None]] = set()
 
 
 class _Channel:
-    """A channel that the pool counts as a connection."""
+    """A channel to an IP address or a unix socket (None), which the pool counts as a connection."""
 
-    def __init__(self, channel: Any) -> None:
+    def __init__(self, channel: Any, address: str | None) -> None:
         self.channel = channel
+        self.address = address
         self.health: Any = health_pb2_grpc.HealthStub(channel)
 
     def abort(self) -> None:

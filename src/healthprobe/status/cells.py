@@ -61,7 +61,8 @@ class Cells:
         self._free: list[int] = []
         self._target_set: TargetSet | None = None
         self._with_state: set[str] = set()
-        self._unprobed: set[str] = set()
+        self._new: set[str] = set()
+        self._unknown: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         """The number of games that have a slot."""
@@ -89,16 +90,21 @@ class Cells:
         slot = self._slots.get(game_id)
         return None if slot is None else CONDITIONS[self.conditions[slot]]
 
-    async def update(self, target_set: TargetSet, states: Mapping[str, GameState]) -> Delta:
-        """Brings the cells up to date with the watched games and their states, and returns what has changed."""
+    async def update(
+        self, target_set: TargetSet, states: Mapping[str, GameState], unknown: frozenset[str] = frozenset()
+    ) -> Delta:
+        """Brings the cells up to date with the watched games, their states, and those of which nothing is known.
+
+        Returns what has changed.
+        """
         delta = Delta(self.version + 1)
         if target_set is not self._target_set:
             await self._update_games(target_set, delta)
             self._target_set = target_set
-        probed = {game_id for game_id in self._unprobed if game_id in self._histories}
-        self._unprobed -= probed
-        self._update_conditions(self._with_state | states.keys() | probed, states, delta)
-        self._with_state = set(states)
+        candidates = self._with_state | states.keys() | self._new | (unknown ^ self._unknown)
+        self._unknown = unknown
+        self._update_conditions(candidates, states, delta)
+        self._with_state, self._new = set(states), set()
         if delta:
             self.version += 1
         return delta
@@ -112,7 +118,7 @@ class Cells:
             self.conditions[slot] = _EMPTY
             self._free.append(slot)
             delta.removed.append(slot)
-        self._unprobed.difference_update(removed)
+        self._new.difference_update(removed)
         self._histories.forget(removed)
         added: list[WatchedGame] = []
         async for game in cooperative_iter(target_set.by_id.values(), _PORTION):
@@ -155,7 +161,7 @@ class Cells:
             self.conditions.append(0)
         self.conditions[slot] = CONDITIONS.index(Condition.UNKNOWN)
         self._slots[game_id] = slot
-        self._unprobed.add(game_id)
+        self._new.add(game_id)
         return slot
 
     def _count_host(self, host: str, change: int) -> None:
@@ -169,7 +175,7 @@ class Cells:
         for game_id in game_ids:
             if (slot := self._slots.get(game_id)) is None:
                 continue
-            condition = game_condition(states.get(game_id), probed=game_id not in self._unprobed)
+            condition = game_condition(states.get(game_id), is_unknown=game_id in self._unknown)
             number = CONDITIONS.index(condition)
             if self.conditions[slot] != number:
                 self.conditions[slot] = number

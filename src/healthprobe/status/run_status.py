@@ -13,7 +13,7 @@ from typing import Protocol
 from healthprobe._util.aio import cooperative_iter
 from healthprobe.domain.cluster import Instance
 from healthprobe.domain.endpoint import Endpoint
-from healthprobe.domain.fleet_status import Condition, Diagnosis, Outage, WatchedShards, diagnose
+from healthprobe.domain.fleet_status import Condition, Diagnosis, Outage, Unknown, WatchedShards, diagnose
 from healthprobe.domain.hysteresis import Standing
 from healthprobe.domain.silence import Silence, SilenceIndex, silence_of_record
 from healthprobe.ports import HealthEventLog, LogError
@@ -130,7 +130,8 @@ class RunStatus:
         async with self._refresh_lock:
             if self._monotonic() - self._refreshed_at < _FRESH_FOR:
                 return
-            if delta := await self.cells.update(self.worker.target_set, self.worker.states):
+            unknown = await self.worker.unknown_games()
+            if delta := await self.cells.update(self.worker.target_set, self.worker.states, unknown):
                 self._deltas.append(delta)  # before the next await: no stream may see a version without its delta
             if self.label_counts is not None:
                 await self.label_counts.update(self.cells)
@@ -174,6 +175,28 @@ class RunStatus:
         return sorted(outages, key=lambda outage: -(outage.seconds or 0.0))
 
     @property
+    def unknown(self) -> Unknown:
+        """The games of which nothing is known, at the last refresh."""
+        count = self.cells.count_of(Condition.UNKNOWN)
+        for game_id, _, _, cause in self.unknown_games(1):
+            return Unknown(count, game_id, cause)
+        return Unknown(count)
+
+    def unknown_games(self, most: int) -> list[tuple[str, str, float, str]]:
+        """Returns games of which nothing is known although they were probed, at most `most`, by slot.
+
+        Of each its id, its host, for how many seconds that has been so, and why.
+        """
+        found: list[tuple[str, str, float, str]] = []
+        for game, host in self.cells.in_condition(Condition.UNKNOWN):
+            if len(found) == most:
+                break
+            known = self.worker.unobserved(game.game_id)
+            if known is not None and known[1]:
+                found.append((game.game_id, host, *known))
+        return found
+
+    @property
     def trouble(self) -> str | None:
         """What is wrong with the prober itself, with the words of the log, or None."""
         trouble = trouble_of(self.worker, self.config)
@@ -194,7 +217,7 @@ class RunStatus:
             self.outages if outages is None else outages,
             self.trouble,
             failing=self.cells.count_of(Condition.FAILING),
-            unknown=self.cells.count_of(Condition.UNKNOWN),
+            unknown=self.unknown,
             watched=None
             if target_set.shards is None
             else WatchedShards(len(target_set.shards), target_set.shard_count),

@@ -36,6 +36,11 @@ def trouble_of(worker: WorkerStatus, config: WorkerConfig) -> Trouble | None:
         return Trouble(f"its tick is late by {two_units(late)}")
     if blind := worker.blind_for:
         return Trouble(f"no canary has answered for {two_units(blind)}, so no failure is counted")
+    unknown, lasting = worker.unknown_most
+    if unknown and lasting and lasting >= (config.failures_threshold - 1) * config.interval:
+        watched = len(worker.target_set)
+        what = f"nothing has been known of {unknown:,} of {watched:,} games for {two_units(lasting)}"
+        return Trouble(what, worker.unknown_cause)
     if without_shards := worker.shards_away_for:
         away = two_units(without_shards)
         return Trouble(f"its cluster has been unavailable for {away}, so it has no shards to probe")

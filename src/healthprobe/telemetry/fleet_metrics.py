@@ -40,6 +40,12 @@ def fleet_families(status: RunStatus) -> Iterator[Metric]:
         ("game_id", "host"),
         listed,
     )
+    yield labelled_gauge(
+        "healthprobe_game_unknown_seconds",
+        f"How long no probe of a game has told anything of it. At most {MAX_GAME_SERIES} games have a series.",
+        ("game_id", "host"),
+        [((game_id, host), seconds) for game_id, host, seconds, _ in status.unknown_games(MAX_GAME_SERIES)],
+    )
     yield gauge(
         "healthprobe_games_down_unlisted",
         "Games that are down and have no healthprobe_game_down_seconds series.",

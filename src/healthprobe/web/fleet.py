@@ -13,7 +13,7 @@ from healthprobe._util.text import shorten
 from healthprobe.domain.fleet_status import Condition
 from healthprobe.status.run_status import RunStatus
 from healthprobe.web.responses import json_response, status_of
-from healthprobe.web.schemas import Fleet, Health, Outage, Prober, Publisher, SetAside
+from healthprobe.web.schemas import Fleet, Health, Outage, Prober, Publisher, SetAside, UnknownGame
 from healthprobe.web.silences import silence_document
 
 SET_ASIDE_SHOWN = 100
@@ -21,6 +21,9 @@ SET_ASIDE_SHOWN = 100
 
 SILENCES_SHOWN = 100
 """How many silences the fleet's document has."""
+
+UNKNOWN_SHOWN = 100
+"""How many games of which nothing is known are named."""
 
 _LONGEST_ERROR = 300
 _VERSION = version("healthprobe")
@@ -65,6 +68,10 @@ def fleet_document(status: RunStatus) -> Fleet:
             for name in sorted({*counters.lag, *counters.parked, *counters.failing})
         ],
         silences=[silence_document(each) for each in status.silences[:SILENCES_SHOWN]],
+        unknown_games=[
+            UnknownGame(game_id, host, round(seconds, 3), shorten(cause, _LONGEST_ERROR))
+            for game_id, host, seconds, cause in status.unknown_games(UNKNOWN_SHOWN)
+        ],
     )
 
 

@@ -77,7 +77,7 @@ def _game(status: RunStatus, slot: int) -> Game:
     game = cells.games[slot]
     assert game is not None
     record, state, condition = game.record, worker.states.get(game.game_id), CONDITIONS[cells.conditions[slot]]
-    silence = status.silence_of(game)
+    silence, unobserved = status.silence_of(game), worker.unobserved(game.game_id)
     return Game(
         game_id=game.game_id,
         container_id=record.current_container_id,
@@ -91,6 +91,8 @@ def _game(status: RunStatus, slot: int) -> Game:
         silenced_by="" if silence is None else silence.who,
         flapping=worker.is_flapping(game.game_id),
         labels=dict(record.labels),
+        unobserved_s=None if unobserved is None else round(unobserved[0], 3),
+        unobserved_why="" if unobserved is None else unobserved[1],
     )
 
 
@@ -111,6 +113,8 @@ def _details(status: RunStatus, slot: int, game_id: str) -> GameDetails:
         game.silenced_why,
         game.silenced_by,
         game.flapping,
+        game.unobserved_s,
+        game.unobserved_why,
     )
     return GameDetails(
         game,

@@ -153,10 +153,20 @@ class Silences(Document):
     silences: list[Silence]
 
 
+class UnknownGame(Document):
+    """A game that was probed without a conclusive outcome for `unknown_s`; `error` is why."""
+
+    game_id: str
+    host: str
+    unknown_s: float
+    error: str
+
+
 class Fleet(Document):
     """The fleet in one sentence, `summary`, and in numbers. `scope` is what an outage seems to affect.
 
-    `silences` has the first hundred that are in force.
+    `silences` has the first hundred that are in force, `unknown_games` the first hundred of the games that were probed
+    and of which nothing is known.
     """
 
     at: datetime
@@ -171,12 +181,14 @@ class Fleet(Document):
     prober: Prober
     publishers: list[Publisher]
     silences: list[Silence] = []
+    unknown_games: list[UnknownGame] = []
 
 
 class Game(Document):
     """`down_s` is null if the game is not down, or if its incident began before what the log still has. Its alarms are
     silenced until `silenced_until`, null if they are not, by `silenced_by`. A `flapping` game stays in its incident
-    until it is steady.
+    until it is steady. `unobserved_s` is for how long no probe has had a conclusive outcome, because of
+    `unobserved_why`, which is empty before the first probe; null where the last one had.
     """
 
     game_id: str
@@ -191,6 +203,8 @@ class Game(Document):
     silenced_by: str
     flapping: bool
     labels: dict[str, str] = {}
+    unobserved_s: float | None = None
+    unobserved_why: str = ""
 
 
 class Games(Document):

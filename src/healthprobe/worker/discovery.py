@@ -15,6 +15,7 @@ from healthprobe.ports import ConnectionKeeper, PartialRecords, Prober, RuntimeR
 from healthprobe.worker.config import Clock, WorkerConfig
 from healthprobe.worker.game_states import GameStates
 from healthprobe.worker.listings import Listings
+from healthprobe.worker.observations import Observations
 from healthprobe.worker.safe_telemetry import SafeTelemetry
 from healthprobe.worker.suppression import Suppression
 from healthprobe.worker.target_set import Targets, TargetSet, TargetSetChange
@@ -39,6 +40,7 @@ class Discovery:
         states: GameStates,
         suppression: Suppression,
         *,
+        observations: Observations,
         prober: Prober,
         shards: ShardLeases | None,
         telemetry: SafeTelemetry,
@@ -52,6 +54,7 @@ class Discovery:
         self._targets = targets
         self._states = states
         self._suppression = suppression
+        self._observations = observations
         self._prober = prober
         self._shards = shards
         self._telemetry = telemetry
@@ -161,6 +164,7 @@ class Discovery:
         if change.appeared:
             self._states.changed.set()
         self._targets.in_force = target_set
+        self._observations.begin(change.appeared, change.newcomers)
         self._suppression.grace.begin(change.newcomers, self._monotonic())
         if isinstance(self._prober, ConnectionKeeper):
             async for target in cooperative_iter(change.retired):
@@ -171,6 +175,7 @@ class Discovery:
         async for game_id in cooperative_iter(change.left):
             self._states.remove(game_id)
             self._suppression.remove(game_id)
+            self._observations.end(game_id)
         async for game_id in cooperative_iter(sorted(change.repeated)):
             self._logger.warning("game is listed more than once, only its first record counts", game_id=game_id)
         self._name_faults(change.mislabelled)

@@ -14,6 +14,7 @@ from healthprobe.worker.canaries import Canaries
 from healthprobe.worker.config import Clock, WorkerConfig
 from healthprobe.worker.extra_probes import Confirmations
 from healthprobe.worker.game_states import GameStates
+from healthprobe.worker.observations import Observations
 from healthprobe.worker.stall_detector import StallDetector
 from healthprobe.worker.suppression import Suppression
 from healthprobe.worker.target_set import Targets, WatchedGame
@@ -40,7 +41,7 @@ class _Unverified:
 
 
 class Verdict:
-    """Decides transitions from outcomes, by the stall, canary and grace rules and then by hysteresis.
+    """Decides transitions from outcomes, by the route, stall, canary and grace rules and then by hysteresis.
 
     With canaries, a failure counts only if one of them answers in a round that began after it. If none does the prober
     is blind: the failure is inconclusive, and so is one whose probe began while it was. `record_probe` is the
@@ -56,6 +57,7 @@ class Verdict:
         canaries: Canaries,
         *,
         stalls: StallDetector,
+        observations: Observations,
         confirmations: Confirmations | None,
         shards: ShardLeases | None,
         record_probe: Callable[[str, ProbeOutcome, float, float], None],
@@ -70,6 +72,8 @@ class Verdict:
         self._grace_until = suppression.grace.until
         self._canaries = canaries
         self._stalls = stalls
+        self._observations = observations
+        self._unobserved = observations.unobserved
         self._confirmations = confirmations
         self._shards = shards
         self._record_probe = record_probe
@@ -91,8 +95,10 @@ class Verdict:
                 outcome = _STALLED
             elif outcome is not HEALTHY:
                 outcome = _checked(outcome)
+                if isinstance(outcome, Inconclusive):
+                    outcome = self._observations.judged(game, outcome)
             if outcome is HEALTHY and not self._unverified_games:  # the fast path: of a healthy game nothing is kept
-                if self._states.states or self._grace_until:
+                if self._states.states or self._grace_until or self._unobserved:
                     self._apply(game, outcome, started, now)
             elif self._canaries and (isinstance(outcome, Failed) or game.game_id in self._unverified_games):
                 # What follows an outcome that waits has to wait as well, for their order matters.
@@ -110,8 +116,10 @@ class Verdict:
         if game.is_confirming:
             game.is_confirming = False
             game.not_before = 0.0
+        if outcome is not HEALTHY or self._unobserved:
+            self._observations.record(game, outcome, started)
         if isinstance(outcome, Inconclusive):
-            self._inconclusive.warn(outcome.cause)
+            self._inconclusive.warn(outcome.cause, game_id=game.game_id, games_unobserved=len(self._unobserved))
         elif isinstance(outcome, Failed):
             if self._is_current(game, started, now) and not self._suppression.grace.covers(game, now):
                 self._count_failure(game, outcome, now)

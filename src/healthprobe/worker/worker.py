@@ -21,6 +21,7 @@ from healthprobe.worker.event_writer import EventWriter
 from healthprobe.worker.extra_probes import Confirmations, Newcomers
 from healthprobe.worker.game_states import GameStates
 from healthprobe.worker.lanes import ExtraProbes
+from healthprobe.worker.observations import Observations
 from healthprobe.worker.safe_telemetry import NullTelemetry, SafeTelemetry
 from healthprobe.worker.stall_detector import StallDetector
 from healthprobe.worker.suppression import Suppression
@@ -90,6 +91,7 @@ class Worker:
         )
         self._states = states = GameStates()
         self._suppression = Suppression(config, targets, states, times, lines)
+        observations = Observations(targets, config.interval, monotonic)
         self._event_writer = EventWriter(
             log, states, shards=shards, telemetry=counts, clock=times, logger=lines, on_commit=on_commit
         )
@@ -99,6 +101,7 @@ class Worker:
             targets,
             states,
             self._suppression,
+            observations=observations,
             prober=prober,
             shards=shards,
             telemetry=counts,
@@ -116,6 +119,7 @@ class Worker:
             self._suppression,
             watched_canaries,
             stalls=self._stalls,
+            observations=observations,
             confirmations=confirmations,
             shards=shards,
             record_probe=telemetry.record_probe,
@@ -153,6 +157,7 @@ class Worker:
             self._event_writer,
             discovery=self._discovery,
             ticker=self._ticker,
+            observations=observations,
             listings=self._discovery.listings,
             interval=config.interval,
             clock=times,

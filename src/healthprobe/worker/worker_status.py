@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from healthprobe._util.aio import cooperative_iter
 from healthprobe.domain.hysteresis import GameState, Transition
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ShardLeases
@@ -13,6 +14,7 @@ from healthprobe.worker.discovery import Discovery
 from healthprobe.worker.event_writer import EventWriter
 from healthprobe.worker.game_states import GameStates, SetAside
 from healthprobe.worker.listings import Listings
+from healthprobe.worker.observations import Observations
 from healthprobe.worker.suppression import Suppression
 from healthprobe.worker.target_set import Targets, TargetSet
 from healthprobe.worker.tick import Ticker
@@ -31,6 +33,7 @@ class WorkerStatus:
         *,
         discovery: Discovery,
         ticker: Ticker,
+        observations: Observations,
         listings: Listings,
         interval: float,
         clock: Clock,
@@ -43,6 +46,7 @@ class WorkerStatus:
         self._event_writer = event_writer
         self._discovery = discovery
         self._ticker = ticker
+        self.observations = observations
         self._listings = listings
         self._interval = interval
         self._monotonic = clock.monotonic
@@ -79,6 +83,23 @@ class WorkerStatus:
     def states(self) -> Mapping[str, GameState]:
         """The states of games that are in trouble or not yet read from the log. Other games have none."""
         return self._states.states
+
+    async def unknown_games(self) -> frozenset[str]:
+        """Returns the games of which nothing is known: never yet, or not in the last `failures` intervals.
+
+        Costs nothing for a game that is observed. Lets other tasks run.
+        """
+        is_unknown = self.observations.is_unknown
+        unobserved = list(self.observations.unobserved)
+        return frozenset([game_id async for game_id in cooperative_iter(unobserved) if is_unknown(game_id)])
+
+    def unobserved(self, game_id: str) -> tuple[float, str] | None:
+        """Returns for how many seconds nothing was known of a game, and why, which is empty if it was not probed yet.
+
+        None for a game whose last probe had a conclusive outcome.
+        """
+        known = self.observations.unobserved.get(game_id)
+        return None if known is None or known.blamed is not None else (self._monotonic() - known.since, known.cause)
 
     @property
     def waiting(self) -> Mapping[str, Transition]:
@@ -124,6 +145,16 @@ class WorkerStatus:
         """For how many seconds no canary has answered; 0 while one does, and where there are none."""
         since = self._canaries.blind_since
         return 0.0 if since is None else self._monotonic() - since
+
+    @property
+    def unknown_most(self) -> tuple[int, float]:
+        """How many games were probed without a conclusive outcome, and for how many seconds they are most of all."""
+        return self.observations.unknown_most
+
+    @property
+    def unknown_cause(self) -> str:
+        """Why nothing is known of one of these games, or an empty text."""
+        return self.observations.cause()
 
     @property
     def log_away_for(self) -> float:

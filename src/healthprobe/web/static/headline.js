@@ -65,7 +65,8 @@ function since(fleet) {
 
 function titleOf(fleet) {
   if (fleet.scope === "prober") return "prober in trouble";
-  return fleet.down ? `${count(fleet.down)} down` : "all up";
+  if (fleet.down) return `${count(fleet.down)} down`;
+  return fleet.unknown ? `${count(fleet.unknown)} unknown` : "all up";
 }
 
 function fact(name, text, isBad) {

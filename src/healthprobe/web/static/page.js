@@ -93,7 +93,7 @@ export const page = { fleet, grid, groups, search, stream };
 
 /** Describes the canvas for screen readers, and announces the summary when scope or count have changed. */
 function describe({ games, down, failing, unknown, healthy, scope, summary }) {
-  const text = `${count(games)} engines: ${count(down)} down, ${count(failing)} failing, ${count(unknown)} not probed yet, ${count(healthy)} healthy`;
+  const text = `${count(games)} engines: ${count(down)} down, ${count(failing)} failing, ${count(unknown)} unknown, ${count(healthy)} healthy`;
   if (at("cells").getAttribute("aria-label") !== text) at("cells").setAttribute("aria-label", text);
   const now = `${scope} ${down}`;
   if (announced !== null && announced !== now) at("announcer").textContent = summary;
