@@ -52,6 +52,11 @@ class Endpoint:
         return host if self.port == DEFAULT_PORTS.get(self.scheme, 0) else f"{host}:{self.port}"
 
     @property
+    def server_name(self) -> str:
+        """The host as certificates, SNI and redirects have it: without the zone, and without a dot at the end."""
+        return self.host.partition("%")[0].rstrip(".")
+
+    @property
     def url(self) -> str:
         """The endpoint without credentials."""
         return f"unix:{self.socket}" if self.socket is not None else f"{self.scheme}://{self.authority}{self.prefix}"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import os
+import re
 import socket
 import struct
 from collections.abc import Callable
@@ -26,6 +29,7 @@ from healthprobe.probing.tls import TlsContexts
 
 Connection = TypeVar("Connection", bound=PooledConnection)
 
+_LINK_LOCAL = re.compile("fe[89ab][0-9a-f]:")
 _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
@@ -53,10 +57,16 @@ class ForbiddenAddress(ProbeError):
     kind = FailureKind.ENDPOINT
 
 
+class UnknownZone(ProbeError):
+    """A link-local address without the interface of this machine on which it is. The message says what to write."""
+
+    kind = FailureKind.ENDPOINT
+
+
 class Dialer:
     """Opens connections within the pool's budget, to addresses that `networks` allow.
 
-    Raises OSError, ssl.SSLError, UnresolvableName, ForbiddenAddress or InvalidTlsSettings.
+    Raises OSError, ssl.SSLError, UnresolvableName, ForbiddenAddress, UnknownZone or InvalidTlsSettings.
     """
 
     def __init__(
@@ -114,13 +124,14 @@ class Dialer:
     async def addresses(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Returns the addresses to connect to, or the path of the unix socket.
 
-        Raises UnresolvableName, or ForbiddenAddress if no address is allowed.
+        Raises UnresolvableName, UnknownZone, or ForbiddenAddress if no address is allowed.
         """
         if endpoint.socket is not None:
             if (refusal := self._networks.unix_socket_refusal) is not None:
                 raise ForbiddenAddress(refusal)
             return (endpoint.socket,)
         if _is_address(endpoint.host):
+            _scope_of(endpoint.host)
             addresses: tuple[str, ...] = (endpoint.host,)
         else:
             addresses = await self._resolver.addresses(endpoint.host)
@@ -169,7 +180,11 @@ class Dialer:
                 await self._open_tls(target, endpoint, address, connection)
             else:
                 progress.enter("connecting")
-                transport, _ = await self._loop.create_connection(lambda: connection, address, endpoint.port)
+                if "%" in address:
+                    raw = await self._connect_socket(address, endpoint.port)
+                    transport, _ = await self._loop.create_connection(lambda: connection, sock=raw)
+                else:
+                    transport, _ = await self._loop.create_connection(lambda: connection, address, endpoint.port)
                 _refuse_self_connection(transport.get_extra_info("socket"), endpoint.port)
                 if self._steps is not None:
                     self._steps.connected(endpoint, address)
@@ -184,24 +199,46 @@ class Dialer:
         context = self._contexts.context(tls)
         if self._steps is not None:
             self._steps.begin()  # the time to make the context is not the engine's
-        raw = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-        try:
-            raw.setblocking(False)
-            await self._loop.sock_connect(raw, (address, endpoint.port))
-            _refuse_self_connection(raw, endpoint.port)
-        except BaseException:
-            raw.close()
-            raise
+        raw = await self._connect_socket(address, endpoint.port)
         if self._steps is not None:
             self._steps.connected(endpoint, address)
         transport, _ = await self._loop.create_connection(
             lambda: connection,
             sock=raw,
             ssl=context,
-            server_hostname=(tls and tls.server_name) or endpoint.host,
+            server_hostname=((tls and tls.server_name) or endpoint.server_name).rstrip("."),
         )
         if self._steps is not None:
             self._steps.shook_hands(transport.get_extra_info("ssl_object"))
+
+    async def _connect_socket(self, address: str, port: int) -> socket.socket:
+        """Returns a socket that is connected to `address`, in its zone."""
+        raw = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        try:
+            raw.setblocking(False)
+            if "%" in address:
+                await self._connect_in_zone(raw, address, port)
+            else:
+                await self._loop.sock_connect(raw, (address, port))
+            _refuse_self_connection(raw, port)
+        except BaseException:
+            raw.close()
+            raise
+        return raw
+
+    async def _connect_in_zone(self, raw: socket.socket, address: str, port: int) -> None:
+        """Connects without the loop's own reading of the address, which loses the zone or takes a thread for it."""
+        with contextlib.suppress(BlockingIOError):
+            raw.connect((address.partition("%")[0], port, 0, _scope_of(address)))
+            return
+        writable = asyncio.Event()
+        self._loop.add_writer(raw, writable.set)
+        try:
+            await writable.wait()
+        finally:
+            self._loop.remove_writer(raw)
+        if error := raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(error, os.strerror(error))
 
 
 def _refuse_self_connection(connected: socket.socket, port: int) -> None:
@@ -214,6 +251,22 @@ def _refuse_self_connection(connected: socket.socket, port: int) -> None:
     if local[1] == port and local[:2] == connected.getpeername()[:2]:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
         raise ConnectionRefusedError(errno.ECONNREFUSED, "the socket is connected to itself")
+
+
+def _scope_of(address: str) -> int:
+    """Returns the number of the interface that the zone of `address` names, or 0 without a zone. Raises UnknownZone."""
+    plain, percent, zone = address.partition("%")
+    if not percent:
+        if _LINK_LOCAL.match(plain):
+            raise UnknownZone(f"{plain} is on each link: add the interface, as in http://[{plain}%25eth0]")
+        return 0
+    try:
+        if not zone.isdigit():
+            return socket.if_nametoindex(zone)
+        socket.if_indextoname(int(zone))
+        return int(zone)
+    except (OSError, OverflowError):
+        raise UnknownZone(f"the zone {zone} of {plain} is no interface of the prober's machine") from None
 
 
 def _is_address(host: str) -> bool:

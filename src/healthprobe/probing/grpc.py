@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -151,10 +152,14 @@ def _open_channel(target: ProbeTarget, endpoint: Endpoint, address: str) -> Any:
     if endpoint.socket is not None:
         uri = f"unix:{endpoint.socket}"
     else:
-        uri = f"ipv6:[{address}]:{endpoint.port}" if ":" in address else f"ipv4:{address}:{endpoint.port}"
+        uri = (
+            f"ipv6:[{quote(address, safe=':')}]:{endpoint.port}"
+            if ":" in address
+            else f"ipv4:{address}:{endpoint.port}"
+        )
     if tls is None and endpoint.scheme != "https":
         return grpc.aio.insecure_channel(uri, options=options)
-    name = (tls and tls.server_name) or endpoint.host
+    name = ((tls and tls.server_name) or endpoint.server_name).rstrip(".")
     options += [("grpc.ssl_target_name_override", name), ("grpc.default_authority", name)]
     return grpc.aio.secure_channel(uri, _credentials(tls or TlsSettings()), options=options)
 

@@ -41,10 +41,10 @@ def redirected_path(endpoint: Endpoint, path: str, location: str, sent_host: str
         target = parse_endpoint(f"{absolute.scheme}://{absolute.netloc}")
     except (InvalidEndpoint, ValueError):
         raise RedirectRefused(f"redirect to {shown} refused: not a valid address") from None
-    origins = {(scheme, endpoint.host, port)}
+    origins = {(scheme, endpoint.server_name, port)}
     if sent_host is not None:
         origins |= _origins_of(sent_host, scheme, port)
-    if (target.scheme, target.host, target.port) not in origins:
+    if (target.scheme, target.server_name, target.port) not in origins:
         raise RedirectRefused(f"redirect to {shown} refused")
     query = f"?{absolute.query}" if absolute.query else ""
     return quote((absolute.path or "/") + query, safe=_SAFE)
@@ -56,4 +56,4 @@ def _origins_of(sent_host: str, scheme: str, port: int) -> set[tuple[str, str, i
         sent = parse_endpoint(f"{scheme}://{sent_host}")
     except InvalidEndpoint:
         return set()
-    return {(scheme, sent.host, sent.port), (scheme, sent.host, port)}
+    return {(scheme, sent.server_name, sent.port), (scheme, sent.server_name, port)}

@@ -171,7 +171,11 @@ def _getaddrinfo(name: str) -> tuple[str, ...]:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except UnicodeError:  # the codec of Python, for a label of more than 63 characters
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
-    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+    return tuple(dict.fromkeys(_with_zone(*address) for *_, address in found))
+
+
+def _with_zone(address: str | int, _port: object = 0, _flow: object = 0, scope: object = 0) -> str:
+    return f"{address}%{scope}" if scope else str(address)
 
 
 def _is_address(text: str) -> bool:
