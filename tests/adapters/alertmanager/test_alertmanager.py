@@ -19,6 +19,7 @@ from tests.support.waiting import until
 
 from healthprobe._util.aio import background_tasks
 from healthprobe.adapters.alertmanager import AlertmanagerAlerter
+from healthprobe.ports import PublishError
 from healthprobe.testing.contracts.samples import alert_of
 
 pytestmark = needs_alertmanager
@@ -217,3 +218,21 @@ async def test_ten_thousand_alerts_at_once_fire_and_resolve_while_others_get_the
             await alerter.resolve([over(alert) for alert in alerts[:5_000]])
         assert len(server.alerts()) == 5_000
     assert longest < 0.2
+
+
+async def test_an_alert_that_ends_while_alertmanager_hangs_stays_over_whatever_it_takes_late() -> None:
+    """The requests that were not answered are taken when it goes on, very often after the one of the end."""
+    games = [f"game-{number}" for number in range(100)]
+    alerts = [alert_of(game_id) for game_id in games]
+    async with alertmanager() as (server, _), alerter_of(server.url, timeout=0.5) as alerter:
+        server.pause()
+        for _ in range(3):
+            with pytest.raises(PublishError, match="no answer within"):
+                await alerter.fire(alerts)
+        ended_at = datetime.now(UTC) - timedelta(seconds=2)
+        resolving = asyncio.ensure_future(alerter.resolve([over(alert, ended_at) for alert in alerts]))
+        await asyncio.sleep(0.1)
+        server.resume()
+        await resolving
+        await asyncio.sleep(0.3)
+        assert server.alerts() == []

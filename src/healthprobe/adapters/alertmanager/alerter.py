@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Self
 
 import aiohttp
@@ -24,6 +26,9 @@ REPEAT_INTERVAL = 60.0
 
 RESPONSE_TIMEOUT = 10.0
 """Seconds that the head of a response may take."""
+
+_LATE_AFTER = 1.0
+"""Seconds after which an Alertmanager that answers again has very probably taken what it did not answer before."""
 
 _BODY_TIMEOUT = 1.0
 _MOST_ALERTS = 500
@@ -53,6 +58,7 @@ class AlertmanagerAlerter:
         self._client = Client(self._address, timeout=timeout, tls=where.tls)
         self._page = page
         self._now = now
+        self._may_take_earlier_ones = False
 
     @classmethod
     def of_each_host(
@@ -101,8 +107,21 @@ class AlertmanagerAlerter:
         await self._client.aclose()
 
     async def _send(self, documents: Iterable[Document], *, are_over: bool) -> None:
+        """Sends alerts; twice after a request that was not answered.
+
+        An Alertmanager that hung takes such requests when it goes on, in any order: an alert that fired in one of them
+        would be open for a day, although its end was acknowledged.
+        """
+        batches = list(_batches(documents))
+        await self._send_all(batches, are_over=are_over)
+        if self._may_take_earlier_ones:
+            await asyncio.sleep(_LATE_AFTER)
+            await self._send_all(batches, are_over=are_over)
+            self._may_take_earlier_ones = False
+
+    async def _send_all(self, batches: Iterable[Sequence[_Entry]], *, are_over: bool) -> None:
         delivered = 0
-        for batch in _batches(documents):
+        for batch in batches:
             await self._send_batch(batch, delivered, are_over=are_over)
             delivered += len(batch)
 
@@ -141,8 +160,12 @@ class AlertmanagerAlerter:
             async with self._client.request(method, url, headers=headers, body=body) as response:
                 beginning = await first_bytes(response, _LONGEST_ANSWER, _BODY_TIMEOUT)
         except NoResponse as error:
+            self._may_take_earlier_ones = True
             raise PublishError(f"{self._title}: {error}", delivered=delivered) from error
         if response.status not in range(200, 300) or is_web_page(response):
+            self._may_take_earlier_ones |= (
+                response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            )  # a proxy gave up waiting
             raise refusal(self._title, response, beginning, delivered)
         return response
 
