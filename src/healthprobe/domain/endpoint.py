@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from urllib.parse import quote, unquote, unquote_to_bytes
 
+from healthprobe._util.international_names import ascii_name
+
 HEALTHZ_PATH = "/healthz"
 """The default path of a probe, below the endpoint's prefix."""
 
@@ -161,7 +163,7 @@ def _parse_host(host: str) -> str:
         raise InvalidEndpoint("it has no host")
     if not host.isascii() and len(host) <= _MAX_HOST_LENGTH:
         try:
-            host = host.encode("idna").decode("ascii")
+            host = ascii_name(host)
         except UnicodeError:
             raise InvalidEndpoint("its host is not a valid international name") from None
     if not _HOST_NAME.fullmatch(host):
