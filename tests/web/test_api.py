@@ -85,11 +85,14 @@ async def test_silences_are_shown_with_who_and_why(monitored: MonitoredWorker) -
     assert fleet["silences"] == shown["silences"]
     assert fleet["prober"]["games_silenced"] == 3
     assert "It is silenced by anna@ops until" in (await get_json(monitored, "/api/games/chess-1"))["explanation"]
+    [incident] = (await get_json(monitored, "/api/incidents"))["incidents"]
+    assert (incident["game_id"], incident["silenced_until"]) == ("chess-1", shown["silences"][0]["ends_at"])
     go = (await get_json(monitored, "/api/games/go-1"))["game"]
     assert (go["silenced_by"], go["silenced_why"]) == ("bob", ""), "the one that ends last"
     monitored.stage.clock.step(60.0)
     assert (await get_json(monitored, "/api/fleet"))["prober"]["games_silenced"] == 1
     assert (await get_json(monitored, "/api/games/chess-1"))["game"]["silenced_until"] is None
+    assert (await get_json(monitored, "/api/incidents"))["incidents"][0]["silenced_until"] is None
     assert [each["id"] for each in (await get_json(monitored, "/api/silences"))["silences"]] == ["s-2"]
 
 

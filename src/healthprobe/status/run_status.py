@@ -241,6 +241,13 @@ class RunStatus:
             return found
         return own
 
+    def silenced_until(self, game_id: str) -> datetime | None:
+        """Returns until when a game is silenced; None if it is not, or not watched here."""
+        slot = self.cells.slot_of(game_id)
+        game = None if slot is None else self.cells.games[slot]
+        silence = None if game is None else self.silence_of(game)
+        return None if silence is None else silence.ends_at
+
     @property
     def silenced(self) -> int:
         """The number of games that are silenced now, of those at the last refresh."""

@@ -50,14 +50,17 @@ async def stream_cells(request: Request) -> StreamingResponse:
 
 
 async def _follow(status: RunStatus, after: int) -> AsyncIterator[bytes]:
-    incidents, sent = status.incidents, None
+    incidents = status.incidents
+    sent: tuple[object, ...] | None = None
     async for delta in status.deltas(after):
         if delta is not None:
             labels = [(slot, dict(each)) for slot, each in delta.labels.items()]
             document = CellsDelta(delta.version, delta.added, delta.removed, list(delta.changed.items()), labels)
             yield server_sent_event(encode(document), "cells")
         yield server_sent_event(encode(fleet_document(status)), "fleet")
-        if sent != (sent := (incidents.cursor, len(incidents.open))):
+        shown = (incidents.cursor, len(incidents.open), status.silences, status.silenced)
+        if sent != shown:
+            sent = shown
             yield server_sent_event(encode(incidents_document(status, INCIDENTS_SHOWN)), "incidents")
     yield server_sent_event(b"{}", "reload")
 

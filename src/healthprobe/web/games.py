@@ -145,7 +145,9 @@ def _incidents(status: RunStatus, game_id: str) -> list[Incident]:
     now, known = status.clock(), status.incidents
     ended = [each for each in known.ended if each.game_id == game_id]
     failed = known.open.get(game_id)
-    return [incident_document(each, now) for each in (*(incidents([failed]) if failed else ()), *reversed(ended))]
+    return [
+        incident_document(each, now, status) for each in (*(incidents([failed]) if failed else ()), *reversed(ended))
+    ]
 
 
 def _down_for(status: RunStatus, game_id: str) -> float | None:

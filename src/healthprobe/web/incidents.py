@@ -39,10 +39,10 @@ def incidents_document(status: RunStatus, limit: int, labels: Selector = ()) -> 
     )
     ended = [each for each in reversed(known.ended) if selects(labels, each.labels)]
     shown = [*incidents(began[:limit]), *ended[: max(limit - len(began), 0)]]
-    return schemas.Incidents(len(began), [incident_document(each, now) for each in shown])
+    return schemas.Incidents(len(began), [incident_document(each, now, status) for each in shown])
 
 
-def incident_document(incident: Incident, now: datetime) -> schemas.Incident:
+def incident_document(incident: Incident, now: datetime, status: RunStatus) -> schemas.Incident:
     details = incident.failed.details
     assert isinstance(details, ProbeFailedDetails)
     return schemas.Incident(
@@ -55,5 +55,6 @@ def incident_document(incident: Incident, now: datetime) -> schemas.Incident:
         last_status=details.last_status,
         last_error=details.last_error,
         gone_at=incident.gone_at,
+        silenced_until=status.silenced_until(incident.game_id) if incident.is_open else None,
         labels=dict(incident.labels),
     )

@@ -223,6 +223,7 @@ class Outcome(Document):
 
 class Incident(Document):
     """`recovered_at` is null if the game has not recovered; `gone_at` is when it was known to run no more, or null.
+    `silenced_until` is until when the alarms of an open one are silenced, null if they are not, or not known here.
 
     `labels` are those that the game had when the incident began.
     """
@@ -236,6 +237,7 @@ class Incident(Document):
     last_status: int
     last_error: str
     gone_at: datetime | None = None
+    silenced_until: datetime | None = None
     labels: dict[str, str] = {}
 
 

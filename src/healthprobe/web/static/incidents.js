@@ -1,6 +1,6 @@
 // Open incidents with their causes, the longest first, and the most recent ended ones.
 
-import { count, duration, element, gameButton, glyph, setText, timeElement } from "./format.js";
+import { clock, count, duration, element, gameButton, glyph, setText, timeElement } from "./format.js";
 
 const ENDED_SHOWN = 12;
 const CAUSES_SHOWN = 3;
@@ -27,7 +27,9 @@ export class Incidents {
     const rows = new Map();
     for (const each of ongoing) {
       const key = `${each.game_id}\n${each.failed_at}`;
-      rows.set(key, this.#rows.get(key) ?? this.#row(each));
+      const row = this.#rows.get(key) ?? this.#row(each);
+      setText(row.silenced, each.silenced_until ? `, silenced until ${clock(each.silenced_until)}` : "");
+      rows.set(key, row);
     }
     this.#rows = rows;
     const elements = [...rows.values()].map((row) => row.element);
@@ -51,14 +53,17 @@ export class Incidents {
     const item = element("li", "row");
     const lastingFor = element("b", "lasting");
     const host = this.fleet.hostOf(incident.game_id);
+    const silenced = element("span", "silenced");
+    const since = aside(host ? `${host}, since ` : "since ", timeElement(incident.failed_at));
+    since.append(silenced);
     item.append(
       glyph("down"),
       gameButton(incident.game_id, this.open),
       lastingFor,
       element("span", "cause", incident.last_error),
-      aside(host ? `${host}, since ` : "since ", timeElement(incident.failed_at)),
+      since,
     );
-    return { element: item, lasting: lastingFor, began: new Date(incident.failed_at).getTime() };
+    return { element: item, lasting: lastingFor, silenced, began: new Date(incident.failed_at).getTime() };
   }
 
   #ended(incident) {
