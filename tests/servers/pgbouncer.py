@@ -21,11 +21,15 @@ _OWNER = 65534 if os.geteuid() == 0 else None
 
 
 class PgBouncer:
-    """A pooler whose clients share two connections to `server`, each of them for one transaction at a time."""
+    """A pooler whose clients share two connections to `server`, each of them for one transaction at a time.
 
-    def __init__(self, server: PostgresServer) -> None:
+    `more` are lines of its configuration.
+    """
+
+    def __init__(self, server: PostgresServer, *more: str) -> None:
         self.port = free_port()
         self._server = server
+        self._more = more
         self._folder = Path(tempfile.mkdtemp(prefix="healthprobe-pgbouncer-"))
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -34,7 +38,7 @@ class PgBouncer:
         settings.write_text(
             f"[databases]\n* = host=127.0.0.1 port={self._server.port} user=postgres\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nauth_type = any\n"
-            "pool_mode = transaction\ndefault_pool_size = 2\nunix_socket_dir =\n"
+            "pool_mode = transaction\ndefault_pool_size = 2\nunix_socket_dir =\n" + "\n".join(self._more) + "\n"
         )
         self._folder.chmod(0o755)
         with (self._folder / "log").open("wb") as log:

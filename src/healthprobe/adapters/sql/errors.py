@@ -128,11 +128,14 @@ _POSTGRES_PERMANENT = ("0A", "22", "23", "3F", "42")
 _POSTGRES_CONTENT = ("22", "54000")
 """Data, such as a character that the encoding lacks, and a program limit, such as a key too long for its index."""
 
+_PROTOCOL_VIOLATION = "08P01"
+"""PgBouncer's code for all that it refuses."""
+
 _POSTGRES_REFUSED = ("28000", "28P01", "3D000")
 _POSTGRES_ADVICE = {
     "25006": "it is read-only, a standby perhaps: name the primary, or all servers, as in //HOST,HOST/DATABASE",
     "53100": "its disk is full: free some space",
-    "53300": "it has no connection left for us: raise max_connections, or give healthprobe's role its share",
+    "53300": "it has no connection left for us: raise its limit on connections, or give healthprobe's role its share",
     "55P03": "it is locked by another program: let that one finish",
     "57014": f"it took longer than {READ_TIMEOUT:g}s: look what keeps the server busy",
     "3F000": "the schema of its search_path is not there: CREATE SCHEMA makes it",
@@ -148,8 +151,16 @@ _LIBPQ_PASSING = (
     "recovery mode",
     "too many",
     "remaining connection",
+    "no more connections",
+    "try again later",
+    "server down",
+    "cannot connect to server",
+    "does not allow connections",
 )
-"""Parts of libpq's messages, which have no code: the URL is wrong, or the server will accept connections later."""
+"""Parts of libpq's messages, which have no code: the URL is wrong, or the server will accept connections later. From
+"no more" on they are PgBouncer's."""
+
+_NO_CONNECTION = ("too many", "remaining connection", "no more connections", "query_wait_timeout")
 
 _READ_ONLY = "session is read-only"
 _ATTEMPT = re.compile(r"- host: '([^']*)', port: (?:'([^']*)'|None), hostaddr: (?:'[^']*'|None): (.*?)(?= - host: '|$)")
@@ -169,6 +180,8 @@ def _diagnose_postgres(error: Any) -> Diagnosis:
         return Diagnosis(_last_cause(message), permanent=True, passes=False, is_content=is_content)
     if not state and _READ_ONLY in message:
         return Diagnosis(f"none of its servers takes writes: promote one, or name the primary ({_last_cause(message)})")
+    if (not state or state == _PROTOCOL_VIOLATION) and any(part in message for part in _NO_CONNECTION):
+        return Diagnosis(f"{_POSTGRES_ADVICE['53300']} ({_last_cause(message)})")
     if not state or state.startswith(("08", "57P")):
         return Diagnosis(f"{_AWAY} ({_last_cause(message)})")
     is_permanent = state.startswith(_POSTGRES_PERMANENT)
