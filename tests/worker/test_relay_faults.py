@@ -289,6 +289,33 @@ async def test_what_was_acknowledged_is_not_sent_again_while_its_cursor_cannot_b
     assert stage.lines[0]["err"] == "database is locked"
 
 
+async def test_what_is_new_is_delivered_at_once_though_the_cursor_cannot_be_saved(
+    log: InMemoryLog, publisher: InMemoryPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, tries = Stage(), 0
+
+    async def not_allowed(*_: object) -> None:
+        nonlocal tries
+        tries += 1
+        raise LogError("permission denied", permanent=True)
+
+    relay = Relay(log=log, publisher=publisher, name="bus", logger=stage.logger, telemetry=stage.telemetry)
+    await run_for(1.0, relay.run())
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "save_cursor", not_allowed)
+        log.write(*history("b", 3 * BATCH))
+        await run_for(1.0, relay.run())
+        assert publisher.delivered == log.events
+        assert tries < 6, "once a try, and not for each of its batches"
+        log.write(*history("c", 2))
+        await run_for(LONGEST_WAIT + 1.0, relay.run())
+        assert publisher.delivered == log.events
+    assert stage.telemetry.deliveries[-1] == ("bus", "waits for the log: permission denied", "")
+    await run_for(LONGEST_WAIT + 1.0, relay.run())
+    assert publisher.delivered == log.events
+    assert await log.load_cursor("bus") == await log.end()
+
+
 async def test_a_replay_that_was_acknowledged_is_not_sent_again_while_the_log_cannot_remove_it(
     log: InMemoryLog, publisher: InMemoryPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,9 +98,9 @@ class Relay:
     each code of its errors, and once that it works again. An event that is refused for good is parked with the reason,
     and the next one follows, also where the log cannot hold the dead letter, which is logged. Parked events whose
     replay was requested are sent when the log holds nothing newer. An
-    event that another program altered is skipped, and its place is logged. An event that was acknowledged is never sent
-    again by the same Relay, also when its cursor could not be saved. PublisherClosed ends the relay: the events stay in
-    the log.
+    event that another program altered is skipped, and its place is logged. While its cursor cannot be saved a relay
+    delivers on: an event that was acknowledged is never sent again by the same Relay. PublisherClosed ends it: the
+    events stay in the log.
     """
 
     def __init__(
@@ -130,6 +130,7 @@ class Relay:
         self.cursor: int | None = None
         """The cursor of the last event that was delivered; None before the first delivery of a run."""
         self._acknowledged = self._saved = 0
+        self._unsaved: LogError | None = None
         self._replayed: set[str] = set()
         self._refused_again: set[str] = set()
         self.lag = 0
@@ -167,9 +168,12 @@ class Relay:
         """Delivers to the end of the log. False where the publisher or the log fails."""
         async with self._one_at_a_time:
             self._retry_after = 0.0
+            self._unsaved = None
             try:
                 await self._deliver_new()
                 await self._deliver_replays()
+                if self._unsaved is not None:
+                    raise self._unsaved
             except COLLABORATOR_ERRORS as error:
                 raise_if_cancelled()
                 await self._delivery_failed(error)
@@ -272,8 +276,14 @@ class Relay:
             await self._save_cursor()
 
     async def _save_cursor(self) -> None:
-        if self._saved != self._acknowledged:
+        """Saves the cursor, unless that has just failed: a log that is locked would be waited for at every batch."""
+        if self._saved == self._acknowledged or self._unsaved is not None:
+            return
+        try:
             await self._log.save_cursor(self.name, self._acknowledged)
+        except LogError as error:
+            self._unsaved = error
+        else:
             self._saved = self._acknowledged
 
     async def _park(self, event: HealthEvent, refusal: PublishError) -> bool:

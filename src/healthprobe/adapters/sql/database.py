@@ -19,6 +19,7 @@ from healthprobe.adapters.sql.raw_values import is_about_a_value, raw_values
 from healthprobe.adapters.sql.sqlite import SqliteFile
 
 Result = TypeVar("Result")
+Work = Callable[[Connection], Result]
 
 
 def backend_of(url: str) -> Backend:

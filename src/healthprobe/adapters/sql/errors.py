@@ -83,6 +83,12 @@ def diagnose(error: Exception) -> Diagnosis:
     return Diagnosis(_one_line(cause))
 
 
+def is_damage(error: BaseException | None) -> bool:
+    """Returns whether a transaction failed at a damaged page of an SQLite file: rows in other pages can be read."""
+    cause = _cause(error) if isinstance(error, Exception) else None
+    return isinstance(cause, sqlite3.Error) and (getattr(cause, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_CORRUPT
+
+
 def _cause(error: Exception) -> Exception:
     """Returns what SQLAlchemy has wrapped, with the text of the statement and its parameters."""
     return error.orig if isinstance(error, StatementError) and isinstance(error.orig, Exception) else error

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Connection, String, bindparam, delete, func, insert, or_, select
 from sqlalchemy import Row as RowOf
+from sqlalchemy.exc import SQLAlchemyError
 
 from healthprobe._util.text import shorten
-from healthprobe.adapters.sql.database import SqlDatabase
+from healthprobe.adapters.sql.database import Result, SqlDatabase, Work
 from healthprobe.adapters.sql.dead_letters import SqlDeadLetters
 from healthprobe.adapters.sql.documents import SqlDocuments
+from healthprobe.adapters.sql.errors import is_damage
 from healthprobe.adapters.sql.event_rows import event_columns, event_from_row, event_row
 from healthprobe.adapters.sql.open_incidents import open_incidents
 from healthprobe.adapters.sql.schema import MOST, health_events, log_identities, relay_cursors
 from healthprobe.adapters.sql.statements import Row, chunks, upsert_where
-from healthprobe.domain.event import HealthEvent, format_instant
+from healthprobe.domain.event import AlteredEvent, EventType, HealthEvent, altered_event, format_instant
 from healthprobe.ports import ContentError, LogEntry, LogError
 
 _PRUNED_AT_ONCE = 5000
@@ -35,11 +38,12 @@ class SqlLog(SqlDeadLetters, SqlDocuments):
 
     async def last_events(self, game_ids: Iterable[str]) -> Mapping[str, HealthEvent]:
         """Returns the last event of each of these games; games without events are left out."""
-        return await self._database.read(partial(_last_events, list(game_ids)), LogError)
+        wanted = list(game_ids)
+        return await self._read(partial(_last_events, wanted), partial(_last_events_beside_damage, wanted))
 
     async def open_incidents(self) -> Mapping[str, HealthEvent]:
         """Returns the last event of each game whose last event is a `probe_failed`, by game."""
-        return await self._database.read(partial(open_incidents, _event_of), LogError)
+        return await self._read(partial(open_incidents, _event_of), _open_incidents_beside_damage)
 
     async def append(self, events: Sequence[HealthEvent]) -> Sequence[HealthEvent | None]:
         """Appends by compare-and-set, in one transaction that is on the disk when this returns (see `ports`)."""
@@ -49,7 +53,7 @@ class SqlLog(SqlDeadLetters, SqlDocuments):
 
     async def read(self, after: int, limit: int) -> Sequence[LogEntry]:
         """Returns at most `limit` entries whose cursor is greater than `after`, in the order of appending."""
-        return await self._database.read(partial(_read, after, limit), LogError)
+        return await self._read(partial(_read, after, limit), partial(_read_beside_damage, after, limit))
 
     async def end(self) -> int:
         """Returns the cursor of the last entry, or 0."""
@@ -93,6 +97,15 @@ class SqlLog(SqlDeadLetters, SqlDocuments):
         )
         return forgotten > 0
 
+    async def _read(self, work: Work[Result], beside_damage: Work[Result]) -> Result:
+        """Runs `work`, and where it comes upon a damaged page of the file `beside_damage`, which reads all others."""
+        try:
+            return await self._database.read(work, LogError)
+        except LogError as error:
+            if not is_damage(error.__cause__):
+                raise
+            return await self._database.read(beside_damage, LogError)
+
 
 _table = health_events.c
 _EVENTS = select(*event_columns(health_events), _table.position)
@@ -105,6 +118,16 @@ _EVENTS_AT = _EVENTS.where(
     _table.game_id.in_(bindparam("game_ids", expanding=True)),
     _table.sequence.in_(bindparam("sequences", expanding=True)),
 )
+
+_POSITIONS = (
+    select(_table.position)
+    .where(_table.position > bindparam("after"), _table.position <= MOST)
+    .order_by(_table.position)
+    .limit(bindparam("limit"))
+)
+_EVENTS_IN_PLACES = _EVENTS.where(_table.position.in_(bindparam("positions", expanding=True)))
+_GAMES = select(_table.game_id).distinct().order_by(_table.game_id)
+"""Of these the columns are all in one index, which is read without the table."""
 
 _LOAD_CURSOR = select(relay_cursors.c.position).where(relay_cursors.c.name == bindparam("name"))
 _CURSORS = select(relay_cursors.c.name, relay_cursors.c.position).order_by(relay_cursors.c.name)
@@ -200,6 +223,58 @@ def _last_events(game_ids: Sequence[str], connection: Connection) -> dict[str, H
 def _read(after: int, limit: int, connection: Connection) -> list[LogEntry]:
     rows = connection.execute(_READ, {"after": after, "limit": limit})
     return [LogEntry(row.position, _event_of(row)) for row in rows]
+
+
+def _read_beside_damage(after: int, limit: int, connection: Connection) -> list[LogEntry]:
+    """Finds the positions in their index, and leaves an AlteredEvent in the place of each row that cannot be read."""
+    positions = connection.execute(_POSITIONS, {"after": after, "limit": limit}).scalars().all()
+    entries = {
+        row.position: LogEntry(row.position, _event_of(row))
+        for chunk in chunks(positions)
+        for row in _undamaged(_EVENTS_IN_PLACES, "positions", chunk, connection)
+    }
+    return [entries.get(position) or LogEntry(position, _damaged({}, f"event at {position}")) for position in positions]
+
+
+def _last_events_beside_damage(game_ids: Sequence[str], connection: Connection) -> dict[str, HealthEvent]:
+    """The same by the index of games and sequences."""
+    events: dict[str, HealthEvent] = {}
+    for chunk in chunks(game_ids):
+        for row in _undamaged(_LAST_EVENTS["sqlite"], "game_ids", chunk, connection):
+            events[row.game_id] = _event_of(row)
+    for game_id, sequence in _last_sequences_of(set(game_ids) - set(events), connection).items():
+        document = {"game_id": game_id, "sequence": sequence}
+        events[game_id] = _damaged(document, f"event {shorten(game_id, 80)}:{sequence}")
+    return events
+
+
+def _open_incidents_beside_damage(connection: Connection) -> Mapping[str, HealthEvent]:
+    game_ids = [game_id for game_id in connection.execute(_GAMES).scalars() if isinstance(game_id, str)]
+    events = _last_events_beside_damage(game_ids, connection)
+    return {game_id: event for game_id, event in events.items() if event.event_type is EventType.PROBE_FAILED}
+
+
+def _undamaged(
+    query: Any, name: str, keys: Sequence[object], connection: Connection
+) -> Iterator[RowOf[*tuple[Any, ...]]]:
+    """Yields the rows of `keys` that can be read: halves the keys until a damaged page hides the rows of one alone."""
+    try:
+        rows = connection.execute(query, {name: keys}).all()
+    except SQLAlchemyError as error:
+        if not is_damage(error):
+            raise
+        connection.exec_driver_sql("ROLLBACK")  # SQLite refuses to commit what has come upon damage
+        connection.exec_driver_sql("BEGIN")
+        half = len(keys) // 2
+        for part in (keys[:half], keys[half:]) if half else ():
+            yield from _undamaged(query, name, part, connection)
+    else:
+        yield from rows
+
+
+def _damaged(document: Mapping[str, Any], what: str) -> AlteredEvent:
+    problem = f"the {what} in the log cannot be read: its page of the file is damaged; restore it from a backup"
+    return replace(altered_event(document, "", problem), problem=problem)
 
 
 def _event_of(row: RowOf[*tuple[Any, ...]]) -> HealthEvent:
