@@ -1,6 +1,6 @@
 """The command line of the proof by fault; run it from the root of the repository.
 
-python -m chaos [--short] [--seed N] [--only FAULT] [--write]
+python -m chaos [--short] [--strokes N] [--seed N] [--only FAULT] [--write]
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import secrets
 import shlex
 import signal
 import sys
+from dataclasses import replace
 
 from benchmarks.machine import facts
 
@@ -26,6 +27,7 @@ def main() -> None:
         # asyncio ends a Ctrl-C in order: every context exits.
         signal.signal(ending, lambda *_: signal.raise_signal(signal.SIGINT))
     form = SHORT if arguments.short else LONG
+    form = form if arguments.strokes is None else replace(form, strokes=arguments.strokes)
     about = facts()
     try:
         rows = asyncio.run(run_faults(form, arguments.seed, arguments.only or NAMES, say))
@@ -49,6 +51,7 @@ def say(sentence: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m chaos", description="Proof by fault: no event is lost or doubled.")
     parser.add_argument("--short", action="store_true", help="few engines, each fault once or twice: two minutes")
+    parser.add_argument("--strokes", type=int, help="inject most faults so often (12; 1 with --short)")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="repeat the choices of a run")
     parser.add_argument("--only", choices=NAMES, action="append", help="inject this fault only; repeatable")
     parser.add_argument("--write", action="store_true", help=f"write the result to {PAGE} as well")

@@ -33,7 +33,11 @@ class AlertReceiver(Protocol):
         ...
 
     def fired(self) -> Mapping[str, set[str]]:
-        """Returns the games of each alert that was ever told, by a key of the alert."""
+        """Returns the games of each alert that was told since `forget`, by a key of the alert."""
+        ...
+
+    def forget(self) -> None:
+        """Forgets what was told so far."""
         ...
 
 
@@ -62,6 +66,10 @@ class PagerDutyReceiver:
                 self._fired.setdefault(event["dedup_key"], set()).update(_games_of_event(event))
         asked.clear()
         return self._fired
+
+    def forget(self) -> None:
+        self.fired()
+        self._fired.clear()
 
 
 class AlertmanagerReceiver:
@@ -94,6 +102,10 @@ class AlertmanagerReceiver:
                 )
         asked.clear()
         return self._fired
+
+    def forget(self) -> None:
+        self.fired()
+        self._fired.clear()
 
 
 class AlertReceivers:
@@ -133,7 +145,7 @@ def differences_of_alerts(
 ) -> list[str]:
     """Compares the alerts of a receiver with the oracle: the games that are `down`, and those that ever `failed`.
 
-    `firing` has the games whose alerts fire, `fired` the games of all alerts that were ever told.
+    `firing` has the games whose alerts fire, `fired` the games of all alerts that were told.
     """
     if firing is None:
         return [f"{name}: does not answer"]

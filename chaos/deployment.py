@@ -40,8 +40,6 @@ class Baseline:
     in_log: Counter[str]
     deliveries: dict[str, tuple[int, int]]
     """By consumer: how many events had arrived, and how many of these repeatedly."""
-    alerts: dict[str, int]
-    """By alert receiver: how many alerts it had been told of."""
 
 
 class Deployment:
@@ -247,12 +245,13 @@ class Deployment:
         self.injected = 0
         for program in self.programs:
             program.unexpected_ends.clear()
+        for receiver in self.alert_receivers:
+            receiver.forget()
         return Baseline(
             time.monotonic(),
             Counter({game_id: len(events) for game_id, events in self.engines.oracle.expected().items()}),
             Counter(event["game_id"] for event in log),
             {each.name: (len(each.arrived), each.repeated) for each in self.consumers},
-            {each.name: len(each.fired()) for each in self.alert_receivers},
         )
 
     async def _row(self, name: str, baseline: Baseline, problems: Sequence[str]) -> Row:
@@ -272,7 +271,7 @@ class Deployment:
             duplicated=verdict.duplicated,
             breaks=verdict.breaks,
             worst_delivery=self._worst_delivery,
-            alerts={each.name: len(each.fired()) - baseline.alerts[each.name] for each in self.alert_receivers},
+            alerts={each.name: len(each.fired()) for each in self.alert_receivers},
             incidents_open=len(self.engines.down) if self.alert_receivers else None,
             worst_alert=self._worst_alert,
             differences=(*problems, *verdict.differences, *alerts),

@@ -92,11 +92,11 @@ class AlertmanagerAlerter:
         Raises PublishError: permanent for one alert that Alertmanager refuses, after those before it were taken.
         """
         now = self._now()
-        await self._send((firing_document(alert, now, self._page) for alert in alerts), are_over=False)
+        await self._send(lambda: (firing_document(alert, now, self._page) for alert in alerts), are_over=False)
 
     async def resolve(self, alerts: Sequence[ResolvedAlert]) -> None:
         """Closes `alerts`. Raises PublishError as `fire` does."""
-        await self._send((resolved_document(alert, self._page) for alert in alerts), are_over=True)
+        await self._send(lambda: (resolved_document(alert, self._page) for alert in alerts), are_over=True)
 
     async def reach(self) -> None:
         """Asks for the status of Alertmanager, which changes nothing. Raises PublishError."""
@@ -106,22 +106,21 @@ class AlertmanagerAlerter:
         """Closes the connection."""
         await self._client.aclose()
 
-    async def _send(self, documents: Iterable[Document], *, are_over: bool) -> None:
+    async def _send(self, documents: Callable[[], Iterable[Document]], *, are_over: bool) -> None:
         """Sends alerts; twice after a request that was not answered.
 
         An Alertmanager that hung takes such requests when it goes on, in any order: an alert that fired in one of them
         would be open for a day, although its end was acknowledged.
         """
-        batches = list(_batches(documents))
-        await self._send_all(batches, are_over=are_over)
+        await self._send_all(documents(), are_over=are_over)
         if self._may_take_earlier_ones:
             await asyncio.sleep(_LATE_AFTER)
-            await self._send_all(batches, are_over=are_over)
+            await self._send_all(documents(), are_over=are_over)
             self._may_take_earlier_ones = False
 
-    async def _send_all(self, batches: Iterable[Sequence[_Entry]], *, are_over: bool) -> None:
+    async def _send_all(self, documents: Iterable[Document], *, are_over: bool) -> None:
         delivered = 0
-        for batch in batches:
+        for batch in _batches(documents):
             await self._send_batch(batch, delivered, are_over=are_over)
             delivered += len(batch)
 
