@@ -18,6 +18,10 @@ Where other parts come in (all of them are arguments of `Alarms`, given in `app/
 - `is_gone(game_id) -> bool`: the game is in none of the last complete listings. Its alert is resolved because it "no
   longer runs". If the game is listed again and its incident is still open, the same alert fires again. A game that is
   not listed and not gone yet gets no new alert, and keeps the one it has.
+- `observer`: the games of which nothing is known, that of `WorkerObserver` in `not_observed.py`. After ten intervals
+  such a game has an alert "EngineNotObserved"; three or more of one prober have one together, whatever `rule` says. It
+  lasts until its games are observed again, also over a restart. Alerts of this kind are decided by the same `decide` as
+  others, from incidents that are no events (`DecidedAlert.is_not_observed`).
 - `listing() -> Sequence[RuntimeRecord]`: the last complete listing, all shards; the same object while nothing changes.
   () before the first.
 - `alerters`: each by its name, which is shown and names its documents. `Adapters.alerters(url)` in `app/urls.py` makes

@@ -23,6 +23,7 @@ from healthprobe.alarms.documents import ALERTERS, ALERTS, alerts_in, documents_
 from healthprobe.alarms.earlier_relays import EarlierLog, adopt_relays
 from healthprobe.alarms.fleet import Fleet
 from healthprobe.alarms.incidents import FollowedLog, Incidents
+from healthprobe.alarms.not_observed import NOT_OBSERVED, ObservedFleet, Observer
 from healthprobe.domain.alert import AlertRoute
 from healthprobe.domain.alert_routing import receivers
 from healthprobe.domain.alerting import DecidedAlert, GroupRule, OpenIncident, decide, groups_to_count
@@ -69,6 +70,8 @@ class Alarms:
         listing: Callable[[], Sequence[RuntimeRecord]],
         is_silenced: IsSilenced = _nothing_is_silenced,
         is_gone: Callable[[str], bool] = lambda _: False,
+        observer: Observer | None = None,
+        shortest_group_wait: timedelta = timedelta(0),
         earlier_relays: Mapping[str, Sequence[str]] = {},
         telemetry: Telemetry | None = None,
         logger: Logger | None = None,
@@ -89,6 +92,7 @@ class Alarms:
         self._logger = SafeLogger(logger, worker=WORKER_KEY)
         self._incidents = Incidents(log, clock)
         self._fleet = Fleet(listing)
+        self._observed = ObservedFleet(observer, max(rule.wait, shortest_group_wait))
         self._relays = [
             (
                 url,
@@ -108,7 +112,7 @@ class Alarms:
         self._alerts: dict[str, DecidedAlert] | None = None
         self._sent_by_others: frozenset[str] = frozenset()
         self._have_begun = False
-        self._all_sent_at: tuple[int, int] | None = None
+        self._all_sent_at: tuple[int, int, frozenset[str]] | None = None
         self._labels: dict[str, Mapping[str, str]] = {}
         self._look_again_at: datetime | None = None
         self._woken = asyncio.Event()
@@ -161,7 +165,9 @@ class Alarms:
                     self._sent_by_others = await self._keys_of_others()
                     self._alerts = alerts
                 await self._incidents.refresh()
-                if await self._fleet.read(self._incidents.open.keys()) and not self._nothing_can_have_changed():
+                unobserved = await self._observed.look(self._alerts.values())
+                is_listed = await self._fleet.read(self._incidents.open.keys() | unobserved)
+                if is_listed and self._observed.is_ready and not self._nothing_can_have_changed():
                     if not self._have_begun:
                         self._alerts = await self._with_those_of_relays(self._alerts)
                     await self._decide(self._alerts)
@@ -207,34 +213,46 @@ class Alarms:
 
     def _nothing_can_have_changed(self) -> bool:
         """Returns whether all was sent when we looked last, and the log and the listing are as they were then."""
-        return self._all_sent_at == (self._incidents.changes, id(self._fleet.listing))
+        return self._all_sent_at == self._moment()
+
+    def _moment(self) -> tuple[int, int, frozenset[str]]:
+        return self._incidents.changes, id(self._fleet.listing), frozenset(self._observed.found)
 
     async def _decide(self, before: dict[str, DecidedAlert]) -> None:
         incidents = await self._open_incidents()
         now = self._clock()
+        of_incidents = {key: alert for key, alert in before.items() if not alert.is_not_observed}
+        others = {key: alert for key, alert in before.items() if alert.is_not_observed}
+
+        def is_silenced(incident: OpenIncident) -> bool:
+            return self._is_silenced(incident.game_id, incident.labels.get("host", ""), incident.labels, now)
+
         decision = decide(
-            before,
+            of_incidents,
             incidents,
             rule=self._rule,
             identity=self._identity,
             now=now,
-            group_sizes=await self._fleet.sizes(groups_to_count(before, incidents, self._rule)),
-            is_silenced=lambda incident: self._is_silenced(
-                incident.game_id, incident.labels.get("host", ""), incident.labels, now
-            ),
+            group_sizes=await self._fleet.sizes(groups_to_count(of_incidents, incidents, self._rule)),
+            is_silenced=is_silenced,
             ended_at=self._incidents.ended_at,
             ended_as_gone=self._incidents.ended_as_gone,
         )
+        observed, unobserved = await self._observed.decide(
+            others, incidents, self._fleet.labels, is_silenced, identity=f"{self._identity}/{NOT_OBSERVED}", now=now
+        )
+        incidents = {**unobserved, **incidents}
         alerts = {
             key: alert
-            for key, alert in decision.alerts.items()
+            for key, alert in {**decision.alerts, **observed.alerts}.items()
             if alert.is_open or before.get(key) is not alert or key in self._sent_by_others or self._is_known(key)
         }
-        self._look_again_at = decision.look_again_at
+        self._look_again_at = min(filter(None, (decision.look_again_at, observed.look_again_at)), default=None)
         alerted = sum(len(alert.members) for alert in alerts.values() if alert.is_open)
         is_all = alerted == len(incidents) and all(
             alert.is_open or (before.get(key) is alert and not self._is_known(key)) for key, alert in alerts.items()
         )
+        is_all = is_all and unobserved.keys() <= self._observed.found.keys()
         is_all = is_all and self._look_again_at is None and all(each.is_listed for each in incidents.values())
         self._incidents.forget_ends({game_id for alert in alerts.values() for game_id in alert.members})
         if not self._have_begun or alerts != before:
@@ -242,7 +260,7 @@ class Alarms:
             self._alerts = alerts
             self._send(alerts, incidents)
             self._have_begun = True
-        self._all_sent_at = (self._incidents.changes, id(self._fleet.listing)) if is_all else None
+        self._all_sent_at = self._moment() if is_all else None
 
     def _is_known(self, key: str) -> bool:
         """Returns whether one of the alerters knows the alert, and not yet its end."""

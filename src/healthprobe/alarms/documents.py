@@ -95,6 +95,7 @@ def documents_of(alert: DecidedAlert) -> dict[str, str]:
         "resolved_at": None if alert.resolved_at is None else format_instant(alert.resolved_at),
         "reason": alert.reason,
         "members": parts[0],
+        **({"not_observed": True} if alert.is_not_observed else {}),
     }
     others = {f"{alert.key}#{number}": {"of": alert.key, "members": part} for number, part in enumerate(parts[1:], 2)}
     return {key: json.dumps(document, ensure_ascii=False) for key, document in {alert.key: head, **others}.items()}
@@ -140,6 +141,7 @@ def _alert(key: str, document: Mapping[str, Any]) -> DecidedAlert:
         group_size=None if size is None else int(size),
         resolved_at=None if resolved_at is None else parse_instant(resolved_at),
         reason=str(document["reason"]),
+        is_not_observed=bool(document.get("not_observed", False)),
     )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from socket import gethostname
 
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.alarms.alarms import Alarms
+from healthprobe.alarms.not_observed import WorkerObserver
 from healthprobe.alarms.silences import Silences
 from healthprobe.app.settings import Settings
 from healthprobe.app.startup import retry_until_available
@@ -60,6 +63,8 @@ async def alarms_of(
         listing=lambda: status().listing,
         is_silenced=silences.is_silenced,
         is_gone=lambda game_id: status().is_gone(game_id),
+        observer=WorkerObserver(status, gethostname()),
+        shortest_group_wait=timedelta(seconds=float(settings.interval)),
         earlier_relays={
             name: (name, notification_name(url.removeprefix(NOTIFY)))
             for url, by_name in alerters.items()

@@ -13,10 +13,16 @@ ENGINE_NOT_ANSWERING = "EngineNotAnswering"
 GROUP_NOT_ANSWERING = "EnginesNotAnswering"
 """The name of the alert of games that fail together."""
 
+ENGINE_NOT_OBSERVED = "EngineNotObserved"
+"""The name of the notice that nothing is known of one game: the prober could not ask its engine."""
+
+ENGINES_NOT_OBSERVED = "EnginesNotObserved"
+"""The name of the notice that nothing is known of several games of one prober."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """An open incident, or several open incidents with one cause.
+    """An open incident, or several open incidents with one cause; or games of which nothing is known.
 
     `key` stays the same for as long as the alert lasts, on every instance and after a restart; no other alert of any
     log has it. `labels` say what it is about (`game_id`, `host` and the labels of its record, or what a group has in
@@ -36,6 +42,11 @@ class Alert:
     group_size: int | None = None
     group: tuple[str, str] | None = None
     severity: str = "critical"
+
+    @property
+    def is_not_observed(self) -> bool:
+        """Whether it says that nothing is known of its games, and not that they have failed."""
+        return self.name in {ENGINE_NOT_OBSERVED, ENGINES_NOT_OBSERVED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +76,7 @@ class AlertRoute:
 
 
 def page_link(page: str, alert: Alert) -> str:
-    """Returns the URL of an alert on the page at `page`: of its game, or of a group's games that are down.
+    """Returns the URL of an alert on the page at `page`: of its game, or of a group's games that are down or unknown.
 
     >>> from datetime import UTC
     >>> alert = Alert(key="1", name=ENGINE_NOT_ANSWERING, labels={"game_id": "a b"}, summary="", last_error="",
@@ -79,4 +90,5 @@ def page_link(page: str, alert: Alert) -> str:
     if alert.group_size is None and len(alert.game_ids) == 1:
         return f"{base}?game={quote(alert.game_ids[0], safe='', errors='replace')}"
     host = alert.labels.get("host", "")
-    return f"{base}?state=down" + (f"&host={quote(host, safe='', errors='replace')}" if host else "")
+    state = "unknown" if alert.is_not_observed else "down"
+    return f"{base}?state={state}" + (f"&host={quote(host, safe='', errors='replace')}" if host else "")

@@ -9,10 +9,18 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from types import MappingProxyType
 
-from healthprobe.domain.alert import ENGINE_NOT_ANSWERING, GROUP_NOT_ANSWERING, Alert, ResolvedAlert
+from healthprobe.domain.alert import (
+    ENGINE_NOT_ANSWERING,
+    ENGINE_NOT_OBSERVED,
+    ENGINES_NOT_OBSERVED,
+    GROUP_NOT_ANSWERING,
+    Alert,
+    ResolvedAlert,
+)
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 
 ANSWERS_AGAIN = "answers again"
+OBSERVED_AGAIN = "observed again"
 GONE = "game no longer runs"
 """The reasons why an alert is over."""
 
@@ -70,6 +78,7 @@ class DecidedAlert:
 
     `members` are the games that do not answer, each with the sequence of its `probe_failed`; of an alert that is over
     those that it had last. `changed_at` is when they last changed. `resolved_at` is None while it is open.
+    `is_not_observed` is whether nothing is known of its games; their sequences are no events' then.
     """
 
     key: str
@@ -82,6 +91,7 @@ class DecidedAlert:
     group_size: int | None = None
     resolved_at: datetime | None = None
     reason: str = ""
+    is_not_observed: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -90,15 +100,20 @@ class DecidedAlert:
     def alert(self, severity: str) -> Alert:
         """Returns it as alerters get it."""
         games = tuple(sorted(self.members))
+        names = (ENGINE_NOT_ANSWERING, GROUP_NOT_ANSWERING)
+        if self.is_not_observed:
+            names = (ENGINE_NOT_OBSERVED, ENGINES_NOT_OBSERVED)
         if self.group is None:
-            summary = f"{games[0]} has stopped answering: {self.last_error}"
+            what = "is not observed" if self.is_not_observed else "has stopped answering"
+            summary = f"{games[0]} {what}: {self.last_error}"
         else:
             label, value = self.group
             of = f"{len(games)} of {self.group_size}" if self.group_size else f"{len(games)}"
-            summary = f"{of} games of {label} {value} have stopped answering: {self.last_error}"
+            what = "are not observed" if self.is_not_observed else "have stopped answering"
+            summary = f"{of} games of {label} {value} {what}: {self.last_error}"
         return Alert(
             key=self.key,
-            name=ENGINE_NOT_ANSWERING if self.group is None else GROUP_NOT_ANSWERING,
+            name=names[0] if self.group is None else names[1],
             labels=self.labels,
             summary=summary,
             last_error=self.last_error,
@@ -263,7 +278,7 @@ def _over(
     return replace(
         alert,
         resolved_at=max(alert.started_at, *ends),
-        reason=GONE if is_gone else ANSWERS_AGAIN,
+        reason=GONE if is_gone else OBSERVED_AGAIN if alert.is_not_observed else ANSWERS_AGAIN,
     )
 
 

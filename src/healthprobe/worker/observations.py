@@ -75,15 +75,19 @@ class Observations:
             return False
         return known.is_unknown(self._monotonic(), self._interval_of(game), game.thresholds.failures)
 
-    def long(self) -> Iterator[tuple[WatchedGame, Unobserved]]:
-        """Yields the games of which nothing was known for long. One that counts as failed by now is not among them."""
+    def long(self) -> Iterator[tuple[WatchedGame, float, Unobserved]]:
+        """Yields the games of which nothing was known for long, with their intervals.
+
+        One that counts as failed by now is not among them.
+        """
         now, by_id, is_engines_own = self._monotonic(), self._targets.in_force.by_id, self._is_engines_own()
         for game_id, known in list(self.unobserved.items()):
             game = by_id.get(game_id)
             if game is None or known.blamed is not None or (known.no_route and is_engines_own):
                 continue
-            if known.is_long(now, self._interval_of(game)):
-                yield game, known
+            interval = self._interval_of(game)
+            if known.is_long(now, interval):
+                yield game, interval, known
 
     @property
     def unknown_most(self) -> tuple[int, float]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from healthprobe._util.aio import cooperative_iter
 from healthprobe.domain.hysteresis import GameState, Transition
+from healthprobe.domain.observation import LONG_INTERVALS
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ShardLeases
 from healthprobe.worker.canaries import Canaries
@@ -100,6 +101,18 @@ class WorkerStatus:
         """
         known = self.observations.unobserved.get(game_id)
         return None if known is None or known.blamed is not None else (self._monotonic() - known.since, known.cause)
+
+    async def not_observed(self) -> list[tuple[str, float, float, str]]:
+        """Returns the games of which nothing was known for ten intervals, without those that count as failed by now.
+
+        Of each its id, for how many seconds that has been so, since when, in seconds, it has been ten intervals, and
+        why. Costs nothing for a game that is observed. Lets other tasks run.
+        """
+        now = self._monotonic()
+        return [
+            (game.game_id, now - known.since, now - known.since - LONG_INTERVALS * interval, known.cause)
+            async for game, interval, known in cooperative_iter(self.observations.long())
+        ]
 
     @property
     def waiting(self) -> Mapping[str, Transition]:

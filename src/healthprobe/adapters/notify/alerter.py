@@ -168,14 +168,18 @@ def _messages(sentences: Sequence[_Sentence]) -> Iterator[list[_Sentence]]:
 
 
 def _title(message: Message) -> str:
-    games: Counter[State] = Counter()
+    games: Counter[tuple[State, bool]] = Counter()
     for sentence in message:
-        games[sentence.state] += len(sentence.alert.game_ids)
+        games[sentence.state, sentence.alert.is_not_observed] += len(sentence.alert.game_ids)
     parts = []
-    if games["open"]:
-        parts.append(f"{counted(games['open'], 'game')} {'has' if games['open'] == 1 else 'have'} stopped answering")
-    if games["back"]:
-        parts.append(f"{counted(games['back'], 'game')} {'answers' if games['back'] == 1 else 'answer'} again")
-    if games["ended"]:
-        parts.append(f"{counted(games['ended'], 'incident')} ended")
+    if failed := games["open", False]:
+        parts.append(f"{counted(failed, 'game')} {'has' if failed == 1 else 'have'} stopped answering")
+    if unobserved := games["open", True]:
+        parts.append(f"{counted(unobserved, 'game')} {'is' if unobserved == 1 else 'are'} not observed")
+    if back := games["back", False]:
+        parts.append(f"{counted(back, 'game')} {'answers' if back == 1 else 'answer'} again")
+    if observed := games["back", True]:
+        parts.append(f"{counted(observed, 'game')} {'is' if observed == 1 else 'are'} observed again")
+    if ended := games["ended", False] + games["ended", True]:
+        parts.append(f"{counted(ended, 'incident')} ended")
     return ", ".join(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from healthprobe._util.duration import two_units
 from healthprobe._util.text import shorten
 from healthprobe.domain.alert import Alert, ResolvedAlert
-from healthprobe.domain.alerting import ANSWERS_AGAIN
+from healthprobe.domain.alerting import ANSWERS_AGAIN, OBSERVED_AGAIN
 from healthprobe.domain.outcome import sanitize_error
 
 _LONGEST_NAME = 100
@@ -35,9 +35,11 @@ def sentence_of_open(alert: Alert) -> str:
     cause = f'"{_harmless(alert.last_error, _LONGEST_CAUSE)}"' if alert.last_error else "no cause is known"
     since = f"(since {alert.started_at:%Y-%m-%d %H:%M:%S} UTC)"
     if not _is_group(alert):
-        return f"{_subject(alert)} has stopped answering: {cause} {since}"
+        what = "is not observed" if alert.is_not_observed else "has stopped answering"
+        return f"{_subject(alert)} {what}: {cause} {since}"
     number = f"{len(alert.game_ids):,}" + (f" of {alert.group_size:,}" if alert.group_size else "")
-    return f"{number} {_subject(alert)} have stopped answering: {_names(alert)}; first with {cause} {since}"
+    what = "are not observed" if alert.is_not_observed else "have stopped answering"
+    return f"{number} {_subject(alert)} {what}: {_names(alert)}; first with {cause} {since}"
 
 
 def sentence_of_resolved(resolved: ResolvedAlert) -> str:
@@ -53,14 +55,16 @@ def sentence_of_resolved(resolved: ResolvedAlert) -> str:
     alert = resolved.alert
     lasted = two_units(max((resolved.resolved_at - alert.started_at).total_seconds(), 0.0))
     subject = f"the {_subject(alert)}" if _is_group(alert) else _subject(alert)
+    if alert.is_not_observed and is_back(resolved):
+        return f"{subject} {'are' if _is_group(alert) else 'is'} observed again after {lasted}"
     if is_back(resolved):
         return f"{subject} {'answer' if _is_group(alert) else 'answers'} again after {lasted}"
     return f"{subject}: {_harmless(resolved.reason, _LONGEST_CAUSE)}, after {lasted} without an answer"
 
 
 def is_back(resolved: ResolvedAlert) -> bool:
-    """Returns whether an alert is over because its games answer again."""
-    return resolved.reason == ANSWERS_AGAIN
+    """Returns whether an alert is over because its games answer, or are observed, again."""
+    return resolved.reason in {ANSWERS_AGAIN, OBSERVED_AGAIN}
 
 
 def _is_group(alert: Alert) -> bool:
