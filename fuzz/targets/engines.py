@@ -9,8 +9,9 @@ from fuzz.mutation import Mutator
 from fuzz.target import Draw, Target, mutated, texts
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import MAX_ERROR_BYTES, sanitize_error
+from healthprobe.probing.errors import MalformedResponse
 from healthprobe.probing.redirect import RedirectRefused, redirected_path
-from healthprobe.probing.response import BODY_LIMIT, BodyReader, MalformedResponse, ResponseReader
+from healthprobe.probing.response import BODY_LIMIT, BodyReader, ResponseReader
 
 Pieces = tuple[bytes, ...]
 
@@ -22,6 +23,8 @@ _RESPONSES = (
     b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
     b"HTTP/1.0 200 OK\nConnection: keep-alive\nContent-Length: 14\n\n" + b'{"state":"up"}',
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x05hello",
+    b"HTTP/1.1  200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\nContent-Length : 2\r\n\r\nok",
+    b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2 ; x = "y"\r\nok\r\n0 \r\nX: a\r\n b\r\n\r\n',
     b"HTTP/1.1 204 No Content\r\nX-Game-ID: game-7\r\nSet-Cookie: a=b\r\nConnection: close\r\n\r\n",
     b"SSH-2.0-OpenSSH_9.2p1\r\n",
     b"\x15\x03\x01\x00\x02\x02\x46",

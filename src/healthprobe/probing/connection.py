@@ -13,10 +13,10 @@ from typing import Protocol, cast
 
 from healthprobe.domain.outcome import HEALTHY, OK, Failed, FailureKind, Healthy, Inconclusive, judge_status
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.errors import classify_close
+from healthprobe.probing.errors import MalformedResponse, classify_close
 from healthprobe.probing.expectation import ResponseCheck
 from healthprobe.probing.redirect import REDIRECT_STATUSES, Redirect
-from healthprobe.probing.response import BODY_LIMIT, BodyReader, MalformedResponse, ResponseReader
+from healthprobe.probing.response import BODY_LIMIT, BodyReader, ResponseReader
 from healthprobe.probing.timer_wheel import Expiring, TimerWheel
 
 _DRAIN_SECONDS = 1.0
@@ -179,6 +179,11 @@ class EngineConnection(PooledConnection):
             self._read_early_data()
         return answer
 
+    @property
+    def status(self) -> int:
+        """The status of a response whose body is still read, or 0."""
+        return self._reader.status if self._reader is not None and self._is_asking else 0
+
     def wait_longer(self) -> asyncio.Future[Answer]:
         """Returns the answer to the same request after NoAnswer.YET, without a time limit."""
         self._waiter = waiter = self._loop.create_future()
@@ -283,7 +288,7 @@ class EngineConnection(PooledConnection):
             return True
         return self._transport is not None and _unacknowledged_bytes(self._transport) > 0
 
-    def _check_response(self, reader: ResponseReader, *, has_ended: bool = False) -> Answer | None:
+    def _check_response(self, reader: ResponseReader) -> Answer | None:
         """Returns the answer of an engine of which more than a status is expected, or None while more must come."""
         check = self._check
         verdict = check.check_head(reader, self.target)
@@ -292,8 +297,10 @@ class EngineConnection(PooledConnection):
             return _judge_status_or_redirect(reader)
         if verdict is not None or not isinstance(reader, BodyReader):
             return verdict
-        if reader.is_complete or reader.is_full or has_ended:
+        if reader.has_ended or reader.is_full:
             return check.check_body(reader.body, reader.status)
+        if reader.body_error:
+            return Failed(reader.status, f"{reader.body_error} after status {reader.status}", FailureKind.MALFORMED)
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -306,12 +313,17 @@ class EngineConnection(PooledConnection):
     def _conclude_at_end(self, exc: Exception | None) -> None:
         self._is_asking = False
         reader = self._reader
-        if reader is not None and reader.status:  # the body ends with its connection, or was cut short
-            self._answer(self._check_response(reader, has_ended=True) or PROBER_CLOSED)
-        else:
-            in_head = reader is not None and reader.has_begun
-            self.close_cause = classify_close(exc, in_head=in_head)
-            self._answer(self.close_cause if in_head else NoAnswer.CLOSED)
+        if isinstance(reader, BodyReader) and reader.status:
+            if exc is None and reader.ends_with_connection:
+                self._answer(self._check.check_body(reader.body, reader.status))
+            else:
+                place = f"in the middle of the body after status {reader.status}"
+                self._answer(classify_close(exc, place, reader.status))
+            return
+        in_head = reader is not None and reader.has_begun
+        place = "in the middle of the response head" if in_head else "before the response head"
+        self.close_cause = classify_close(exc, place)
+        self._answer(self.close_cause if in_head else NoAnswer.CLOSED)
 
     def on_deadline(self) -> None:
         self._bucket = None

@@ -40,15 +40,21 @@ class Progress:
 
     stage: str = "resolving the name"
     own_fault: bool = False
+    status: int = 0
 
-    def enter(self, stage: str, *, own_fault: bool = False) -> None:
+    def enter(self, stage: str, *, own_fault: bool = False, status: int = 0) -> None:
         self.stage = stage
         self.own_fault = own_fault
+        self.status = status
+
+    def enter_body(self, status: int) -> None:
+        """Notes that the head has come, with this status."""
+        self.enter(f"reading the body after status {status}", status=status)
 
     def timed_out(self, timeout: float) -> Failed | Inconclusive:
         """Returns the outcome of a probe that timed out in the current stage."""
         cause = f"timed out after {Duration(timeout)} {self.stage}"
-        return Inconclusive(cause) if self.own_fault else Failed(0, cause, FailureKind.TIMEOUT)
+        return Inconclusive(cause) if self.own_fault else Failed(self.status, cause, FailureKind.TIMEOUT)
 
 
 class ForbiddenAddress(ProbeError):

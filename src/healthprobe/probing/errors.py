@@ -64,6 +64,10 @@ class ProbeError(Exception):
     kind = FailureKind.OTHER
 
 
+class MalformedResponse(Exception):
+    """The received bytes are not an HTTP/1 response. The message says what they are instead."""
+
+
 def classify_error(error: Exception) -> Failed | Inconclusive:
     """Returns the outcome for `error`: failed if it is the engine's fault, inconclusive if it is the prober's.
 
@@ -94,13 +98,14 @@ def is_no_route(error: OSError) -> bool:
     return isinstance(error, NoRoute) or error.errno in _NO_ROUTE
 
 
-def classify_close(error: Exception | None, *, in_head: bool) -> Failed | Inconclusive:
-    """Returns the outcome of a probe whose connection ended without a whole response head."""
-    place = "in the middle of the response head" if in_head else "before the response head"
+def classify_close(error: Exception | None, place: str, status: int = 0) -> Failed | Inconclusive:
+    """Returns the outcome of a probe whose connection ended at this `place` in the response with `status`, if any."""
     if error is None:
-        return Failed(0, f"connection closed {place}", FailureKind.CLOSED)
+        return Failed(status, f"connection closed {place}", FailureKind.CLOSED)
     outcome = classify_error(error)
-    return Failed(0, f"{outcome.last_error} {place}", outcome.kind) if isinstance(outcome, Failed) else outcome
+    if isinstance(outcome, Failed):
+        return Failed(status, f"{outcome.last_error} {place}", outcome.kind)
+    return outcome
 
 
 def _describe_tls_error(error: ssl.SSLError) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from healthprobe._util.version import __version__
 from healthprobe.domain.endpoint import HEALTHZ_PATH, Endpoint
 from healthprobe.domain.networks import Networks
-from healthprobe.domain.outcome import HEALTHY, Failed, Inconclusive, ProbeOutcome
+from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Inconclusive, ProbeOutcome
 from healthprobe.domain.probe_settings import ProbeKind, ProbeSettings
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.connection import PROBER_CLOSED, Answer, EngineConnection, NoAnswer
@@ -148,7 +148,12 @@ class HTTPProber:
                 await asyncio.wait({kept}, timeout=deadline - self._loop.time())
             if kept.done() and not isinstance(kept.result(), NoAnswer):
                 return await self._conclude(target, connection, kept.result(), deadline)
-            return await fresh
+            outcome = await fresh
+            if connection.status and isinstance(outcome, Failed) and outcome.kind is FailureKind.TIMEOUT:
+                progress = Progress()
+                progress.enter_body(connection.status)
+                return progress.timed_out(target.timeout)
+            return outcome
         finally:
             fresh.cancel()
             if not kept.done():
@@ -223,6 +228,8 @@ class HTTPProber:
         try:
             answer = await connection.ask_first(request)
         except asyncio.CancelledError:
+            if connection.status:
+                progress.enter_body(connection.status)
             connection.abort()
             raise
         if not self._keeps_alive(target):

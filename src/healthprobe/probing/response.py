@@ -7,6 +7,8 @@ import re
 import httptools
 
 from healthprobe.domain.outcome import OK
+from healthprobe.probing.errors import MalformedResponse
+from healthprobe.probing.leniency import ChunkReader, LenientHead
 
 HEAD_LIMIT = 64 * 1024
 """The longest response head in bytes, with all interim responses."""
@@ -23,11 +25,9 @@ _WHITESPACE = b" \t"
 _LOCATION = re.compile(rb"\r?\nlocation[ \t]*:([^\r\n]*)\r?\n", re.IGNORECASE)
 """Matches the value with the whitespace around it; finding its end would take quadratic time."""
 _BLANK_LINE = re.compile(rb"\n\r?\n")
+_CHUNKED = re.compile(rb"\r?\ntransfer-encoding[ \t]*:(?:[^\r\n]*,)?[ \t]*chunked[ \t]*(?=\r?\n)", re.IGNORECASE)
+_CONTENT_LENGTH = re.compile(rb"\r?\ncontent-length[ \t]*:", re.IGNORECASE)
 _PARSER_ERRORS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
-
-
-class MalformedResponse(Exception):
-    """The received bytes are not an HTTP/1 response. The message says what they are instead."""
 
 
 class ResponseReader:
@@ -37,15 +37,27 @@ class ResponseReader:
     nothing follows: only then, and if the engine `keeps_alive`, can the connection carry another request.
     """
 
-    __slots__ = ("_begun", "_ended", "_head", "_interim", "_parser", "_read", "is_complete", "keeps_alive", "status")
+    __slots__ = (
+        "_begun",
+        "_ended",
+        "_error",
+        "_head",
+        "_interim",
+        "_lenient",
+        "_parser",
+        "_read",
+        "is_complete",
+        "keeps_alive",
+        "status",
+    )
 
     forgets_head = True
     """Whether the head of a response with status 200 is dropped; a redirect's is always kept for its location."""
 
     def __init__(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        # Engines written by hand end lines with a bare LF, which the reference's client accepts.
-        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
+        self._parser = self._new_parser()
+        self._lenient: LenientHead | None = None
+        self._error = ""
         self.expect_response()
 
     def expect_response(self) -> None:
@@ -84,25 +96,25 @@ class ResponseReader:
         if self.status:
             self._feed_body(data)
             return
-        head = self._head = self._head + data if self._head else data
+        self._head = self._head + data if self._head else data
         room = HEAD_LIMIT - self._read
         self._read += len(data)
-        try:
-            if len(data) <= room:
-                self._parser.feed_data(data)
-            else:
-                self._feed_across_limit(data, room)
-        except _PARSER_ERRORS as error:
-            self._ended = -1
-            if not self.status:
-                raise MalformedResponse(_describe(head, str(error))) from None
+        if self._lenient is not None:
+            self._read_leniently(self._lenient, data)
+        else:
+            try:
+                if len(data) <= room:
+                    self._parser.feed_data(data)
+                else:
+                    self._feed_across_limit(data, room)
+            except _PARSER_ERRORS as error:
+                self._note_error(str(error))
         if self._interim > INTERIM_LIMIT:
             raise MalformedResponse(f"more than {INTERIM_LIMIT} interim responses")
         if self.status:
-            if not head.startswith(_PREFIXES) and not head.lstrip(b"\r\n").startswith(_PREFIXES):
-                raise MalformedResponse(_describe(head, "not HTTP/1.0 or HTTP/1.1"))
-            if self.status < 100:
-                raise MalformedResponse(_describe(head, "no status below 100 exists"))
+            head = self._head
+            if self.status < 100 or not head.startswith(_PREFIXES):
+                raise MalformedResponse(_describe_status_line(head))
             self._note_end()
             self._count_body(head)
             if self.status == OK and self.forgets_head:
@@ -123,6 +135,49 @@ class ResponseReader:
 
     def on_message_complete(self) -> None:
         self._ended += 1
+
+    def _new_parser(self) -> httptools.HttpResponseParser:
+        parser = httptools.HttpResponseParser(self)
+        # Engines written by hand end lines with a bare LF, and put blanks after the size of a chunk.
+        parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
+        return parser
+
+    def _note_error(self, error: str) -> None:
+        """Reads a head anew that the strict parser refused. After the head, the response never becomes complete."""
+        if self.status:
+            self._begun = -1
+            self.keeps_alive = False
+            return
+        if self._interim > INTERIM_LIMIT:
+            return
+        self._error = error
+        self._lenient = LenientHead()
+        _, start = _locate_last(self._interim, self._head)
+        self._read_leniently(self._lenient, self._head[start:])
+
+    def _read_leniently(self, lenient: LenientHead, data: bytes) -> None:
+        try:
+            whole = lenient.feed(data)
+        except MalformedResponse as refusal:
+            reason = str(refusal)
+            described = f"malformed response head: {reason}" if reason else _describe(self._head, self._error)
+            raise MalformedResponse(described) from None
+        if whole is None:
+            if self._read > HEAD_LIMIT:
+                raise MalformedResponse(f"response head larger than {HEAD_LIMIT // 1024} KiB")
+            return
+        heads = self._interim
+        _, start = _locate_last(heads, self._head)
+        self._head = self._head[:start] + whole
+        self._lenient = None
+        self._begun = self._ended = heads
+        self._parser = self._new_parser()
+        try:
+            self._parser.feed_data(whole)
+        except _PARSER_ERRORS as error:
+            if not self.status and self._interim == heads:
+                raise MalformedResponse(_describe(self._head, str(error))) from None
+            self._note_error(str(error))
 
     def _feed_across_limit(self, data: bytes, room: int) -> None:
         self._parser.feed_data(data[:room])
@@ -164,18 +219,46 @@ class HeadReader(ResponseReader):
 class BodyReader(HeadReader):
     """Keeps the head and the first BODY_LIMIT bytes of the body."""
 
-    __slots__ = ("body", "is_full")
+    __slots__ = ("_body", "_chunks", "body_error", "ends_with_connection")
 
     def expect_response(self) -> None:
         super().expect_response()
-        self.body = b""
-        self.is_full = False
+        self._body = b""
+        self._chunks: ChunkReader | None = None
+        self.body_error = ""
+        """What is wrong with the body, before its end."""
+        self.ends_with_connection = False
+        """Whether nothing but the end of the connection tells where the body ends."""
+
+    @property
+    def body(self) -> bytes:
+        """The body without its transfer encoding, its first BODY_LIMIT bytes."""
+        return self._body if self._chunks is None else bytes(self._chunks.body)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._body if self._chunks is None else self._chunks.body) >= BODY_LIMIT
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the body has ended, whatever follows it."""
+        return self._ended > self._interim or (self._chunks is not None and self._chunks.has_ended)
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser with data of the body, without its transfer encoding."""
-        if len(self.body) < BODY_LIMIT:
-            self.body += body[: BODY_LIMIT - len(self.body)]
-        self.is_full = len(self.body) >= BODY_LIMIT
+        if len(self._body) < BODY_LIMIT and self._ended == self._interim:
+            self._body += body[: BODY_LIMIT - len(self._body)]
+
+    def _count_body(self, head: bytes) -> None:
+        super()._count_body(head)
+        if self.has_ended:
+            return
+        if _CHUNKED.search(self.head):
+            self._chunks = ChunkReader(BODY_LIMIT)
+            _, end = _locate_last(self._interim + 1, head)
+            self._read_chunks(self._chunks, head[end:])
+        else:
+            self.ends_with_connection = _CONTENT_LENGTH.search(self.head) is None
 
     def _feed_body(self, data: bytes) -> None:
         """A body longer than BODY_LIMIT is no failure, but its connection is not kept."""
@@ -183,9 +266,17 @@ class BodyReader(HeadReader):
         try:
             self._parser.feed_data(data)
         except _PARSER_ERRORS as error:
-            raise MalformedResponse(f"malformed body: {error}") from None
+            self._note_error(str(error))
+        if self._chunks is not None:
+            self._read_chunks(self._chunks, data)
         self._note_end()
         self.keeps_alive = self.keeps_alive and self._read <= BODY_LIMIT
+
+    def _read_chunks(self, chunks: ChunkReader, data: bytes) -> None:
+        try:
+            chunks.feed(data)
+        except MalformedResponse as malformed:
+            self.body_error = self.body_error or f"malformed body: {malformed}"
 
 
 def _locate_last(heads: int, received: bytes) -> tuple[int, int]:
@@ -195,6 +286,15 @@ def _locate_last(heads: int, received: bytes) -> tuple[int, int]:
         found = _BLANK_LINE.search(received, end)
         start, end = end, found.end() if found else len(received)
     return start, end
+
+
+def _describe_status_line(head: bytes) -> str:
+    """Returns what is wrong with the beginning of a head that the parser has read."""
+    if head.startswith((b"\r", b"\n")):
+        return "malformed status line: a blank line before it"
+    if not head.startswith(_PREFIXES):
+        return _describe(head, "not HTTP/1.0 or HTTP/1.1")
+    return _describe(head, "no status below 100 exists")
 
 
 def _describe(data: bytes, error: str) -> str:  # noqa: PLR0911  a table of what engines send by mistake
