@@ -58,6 +58,10 @@ class NoRoute(OSError):
     """The prober's own machine has no route to an address: `errno` is what it says of the route alone."""
 
 
+class OwnFault(Exception):
+    """A fault of the prober's own, which the message names: the probe is inconclusive."""
+
+
 class ProbeError(Exception):
     """A failure of a probe whose message is the `last_error` of the event."""
 
@@ -75,6 +79,8 @@ def classify_error(error: Exception) -> Failed | Inconclusive:
     """
     if isinstance(error, ProbeError):
         return Failed(0, str(error), error.kind)
+    if isinstance(error, OwnFault):
+        return Inconclusive(str(error))
     if isinstance(error, ssl.SSLError):
         return Failed(0, _describe_tls_error(error), FailureKind.TLS)
     if isinstance(error, MemoryError):

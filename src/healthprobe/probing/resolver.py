@@ -13,7 +13,13 @@ import pycares
 
 from healthprobe.domain.outcome import FailureKind
 from healthprobe.probing.errors import ProbeError
-from healthprobe.probing.system_names import Service, SystemFiles, SystemLookups
+from healthprobe.probing.system_names import (
+    Service,
+    SystemFiles,
+    SystemLookups,
+    raise_if_out_of_descriptors,
+    raise_if_unreachable,
+)
 
 _MIN_TTL = 1.0
 _MAX_TTL = 300.0
@@ -91,6 +97,8 @@ class CachingResolver:
         before = self._files.hosts
         if self._files.refresh(now):
             self._forget_hosts(before)
+            if self._channel is not None:
+                self._channel._channel.reinit()  # noqa: SLF001  reads resolv.conf again; aiodns has no name for it
         address = self._files.hosts.get(host)
         if address is not None:
             return (address,)
@@ -126,9 +134,9 @@ class CachingResolver:
     async def _look_up(self, host: str) -> tuple[str, ...]:
         try:
             found, ttl = await self._ask(host)
-        except UnresolvableName as error:
+        except Exception as error:
             known = self._known.get(host)
-            if error.is_certain or known is None:
+            if known is None or (isinstance(error, UnresolvableName) and error.is_certain):
                 self._known.pop(host, None)
                 raise
             return known.addresses
@@ -138,11 +146,14 @@ class CachingResolver:
         return found
 
     async def _ask(self, host: str) -> tuple[tuple[str, ...], float]:
-        """Returns the addresses of `host` and how long they hold, in seconds. Raises UnresolvableName."""
+        """Returns the addresses of `host` and how long they hold, in seconds.
+
+        Raises UnresolvableName, OwnFault, or OSError where descriptors run short.
+        """
         if host in self._files.hosts:
             return await self._ask_system(host), _MAX_TTL  # or until the file changes
         service = self._files.service_for(host)
-        is_loopback = host == "localhost" or host.endswith(".localhost")
+        is_loopback = f".{host}".rstrip(".").endswith(".localhost")
         if is_loopback and service is not Service.SYSTEM:
             return _LOOPBACK, _MAX_TTL
         if service is not Service.SYSTEM:
@@ -162,6 +173,8 @@ class CachingResolver:
             if error.args[0] in _NO_SUCH_NAME:
                 self._forget_absent_names(self._channel)
                 raise UnresolvableName(host, "no such name", is_certain=True) from None
+            if error.args[0] == pycares.errno.ARES_ECONNREFUSED:
+                raise_if_unreachable(self._channel.nameservers)
             raise UnresolvableName(host, str(error.args[-1]).lower()) from None
         found = tuple(dict.fromkeys(_decode(node.addr[0]) for node in answer.nodes))
         if not found:
@@ -174,12 +187,13 @@ class CachingResolver:
         now = self._loop.time()
         if now >= self._next_flush:
             self._next_flush = now + _FLUSH_INTERVAL
-            channel._channel.reinit()  # noqa: SLF001  aiodns has no name for it
+            channel._channel.reinit()  # noqa: SLF001
 
     async def _ask_system(self, host: str) -> tuple[str, ...]:
         try:
             return await self._system.addresses(host)
         except socket.gaierror as error:
+            raise_if_out_of_descriptors()  # the C library may call that an unknown name
             if error.errno in _NO_SUCH_NAME_IN_SYSTEM:
                 raise UnresolvableName(host, "no such name", is_certain=True) from None
             if error.errno == socket.EAI_MEMORY:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import socket
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 
 from healthprobe._util.threads import run_in_daemon_thread
+from healthprobe.probing.errors import OwnFault
 
 HOSTS = Path("/etc/hosts")
 NSSWITCH = Path("/etc/nsswitch.conf")
 GAI = Path("/etc/gai.conf")
+RESOLV = Path("/etc/resolv.conf")
 
 _CHECK_INTERVAL = 1.0
 """How often to see whether one of the files has changed, in seconds."""
 
-_MAX_THREADS = 128
+_MAX_THREADS = 512
 _MAX_THREADS_OF_SLOW_NAMES = _MAX_THREADS // 2
 _SLOW = 1.0
 """After how many seconds a look-up was slow: that name's next one may take no more than half of the threads."""
@@ -91,7 +94,7 @@ class SystemFiles:
     """What the machine's files say about names; read again when they change, and looked at once a second."""
 
     def __init__(self) -> None:
-        self._stamps: dict[Path, tuple[int, ...] | None] = {}
+        self._stamps: Mapping[Path, tuple[int, ...] | None] = {}
         self._next_check = float("-inf")
         self._hosts: Mapping[str, str | None] = {}
         self._services: tuple[str, ...] | None = None
@@ -107,29 +110,29 @@ class SystemFiles:
         return Service.SYSTEM if self._has_own_order else choose_service(self._services, name)
 
     def refresh(self, now: float) -> bool:
-        """Reads what has changed, at most once a second. Returns whether `hosts` may have."""
+        """Reads what has changed, at most once a second, and returns whether anything has.
+
+        Raises OSError if descriptors are so short that they cannot be read for the first time.
+        """
         if now < self._next_check:
             return False
-        self._next_check = now + _CHECK_INTERVAL
-        changed = self._changed(NSSWITCH)
-        if changed:
-            self._services = parse_services(_read(NSSWITCH))
-        if self._changed(GAI):  # c-ares sorts by RFC 6724 alone
-            self._has_own_order = any(line.partition("#")[0].strip() for line in _read(GAI).split("\n"))
-        if self._changed(HOSTS):
-            self._hosts = parse_hosts(_read(HOSTS))
-            changed = True
-        return changed
-
-    def _changed(self, path: Path) -> bool:
+        found = {path: _stamp(path) for path in (HOSTS, NSSWITCH, GAI, RESOLV)}
+        changed = {path for path in found if path not in self._stamps or self._stamps[path] != found[path]}
         try:
-            found = path.stat()
-            stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
+            texts = {path: _read(path) for path in changed}
         except OSError:
-            stamp = None
-        changed = self._stamps.get(path, ()) != stamp
-        self._stamps[path] = stamp
-        return changed
+            if self._stamps:
+                return False  # the next call tries again
+            raise
+        if NSSWITCH in texts:
+            self._services = parse_services(texts[NSSWITCH])
+        if GAI in texts:  # c-ares sorts by RFC 6724 alone
+            self._has_own_order = any(line.partition("#")[0].strip() for line in texts[GAI].split("\n"))
+        if HOSTS in texts:
+            self._hosts = parse_hosts(texts[HOSTS])
+        self._stamps = found
+        self._next_check = now + _CHECK_INTERVAL
+        return bool(changed)
 
 
 class SystemLookups:
@@ -186,7 +189,39 @@ def _is_address(text: str) -> bool:
 
 
 def _read(path: Path) -> str:
+    """Returns the content of a file, empty if it cannot be read. Raises OSError where descriptors run short."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            raise
         return ""
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Returns what changes whenever a file does, or None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev
+
+
+def raise_if_out_of_descriptors() -> None:
+    """Raises OSError if no socket can be opened: a look-up that failed says nothing of the name then."""
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+
+
+def raise_if_unreachable(name_servers: Iterable[str]) -> None:
+    """Raises OwnFault if this machine has no route to any of its name servers, or OSError if it is out of sockets."""
+    for server in name_servers:
+        address = server[1:].partition("]")[0] if server.startswith("[") else server
+        if address.count(":") == 1:
+            address = address.partition(":")[0]
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as asked:
+            try:
+                asked.connect((address, 53))
+            except OSError:
+                continue
+            return
+    raise OwnFault("the prober has no route to its name servers")
