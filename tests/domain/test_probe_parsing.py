@@ -119,6 +119,7 @@ def test_the_settings_of_other_kinds_are_parsed() -> None:
         ('{"expect": {"body_contains": "\\ud83d"}}', "expect.body_contains: ? contains half of a character"),
         ('{"kind": "tcp", "send": "\\ud83d"}', "send: ? contains half of a character"),
         ('{"kind": "grpc", "service": "\\ud83d"}', "service: ? contains half of a character"),
+        ('{"kind": "tcp", "host": "x"}', '"host" is for the kinds http and grpc, and this is tcp'),
         ('{"kind": "tcp", "path": "/x"}', '"path" is for the kind http, and this is tcp'),
         ('{"kind": "tcp", "expect": {"status": 201}}', "a status and a JSON body are for the kind http"),
         ('{"send": "x"}', '"send" is for the kind tcp, and this is http'),

@@ -124,6 +124,12 @@ class Peer:
             await asyncio.wait(self._conversations, timeout=within)
         return self.open
 
+    async def stop_listening(self) -> None:
+        """Closes the listener and serves on the connections that are open."""
+        self._accepting.cancel()
+        await asyncio.wait({self._accepting})
+        self._listener.close()
+
     async def __aenter__(self) -> Self:
         self._accepting = asyncio.create_task(self._accept())
         return self

@@ -136,6 +136,7 @@ async def composed(
         prober = ProberByKind(
             HTTPProber(
                 keep_connections=settings.keep_connections,
+                keep_alive_max_age=settings.keep_alive_max_age,
                 networks=networks_of(settings),
                 identity_header=settings.identity_header,
                 traceparent=traceparent,

@@ -37,6 +37,7 @@ DEFAULT_INTERVAL = Duration(5)
 DEFAULT_TIMEOUT = Duration(2)
 DEFAULT_FAILURES = 3
 DEFAULT_LEASE = Duration(5)
+DEFAULT_MAX_AGE = Duration(300)
 DEFAULT_HEARTBEAT = Duration(60)
 DEFAULT_ALERT_GROUP = "host"
 DEFAULT_ALERT_WAIT = Duration(10)
@@ -83,6 +84,7 @@ class Settings:
     deny_networks: tuple[str, ...] = ()
     max_concurrency: int | None = None
     keep_connections: bool = True
+    keep_alive_max_age: Duration = DEFAULT_MAX_AGE
     cluster: str | None = None
     lease: Duration | None = None
     shard: Slice | None = None

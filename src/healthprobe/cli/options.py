@@ -482,6 +482,18 @@ Connections = Annotated[
         rich_help_panel=ADVANCED,
     ),
 ]
+KeepAliveMaxAge = Annotated[
+    Duration,
+    typer.Option(
+        "--keep-alive-max-age",
+        metavar="DURATION",
+        envvar="HEALTHPROBE_KEEP_ALIVE_MAX_AGE",
+        parser=parse_duration,
+        help="The greatest age of a kept connection: what it hides, such as a closed listener, shows after that at the "
+        "latest.",
+        rich_help_panel=ADVANCED,
+    ),
+]
 Lease = Annotated[
     Duration | None,
     typer.Option(

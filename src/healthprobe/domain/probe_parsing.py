@@ -154,7 +154,7 @@ def _tls(value: Any) -> TlsSettings:
     return settings
 
 
-_HTTP_ONLY = ("path", "host", "method", "headers")
+_HTTP_ONLY = ("path", "method", "headers")
 
 
 def _refuse_contradictions(settings: ProbeSettings, names: set[Any]) -> None:
@@ -166,6 +166,8 @@ def _refuse_contradictions(settings: ProbeSettings, names: set[Any]) -> None:
                 raise InvalidSettings(f'"{name}" is for the kind http, and this is {kind}: leave it out')
         if expect.json_path is not None or expect.statuses != PLAIN.expect.statuses:
             raise InvalidSettings(f"expect: a status and a JSON body are for the kind http, and this is {kind}")
+    if kind is ProbeKind.TCP and "host" in names:
+        raise InvalidSettings('"host" is for the kinds http and grpc, and this is tcp: leave it out')
     if kind is not ProbeKind.TCP and settings.send is not None:
         raise InvalidSettings(f'"send" is for the kind tcp, and this is {kind}: leave it out')
     if kind is ProbeKind.GRPC and expect.body_contains is not None:

@@ -62,9 +62,9 @@ class TlsSettings:
 class ProbeSettings:
     """How one game is probed. None takes the run's setting; the other defaults are the reference's probe.
 
-    `path` begins with a slash and replaces `/healthz`, below the endpoint's prefix. `host` is the Host header.
-    `timeout` is in seconds. The game is probed in each `every`-th tick. `send` is what a TCP probe sends once it is
-    connected, `service` the gRPC service to check, empty for the whole server.
+    `path` begins with a slash and replaces `/healthz`, below the endpoint's prefix. `host` is the Host header,
+    or the `:authority` of gRPC. `timeout` is in seconds. The game is probed in each `every`-th tick. `send` is what a
+    TCP probe sends once it is connected, `service` the gRPC service to check, empty for the whole server.
     """
 
     kind: ProbeKind = ProbeKind.HTTP

@@ -45,6 +45,15 @@ class Window:
         return self.start + (self.end - self.start) * fraction
 
 
+def until_phase(fraction: float, now: float, period: float) -> float:
+    """Returns the seconds until the clock is next at this fraction of `period`: more than 0, at most `period`.
+
+    >>> until_phase(0.5, now=10.0, period=300.0), until_phase(0.5, now=150.0, period=300.0)
+    (140.0, 300.0)
+    """
+    return period - (now - fraction * period) % period
+
+
 @dataclass(frozen=True, slots=True)
 class AutoLanes:
     """As many lanes as a tick needs even if every engine hangs, but at most `ceiling` if there is one."""

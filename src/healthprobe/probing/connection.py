@@ -9,6 +9,7 @@ import struct
 import termios
 from contextlib import suppress
 from enum import Enum, auto
+from math import inf
 from typing import Protocol, cast
 
 from healthprobe.domain.outcome import HEALTHY, OK, Failed, FailureKind, Healthy, Inconclusive, judge_status
@@ -63,9 +64,11 @@ class ConnectionOwner(Protocol):
 class PooledConnection(asyncio.Protocol):
     """A connection whose descriptor its owner counts."""
 
-    __slots__ = ("_is_disowned", "_owner", "_transport")
+    __slots__ = ("_is_disowned", "_owner", "_transport", "address")
 
     def __init__(self, owner: ConnectionOwner) -> None:
+        self.address = ""
+        """The address that was connected to, as the resolver or the endpoint gave it, or the path of a unix socket."""
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._is_disowned = False
@@ -115,10 +118,12 @@ class EngineConnection(PooledConnection):
         "_waiter",
         "_wheel",
         "close_cause",
+        "ends_at",
         "is_idle",
         "is_kept",
         "request",
         "request_start",
+        "review_at",
         "target",
     )
 
@@ -140,6 +145,8 @@ class EngineConnection(PooledConnection):
         """The request without its final empty line, to add a header to."""
         self.is_kept = self.is_idle = False
         """Set by the owner: whether it keeps this connection for its target, and whether no probe uses it."""
+        self.ends_at = self.review_at = inf
+        """The loop's times at which it is too old to be used, and at which to ask the first time whether it may be."""
         self._wheel = wheel
         self._loop = loop
         self._check = check

@@ -23,6 +23,7 @@ from healthprobe.probing.connection import PooledConnection
 from healthprobe.probing.errors import ProbeError, is_no_route
 from healthprobe.probing.observer import StepReporter
 from healthprobe.probing.pool import ConnectionPool
+from healthprobe.probing.renewal import Renewal
 from healthprobe.probing.resolver import Resolver
 from healthprobe.probing.routes import blame
 from healthprobe.probing.tls import TlsContexts
@@ -81,6 +82,8 @@ class Dialer:
         resolver: Resolver,
         contexts: TlsContexts,
         networks: Networks,
+        *,
+        max_age: float,
         steps: StepReporter | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -89,6 +92,7 @@ class Dialer:
         self._contexts = contexts
         self._networks = networks
         self._steps = steps
+        self.renewal = Renewal(self, resolver, max_age)
 
     async def connect(
         self,
@@ -173,6 +177,7 @@ class Dialer:
     async def _open_once(
         self, target: ProbeTarget, endpoint: Endpoint, address: str, progress: Progress, connection: PooledConnection
     ) -> None:
+        connection.address = address
         progress.enter("waiting for a free file descriptor", own_fault=True)
         await self._pool.admit(connection)
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+from math import inf
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from healthprobe._util.duration import Duration
 from healthprobe.domain.endpoint import Endpoint
-from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
+from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Inconclusive, ProbeOutcome
 from healthprobe.domain.probe_settings import TlsSettings
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.dialer import Dialer
@@ -58,6 +60,7 @@ class GrpcProber:
     """
 
     def __init__(self, pool: ConnectionPool, dialer: Dialer) -> None:
+        self._loop = asyncio.get_running_loop()
         self._pool = pool
         self._dialer = dialer
         self._channels: dict[ProbeTarget, _Channel] = {}
@@ -67,10 +70,11 @@ class GrpcProber:
         endpoint = target.endpoint
         if isinstance(endpoint, Failed):
             return endpoint
-        limit = asyncio.timeout(target.timeout + _GRACE)
+        deadline = self._loop.time() + target.timeout
+        limit = asyncio.timeout_at(deadline + _GRACE)
         try:
             async with limit:
-                outcome = await self._ask(target, endpoint)
+                outcome = await self._ask(target, endpoint, deadline)
         except grpc.aio.AioRpcError as error:
             outcome = self._own_fault(target, error) or _classify_rpc_error(error, target.timeout)
         except Exception as error:  # noqa: BLE001  any error of an engine or a bug of ours is an outcome
@@ -92,27 +96,48 @@ class GrpcProber:
         for target in list(self._channels):
             await self._close(target)
 
-    async def _ask(self, target: ProbeTarget, endpoint: Endpoint) -> ProbeOutcome:
+    async def _ask(self, target: ProbeTarget, endpoint: Endpoint, deadline: float) -> ProbeOutcome:
         channel = self._channels.get(target)
-        if channel is None:
-            if len(self._channels) >= _MAX_CHANNELS:
-                await self._close(next(iter(self._channels)))
-            addresses = await self._dialer.addresses(endpoint)
-            address = None if endpoint.socket is not None else addresses[0]
-            channel = _Channel(_open_channel(target, endpoint, addresses[0]), address)
+        if channel is not None:
+            now, renewal = self._loop.time(), self._dialer.renewal
+            if now < channel.review_at or not await renewal.is_over(channel, target, endpoint):
+                try:
+                    return await channel.ask(target, deadline - self._loop.time())
+                except grpc.aio.AioRpcError as error:
+                    if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                        raise  # a channel that lost its connection, as one of HTTP may, says nothing of the engine
+            await self._close(target)
+        if len(self._channels) >= _MAX_CHANNELS:
+            await self._close(next(iter(self._channels)))
+        return await self._ask_afresh(target, endpoint, deadline)
+
+    async def _ask_afresh(self, target: ProbeTarget, endpoint: Endpoint, deadline: float) -> ProbeOutcome:
+        """Asks at the first address that accepts a connection; each gets an equal share of the time left."""
+        addresses = await self._dialer.addresses(endpoint)
+        first: ProbeOutcome | None = None
+        for tried, address in enumerate(addresses):
+            channel = _Channel(_open_channel(target, endpoint, address), address)
             await self._pool.admit(channel)
             self._channels[target] = channel
-        request = health_pb2.HealthCheckRequest(service=target.settings.service)
-        answer = await channel.health.Check(request, timeout=target.timeout)
-        if answer.status == health_pb2.HealthCheckResponse.SERVING:
-            return HEALTHY
-        name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
-        return Failed(0, f"grpc: {name.replace('_', ' ').lower()}", FailureKind.BODY)
+            try:
+                outcome = await channel.ask(target, (deadline - self._loop.time()) / (len(addresses) - tried))
+            except grpc.aio.AioRpcError as error:
+                if channel.was_connected:
+                    raise
+                # An error that is kept would keep its channel, which goes on connecting until nothing refers to it.
+                outcome = self._own_fault(target, error) or _classify_rpc_error(error, target.timeout)
+                if first is None or (_is_no_route(first) and not _is_no_route(outcome)):
+                    first = outcome
+                await self._close(target)
+            else:
+                self._dialer.renewal.begin(channel, target, endpoint)
+                return outcome
+        return first or classify_error(OSError(errno.EHOSTUNREACH, "no address"))
 
     def _own_fault(self, target: ProbeTarget, error: grpc.aio.AioRpcError) -> ProbeOutcome | None:
         """Returns the outcome of a call that this machine's own routes prevented, of which gRPC gives no number."""
         channel = self._channels.get(target)
-        if error.code() is not grpc.StatusCode.UNAVAILABLE or channel is None or channel.address is None:
+        if error.code() is not grpc.StatusCode.UNAVAILABLE or channel is None or channel.is_unix:
             return None
         fault = no_route(channel.address)
         return None if fault is None else classify_error(fault)
@@ -128,12 +153,31 @@ _closing: set[asyncio.Task[None]] = set()
 
 
 class _Channel:
-    """A channel to an IP address or a unix socket (None), which the pool counts as a connection."""
+    """A channel to one address, or to a unix socket, that the pool counts as a connection."""
 
-    def __init__(self, channel: Any, address: str | None) -> None:
+    def __init__(self, channel: Any, address: str) -> None:
         self.channel = channel
         self.address = address
+        self.ends_at = self.review_at = inf
         self.health: Any = health_pb2_grpc.HealthStub(channel)
+
+    @property
+    def is_unix(self) -> bool:
+        return self.address.startswith("/")
+
+    @property
+    def was_connected(self) -> bool:
+        state = self.channel.get_state()
+        return state not in {grpc.ChannelConnectivity.CONNECTING, grpc.ChannelConnectivity.TRANSIENT_FAILURE}
+
+    async def ask(self, target: ProbeTarget, seconds: float) -> ProbeOutcome:
+        """Asks for the health of the service that the settings name. Raises AioRpcError."""
+        request = health_pb2.HealthCheckRequest(service=target.settings.service)
+        answer = await self.health.Check(request, timeout=seconds)
+        if answer.status == health_pb2.HealthCheckResponse.SERVING:
+            return HEALTHY
+        name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+        return Failed(0, f"grpc: {name.replace('_', ' ').lower()}", FailureKind.BODY)
 
     def abort(self) -> None:
         """Does nothing: `aclose` of the prober closes it."""
@@ -157,11 +201,27 @@ def _open_channel(target: ProbeTarget, endpoint: Endpoint, address: str) -> Any:
             if ":" in address
             else f"ipv4:{address}:{endpoint.port}"
         )
+    authority = target.settings.host or endpoint.authority
     if tls is None and endpoint.scheme != "https":
+        options.append(("grpc.default_authority", authority))
         return grpc.aio.insecure_channel(uri, options=options)
     name = ((tls and tls.server_name) or endpoint.server_name).rstrip(".")
-    options += [("grpc.ssl_target_name_override", name), ("grpc.default_authority", name)]
+    if name != endpoint.server_name and target.settings.host is None:
+        authority = name  # as grpc-go has it
+    elif target.settings.host is not None and _host_of(authority) != name:
+        authority = _host_of(authority)  # gRPC refuses one with a port that is not of the certificate's name
+    options += [("grpc.ssl_target_name_override", name), ("grpc.default_authority", authority)]
     return grpc.aio.secure_channel(uri, _credentials(tls or TlsSettings()), options=options)
+
+
+def _is_no_route(outcome: ProbeOutcome) -> bool:
+    return isinstance(outcome, Inconclusive) and outcome.no_route
+
+
+def _host_of(authority: str) -> str:
+    """Returns an authority without its port."""
+    host, colon, port = authority.rpartition(":")
+    return host if colon and port.isdigit() and not host.endswith(":") else authority
 
 
 def _credentials(tls: TlsSettings) -> grpc.ChannelCredentials:

@@ -21,6 +21,7 @@ from healthprobe.probing.expectation import ResponseChecks
 from healthprobe.probing.observer import ObservedConnection, Observer, StepReporter
 from healthprobe.probing.pool import ConnectionPool, default_budget
 from healthprobe.probing.redirect import REDIRECT_LIMIT, Redirect, RedirectRefused, redirected_path
+from healthprobe.probing.renewal import MAX_AGE
 from healthprobe.probing.resolver import CachingResolver, Resolver
 from healthprobe.probing.timer_wheel import TimerWheel
 from healthprobe.probing.tls import TlsContexts
@@ -36,9 +37,10 @@ _USER_AGENT = f"healthprobe/{__version__}"
 class HTTPProber:
     """A Prober for `http` and `https` endpoints, made inside the loop on which it probes.
 
-    It keeps one connection per engine, or with `keep_connections=False` opens one per probe. `descriptor_budget` bounds
-    the open connections; the default is what the process's limit leaves. `tls` is the context for https; the default
-    trusts the system's roots. Nothing is sent to an address outside of `networks`. An answer whose `identity_header`
+    It keeps one connection per engine, for `keep_alive_max_age` seconds at most and while the engine's name has its
+    address, or with `keep_connections=False` opens one per probe. `descriptor_budget` bounds the open connections; the
+    default is what the process's limit leaves. `tls` is the context for https; the default trusts the system's roots.
+    Nothing is sent to an address outside of `networks`. An answer whose `identity_header`
     names another game is a failure. `traceparent` returns, for a game id, the traceparent header line of a request and
     the empty line after it. `observer` is called with each step of a probe. Proxies in the environment are ignored,
     because a proxy's 200 is not the engine's.
@@ -48,6 +50,7 @@ class HTTPProber:
         self,
         *,
         keep_connections: bool = True,
+        keep_alive_max_age: float = MAX_AGE,
         descriptor_budget: int | None = None,
         resolver: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
@@ -63,7 +66,9 @@ class HTTPProber:
         self._take = self.pool.take
         self._resolver = resolver or CachingResolver()
         self._steps = None if observer is None else StepReporter(observer)
-        self.dialer = Dialer(self.pool, self._resolver, TlsContexts(tls), networks, self._steps)
+        self.dialer = Dialer(
+            self.pool, self._resolver, TlsContexts(tls), networks, max_age=keep_alive_max_age, steps=self._steps
+        )
         self._checks = ResponseChecks(identity_header)
         self._wheel = TimerWheel(self._loop)
         self._limits: set[asyncio.Timeout] = set()
@@ -95,6 +100,9 @@ class HTTPProber:
         if connection is None:
             return await self._probe_afresh(target, deadline)
         try:
+            if now >= connection.review_at and await self._is_over(target, connection):
+                connection.abort()
+                return PROBER_CLOSED if self._closed else await self._probe_afresh(target, deadline)
             request = connection.request
             if self._traceparent is not None:
                 request = connection.request_start + self._traceparent(target.game_id)
@@ -119,6 +127,10 @@ class HTTPProber:
         self.pool.close()
         await self._resolver.aclose()
         await self.pool.all_closed()
+
+    async def _is_over(self, target: ProbeTarget, connection: EngineConnection) -> bool:
+        endpoint = target.endpoint
+        return isinstance(endpoint, Failed) or await self.dialer.renewal.is_over(connection, target, endpoint)
 
     async def _conclude(
         self, target: ProbeTarget, connection: EngineConnection, answer: Answer, deadline: float
@@ -222,6 +234,8 @@ class HTTPProber:
         )
         progress.enter("waiting for the response head")
         connection.request = self._requests.get(target, request)
+        if self._keeps:
+            self.dialer.renewal.begin(connection, target, endpoint)
         if self._traceparent is not None:
             connection.request_start = connection.request[:-2]
             request = request[:-2] + self._traceparent(target.game_id)

@@ -55,6 +55,10 @@ class Resolver(Protocol):
         """Returns the addresses of `host` in order of preference. Raises UnresolvableName."""
         ...
 
+    def holds_until(self, host: str) -> float:
+        """Returns the loop's time at which `host` must be looked up again; a time that is over if that is now."""
+        ...
+
     async def aclose(self) -> None:
         """Cancels lookups and closes sockets."""
         ...
@@ -111,6 +115,10 @@ class CachingResolver:
             if not lookup.task.done():
                 return known.addresses
         return await asyncio.shield(lookup.task)
+
+    def holds_until(self, host: str) -> float:
+        known = self._known.get(host)
+        return 0.0 if known is None or host in self._files.hosts else known.expires_at
 
     async def aclose(self) -> None:
         for lookup in list(self._lookups.values()):
