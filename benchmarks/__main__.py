@@ -2,6 +2,7 @@
 
 python -m benchmarks [costs] [--contenders wrk,run,…] [--engines N] [--seconds S] [--write]
 python -m benchmarks caution [--engines N] [--seconds S] [--rounds N] [--write]
+python -m benchmarks alerts [--engines N] [--seconds S] [--rounds N] [--write]
 python -m benchmarks detection [--kills N] [--write]
 python -m benchmarks lateness [--engines N] [--dead N] [--ticks N] [--write]
 python -m benchmarks mass-failure [--engines N] [--write]
@@ -22,7 +23,7 @@ import signal
 import sys
 from collections.abc import Collection
 
-from benchmarks import caution, costs, detection, lateness, listing, mass_failure, seeing
+from benchmarks import alerts, caution, costs, detection, lateness, listing, mass_failure, seeing
 from benchmarks.machine import facts
 from benchmarks.measure import say
 from benchmarks.page import SECTIONS, page_of, preamble, write_section, write_table
@@ -94,6 +95,9 @@ def _report(arguments: argparse.Namespace, engine_count: int, opening: str) -> s
         case "caution":
             pairs = caution.pairs_measured(engine_count=engine_count, seconds=seconds, rounds=rounds)
             section = caution.report(pairs, opening)
+        case "alerts":
+            found_pairs = alerts.pairs_measured(engine_count=engine_count, seconds=seconds, rounds=rounds)
+            section = alerts.report(found_pairs, opening)
         case "detection":
             section = detection.report(detection.measured(kills=arguments.kills), opening)
         case "seeing":
@@ -125,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     of_listing = parser.add_argument_group("listing, simulation")
     of_listing.add_argument("--games", type=_positive, help="how many games (default 100000; simulation: 1000000)")
     of_listing.add_argument("--restarts", type=_positive, default=1_000, help="changed a listing (default 1000)")
-    of_scale = parser.add_argument_group("cluster, caution, seeing, units, simulation")
+    of_scale = parser.add_argument_group("cluster, caution, alerts, seeing, units, simulation")
     of_scale.add_argument("--rounds", type=_positive, default=5, help="pairs that are measured (default 5)")
     groups = ",".join(unit_costs.GROUPS)
     of_scale.add_argument("--only", type=_groups, default=unit_costs.GROUPS, help=f"some of {groups} (default: all)")

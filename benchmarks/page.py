@@ -15,7 +15,7 @@ section come from one run on one machine and are to be compared with each other 
 another day, are another section.
 """
 
-SECTIONS = ("costs", "caution", "detection", "lateness", "mass-failure", "listing", "seeing")
+SECTIONS = ("costs", "caution", "alerts", "detection", "lateness", "mass-failure", "listing", "seeing")
 
 SCALE = Path("docs/scale.md")
 """Where tables stand among the prose that draws conclusions from them."""

@@ -23,7 +23,8 @@ class HealthprobeRun:
     """The program in a process of its own, probing what `records` lists: a JSON file, or the embedded store.
 
     With `cluster`, the URL of one, it is an instance of that. `interval` is in seconds. At port
-    `listen` it shows itself; to the collector at `otlp` it sends metrics and spans. `options` are given as they are.
+    `listen` it shows itself; to the collector at `otlp` it sends metrics and spans. Each game of a file has the
+    `labels`. `options` are given as they are.
     """
 
     records: Literal["file", "sqlite"]
@@ -33,6 +34,7 @@ class HealthprobeRun:
     listen: int | None = None
     otlp: str | None = None
     options: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -68,13 +70,18 @@ class HealthprobeRun:
     def _records(self, course: Course) -> str:
         """The URL of the records, which are there once this returns."""
         listing = course.workspace / "records.json"
-        listing.write_text(json.dumps([_record(*numbered) for numbered in enumerate(course.endpoints)]))
+        listing.write_text(
+            json.dumps([{**_record(*numbered), **self._labels()} for numbered in enumerate(course.endpoints)])
+        )
         if self.records == "file":
             return f"file:{listing}"
         store = course.workspace / f"{self.connections}-records.db"
         store.unlink(missing_ok=True)
         _import(listing, f"sqlite:{store}")
         return f"sqlite:{store}"
+
+    def _labels(self) -> dict[str, dict[str, str]]:
+        return {"labels": dict(self.labels)} if self.labels else {}
 
 
 def _record(number: int, endpoint: str) -> dict[str, str]:

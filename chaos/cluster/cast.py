@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from tests.servers.nats import NatsServer
 
+from chaos.alert_receivers import alert_receivers
 from chaos.cluster.form import SPARE, ClusterForm
 from chaos.cluster.instance import Instance
 from chaos.cluster.line import Line
@@ -40,13 +41,17 @@ class ClusterCast(Deployment):
         self._judged = 0
 
     async def begin(self, stack: AsyncExitStack, *, fenced: bool = True) -> None:
-        """Starts the instances, with a log of their own."""
+        """Starts the instances, with a log of their own. Alerts are judged with fencing only."""
         nodes = self.environment.nats.nodes
         self.log = Tail([node.url() for node in nodes], self.name)
         stack.push_async_callback(self.log.aclose)
         self.consumers = [StreamConsumer(self.environment.redis.port, self.name)]
         for consumer in self.consumers:
             stack.push_async_callback(consumer.aclose)
+        if fenced:
+            of_alerts = self.environment.folder / self.name
+            of_alerts.mkdir(parents=True)
+            self.alerted = await stack.enter_async_context(alert_receivers(of_alerts))
         for name in self.form.names:
             folder = self.environment.folder / self.name / name
             folder.mkdir(parents=True)
@@ -155,7 +160,9 @@ class ClusterCast(Deployment):
         bus = self.environment.redis.url(f"/0?stream={self.name}")
         lease = f"{self.form.lease:g}s"
         records = f"file:{self.environment.records}"
+        alerts = [] if self.alerted is None else [*self.alerted.options, "--alert-group", "none"]
         return [
+            *alerts,
             *("--cluster", cluster, "--lease", lease, "--records", records, "--publish", bus),
             *self.form.options,
         ]

@@ -18,7 +18,8 @@ While scripted engines fail and recover, each fault is injected into instances t
 that have their log and their leases; an oracle computes from the engines' script what the log must contain for each
 game. A row holds if the log is exactly that, each game's events alternate and have sequences without a gap, and a bus
 has, after dropping repeated ids, exactly what the log has. *Worst time* is the longest from the begin of a fault, or
-from its end, until all that the engines had done by then was in the log and on the bus.
+from its end, until all that the engines had done by then was in the log and on the bus. Alertmanager and PagerDuty must
+have one alert in the end for each game whose incident is open and no other, as without a cluster.
 """
 
 _HEADINGS = (
