@@ -63,8 +63,8 @@ class AuthMiddleware:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._token is None and not _is_at_unix_socket(scope) and not is_loopback(_without_port(host)):
-            error = f"without a token the API answers only requests for localhost (got Host: {host[:100]})"
-            return error_response(421, error)
+            only = f"without a token the API answers only requests for localhost (got Host: {host[:100]})"
+            return error_response(421, f"{only}: behind a proxy set HEALTHPROBE_TOKEN, or listen at a unix socket")
         if self._token is not None and not _has_token(headers, self._token):
             response = error_response(401, "send the token of HEALTHPROBE_TOKEN: Authorization: Bearer …")
             response.headers["WWW-Authenticate"] = _CHALLENGE
