@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from random import Random
 
 from fuzz.mutation import Mutator
 from fuzz.target import Draw, Target, mutated, texts
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import MAX_ERROR_BYTES, sanitize_error
+from healthprobe.probing.body_text import UndecodableBody, decompress, to_text
 from healthprobe.probing.errors import MalformedResponse
 from healthprobe.probing.redirect import RedirectRefused, redirected_path
 from healthprobe.probing.response import BODY_LIMIT, BodyReader, ResponseReader
@@ -25,6 +28,8 @@ _RESPONSES = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x05hello",
     b"HTTP/1.1  200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\nContent-Length : 2\r\n\r\nok",
     b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2 ; x = "y"\r\nok\r\n0 \r\nX: a\r\n b\r\n\r\n',
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Type: a; charset=utf-16\r\n\r\n" + gzip.compress(b"ready"),
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n" + zlib.compress(b"ready" * 99),
     b"HTTP/1.1 204 No Content\r\nX-Game-ID: game-7\r\nSet-Cookie: a=b\r\nConnection: close\r\n\r\n",
     b"SSH-2.0-OpenSSH_9.2p1\r\n",
     b"\x15\x03\x01\x00\x02\x02\x46",
@@ -83,6 +88,10 @@ def _read_body(pieces: Pieces) -> None:
     reader = BodyReader()
     _read(reader, pieces)
     assert len(reader.body) <= BODY_LIMIT
+    if reader.status:
+        body = decompress(reader.head, reader.body, BODY_LIMIT, is_whole=reader.has_ended)
+        assert len(body) <= BODY_LIMIT
+        assert isinstance(to_text(reader.head, body), str)
 
 
 def _redirect(location: bytes) -> None:
@@ -127,7 +136,7 @@ _CAUSES = ("connection refused", "bad header from http://user:secret@game-7:8080
 
 TARGETS = (
     Target("response heads", _pieces, lambda pieces: _read(ResponseReader(), pieces), (MalformedResponse,), share=10),
-    Target("response bodies", _pieces, _read_body, (MalformedResponse,), share=10),
+    Target("response bodies", _pieces, _read_body, (MalformedResponse, UndecodableBody), share=10),
     Target(
         "redirects",
         mutated(_LOCATIONS, (b"http://", b"//", b"@", b"\\", b"..", b"[", b"]", b"%0d%0a", b":80", b"?", b"#", b"h")),

@@ -97,7 +97,7 @@ async def test_credentials_are_sent_as_basic_authorization(
         response(401),
         response(302, "Location: http://user:hunter2@elsewhere.example/"),
         response(302, "Location: /healthz"),
-        b"HTTP/1.1 200 OK\r\nno colon http://user:hunter2@game-7/ here\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno (name) http://user:hunter2@game-7/ here\r\n\r\n",
         b"http://user:hunter2@game-7/\r\n\r\n",
         b"",
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from typing import Any
 
 import pytest
@@ -222,9 +221,3 @@ async def test_a_chunk_that_equals_the_cached_response_is_not_an_answer(peer: St
     asked = target(await peer(script), {"expect": {"body_contains": "ready"}}, timeout=0.3)
     assert await prober.probe(asked) == HEALTHY
     assert isinstance(await prober.probe(asked), Failed)
-
-
-@pytest.mark.proves("body-compressed")
-async def test_a_compressed_body_is_neither_requested_nor_decompressed(peer: StartPeer, prober: HTTPProber) -> None:
-    answer = response(200, "Content-Encoding: deflate", body=zlib.compress(b"ready"))
-    assert isinstance(await answered(peer, prober, {"expect": {"body_contains": "ready"}}, answer), Failed)

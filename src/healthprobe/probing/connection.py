@@ -305,7 +305,7 @@ class EngineConnection(PooledConnection):
         if verdict is not None or not isinstance(reader, BodyReader):
             return verdict
         if reader.has_ended or reader.is_full:
-            return check.check_body(reader.body, reader.status)
+            return check.check_body(reader)
         if reader.body_error:
             return Failed(reader.status, f"{reader.body_error} after status {reader.status}", FailureKind.MALFORMED)
         return None
@@ -322,7 +322,7 @@ class EngineConnection(PooledConnection):
         reader = self._reader
         if isinstance(reader, BodyReader) and reader.status:
             if exc is None and reader.ends_with_connection:
-                self._answer(self._check.check_body(reader.body, reader.status))
+                self._answer(self._check.check_body(reader))
             else:
                 place = f"in the middle of the body after status {reader.status}"
                 self._answer(classify_close(exc, place, reader.status))

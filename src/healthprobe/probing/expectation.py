@@ -11,7 +11,8 @@ from healthprobe.domain.json_path import ValueNotFound, value_at
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Healthy
 from healthprobe.domain.probe_settings import PLAIN, Expectation, JsonValue
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.response import BodyReader, HeadReader, ResponseReader
+from healthprobe.probing.body_text import UndecodableBody, decompress, to_text
+from healthprobe.probing.response import BODY_LIMIT, BodyReader, HeadReader, ResponseReader
 from healthprobe.probing.response_cache import WHITESPACE, GameResponseCache, ResponseCache, ResponseTemplate
 
 _MAX_CHECKS = 10_000
@@ -55,14 +56,25 @@ class ResponseCheck:
             return Failed(reader.status, f"unexpected status {reader.status}")
         return None if self._expect.reads_body else HEALTHY
 
-    def check_body(self, body: bytes, status: int) -> Failed | Healthy:
-        """Returns the outcome for the body, or its first BODY_LIMIT bytes."""
-        expect = self._expect
-        if expect.body_contains is not None and expect.body_contains.encode() not in body:
-            return Failed(status, f"body does not contain {_to_json(expect.body_contains)}", FailureKind.BODY)
+    def check_body(self, reader: BodyReader) -> Failed | Healthy:
+        """Returns the outcome for the body, or its first BODY_LIMIT bytes.
+
+        A text is searched in the body as it was sent, in UTF-8, and as it reads decoded.
+        """
+        expect, status = self._expect, reader.status
+        text, head, body = expect.body_contains, reader.head, reader.body
+        is_found = text is None or text.encode() in body
+        if is_found and expect.json_path is None:
+            return HEALTHY
+        try:
+            body = decompress(head, body, BODY_LIMIT, is_whole=not reader.is_full)
+        except UndecodableBody as undecodable:
+            return Failed(status, str(undecodable), FailureKind.BODY)
+        if text is not None and not is_found and text.encode() not in body and text not in to_text(head, body):
+            return Failed(status, f"body does not contain {_to_json(text)}", FailureKind.BODY)
         if expect.json_path is None:
             return HEALTHY
-        error = _check_json(body, expect.json_path, expect.json_value)
+        error = _check_json(head, body, expect.json_path, expect.json_value)
         return HEALTHY if error is None else Failed(status, error, FailureKind.BODY)
 
 
@@ -112,16 +124,24 @@ def _encodings(game_id: str) -> tuple[bytes, ...]:
     )
 
 
-def _check_json(body: bytes, path: str, expected: JsonValue) -> str | None:
+def _check_json(head: bytes, body: bytes, path: str, expected: JsonValue) -> str | None:
     """Returns what is wrong with the value at `path` of a JSON body, or None if it is the expected one."""
     try:
-        found = value_at(json.loads(body), path)
+        found = value_at(_parse_json(head, body), path)
     except ValueNotFound:
         return f"{path} is not in the body"
     except (ValueError, RecursionError):
         return "body is not JSON"
     is_equal = isinstance(found, bool) == isinstance(expected, bool) and found == expected
     return None if is_equal else f"{path} is {_to_json(found)}, not {_to_json(expected)}"
+
+
+def _parse_json(head: bytes, body: bytes) -> object:
+    """Returns the value of a body in one of the encodings of JSON, or in the charset that its head names."""
+    try:
+        return json.loads(body)
+    except UnicodeDecodeError:
+        return json.loads(to_text(head, body))
 
 
 def _to_json(value: object) -> str:

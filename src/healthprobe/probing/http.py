@@ -284,6 +284,8 @@ def build_request(endpoint: Endpoint, path: str, settings: ProbeSettings, *, kee
         f"Host: {settings.host or endpoint.authority}",
     ]
     defaults = {"User-Agent": _USER_AGENT, "Accept": "*/*"}
+    if settings.expect.reads_body:
+        defaults["Accept-Encoding"] = "identity"
     if endpoint.authorization is not None:
         defaults["Authorization"] = endpoint.authorization
     own = {name.lower() for name, _ in settings.headers}
