@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from healthprobe.probing.prober import ProberByKind
 async def prober(peer: StartPeer) -> AsyncIterator[ProberByKind]:  # it is closed before its peers are
     prober = ProberByKind(HTTPProber())
     yield prober
+    await asyncio.sleep(0.02)  # TLS ends with an exchange
     assert prober.open_connections == 0, "a connection a probe, and none is left"
     await prober.aclose()
 

@@ -32,6 +32,9 @@ Connection = TypeVar("Connection", bound=PooledConnection)
 
 _LINK_LOCAL = re.compile("fe[89ab][0-9a-f]:")
 _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
+_SHUTDOWN_TIMEOUT = 1.0
+"""How long an engine may take to answer our close_notify, in seconds."""
+
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -217,6 +220,7 @@ class Dialer:
             lambda: connection,
             sock=raw,
             ssl=context,
+            ssl_shutdown_timeout=_SHUTDOWN_TIMEOUT,
             server_hostname=((tls and tls.server_name) or endpoint.server_name).rstrip("."),
         )
         if self._steps is not None:

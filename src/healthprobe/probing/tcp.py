@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from contextlib import suppress
 
 from healthprobe._util.text import quoted
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
@@ -12,6 +14,14 @@ from healthprobe.probing.dialer import Dialer, Progress
 from healthprobe.probing.errors import classify_error
 from healthprobe.probing.pool import ConnectionPool
 from healthprobe.probing.response import BODY_LIMIT
+
+_FIRST_WORD = 0.1
+"""How long to wait for an engine's first word after a handshake of TLS 1.3, in seconds, where it is near."""
+
+_FIRST_PAUSE = 0.001
+
+_ROUND_TRIPS = 2
+"""The same in times that connecting took, where the engine is far."""
 
 
 class TcpProber:
@@ -33,10 +43,19 @@ class TcpProber:
         limit = asyncio.timeout_at(deadline)
         try:
             async with limit:
+                begun = self._loop.time()
                 connection = await self._dialer.connect(
                     target, endpoint, progress, deadline, lambda: TcpConnection(self._pool)
                 )
-                return await _exchange(target, connection, progress)
+                connected = self._loop.time()
+                outcome = await _exchange(target, connection, progress)
+                if outcome is HEALTHY and connection.is_tls:
+                    bound = max(_FIRST_WORD, _ROUND_TRIPS * (connected - begun))
+                    outcome = await _await_first_word(connection, min(bound, (deadline - connected) / 2))
+                    if outcome is HEALTHY:
+                        connection.end()
+                        connection = None
+                return outcome
         except Exception as error:  # noqa: BLE001  any error of an engine or a bug of ours is an outcome
             return progress.timed_out(target.timeout) if limit.expired() else classify_error(error)
         finally:
@@ -53,7 +72,7 @@ class TcpProber:
 class TcpConnection(PooledConnection):
     """A connection that collects what is received, up to BODY_LIMIT bytes."""
 
-    __slots__ = ("_changed", "error", "is_open", "received")
+    __slots__ = ("_changed", "_tls", "error", "is_open", "received")
 
     def __init__(self, pool: ConnectionPool) -> None:
         super().__init__(pool)
@@ -61,10 +80,36 @@ class TcpConnection(PooledConnection):
         self.is_open = True
         self.error: Exception | None = None
         self._changed = asyncio.Event()
+        self._tls: ssl.SSLObject | None = None
 
     def send(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
+
+    @property
+    def is_tls(self) -> bool:
+        return self._tls is not None
+
+    @property
+    def has_first_word(self) -> bool:
+        """Returns whether the engine has shown that it accepts our side of a TLS handshake.
+
+        With TLS 1.3 it checks that last, after the handshake has ended for us, and most engines send a session ticket
+        then. The loop does not tell of a ticket.
+        """
+        tls = self._tls
+        if tls is None or tls.version() != "TLSv1.3" or self.received:
+            return True
+        return tls.session is not None and tls.session.has_ticket
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._tls = transport.get_extra_info("ssl_object")
+
+    def end(self) -> None:
+        """Closes a TLS connection with close_notify, so that the engine has no error to log."""
+        if self._transport is not None:
+            self._transport.close()
 
     async def wait_for_data(self) -> None:
         """Returns when more was received or the connection was closed."""
@@ -98,4 +143,23 @@ async def _exchange(target: ProbeTarget, connection: TcpConnection, progress: Pr
         if not connection.is_open:
             return Failed(0, f"connection closed before {quoted(expected)}", FailureKind.CLOSED)
         await connection.wait_for_data()
+    return HEALTHY
+
+
+async def _await_first_word(connection: TcpConnection, seconds: float) -> ProbeOutcome:
+    """Returns a failure if the engine ends the connection, by an alert or without one, before its first word.
+
+    One that says nothing for `seconds` is healthy. Raises what ended the connection.
+    """
+    loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
+    until = loop.time() + seconds
+    while connection.is_open and not connection.has_first_word and (left := until - loop.time()) > 0:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(pause, left)):
+                await connection.wait_for_data()
+        pause *= 2
+    if connection.error is not None:
+        raise connection.error
+    if not connection.is_open and not connection.has_first_word:
+        return Failed(0, "connection closed right after the TLS handshake", FailureKind.CLOSED)
     return HEALTHY
