@@ -115,6 +115,7 @@ async def postgres_away_as_all_fail(deployment: PostgresDeployment) -> None:
         await asyncio.sleep(deployment.form.away)
         await finish(deployment.postgres.start)
         await deployment.settles()
+        await deployment.alerts_settle()
         await deployment.engines.all_recover()
         await deployment.settles()
 
