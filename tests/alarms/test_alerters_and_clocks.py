@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from tests.alarms.conftest import ON_CALL, AlarmStage, game_on
 
@@ -67,6 +68,41 @@ async def test_a_clock_that_is_set_back_delays_no_member_of_a_group(alarm_stage:
     stage.fail("a5")
     await asyncio.sleep(8.0)
     assert stage.open == [("a0", "a1", "a2", "a3", "a4", "a5")]
+    running.cancel()
+
+
+async def test_a_game_that_is_listed_again_and_answers_is_not_told_of(alarm_stage: AlarmStage) -> None:
+    stage, games = alarm_stage, alarm_stage.games
+    running = asyncio.ensure_future(stage.run(1000.0, wait=0.0, probed_within=timedelta(seconds=7)))
+    await asyncio.sleep(10.0)
+    stage.fail("a1", "b1")
+    await asyncio.sleep(1.5)
+    assert stage.open == [("a1",), ("b1",)], "what fails while we look is told at once"
+    stage.games, stage.gone = list(games)[2:-1], {"a1", "b1"}
+    await asyncio.sleep(5.0)
+    assert stage.open == []
+    stage.games, stage.gone = list(games), set()
+    await asyncio.sleep(5.0)
+    stage.recover("a1")
+    await asyncio.sleep(1.0)
+    assert stage.open == []
+    await asyncio.sleep(3.0)
+    assert stage.open == [("b1",)], "the other one still does not answer"
+    assert len(stage.on_call.fired) == 3
+    running.cancel()
+
+
+async def test_what_recovered_while_nobody_looked_is_not_told_of_at_a_start(alarm_stage: AlarmStage) -> None:
+    stage = alarm_stage
+    stage.fail("a1", "b1")
+    stage.clock.step(3600.0)
+    running = asyncio.ensure_future(stage.run(100.0, wait=5.0, probed_within=timedelta(seconds=7)))
+    await asyncio.sleep(6.0)
+    assert stage.open == []
+    stage.recover("a1")
+    await asyncio.sleep(2.5)
+    assert stage.open == [("b1",)]
+    assert len(stage.on_call.fired) == 1
     running.cancel()
 
 

@@ -56,6 +56,8 @@ class Alarms:
 
     `identity` is the log's: the keys of alerts begin with it. `alerters` are by the URL of their route and by name;
     `earlier_relays` has the names of the relays that an alerter, by its name, takes the place of.
+    A game that answers by now is found out `probed_within` so long after it is listed: no alert of an earlier incident
+    of it fires before.
     The other arguments are explained in the docstring of this room.
     """
 
@@ -77,6 +79,7 @@ class Alarms:
         logger: Logger | None = None,
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
+        probed_within: timedelta = timedelta(),
         poll_interval: float = 1.0,
     ) -> None:
         self._log = log
@@ -89,6 +92,7 @@ class Alarms:
         self._clock = clock
         self._monotonic = monotonic
         self._poll_interval = poll_interval
+        self._probed_within = probed_within
         self._logger = SafeLogger(logger, worker=WORKER_KEY)
         self._incidents = Incidents(log, clock)
         self._fleet = Fleet(listing)
@@ -272,7 +276,7 @@ class Alarms:
         A game that is not listed any more has the labels that were known last.
         """
         found: dict[str, OpenIncident] = {}
-        now = self._clock()
+        now, lead = self._clock(), self._probed_within - self._rule.wait
         labels_of_open: dict[str, Mapping[str, str]] = {}
         async for game_id, failed in cooperative_iter(self._incidents.open.items(), _INCIDENTS_A_TURN):
             listed = self._fleet.labels(game_id)
@@ -280,7 +284,7 @@ class Alarms:
             labels_of_open[game_id] = labels
             found[game_id] = OpenIncident(
                 failed,
-                self._incidents.known_since(game_id, now),
+                self._incidents.known_since(game_id, now, is_listed=listed is not None, lead=lead),
                 labels,
                 is_listed=listed is not None,
                 is_gone=listed is None and self._is_gone(game_id),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from healthprobe.domain.event import EventType, HealthEvent
@@ -20,6 +20,9 @@ class Incidents:
 
     `ended_at` has when incidents ended, by game, until `forget_ends`; `ended_as_gone` has the games of those that ended
     because their game no longer runs, as the log says.
+
+    An incident is unconfirmed where nobody knows yet whether the game answers by now: one that was open when we began,
+    and one whose game is listed again after it was not.
     """
 
     def __init__(self, log: FollowedLog, clock: Callable[[], datetime]) -> None:
@@ -30,6 +33,7 @@ class Incidents:
         self.since: dict[str, datetime] = {}
         self.ended_at: dict[str, datetime] = {}
         self.ended_as_gone: set[str] = set()
+        self._unconfirmed: set[str] = set()
         self.changes = 0
         """How many events were applied so far."""
 
@@ -43,17 +47,24 @@ class Incidents:
         cursor = await self._log.end()
         for event in (await self._log.open_incidents()).values():
             self._apply(event)
+        self._unconfirmed = set(self.open)
         ended = [game_id for game_id in game_ids if game_id not in self.open]
         for event in (await self._log.last_events(ended)).values():
             self._apply(event)
         self._cursor = cursor
 
-    def known_since(self, game_id: str, now: datetime) -> datetime:
-        """Returns when an open incident was first known. A clock that was set back must not make its alert wait: it is
-        known since now at the latest.
+    def known_since(self, game_id: str, now: datetime, *, is_listed: bool, lead: timedelta) -> datetime:
+        """Returns since when an open incident counts as known: by `lead` later than now at the most, whatever the clock
+        was. An unconfirmed one counts from `lead` after its game is listed: less than nothing for one long known.
         """
-        self.since[game_id] = min(self.since[game_id], now)
-        return self.since[game_id]
+        since = min(self.since[game_id], now + max(lead, timedelta()))
+        if not is_listed:
+            self._unconfirmed.add(game_id)
+        elif game_id in self._unconfirmed:
+            self._unconfirmed.remove(game_id)
+            since = max(since, now + lead)
+        self.since[game_id] = since
+        return since
 
     async def refresh(self) -> None:
         """Reads to the end of the log. Raises LogError."""
@@ -74,6 +85,7 @@ class Incidents:
         if event.sequence < 1 or (known is not None and event.sequence <= known.sequence):
             return
         self.changes += 1
+        self._unconfirmed.discard(event.game_id)
         if event.event_type is EventType.PROBE_FAILED:
             self.open[event.game_id] = event
             self.since[event.game_id] = min(event.occurred_at, self._clock())

@@ -73,6 +73,7 @@ async def alarms_of(
         },
         telemetry=telemetry,
         logger=logger,
+        probed_within=timedelta(seconds=settings.interval * settings.policy.successes + settings.timeout),
     )
 
 
