@@ -144,7 +144,8 @@ class Dialer:
                 raise ForbiddenAddress(refusal)
             return (endpoint.socket,)
         if _is_address(endpoint.host):
-            _scope_of(endpoint.host)
+            if ":" in endpoint.host:
+                _scope_of(endpoint.host)
             addresses: tuple[str, ...] = (endpoint.host,)
         else:
             addresses = await self._resolver.addresses(endpoint.host)

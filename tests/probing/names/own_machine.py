@@ -69,12 +69,12 @@ def ip(command: str) -> None:
 
 
 def write_file(path: str, content: str) -> None:
-    """Replaces a file of this machine's /etc, in the place where it is mounted."""
+    """Replaces the content of one of this machine's own files."""
+    assert f" {path} " in Path("/proc/self/mounts").read_text(), f"{path} is not this machine's own"
     Path(path).write_text(content)
 
 
-def _mount(files: Mapping[str, str]) -> None:
-    folder = Path(tempfile.mkdtemp())
+def _mount(files: Mapping[str, str], folder: Path) -> None:
     for path, content in files.items():
         if Path(path).exists():
             ours = folder / Path(path).name
@@ -85,7 +85,8 @@ def _mount(files: Mapping[str, str]) -> None:
 def main() -> None:
     loop, name = sys.argv[1:]
     module, _, function = name.partition(":")
-    _mount(json.load(sys.stdin))
+    with tempfile.TemporaryDirectory() as folder:  # what is mounted outlives it
+        _mount(json.load(sys.stdin), Path(folder))
     ip("link set lo up")
     os.environ.pop("LOCALDOMAIN", None)
     os.environ.pop("RES_OPTIONS", None)

@@ -37,7 +37,7 @@ fe80::1%lo zone.test
 127.0.0.8 both.test
 """
 NAME_SERVER = "127.0.0.53"
-RESOLV = f"nameserver {NAME_SERVER}\nsearch eu.games.test games.test\noptions ndots:2 timeout:1 attempts:1\n"
+RESOLV = f"nameserver {NAME_SERVER}\nsearch eu.games.test games.test\noptions ndots:2 timeout:1 attempts:3\n"
 FILES = {
     "/etc/hosts": HOSTS,
     "/etc/resolv.conf": RESOLV,
