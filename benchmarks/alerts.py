@@ -60,6 +60,8 @@ def report(pairs: Sequence[Pair], opening: str) -> str:
     alerting = median(pair.alerting.cpu_per_probe for pair in pairs)
     ratio = alerting / plain
     verdict = "kept" if ratio <= _AT_MOST else "**missed**"
+    if all(any("disturbed" in note for note in pair.notes) for pair in pairs):
+        verdict += ", on a machine that was busy in every round: to be measured again on a quiet one"
     promise = (
         f"The medians are {plain * 1e6:.1f} and {alerting * 1e6:.1f} us. The promise is that they differ by at most "
         f"{_AT_MOST - 1:.0%}; their ratio is **{ratio:.3f}**: {verdict}."
