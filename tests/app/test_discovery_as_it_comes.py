@@ -78,6 +78,7 @@ def has_asked(server: WebServer, times: int) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.proves("list-http-sd")
 async def test_no_answer_of_http_sd_changes_what_was_told(program: Program, engine: ScriptedEngine) -> None:
     whole = groups(engine)
     async with WebServer(Answer(200, whole, JSON)) as server:
@@ -131,6 +132,7 @@ DAMAGE: Sequence[Callable[[Path, bytes], None]] = (written_half, gone, unreadabl
 
 
 @pytest.mark.slow
+@pytest.mark.proves("list-file")
 async def test_nothing_that_becomes_of_a_file_changes_what_was_told(
     program: Program, engine: ScriptedEngine, tmp_path: Path
 ) -> None:

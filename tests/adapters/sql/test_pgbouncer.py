@@ -92,6 +92,7 @@ async def test_a_database_that_the_pooler_has_not_is_refused(postgres_server: Po
 
 
 @pytest.mark.slow
+@pytest.mark.proves("log-behind-pooler")
 async def test_events_wait_for_a_server_that_goes_away_behind_its_pooler_and_enter_once(
     program: Program, tmp_path: Path
 ) -> None:
