@@ -135,6 +135,9 @@ async def test_a_game_that_is_not_listed_any_more_ends_it_as_gone(
     observations.see("a1")
     stage.games = [record for record in stage.games if record.game_id != "a1"]
     await stage.run(3.0, alarms)
+    assert stage.on_call.resolved == [], "one listing without it"
+    stage.gone = {"a1"}
+    await stage.run(3.0, alarms)
     assert [over.reason for over in stage.on_call.resolved] == ["game no longer runs"]
 
 

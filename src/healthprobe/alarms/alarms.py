@@ -243,7 +243,13 @@ class Alarms:
             ended_as_gone=self._incidents.ended_as_gone,
         )
         observed, unobserved = await self._observed.decide(
-            others, incidents, self._fleet.labels, is_silenced, identity=f"{self._identity}/{NOT_OBSERVED}", now=now
+            others,
+            incidents,
+            self._fleet.labels,
+            self._is_gone,
+            is_silenced,
+            identity=f"{self._identity}/{NOT_OBSERVED}",
+            now=now,
         )
         incidents = {**unobserved, **incidents}
         alerts = {

@@ -73,6 +73,10 @@ class WorkerObserver:
             for game_id, seconds, reported, cause in await self._status().not_observed()
         }
 
+    def watches(self, game_id: str) -> bool:
+        """Returns whether the game is one of this instance's."""
+        return game_id in self._status().target_set.by_id
+
     def is_observed(self, game_id: str) -> bool:
         return self._status().unobserved(game_id) is None
 
@@ -104,6 +108,7 @@ class ObservedFleet:
         before: Mapping[str, DecidedAlert],
         failed: Collection[str],
         labels_of: Callable[[str], Mapping[str, str] | None],
+        is_gone: Callable[[str], bool],
         is_silenced: Callable[[OpenIncident], bool],
         *,
         identity: str,
@@ -111,19 +116,20 @@ class ObservedFleet:
     ) -> tuple[Decision, Mapping[str, OpenIncident]]:
         """Returns the alerts of this kind that should be open, or are over, and their games as incidents.
 
-        `failed` have an incident in the log, which says more.
+        `failed` have an incident in the log, which says more. A game that is not listed, and not gone, stays as it is.
         """
         if self.observer is None:
             return Decision(before), {}
         numbers = {game: number for each in before.values() if each.is_open for game, number in each.members.items()}
         incidents: dict[str, OpenIncident] = {}
+        gone: set[str] = set()
         async for game_id in cooperative_iter(sorted(self.found.keys() | numbers.keys())):
             labels, known = labels_of(game_id), self.found.get(game_id)
-            if game_id in failed or labels is None or (known is None and self.observer.is_observed(game_id)):
-                continue
-            known = known or NotObserved(game_id, now, now, "", "")
-            incidents[game_id] = _incident(known, numbers.get(game_id), labels)
-        gone = {game_id for game_id in numbers if labels_of(game_id) is None}
+            if labels is None and is_gone(game_id):
+                gone.add(game_id)
+            elif game_id not in failed and (known or labels is None or not self.observer.is_observed(game_id)):
+                known = known or NotObserved(game_id, now, now, "", "")
+                incidents[game_id] = _incident(known, numbers.get(game_id), labels)
         decision = decide(
             before,
             incidents,
@@ -140,10 +146,11 @@ class ObservedFleet:
         return Decision(alerts, decision.look_again_at), incidents
 
 
-def _incident(known: NotObserved, number: int | None, labels: Mapping[str, str]) -> OpenIncident:
+def _incident(known: NotObserved, number: int | None, listed: Mapping[str, str] | None) -> OpenIncident:
     """Returns a game as an incident, by the number that its alert has of it, or by the second in which it began."""
     sequence = int(known.since.timestamp()) if number is None else number
     details = ProbeFailedDetails(0, 0, known.cause)
     event = HealthEvent(sequence, known.game_id, "", known.since, details)
+    labels = {"game_id": known.game_id} if listed is None else listed
     with_prober = {**labels, PROBER: known.prober} if known.prober else labels
-    return OpenIncident(event, known.reported_from, with_prober)
+    return OpenIncident(event, known.reported_from, with_prober, is_listed=listed is not None)

@@ -9,7 +9,8 @@ from socket import gethostname
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe.alarms.alarms import Alarms
-from healthprobe.alarms.not_observed import WorkerObserver
+from healthprobe.alarms.not_observed import Observer, WorkerObserver
+from healthprobe.alarms.not_observed_notes import NotObservedNotes
 from healthprobe.alarms.silences import Silences
 from healthprobe.app.settings import Settings
 from healthprobe.app.startup import retry_until_available
@@ -29,6 +30,7 @@ async def alarms_of(
     silences: Silences,
     telemetry: Telemetry,
     logger: FilteringBoundLogger,
+    observer: Observer | None = None,
 ) -> Alarms | None:
     """Returns the alarm stage of a worker with this `status`, or None without an alerter.
 
@@ -63,7 +65,7 @@ async def alarms_of(
         listing=lambda: status().listing,
         is_silenced=silences.is_silenced,
         is_gone=lambda game_id: status().is_gone(game_id),
-        observer=WorkerObserver(status, gethostname()),
+        observer=observer,
         shortest_group_wait=timedelta(seconds=float(settings.interval)),
         earlier_relays={
             name: (name, notification_name(url.removeprefix(NOTIFY)))
@@ -75,6 +77,14 @@ async def alarms_of(
         logger=logger,
         probed_within=timedelta(seconds=settings.interval * settings.policy.successes + settings.timeout),
     )
+
+
+def observer_of(
+    log: HealthEventLog, status: Callable[[], WorkerStatus], logger: FilteringBoundLogger, *, has_others: bool
+) -> WorkerObserver | NotObservedNotes:
+    """Returns what knows which games are not observed: those of this instance, and with others those of all."""
+    own = WorkerObserver(status, gethostname())
+    return NotObservedNotes(log, own, logger) if has_others and isinstance(log, DocumentLog) else own
 
 
 async def _identity(settings: Settings, log: HealthEventLog, logger: FilteringBoundLogger) -> str:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from healthprobe.adapters.http import HttpHeartbeat
     from healthprobe.adapters.nats import JetStreamLeases
+    from healthprobe.alarms.not_observed_notes import NotObservedNotes
     from healthprobe.alarms.silences import Silences
     from healthprobe.app.delivery import Delivery
     from healthprobe.app.gone_games import GoneGames
@@ -88,6 +89,7 @@ class Parts:
     silences: Silences
     heartbeat: HttpHeartbeat | None
     watch: WatchRecorder
+    notes: NotObservedNotes | None
 
 
 @asynccontextmanager
@@ -106,8 +108,9 @@ async def composed(
     None is JSON. `traceparent` returns the trace header of a game's next probe. Waits for a store or a log that is
     away. Raises ConfigurationError before anything is probed.
     """
+    from healthprobe.alarms.not_observed_notes import NotObservedNotes
     from healthprobe.alarms.silences import Silences
-    from healthprobe.app.alarm_stage import alarms_of
+    from healthprobe.app.alarm_stage import alarms_of, observer_of
     from healthprobe.app.delivery import Delivery
     from healthprobe.app.gone_games import GoneGames
     from healthprobe.app.retention import Retention
@@ -150,11 +153,13 @@ async def composed(
         retention = None if settings.retain is None else Retention(log, publishers.keys(), settings.retain, logger)
         silences = Silences(log, listing=lambda: worker.status.listing, logger=logger)
         await retry_until_available(silences.refresh, logger)  # before any alarm is raised
+        observer = observer_of(log, lambda: worker.status, logger, has_others=shards is not None)
         alarms = await alarms_of(
             settings,
             adapters,
             log,
             status=lambda: worker.status,
+            observer=observer,
             silences=silences,
             telemetry=telemetry,
             logger=logger,
@@ -176,7 +181,8 @@ async def composed(
         gone_games = GoneGames(log, worker, logger, writes_events=settings.ended_events)
         part = "" if settings.shard is None else f"{settings.shard.number}/{settings.shard.count}"
         watch = WatchRecorder(log, worker.status, logger, part=part)
-        yield Parts(records, log, worker, delivery, leases, prober, gone_games, silences, heartbeat, watch)
+        notes = observer if isinstance(observer, NotObservedNotes) else None
+        yield Parts(records, log, worker, delivery, leases, prober, gone_games, silences, heartbeat, watch, notes)
 
 
 async def _log(

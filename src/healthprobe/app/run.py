@@ -194,6 +194,7 @@ async def _serve_until(
         asyncio.create_task(parts.gone_games.run()),
         asyncio.create_task(parts.watch.run()),
         asyncio.create_task(_report(counters, logger)),
+        *(() if parts.notes is None else (asyncio.create_task(parts.notes.run()),)),
     ]
     leasing = None if parts.leases is None else asyncio.create_task(parts.leases.run())
     freezing = asyncio.create_task(_freeze_after_first_tick(counters))
@@ -211,7 +212,8 @@ async def _serve_until(
     if parts.leases is not None:
         await parts.leases.give_back_shards()
     drained = parts.delivery.drain(within=max(stop.remaining - _RESERVE, 0.1))
-    await asyncio.gather(drained, parts.watch.finish(within=_LAST_NOTE))
+    noted = () if parts.notes is None else (parts.notes.finish(within=_LAST_NOTE),)
+    await asyncio.gather(drained, parts.watch.finish(within=_LAST_NOTE), *noted)
     await _cancel(*others, freezing, watching, silencing, stopping)
     if parts.leases is not None and leasing is not None:
         await _cancel(leasing)
