@@ -12,7 +12,7 @@ from tests.support.waiting import PATIENCE
 from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 from tests.web.client import app_of, get, raw
 
-from healthprobe.domain.outcome import HEALTHY
+from healthprobe.domain.outcome import HEALTHY, Inconclusive
 from healthprobe.testing.prober import UNAVAILABLE
 from healthprobe.testing.stage import ticks
 from healthprobe.web.listen_address import ListenAddress
@@ -113,3 +113,15 @@ async def test_without_a_token_the_words_of_the_log_are_for_this_machine_alone()
         answer = await get(app, "/healthz", Host=host)
         assert answer.status_code == 503
         assert "db.internal" not in answer.text
+
+
+async def test_healthz_says_that_nothing_is_known_of_most_games_and_to_readers_why() -> None:
+    prohibited = Inconclusive("the prober's machine prohibits the connection", no_route=True)
+    monitored = MonitoredWorker({"a": prohibited, "b": prohibited, "c": HEALTHY})
+    for _ in range(3):
+        await monitored.worker.tick()
+        await asyncio.sleep(5.0)
+    for token, shown in ((None, f"nothing has been known of 2 of 3 games for 15s: {prohibited.cause}"), (TOKEN, "15s")):
+        answer = await get(app_of(monitored, token=token), "/healthz")
+        assert (answer.status_code, answer.json()["well"]) == (503, False)
+        assert answer.json()["trouble"].endswith(shown)

@@ -181,10 +181,10 @@ def status(
 
     A run that was started with --listen gives the state of the fleet, the
     games that are down and the state of the prober. A log gives only the games
-    that are down. A game that the log cannot hold counts as trouble, too. A game is
-    unknown while no probe has told anything of it: not yet, or not in its last
-    --failures probes. With
-    --label all numbers and incidents are those of the games that have it.
+    that are down. A game that the log cannot hold counts as trouble, too. A
+    game is unknown while no probe has had a conclusive outcome: not yet, or
+    not in its last --failures probes. With --label all numbers and incidents
+    are those of the games that have it.
 
     With --json, or if standard output is not a terminal: one object on a
     line, with source (run or log), at, summary, down, incidents (open ones),

@@ -42,7 +42,7 @@ def fleet_families(status: RunStatus) -> Iterator[Metric]:
     )
     yield labelled_gauge(
         "healthprobe_game_unknown_seconds",
-        f"How long no probe of a game has told anything of it. At most {MAX_GAME_SERIES} games have a series.",
+        f"How long nothing has been known of an unknown game. At most {MAX_GAME_SERIES} games have a series.",
         ("game_id", "host"),
         [((game_id, host), seconds) for game_id, host, seconds, _ in status.unknown_games(MAX_GAME_SERIES)],
     )
