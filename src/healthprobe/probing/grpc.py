@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from math import inf
 from typing import Any
 from urllib.parse import quote
@@ -228,7 +229,8 @@ def _credentials(tls: TlsSettings) -> grpc.ChannelCredentials:
     """Raises InvalidTlsSettings."""
     if not tls.verify:
         raise InvalidTlsSettings('TLS settings: "verify": false is not for the kind grpc: name its certificate as "ca"')
-    contents = [None if path is None else read_file(path) for path in (tls.ca, tls.key, tls.certificate)]
+    authorities = tls.ca or os.environ.get("SSL_CERT_FILE")
+    contents = [None if path is None else read_file(path) for path in (authorities, tls.key, tls.certificate)]
     return grpc.ssl_channel_credentials(*contents)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import stat
 import time
@@ -55,37 +56,84 @@ def _invalid(path: str | None, why: str) -> InvalidTlsSettings:
     return InvalidTlsSettings(f"TLS settings: {path} cannot be used: {why}")
 
 
-_MAX_AGE = 300.0
-"""The seconds after which a context is made again, so that renewed certificates need no restart."""
+_GRACE = 60.0
+"""How long a context is used on whose files cannot be read any more, in seconds: they may be half written."""
 
 _MAX_CONTEXTS = 1_000
 
+Stamp = tuple[int, int, int, int] | None
+"""What tells one content of a file from another, or None where there is no file."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class _Context:
     context: ssl.SSLContext
-    made_at: float
+    stamps: tuple[Stamp, ...]
+    authorities: int
+    """How many it had when it was made: those of a folder are read as they are needed."""
+    broken_since: float | None = None
 
 
 class TlsContexts:
-    """A cache of the contexts for TLS settings; `default` is for games without settings."""
+    """A cache of the contexts for TLS settings; `default` is for games without settings.
+
+    A context is made again once one of its files has changed, so that renewed certificates need no restart; among them
+    are SSL_CERT_FILE and the system's store, where the settings name no authorities.
+    """
 
     def __init__(self, default: ssl.SSLContext | None = None) -> None:
         self._default = default
+        self._store = system_store()
         self._contexts: dict[TlsSettings, _Context] = {}
 
     def context(self, settings: TlsSettings | None) -> ssl.SSLContext:
         """Returns the context for these settings. Raises InvalidTlsSettings."""
         if settings is None:
-            if self._default is None:
-                self._default = ssl.create_default_context()
-            return self._default
-        known, now = self._contexts.get(settings), time.monotonic()
-        if known is None or now - known.made_at > _MAX_AGE:
-            if len(self._contexts) >= _MAX_CONTEXTS:
-                self._contexts.clear()
-            known = self._contexts[settings] = _Context(_make_context(settings), now)
-        return known.context
+            if self._default is not None:
+                return self._default
+            settings = _NO_SETTINGS
+        files = (settings.ca,) if settings.ca is not None else self._store
+        stamps = tuple(map(_stamp, filter(None, (*files, settings.certificate, settings.key))))
+        known = self._contexts.get(settings)
+        if known is not None and known.stamps == stamps:
+            return known.context
+        try:
+            made = _make_context(settings)
+            authorities = made.cert_store_stats()["x509_ca"]
+            if known is not None and known.authorities and not authorities:
+                raise _invalid(files[0], "no certificate is left in it")
+        except InvalidTlsSettings:
+            if known is None:
+                raise
+            now = time.monotonic()
+            known.broken_since = known.broken_since or now
+            if now - known.broken_since > _GRACE:
+                del self._contexts[settings]
+                raise
+            return known.context
+        if known is None and len(self._contexts) >= _MAX_CONTEXTS:
+            self._contexts.clear()
+        self._contexts[settings] = _Context(made, stamps, authorities)
+        return made
+
+
+_NO_SETTINGS = TlsSettings()
+
+
+def system_store() -> tuple[str, ...]:
+    """Returns the files and folders of the authorities that the system trusts, by OpenSSL's variables or its build."""
+    paths = ssl.get_default_verify_paths()
+    file = os.environ.get(paths.openssl_cafile_env, paths.openssl_cafile)
+    folders = os.environ.get(paths.openssl_capath_env, paths.openssl_capath)
+    return (file, *folders.split(os.pathsep))
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        found = os.stat(path)  # noqa: PTH116  at every TLS connection, and pathlib takes as long again
+    except (OSError, ValueError):
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns)
 
 
 def _make_context(settings: TlsSettings) -> ssl.SSLContext:
