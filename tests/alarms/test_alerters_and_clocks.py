@@ -16,6 +16,10 @@ PAGER = "memory:pager"
 BOTH = (AlertRoute(ON_CALL), AlertRoute(PAGER))
 
 
+class Repeating(InMemoryAlerter):
+    repeat_interval = 60.0
+
+
 async def test_what_an_alerter_was_sent_before_it_was_left_out_is_resolved_in_full_when_it_is_back(
     alarm_stage: AlarmStage,
 ) -> None:
@@ -103,6 +107,21 @@ async def test_what_recovered_while_nobody_looked_is_not_told_of_at_a_start(alar
     await asyncio.sleep(2.5)
     assert stage.open == [("b1",)]
     assert len(stage.on_call.fired) == 1
+    running.cancel()
+
+
+async def test_an_instance_that_another_has_taken_over_from_repeats_nothing(alarm_stage: AlarmStage) -> None:
+    stage, repeating = alarm_stage, Repeating()
+    duties = {"ours"}
+    stage.fail("a1")
+    alarms = stage.alarms(wait=0.0, alerters={ON_CALL: {"on-call": repeating}}, is_ours=lambda: bool(duties))
+    running = asyncio.ensure_future(stage.run(1000.0, alarms))
+    await asyncio.sleep(1.0)
+    assert len(repeating.fired) == 1
+    stage.clock.step(60.0)
+    duties.clear()
+    await asyncio.sleep(60.0)
+    assert len(repeating.fired) == 1
     running.cancel()
 
 

@@ -129,7 +129,14 @@ async def test_a_log_without_documents_is_refused_with_what_to_use() -> None:
     logger: Any = structlog.get_logger()
     with pytest.raises(ConfigurationError, match=r"jsonl:events.jsonl keeps no documents.*use --log sqlite:"):
         await alarms_of(
-            settings, Adapters(), log, status=lambda: log, silences=log, telemetry=Counters(), logger=logger
+            settings,
+            Adapters(),
+            log,
+            status=lambda: log,
+            silences=log,
+            is_ours=lambda: True,
+            telemetry=Counters(),
+            logger=logger,
         )
 
 

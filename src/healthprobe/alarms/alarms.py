@@ -57,7 +57,7 @@ class Alarms:
     `identity` is the log's: the keys of alerts begin with it. `alerters` are by the URL of their route and by name;
     `earlier_relays` has the names of the relays that an alerter, by its name, takes the place of.
     A game that answers by now is found out `probed_within` so long after it is listed: no alert of an earlier incident
-    of it fires before.
+    of it fires before. While `is_ours` says that another instance tells the alerters, nothing is sent.
     The other arguments are explained in the docstring of this room.
     """
 
@@ -80,6 +80,7 @@ class Alarms:
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
         probed_within: timedelta = timedelta(),
+        is_ours: Callable[[], bool] = lambda: True,
         poll_interval: float = 1.0,
     ) -> None:
         self._log = log
@@ -106,6 +107,7 @@ class Alarms:
                     name=name,
                     clock=clock,
                     monotonic=monotonic,
+                    is_ours=is_ours,
                     telemetry=telemetry,
                     logger=logger,
                 ),

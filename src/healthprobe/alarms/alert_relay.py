@@ -54,7 +54,8 @@ class AlertRelay:
 
     What it was sent is kept under its name. That an alert may have arrived is kept before it is sent, so that it is
     resolved also if we are killed in between. What fails is tried again, as a relay does; what is refused for good is
-    parked: it is tried again when the alert changes, or by the next run. PublisherClosed ends it.
+    parked: it is tried again when the alert changes, or by the next run. PublisherClosed ends it. It begins to send
+    nothing while it is not ours: after a pause another instance may have resolved what we would fire again.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class AlertRelay:
         name: str,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
+        is_ours: Callable[[], bool],
         telemetry: Telemetry | None = None,
         logger: Logger | None = None,
     ) -> None:
@@ -73,6 +75,7 @@ class AlertRelay:
         self.name = name
         self._clock = clock
         self._monotonic = monotonic
+        self._is_ours = is_ours
         self._logger = SafeLogger(logger, worker=WORKER_KEY, publisher=name)
         self._telemetry = SafeTelemetry(NullTelemetry() if telemetry is None else telemetry, self._logger)
         self._parked = RateLimitedWarning(self._logger, "alert parked: it is tried again when it changes", monotonic)
@@ -119,7 +122,7 @@ class AlertRelay:
         async with self._one_at_a_time:
             self._retry_after = 0.0
             try:
-                if self._wanted is not None:
+                if self._wanted is not None and self._is_ours():
                     if self._sent is None:
                         self._sent = await self._load()
                     await self._resolve_all(self._sent)
@@ -204,7 +207,7 @@ class AlertRelay:
         resolved after the new one was fired, the old one would end that.
         """
         keys = self._to_fire()
-        while keys:
+        while keys and self._is_ours():
             await self._resolve_all(sent)
             assert self._wanted is not None
             batch = [key for key in keys[: self._batch_size.size] if key in self._wanted.open]

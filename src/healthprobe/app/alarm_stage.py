@@ -28,6 +28,7 @@ async def alarms_of(
     *,
     status: Callable[[], WorkerStatus],
     silences: Silences,
+    is_ours: Callable[[], bool],
     telemetry: Telemetry,
     logger: FilteringBoundLogger,
     observer: Observer | None = None,
@@ -75,6 +76,7 @@ async def alarms_of(
         },
         telemetry=telemetry,
         logger=logger,
+        is_ours=is_ours,
         probed_within=timedelta(seconds=settings.interval * settings.policy.successes + settings.timeout),
     )
 

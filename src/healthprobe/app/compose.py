@@ -161,6 +161,7 @@ async def composed(
             status=lambda: worker.status,
             observer=observer,
             silences=silences,
+            is_ours=lambda: shards is None or shards.has_duties,
             telemetry=telemetry,
             logger=logger,
         )
