@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
+import trustme
 from tests.probing.conftest import StartPeer
 from tests.probing.peers import OK, Connection, answering, first_then, response
 from tests.probing.probes import assert_failed, probes, target_at
@@ -43,6 +45,18 @@ def greeter(greet: Callable[[socket.socket], None]) -> Iterator[str]:
         thread.join(2)
 
 
+def over_tls(context: ssl.SSLContext, greet: Callable[[socket.socket], None]) -> Callable[[socket.socket], None]:
+    """Greets as soon as hands are shaken, and ends by close_notify."""
+
+    def shake_hands_and_greet(accepted: socket.socket) -> None:
+        with context.wrap_socket(accepted, server_side=True, suppress_ragged_eofs=True) as wrapped:
+            greet(wrapped)
+            with suppress(OSError):
+                wrapped.unwrap()
+
+    return shake_hands_and_greet
+
+
 def in_one_piece(answer: bytes) -> Callable[[socket.socket], None]:
     return lambda accepted: accepted.sendall(answer)
 
@@ -68,6 +82,18 @@ async def test_an_answer_that_comes_before_a_first_request_belongs_to_it(
     with greeter(greet(OK)) as healthy, greeter(greet(BUSY)) as full:
         assert set(await probes(prober, target_at(healthy), PROBES)) == {HEALTHY}
         assert set(await probes(prober, target_at(full), PROBES)) == {Failed(503, "unexpected status 503")}
+
+
+async def test_an_early_answer_over_tls_belongs_to_the_request() -> None:
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+
+    async with HTTPProber(tls=client) as prober:
+        for answer, outcome in ((OK, HEALTHY), (BUSY, Failed(503, "unexpected status 503"))):
+            with greeter(over_tls(server, in_one_piece(answer))) as url:
+                assert set(await probes(prober, target_at(url.replace("http:", "https:")), 40)) == {outcome}
 
 
 async def test_an_early_answer_that_is_not_whole_is_a_failure_that_says_where_it_ended(prober: HTTPProber) -> None:
