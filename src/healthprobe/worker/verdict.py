@@ -116,7 +116,7 @@ class Verdict:
         if game.is_confirming:
             game.is_confirming = False
             game.not_before = 0.0
-        if outcome is not HEALTHY or self._unobserved:
+        if game.game_id in self._unobserved or isinstance(outcome, Inconclusive):
             self._observations.record(game, outcome, started)
         if isinstance(outcome, Inconclusive):
             self._inconclusive.warn(outcome.cause, game_id=game.game_id, games_unobserved=len(self._unobserved))
