@@ -21,6 +21,8 @@ from healthprobe.domain.alert import AlertRoute
 from healthprobe.ports import ConfigurationError
 from healthprobe.status.counters import Counters
 from healthprobe.testing.engines import ScriptedEngine
+from healthprobe.testing.memory import InMemoryLog
+from healthprobe.testing.stage import Stage
 
 PAGER = """
 import json
@@ -121,6 +123,25 @@ async def test_an_alerter_that_fails_is_shown_as_publishers_are(
         "dead_letters": 0,
         "error": "the pager has no file: No such file or directory",
     }
+
+
+async def test_a_run_without_alerters_says_whose_alerts_stay_open() -> None:
+    stage, log = Stage(), InMemoryLog()
+    await log.put_documents("alerters", {"pager:x": '{"behind": 0}', "pager:y": '{"behind": 0}'})
+    await log.put_documents("alerter:pager:x", {"log-1/a:1": "{}"})
+    none: Any = None
+    found = await alarms_of(
+        Settings(),
+        Adapters(),
+        log,
+        status=none,
+        silences=none,
+        is_ours=lambda: True,
+        telemetry=Counters(),
+        logger=stage.logger,
+    )
+    assert found is None
+    assert [(line["publisher"], line["alerts"]) for line in stage.lines] == [("pager:x", 1)]
 
 
 async def test_a_log_without_documents_is_refused_with_what_to_use() -> None:

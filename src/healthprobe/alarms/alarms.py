@@ -19,7 +19,8 @@ from healthprobe._util.aio import (
 )
 from healthprobe._util.safe_logging import Logger, SafeLogger
 from healthprobe.alarms.alert_relay import AlertRelay, Wanted
-from healthprobe.alarms.documents import ALERTERS, ALERTS, alerts_in, documents_of, keys_of, sent_kind
+from healthprobe.alarms.alerter_states import sent_to_others
+from healthprobe.alarms.documents import ALERTS, alerts_in, documents_of, keys_of
 from healthprobe.alarms.earlier_relays import EarlierLog, adopt_relays
 from healthprobe.alarms.fleet import Fleet
 from healthprobe.alarms.incidents import FollowedLog, Incidents
@@ -193,17 +194,8 @@ class Alarms:
 
         They stay open there. Such an alerter may come back, and can resolve them only if they are still known.
         """
-        found: set[str] = set()
-        for name in sorted((await self._log.documents(ALERTERS)).keys() - set(self.names)):
-            if keys := (await self._log.documents(sent_kind(name))).keys():
-                found |= keys
-                self._logger.warning(
-                    "an alerter is not among those of this run: its alerts stay open until it is again; "
-                    "if it is gone for good, close them there, and forget it with: healthprobe relays --forget",
-                    publisher=name,
-                    alerts=len(keys),
-                )
-        return frozenset(found)
+        sent = await sent_to_others(self._log, self.names, self._logger)
+        return frozenset(key for keys in sent.values() for key in keys)
 
     async def _with_those_of_relays(self, alerts: dict[str, DecidedAlert]) -> dict[str, DecidedAlert]:
         return await adopt_relays(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from socket import gethostname
 
 from structlog.typing import FilteringBoundLogger
 
+from healthprobe._util.safe_logging import SafeLogger
 from healthprobe.alarms.alarms import Alarms
+from healthprobe.alarms.alerter_states import sent_to_others
 from healthprobe.alarms.not_observed import Observer, WorkerObserver
 from healthprobe.alarms.not_observed_notes import NotObservedNotes
 from healthprobe.alarms.silences import Silences
@@ -38,6 +41,8 @@ async def alarms_of(
     Raises ConfigurationError.
     """
     if not settings.routes:
+        if isinstance(log, DocumentLog):
+            await retry_until_available(partial(sent_to_others, log, (), SafeLogger(logger)), logger)
         return None
     if not isinstance(log, DocumentLog):
         option = "--alert" if settings.alerts else "--notify"
