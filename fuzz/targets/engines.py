@@ -95,19 +95,25 @@ def _read_body(pieces: Pieces) -> None:
 
 
 def _redirect(location: bytes) -> None:
-    """Follows a location from a head, twice. It must give a path that can be sent."""
+    """Follows a location from a head, twice. It must give a path that can be sent, or be refused by all endpoints."""
     text = location.decode("latin-1")
+    is_followed = False
+    refusal: RedirectRefused | None = None
     for endpoint in _REDIRECTING:
         try:
             path = redirected_path(endpoint, endpoint.healthz_path, text, "h")
         except RedirectRefused as refused:
             _cause(str(refused))
+            refusal = refused
             continue
+        is_followed = True
         assert path.startswith("/"), path
         assert path.isascii(), path
         assert path.isprintable(), path
         assert " " not in path, path
         redirected_path(endpoint, path, "next", "[fe80::7]:1")
+    if refusal is not None and not is_followed:
+        raise refusal
 
 
 def _cause(text: str) -> None:
