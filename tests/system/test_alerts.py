@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.adapters.pagerduty.service import KEY, ScriptedPagerDuty
 from tests.servers.alertmanager import AlertmanagerServer, needs_alertmanager
+from tests.servers.nats import NatsServer
 from tests.servers.web import Answer, WebServer
 from tests.support.live_engine import LiveEngine
 from tests.support.program import Program, next_document
@@ -185,3 +186,30 @@ async def test_an_alerter_that_is_something_else_delays_no_other(
         _, log = await asyncio.to_thread(running.communicate)
     assert f"answered {login.status} with a web page; check the URL and its path prefix" in log
     assert KEY not in log
+
+
+@pytest.mark.slow
+async def test_a_page_that_the_delivering_instance_of_a_cluster_opened_is_closed_by_another(
+    program: Program, engine: LiveEngine
+) -> None:
+    with NatsServer() as nats:
+        async with ScriptedPagerDuty() as service:
+            command = (
+                *arguments(records_of(program.folder, engine), service.url),
+                *("--cluster", nats.url(), "--lease", "2s"),
+            )
+            running = {}
+            for _ in range(2):
+                started = program.start(*command, PAGERDUTY_KEY=KEY)
+                running[started.pid] = started
+            await asyncio.to_thread(engine.wait_for_probes, 1)
+            engine.become(503)
+            await until(lambda: service.open, "PagerDuty has an open alert")
+            listed = await asyncio.to_thread(program, "cluster", "--cluster", nats.url(), "--json")
+            [deliverer] = [each for each in map(json.loads, listed.stdout.splitlines()) if each["duties"]]
+            running[deliverer["pid"]].kill()
+            engine.become(200)
+            await until(lambda: not service.open, "PagerDuty has none")
+            trigger, *others = service.events
+    assert [event["event_action"] for event in others] == ["resolve"]
+    assert {event["dedup_key"] for event in others} == {trigger["dedup_key"]}
