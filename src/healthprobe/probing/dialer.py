@@ -200,7 +200,8 @@ class Dialer:
                     transport, _ = await self._loop.create_connection(lambda: connection, sock=raw)
                 else:
                     transport, _ = await self._loop.create_connection(lambda: connection, address, endpoint.port)
-                _refuse_self_connection(transport.get_extra_info("socket"), endpoint.port)
+                if transport.get_extra_info("sockname")[1] == endpoint.port:  # cheaper than its socket
+                    _refuse_self_connection(transport.get_extra_info("socket"))
                 if self._steps is not None:
                     self._steps.connected(endpoint, address)
         except BaseException:
@@ -236,7 +237,7 @@ class Dialer:
                 await self._connect_in_zone(raw, address, port)
             else:
                 await self._loop.sock_connect(raw, (address, port))
-            _refuse_self_connection(raw, port)
+            _refuse_self_connection(raw)
         except BaseException:
             raw.close()
             raise
@@ -257,14 +258,13 @@ class Dialer:
             raise OSError(error, os.strerror(error))
 
 
-def _refuse_self_connection(connected: socket.socket, port: int) -> None:
+def _refuse_self_connection(connected: socket.socket) -> None:
     """Raises ConnectionRefusedError for a socket that the kernel connected to itself.
 
     It does so where nothing listens at a local address and its port happens to be chosen as the local one. Ended by a
     reset, the socket leaves no TIME_WAIT behind that would keep the engine from listening at its port again.
     """
-    local = connected.getsockname()
-    if local[1] == port and local[:2] == connected.getpeername()[:2]:
+    if connected.getsockname()[:2] == connected.getpeername()[:2]:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
         raise ConnectionRefusedError(errno.ECONNREFUSED, "the socket is connected to itself")
 

@@ -15,7 +15,7 @@ from healthprobe.probing.errors import classify_error
 from healthprobe.probing.pool import ConnectionPool
 from healthprobe.probing.response import BODY_LIMIT
 
-_FIRST_WORD = 0.1
+_FIRST_WORD = 0.25
 """How long to wait for an engine's first word after a handshake of TLS 1.3, in seconds, where it is near."""
 
 _FIRST_PAUSE = 0.001
@@ -72,7 +72,7 @@ class TcpProber:
 class TcpConnection(PooledConnection):
     """A connection that collects what is received, up to BODY_LIMIT bytes."""
 
-    __slots__ = ("_changed", "_tls", "error", "is_open", "received")
+    __slots__ = ("_changed", "_is_tls_13", "_tls", "error", "is_open", "received")
 
     def __init__(self, pool: ConnectionPool) -> None:
         super().__init__(pool)
@@ -81,6 +81,7 @@ class TcpConnection(PooledConnection):
         self.error: Exception | None = None
         self._changed = asyncio.Event()
         self._tls: ssl.SSLObject | None = None
+        self._is_tls_13 = False
 
     def send(self, data: bytes) -> None:
         if self._transport is not None:
@@ -97,14 +98,15 @@ class TcpConnection(PooledConnection):
         With TLS 1.3 it checks that last, after the handshake has ended for us, and most engines send a session ticket
         then. The loop does not tell of a ticket.
         """
-        tls = self._tls
-        if tls is None or tls.version() != "TLSv1.3" or self.received:
+        if self._tls is None or not self._is_tls_13 or self.received:
             return True
-        return tls.session is not None and tls.session.has_ticket
+        session = self._tls.session
+        return session is not None and session.has_ticket
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._tls = transport.get_extra_info("ssl_object")
+        self._is_tls_13 = self._tls is not None and self._tls.version() == "TLSv1.3"
 
     def end(self) -> None:
         """Closes a TLS connection with close_notify, so that the engine has no error to log."""

@@ -143,5 +143,5 @@ async def test_games_that_began_at_once_connect_anew_spread_over_the_greatest_ag
             before = engine.connections
             await asyncio.gather(*map(prober.probe, targets))
             fresh.append(engine.connections - before)
-    assert 80 <= sum(fresh) <= 130
+    assert sum(fresh) >= 80, "each once a second"
     assert max(fresh) < 50, fresh
