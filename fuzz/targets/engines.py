@@ -11,10 +11,10 @@ from fuzz.mutation import Mutator
 from fuzz.target import Draw, Target, mutated, texts
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import MAX_ERROR_BYTES, sanitize_error
-from healthprobe.probing.body_text import UndecodableBody, decompress, to_text
+from healthprobe.probing.answers.body_text import UndecodableBody, decompress, to_text
+from healthprobe.probing.answers.redirect import RedirectRefused, redirected_path
+from healthprobe.probing.answers.response import BODY_LIMIT, BodyReader, ResponseReader
 from healthprobe.probing.errors import MalformedResponse
-from healthprobe.probing.redirect import RedirectRefused, redirected_path
-from healthprobe.probing.response import BODY_LIMIT, BodyReader, ResponseReader
 
 Pieces = tuple[bytes, ...]
 

@@ -7,8 +7,8 @@ import json
 from fuzz.target import Target, texts
 from healthprobe._util.duration import parse_duration, parse_retention
 from healthprobe.cli import options
-from healthprobe.domain.json_path import InvalidJsonPath, ValueNotFound, parse_json_path, value_at
 from healthprobe.domain.networks import InvalidNetwork, Networks, parse_network
+from healthprobe.domain.probe.json_path import InvalidJsonPath, ValueNotFound, parse_json_path, value_at
 
 _DOCUMENT = json.loads('{"checks": [{"state": "up"}, [1, [2]]], "a": {"b": {"c": null}}, "": 1}')
 

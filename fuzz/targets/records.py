@@ -18,7 +18,7 @@ from healthprobe.adapters.sql import query as foreign
 from healthprobe.adapters.sql import records as own
 from healthprobe.adapters.sql.listing import Listing
 from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
-from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
+from healthprobe.domain.probe.probe_parsing import InvalidSettings, parse_settings
 from healthprobe.domain.record import RuntimeRecord, parse_silenced_until, probe_settings_text, silenced_until_or_none
 from healthprobe.ports import ConfigurationError
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
     from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Healthy, Inconclusive, ProbeOutcome
     from healthprobe.domain.policy import FlapRule, Policy
-    from healthprobe.domain.probe_settings import Expectation, ProbeKind, ProbeSettings, TlsSettings
+    from healthprobe.domain.probe.probe_settings import Expectation, ProbeKind, ProbeSettings, TlsSettings
     from healthprobe.domain.record import RuntimeRecord
     from healthprobe.domain.schedule import AutoLanes
     from healthprobe.domain.target import ProbeTarget
@@ -122,7 +122,7 @@ _HOMES = {
     },
     "domain.outcome": {"HEALTHY", "Failed", "FailureKind", "Healthy", "Inconclusive", "ProbeOutcome"},
     "domain.policy": {"FlapRule", "Policy"},
-    "domain.probe_settings": {"Expectation", "ProbeKind", "ProbeSettings", "TlsSettings"},
+    "domain.probe.probe_settings": {"Expectation", "ProbeKind", "ProbeSettings", "TlsSettings"},
     "domain.record": {"RuntimeRecord"},
     "domain.schedule": {"AutoLanes"},
     "domain.target": {"ProbeTarget"},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from healthprobe.domain.alert import Alert, ResolvedAlert
+from healthprobe.domain.alarms.alert import Alert, ResolvedAlert
 from healthprobe.domain.event import EventType, HealthEvent
 from healthprobe.domain.outcome import ProbeOutcome
 from healthprobe.domain.record import RuntimeRecord

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from healthprobe.alarms.alarms import Alarms, IsSilenced
-from healthprobe.domain.alert import AlertRoute
-from healthprobe.domain.alerting import GroupRule
+from healthprobe.domain.alarms.alert import AlertRoute
+from healthprobe.domain.alarms.alerting import GroupRule
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import Alerter

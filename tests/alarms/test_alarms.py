@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.alarms.conftest import ON_CALL, AlarmStage, game_on
 
-from healthprobe.domain.alert import Alert, AlertRoute, ResolvedAlert
+from healthprobe.domain.alarms.alert import Alert, AlertRoute, ResolvedAlert
 from healthprobe.testing.memory import InMemoryAlerter
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from tests.alarms.conftest import ON_CALL, AlarmStage, game_on
 
 from healthprobe.alarms.fleet import labels_of
-from healthprobe.domain.alert import AlertRoute
+from healthprobe.domain.alarms.alert import AlertRoute
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.testing.memory import InMemoryAlerter
 

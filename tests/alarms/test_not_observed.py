@@ -13,7 +13,7 @@ from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 from healthprobe.adapters.notify.sentence import sentence_of_open, sentence_of_resolved
 from healthprobe.alarms.alarms import Alarms
 from healthprobe.alarms.not_observed import NotObserved, WorkerObserver
-from healthprobe.domain.alert import page_link
+from healthprobe.domain.alarms.alert import page_link
 from healthprobe.domain.outcome import HEALTHY, Inconclusive
 from healthprobe.testing.prober import Answer
 from healthprobe.testing.stage import run_for

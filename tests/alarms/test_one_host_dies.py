@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from healthprobe.alarms.alarms import Alarms
-from healthprobe.domain.alert import AlertRoute
-from healthprobe.domain.alerting import GroupRule
+from healthprobe.domain.alarms.alert import AlertRoute
+from healthprobe.domain.alarms.alerting import GroupRule
 from healthprobe.domain.event import EventType
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.domain.record import RuntimeRecord

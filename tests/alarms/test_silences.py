@@ -12,7 +12,7 @@ from structlog.testing import LogCapture
 
 from healthprobe._util.aio import background_tasks
 from healthprobe.alarms.silences import Silences
-from healthprobe.domain.silence import SILENCES, Matcher, Silence
+from healthprobe.domain.alarms.silence import SILENCES, Matcher, Silence
 from healthprobe.testing.clock import FIRST_INSTANT, FakeClock
 from healthprobe.testing.memory import InMemoryLog
 from healthprobe.testing.stage import run_for

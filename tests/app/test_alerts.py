@@ -17,7 +17,7 @@ from tests.support.waiting import until
 from healthprobe.app.alarm_stage import alarms_of
 from healthprobe.app.settings import Settings
 from healthprobe.app.urls import Adapters
-from healthprobe.domain.alert import AlertRoute
+from healthprobe.domain.alarms.alert import AlertRoute
 from healthprobe.ports import ConfigurationError
 from healthprobe.status.counters import Counters
 from healthprobe.testing.engines import ScriptedEngine

@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health, health_pb2_grpc
 
 from healthprobe.domain.outcome import Inconclusive
-from healthprobe.domain.probe_settings import Expectation, ProbeKind, ProbeSettings
+from healthprobe.domain.probe.probe_settings import Expectation, ProbeKind, ProbeSettings
 from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.prober import ProberByKind
 from healthprobe.testing.contracts import ProberContract

@@ -7,8 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from healthprobe.adapters.file import parse_records
-from healthprobe.domain.probe_parsing import parse_settings
-from healthprobe.domain.probe_settings import ProbeKind, ProbeSettings
+from healthprobe.domain.probe.probe_parsing import parse_settings
+from healthprobe.domain.probe.probe_settings import ProbeKind, ProbeSettings
 from healthprobe.domain.record import RuntimeRecord
 
 PAGE = (Path(__file__).parents[2] / "docs" / "records.md").read_text()

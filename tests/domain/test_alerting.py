@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as some
 
-from healthprobe.domain.alerting import (
+from healthprobe.domain.alarms.alerting import (
     ANSWERS_AGAIN,
     GONE,
     DecidedAlert,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.domain.gone import LISTINGS, GoneIncident, gone_games, gone_incidents
+from healthprobe.domain.alarms.gone import LISTINGS, GoneIncident, gone_games, gone_incidents
 
 GAMES = st.sampled_from("abc")
 LISTED = st.lists(st.frozensets(GAMES), max_size=6)

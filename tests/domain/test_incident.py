@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from healthprobe.domain.alarms.gone import GoneIncident
 from healthprobe.domain.event import Details, HealthEvent, ProbeEndedDetails, ProbeFailedDetails, ProbeRecoveredDetails
-from healthprobe.domain.gone import GoneIncident
 from healthprobe.domain.incident import incidents
 
 BEGIN = datetime(2026, 11, 23, 17, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.domain.json_path import InvalidJsonPath, Step, ValueNotFound, parse_json_path, value_at
+from healthprobe.domain.probe.json_path import InvalidJsonPath, Step, ValueNotFound, parse_json_path, value_at
 
 DOCUMENT = {"state": "up", "checks": [{"name": "db", "ok": True}, {"name": "disk", "ok": None}], "0": "zero"}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from healthprobe.domain.outcome import Failed
-from healthprobe.domain.probe_parsing import parse_settings, settings_from
-from healthprobe.domain.probe_settings import PLAIN, Expectation, ProbeKind, ProbeSettings
+from healthprobe.domain.probe.probe_parsing import parse_settings, settings_from
+from healthprobe.domain.probe.probe_settings import PLAIN, Expectation, ProbeKind, ProbeSettings
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import parse_target
 

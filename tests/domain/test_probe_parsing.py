@@ -11,8 +11,8 @@ from fuzz.watch import armed, watchdog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
-from healthprobe.domain.probe_settings import PLAIN, Expectation, ProbeKind, ProbeSettings, TlsSettings
+from healthprobe.domain.probe.probe_parsing import InvalidSettings, parse_settings
+from healthprobe.domain.probe.probe_settings import PLAIN, Expectation, ProbeKind, ProbeSettings, TlsSettings
 
 EVERYTHING = {
     "path": "/ready?deep=1",

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthprobe.domain.record import UNTIL_ENDED, RuntimeRecord
-from healthprobe.domain.silence import (
+from healthprobe.domain.alarms.silence import (
     Matcher,
     Silence,
     silence_from_text,
     silence_of,
     silence_of_record,
 )
+from healthprobe.domain.record import UNTIL_ENDED, RuntimeRecord
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 FIELDS = ("games", "host", "labels", "who", "why", "created_at", "ends_at")

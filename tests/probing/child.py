@@ -19,7 +19,7 @@ import uvloop
 
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import Failed, Inconclusive, ProbeOutcome
-from healthprobe.domain.probe_parsing import settings_from
+from healthprobe.domain.probe.probe_parsing import settings_from
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import ProbeTarget, parse_target
 from healthprobe.probing.http import HTTPProber

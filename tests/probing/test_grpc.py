@@ -19,8 +19,8 @@ from tests.probing.resolvers import FixedAddresses
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import HEALTHY
-from healthprobe.domain.probe_parsing import settings_from
-from healthprobe.domain.probe_settings import ProbeKind
+from healthprobe.domain.probe.probe_parsing import settings_from
+from healthprobe.domain.probe.probe_settings import ProbeKind
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.prober import ProberByKind

@@ -12,10 +12,10 @@ from tests.probing.probes import IMPATIENT, assert_failed, assert_on_time, probe
 
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed
-from healthprobe.domain.probe_parsing import settings_from
+from healthprobe.domain.probe.probe_parsing import settings_from
 from healthprobe.domain.target import ProbeTarget
+from healthprobe.probing.answers.response import HeadReader
 from healthprobe.probing.http import HTTPProber
-from healthprobe.probing.response import HeadReader
 
 
 def routing(routes: dict[str, bytes]) -> Script:

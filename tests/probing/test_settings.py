@@ -11,10 +11,10 @@ from tests.probing.peers import OK, Connection, Peer, response
 
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
-from healthprobe.domain.probe_parsing import settings_from
+from healthprobe.domain.probe.probe_parsing import settings_from
 from healthprobe.domain.target import ProbeTarget
+from healthprobe.probing.answers.response import BODY_LIMIT
 from healthprobe.probing.http import HTTPProber
-from healthprobe.probing.response import BODY_LIMIT
 
 
 def target(peer: Peer, settings: dict[str, Any], *, prefix: str = "", timeout: float = 5.0) -> ProbeTarget:

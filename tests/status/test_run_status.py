@@ -9,8 +9,8 @@ import pytest
 from tests.support.waiting import PATIENCE
 from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 
+from healthprobe.domain.alarms.gone import GONE, GoneIncident
 from healthprobe.domain.fleet_status import Condition
-from healthprobe.domain.gone import GONE, GoneIncident
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.status import run_status
 from healthprobe.status.cells import Delta

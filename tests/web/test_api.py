@@ -12,8 +12,8 @@ import pytest
 from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 from tests.web.client import app_of, get, get_json
 
+from healthprobe.domain.alarms.silence import SILENCES, Matcher, Silence
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind
-from healthprobe.domain.silence import SILENCES, Matcher, Silence
 from healthprobe.testing.clock import FIRST_INSTANT
 from healthprobe.testing.prober import UNAVAILABLE, Answer
 from healthprobe.testing.stage import game, ticks

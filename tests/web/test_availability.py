@@ -8,8 +8,8 @@ import pytest
 from tests.telemetry.metrics.monitored_worker import MonitoredWorker
 from tests.web.client import app_of, get, get_json
 
+from healthprobe.domain.alarms.gone import GONE, GoneIncident
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails, ProbeRecoveredDetails
-from healthprobe.domain.gone import GONE, GoneIncident
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.domain.watch import WATCH, WatchedTime
 from healthprobe.status import past_incidents

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from healthprobe.domain.probe_settings import ProbeSettings
+from healthprobe.domain.probe.probe_settings import ProbeSettings
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ConfigurationError
 from healthprobe.testing.memory import InMemoryRecords

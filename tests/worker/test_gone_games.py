@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from healthprobe.app.gone_games import GoneGames
-from healthprobe.domain.gone import GONE, gone_incidents
+from healthprobe.domain.alarms.gone import GONE, gone_incidents
 from healthprobe.domain.outcome import HEALTHY
 from healthprobe.domain.shard import shard_of
 from healthprobe.testing.contracts.samples import failed

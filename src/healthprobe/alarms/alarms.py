@@ -25,9 +25,9 @@ from healthprobe.alarms.earlier_relays import EarlierLog, adopt_relays
 from healthprobe.alarms.fleet import Fleet
 from healthprobe.alarms.incidents import FollowedLog, Incidents
 from healthprobe.alarms.not_observed import NOT_OBSERVED, ObservedFleet, Observer
-from healthprobe.domain.alert import AlertRoute
-from healthprobe.domain.alert_routing import receivers
-from healthprobe.domain.alerting import DecidedAlert, GroupRule, OpenIncident, decide, groups_to_count
+from healthprobe.domain.alarms.alert import AlertRoute
+from healthprobe.domain.alarms.alert_routing import receivers
+from healthprobe.domain.alarms.alerting import DecidedAlert, GroupRule, OpenIncident, decide, groups_to_count
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import Alerter, Telemetry

@@ -15,8 +15,8 @@ from typing import Any
 from healthprobe._util.aio import CALL_TIMEOUT, COLLABORATOR_ERRORS, error_text, raise_if_cancelled
 from healthprobe._util.safe_logging import Logger, RateLimitedWarning, SafeLogger
 from healthprobe.alarms.documents import ALERTERS, AlerterState, SentAlert, sent_kind
-from healthprobe.domain.alert import ENGINE_NOT_ANSWERING, Alert, ResolvedAlert
-from healthprobe.domain.alerting import DecidedAlert, is_worth_a_message
+from healthprobe.domain.alarms.alert import ENGINE_NOT_ANSWERING, Alert, ResolvedAlert
+from healthprobe.domain.alarms.alerting import DecidedAlert, is_worth_a_message
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import (
     Alerter,

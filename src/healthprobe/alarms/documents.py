@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from healthprobe.domain.alerting import DecidedAlert
+from healthprobe.domain.alarms.alerting import DecidedAlert
 from healthprobe.domain.event import format_instant, parse_instant
 
 ALERTS = "alert"

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from healthprobe._util.safe_logging import SafeLogger
 from healthprobe.alarms.documents import ALERTS, SentAlert, documents_of, sent_kind
-from healthprobe.domain.alerting import DecidedAlert, alert_key
+from healthprobe.domain.alarms.alerting import DecidedAlert, alert_key
 from healthprobe.domain.event import EventType, HealthEvent, ProbeFailedDetails
 from healthprobe.ports import DeadLetter, DocumentLog, RelayLog
 from healthprobe.worker.relay import BATCH, known_cursor

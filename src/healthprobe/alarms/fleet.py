@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from healthprobe._util.aio import cooperative_iter
-from healthprobe.domain.alerting import Group
+from healthprobe.domain.alarms.alerting import Group
 from healthprobe.domain.endpoint import InvalidEndpoint, parse_endpoint
 from healthprobe.domain.record import RuntimeRecord
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from healthprobe._util.aio import cooperative_iter
-from healthprobe.domain.alerting import DecidedAlert, Decision, GroupRule, OpenIncident, decide
+from healthprobe.domain.alarms.alerting import DecidedAlert, Decision, GroupRule, OpenIncident, decide
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
 from healthprobe.worker.config import utc_now
 from healthprobe.worker.worker_status import WorkerStatus

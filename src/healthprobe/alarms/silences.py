@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from healthprobe._util.aio import COLLABORATOR_ERRORS, error_text, raise_if_cancelled
 from healthprobe._util.safe_logging import Logger, SafeLogger
+from healthprobe.domain.alarms.silence import SILENCES, Silence, SilenceIndex, silence_from_text, silence_of_record
 from healthprobe.domain.record import RuntimeRecord
-from healthprobe.domain.silence import SILENCES, Silence, SilenceIndex, silence_from_text, silence_of_record
 from healthprobe.ports import DocumentLog
 from healthprobe.worker.config import utc_now
 

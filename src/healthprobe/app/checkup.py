@@ -22,7 +22,7 @@ from healthprobe.app.compose import canary_targets, networks_of
 from healthprobe.app.settings import Settings
 from healthprobe.app.url_names import NOTIFY, alerter_name, notification_name, publisher_name, scheme_of, shown
 from healthprobe.app.urls import ALERTERS, DATABASES, LOGS, PUBLISHERS, Adapters, extra
-from healthprobe.domain.alert import AlertRoute
+from healthprobe.domain.alarms.alert import AlertRoute
 from healthprobe.domain.outcome import Failed, Healthy
 from healthprobe.domain.record import RUNNING, RuntimeRecord
 from healthprobe.domain.target import parse_target

@@ -16,7 +16,7 @@ from healthprobe.app.urls import Adapters, EventFormat
 from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
 from healthprobe.domain.event import DEFAULT_SOURCE, source_of
 from healthprobe.domain.networks import InvalidNetwork, Network, Networks, parse_network
-from healthprobe.domain.probe_settings import ProbeSettings
+from healthprobe.domain.probe.probe_settings import ProbeSettings
 from healthprobe.domain.schedule import AutoLanes
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import (

@@ -9,8 +9,8 @@ from datetime import datetime
 from structlog.typing import FilteringBoundLogger
 
 from healthprobe._util.aio import COLLABORATOR_ERRORS, error_text, raise_if_cancelled
+from healthprobe.domain.alarms.gone import GONE, GoneIncident, gone_incidents
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
-from healthprobe.domain.gone import GONE, GoneIncident, gone_incidents
 from healthprobe.domain.shard import shard_of
 from healthprobe.ports import DocumentLog, HealthEventLog
 from healthprobe.worker.config import utc_now

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from healthprobe._util.duration import Duration
 from healthprobe.app.url_names import NOTIFY, alerter_name, notification_name, publisher_name, records_name
-from healthprobe.domain.alert import AlertRoute
-from healthprobe.domain.alerting import GroupRule
+from healthprobe.domain.alarms.alert import AlertRoute
+from healthprobe.domain.alarms.alerting import GroupRule
 from healthprobe.domain.policy import REFERENCE, Policy
-from healthprobe.domain.probe_settings import PLAIN, ProbeSettings
+from healthprobe.domain.probe.probe_settings import PLAIN, ProbeSettings
 from healthprobe.domain.schedule import AutoLanes
 from healthprobe.domain.shard import Slice
 from healthprobe.ports import ConfigurationError

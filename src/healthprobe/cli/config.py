@@ -12,8 +12,8 @@ import typer
 
 from healthprobe.app.settings_file.options import file_options
 from healthprobe.app.settings_file.reading import OF_THE_RUN, FileOption, read_settings_file
-from healthprobe.domain.alert import SEVERITIES
-from healthprobe.domain.probe_settings import ProbeKind
+from healthprobe.domain.alarms.alert import SEVERITIES
+from healthprobe.domain.probe.probe_settings import ProbeKind
 from healthprobe.ports import ConfigurationError
 
 _WIDTH = 100

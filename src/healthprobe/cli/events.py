@@ -19,8 +19,8 @@ from healthprobe.app.run import exit_cleanly_at_once, until_signal
 from healthprobe.app.settings import DEFAULT_DATABASE
 from healthprobe.app.urls import log_at
 from healthprobe.cli import errors, options
+from healthprobe.domain.alarms.gone import GONE, GoneIncident, gone_incidents
 from healthprobe.domain.event import AlteredEvent, HealthEvent, format_instant
-from healthprobe.domain.gone import GONE, GoneIncident, gone_incidents
 from healthprobe.domain.labels import Selector, parse_selector, selects
 from healthprobe.domain.watch import NOTHING, WATCH, WatchedTime, readable_times, together
 from healthprobe.ports import ConfigurationError, DeadLetter, DocumentLog, HealthEventLog, LogError

@@ -21,10 +21,10 @@ from healthprobe.cli.api_client import At, InsteadLog, NotFound, RunClient, sour
 from healthprobe.cli.events import read_log
 from healthprobe.cli.output import marks, marks_summary
 from healthprobe.cli.silence import silences_at
+from healthprobe.domain.alarms.silence import SilenceIndex
 from healthprobe.domain.event import GAME_NO_LONGER_RUNS
 from healthprobe.domain.explanation import explain_silence
 from healthprobe.domain.incident import incidents
-from healthprobe.domain.silence import SilenceIndex
 from healthprobe.ports import ConfigurationError
 from healthprobe.web import schemas
 

@@ -23,7 +23,7 @@ from healthprobe.app.settings import (
 from healthprobe.app.settings_file.options import NO_FILE, secret_of
 from healthprobe.app.settings_file.reading import SettingsFile
 from healthprobe.cli import errors, options
-from healthprobe.domain.alert import AlertRoute
+from healthprobe.domain.alarms.alert import AlertRoute
 from healthprobe.domain.policy import Policy
 
 

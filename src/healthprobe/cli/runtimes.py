@@ -23,7 +23,7 @@ from healthprobe.cli import errors, options
 from healthprobe.domain.endpoint import InvalidEndpoint, masked, parse_endpoint
 from healthprobe.domain.event import format_instant
 from healthprobe.domain.labels import fault_of, parse_selector
-from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
+from healthprobe.domain.probe.probe_parsing import InvalidSettings, parse_settings
 from healthprobe.domain.record import RECORD_FIELDS, RUNNING, RuntimeRecord, end_of_silence
 from healthprobe.ports import ConfigurationError
 

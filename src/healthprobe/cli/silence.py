@@ -21,10 +21,7 @@ from healthprobe.app.settings import DEFAULT_DATABASE
 from healthprobe.app.url_names import scheme_of, shown
 from healthprobe.app.urls import EDITABLE, Adapters, log_at
 from healthprobe.cli import errors, options
-from healthprobe.domain.endpoint import host_of
-from healthprobe.domain.labels import parse_selector
-from healthprobe.domain.record import RUNNING, UNTIL_ENDED, RuntimeRecord, end_of_silence
-from healthprobe.domain.silence import (
+from healthprobe.domain.alarms.silence import (
     LONGEST_NOTE,
     MOST_GAMES,
     SILENCES,
@@ -33,6 +30,9 @@ from healthprobe.domain.silence import (
     silence_from_text,
     silence_of_record,
 )
+from healthprobe.domain.endpoint import host_of
+from healthprobe.domain.labels import parse_selector
+from healthprobe.domain.record import RUNNING, UNTIL_ENDED, RuntimeRecord, end_of_silence
 from healthprobe.ports import ConfigurationError, DocumentLog, HealthprobeError
 from healthprobe.telemetry.logs import configure_logs
 

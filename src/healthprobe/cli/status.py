@@ -19,10 +19,10 @@ from healthprobe.cli import errors, options, output
 from healthprobe.cli.api_client import At, InsteadLog, RunClient, source_of
 from healthprobe.cli.incidents import read_incidents
 from healthprobe.cli.silence import silences_at
+from healthprobe.domain.alarms.silence import Matcher
 from healthprobe.domain.fleet_status import Condition
 from healthprobe.domain.labels import parse_selector
 from healthprobe.domain.record import end_of_silence
-from healthprobe.domain.silence import Matcher
 from healthprobe.web import schemas
 from healthprobe.web.silences import silence_document
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from healthprobe.domain.alarms.gone import GoneIncident
 from healthprobe.domain.event import HealthEvent, ProbeEndedDetails, ProbeFailedDetails, format_instant
-from healthprobe.domain.gone import GoneIncident
 
 
 @dataclass(frozen=True, slots=True)

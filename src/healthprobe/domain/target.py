@@ -7,8 +7,8 @@ from math import inf
 
 from healthprobe.domain.endpoint import Endpoint, InvalidEndpoint, parse_endpoint
 from healthprobe.domain.outcome import Failed, FailureKind
-from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
-from healthprobe.domain.probe_settings import PLAIN, ProbeSettings
+from healthprobe.domain.probe.probe_parsing import InvalidSettings, parse_settings
+from healthprobe.domain.probe.probe_settings import PLAIN, ProbeSettings
 from healthprobe.domain.record import RuntimeRecord
 
 

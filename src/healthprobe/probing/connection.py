@@ -14,10 +14,10 @@ from typing import Protocol, cast
 
 from healthprobe.domain.outcome import HEALTHY, OK, Failed, FailureKind, Healthy, Inconclusive, judge_status
 from healthprobe.domain.target import ProbeTarget
+from healthprobe.probing.answers.expectation import ResponseCheck
+from healthprobe.probing.answers.redirect import REDIRECT_STATUSES, Redirect
+from healthprobe.probing.answers.response import BODY_LIMIT, BodyReader, ResponseReader
 from healthprobe.probing.errors import MalformedResponse, classify_close
-from healthprobe.probing.expectation import ResponseCheck
-from healthprobe.probing.redirect import REDIRECT_STATUSES, Redirect
-from healthprobe.probing.response import BODY_LIMIT, BodyReader, ResponseReader
 from healthprobe.probing.timer_wheel import Expiring, TimerWheel
 
 _DRAIN_SECONDS = 1.0

@@ -17,7 +17,7 @@ from healthprobe._util.duration import Duration
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import Failed, FailureKind, Inconclusive
-from healthprobe.domain.probe_settings import ProbeKind
+from healthprobe.domain.probe.probe_settings import ProbeKind
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.connection import PooledConnection
 from healthprobe.probing.errors import ProbeError, is_no_route

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from healthprobe._util.duration import Duration
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Inconclusive, ProbeOutcome
-from healthprobe.domain.probe_settings import TlsSettings
+from healthprobe.domain.probe.probe_settings import TlsSettings
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.dialer import Dialer
 from healthprobe.probing.errors import classify_error

@@ -12,15 +12,15 @@ from healthprobe._util.version import __version__
 from healthprobe.domain.endpoint import HEALTHZ_PATH, Endpoint
 from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Inconclusive, ProbeOutcome
-from healthprobe.domain.probe_settings import ProbeKind, ProbeSettings
+from healthprobe.domain.probe.probe_settings import ProbeKind, ProbeSettings
 from healthprobe.domain.target import ProbeTarget
+from healthprobe.probing.answers.expectation import ResponseChecks
+from healthprobe.probing.answers.redirect import REDIRECT_LIMIT, Redirect, RedirectRefused, redirected_path
 from healthprobe.probing.connection import PROBER_CLOSED, Answer, EngineConnection, NoAnswer
 from healthprobe.probing.dialer import Dialer, Progress
 from healthprobe.probing.errors import classify_error
-from healthprobe.probing.expectation import ResponseChecks
 from healthprobe.probing.observer import ObservedConnection, Observer, StepReporter
 from healthprobe.probing.pool import ConnectionPool, default_budget
-from healthprobe.probing.redirect import REDIRECT_LIMIT, Redirect, RedirectRefused, redirected_path
 from healthprobe.probing.renewal import MAX_AGE
 from healthprobe.probing.resolver import CachingResolver, Resolver
 from healthprobe.probing.timer_wheel import TimerWheel

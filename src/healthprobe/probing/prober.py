@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from healthprobe.domain.outcome import Failed, FailureKind, ProbeOutcome
-from healthprobe.domain.probe_settings import ProbeKind
+from healthprobe.domain.probe.probe_settings import ProbeKind
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import ConnectionKeeper, Prober
 from healthprobe.probing.dialer import Dialer

@@ -9,11 +9,11 @@ from contextlib import suppress
 from healthprobe._util.text import quoted
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
 from healthprobe.domain.target import ProbeTarget
+from healthprobe.probing.answers.response import BODY_LIMIT
 from healthprobe.probing.connection import PooledConnection
 from healthprobe.probing.dialer import Dialer, Progress
 from healthprobe.probing.errors import classify_error
 from healthprobe.probing.pool import ConnectionPool
-from healthprobe.probing.response import BODY_LIMIT
 
 _FIRST_WORD = 0.25
 """How long to wait for an engine's first word after a handshake of TLS 1.3, in seconds, where it is near."""

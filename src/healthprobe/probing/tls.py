@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from healthprobe.domain.outcome import FailureKind
-from healthprobe.domain.probe_settings import TlsSettings
+from healthprobe.domain.probe.probe_settings import TlsSettings
 from healthprobe.probing.errors import ProbeError
 
 MAX_FILE_SIZE = 1 << 20

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
+from healthprobe.domain.alarms.gone import GONE, GoneIncident, gone_incidents
 from healthprobe.domain.event import HealthEvent, ProbeFailedDetails
-from healthprobe.domain.gone import GONE, GoneIncident, gone_incidents
 from healthprobe.domain.incident import Incident
 from healthprobe.ports import DocumentLog, HealthEventLog
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 
+from healthprobe.domain.alarms.gone import GONE, GoneIncident, gone_incidents
 from healthprobe.domain.availability import Availability, Span, availability, parts_of
 from healthprobe.domain.event import HealthEvent
-from healthprobe.domain.gone import GONE, GoneIncident, gone_incidents
 from healthprobe.domain.incident import incidents
 from healthprobe.domain.watch import NOTHING, WATCH, WatchedTime, readable_times, together, watched_spans
 from healthprobe.ports import DocumentLog, HealthEventLog

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from healthprobe._util.aio import cooperative_iter
+from healthprobe.domain.alarms.silence import Silence, SilenceIndex, silence_of_record
 from healthprobe.domain.cluster import Instance
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.fleet_status import Condition, Diagnosis, Outage, Unknown, WatchedShards, diagnose
 from healthprobe.domain.hysteresis import Standing
-from healthprobe.domain.silence import Silence, SilenceIndex, silence_of_record
 from healthprobe.ports import HealthEventLog, LogError
 from healthprobe.status.cells import Cells, Delta
 from healthprobe.status.histories import Histories

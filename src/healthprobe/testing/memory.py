@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from healthprobe.adapters import memory
-from healthprobe.domain.alert import Alert, ResolvedAlert
+from healthprobe.domain.alarms.alert import Alert, ResolvedAlert
 from healthprobe.domain.event import HealthEvent, altered_event
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ContentError, DeadLetter, HealthprobeError, LogEntry, LogError, PublishError, StoreError

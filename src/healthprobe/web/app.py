@@ -29,7 +29,7 @@ from healthprobe.web.silences import get_silences
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-_PAGE = files("healthprobe.web.static")
+_PAGE = files("healthprobe.web") / "static"
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 

@@ -14,7 +14,7 @@ from healthprobe.domain.explanation import GameFacts, GameRule, explain
 from healthprobe.domain.fleet_status import Condition
 from healthprobe.domain.incident import incidents
 from healthprobe.domain.labels import Selector, selects
-from healthprobe.domain.probe_settings import PLAIN, ProbeKind
+from healthprobe.domain.probe.probe_settings import PLAIN, ProbeKind
 from healthprobe.status.cells import CONDITIONS, Cells
 from healthprobe.status.run_status import RunStatus
 from healthprobe.web.incidents import incident_document

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from healthprobe.domain.silence import Silence
+from healthprobe.domain.alarms.silence import Silence
 from healthprobe.web import schemas
 from healthprobe.web.responses import json_response, status_of
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from math import isfinite
 
 from healthprobe.domain.policy import REFERENCE, Policy, Thresholds
-from healthprobe.domain.probe_settings import PLAIN, ProbeSettings
+from healthprobe.domain.probe.probe_settings import PLAIN, ProbeSettings
 from healthprobe.domain.schedule import AutoLanes, Window, spread_window
 from healthprobe.ports import ConfigurationError
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 
 from healthprobe._util.aio import ITEMS_A_TURN, cooperative_iter
-from healthprobe.domain.gone import LISTINGS, gone_games
+from healthprobe.domain.alarms.gone import LISTINGS, gone_games
 from healthprobe.domain.record import RuntimeRecord
 
 _IDS_A_TURN = 50 * ITEMS_A_TURN

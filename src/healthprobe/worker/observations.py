@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from healthprobe.domain.observation import Unobserved, is_the_engines_own, taken_for_a_failure
+from healthprobe.domain.alarms.observation import Unobserved, is_the_engines_own, taken_for_a_failure
 from healthprobe.domain.outcome import Failed, Inconclusive, ProbeOutcome
 from healthprobe.worker.target_set import Targets, WatchedGame
 

@@ -13,7 +13,7 @@ from operator import attrgetter
 from healthprobe._util.aio import cooperative_iter
 from healthprobe.domain.labels import NO_LABELS, fault_of
 from healthprobe.domain.policy import Thresholds
-from healthprobe.domain.probe_settings import PLAIN, ProbeSettings
+from healthprobe.domain.probe.probe_settings import PLAIN, ProbeSettings
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.schedule import Window, lanes_needed, phase_fraction, spread_window
 from healthprobe.domain.shard import SHARDS, shard_of

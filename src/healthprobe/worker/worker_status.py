@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from healthprobe._util.aio import cooperative_iter
+from healthprobe.domain.alarms.observation import LONG_INTERVALS
 from healthprobe.domain.hysteresis import GameState, Transition
-from healthprobe.domain.observation import LONG_INTERVALS
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.ports import ShardLeases
 from healthprobe.worker.canaries import Canaries

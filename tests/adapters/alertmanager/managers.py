@@ -10,7 +10,7 @@ import pytest
 from tests.servers.web import Answer, Script, WebServer
 
 from healthprobe.adapters.alertmanager import AlertmanagerAlerter
-from healthprobe.domain.alert import Alert, ResolvedAlert
+from healthprobe.domain.alarms.alert import Alert, ResolvedAlert
 from healthprobe.ports import PublishError
 from healthprobe.testing.contracts.samples import alert_of
 

@@ -13,7 +13,7 @@ from tests.adapters.alertmanager.managers import TAKEN, over, refused, scripted
 from tests.servers.web import Answer, Asked, in_turn
 
 from healthprobe.adapters.alertmanager.documents import VALID_FOR, firing_document, resolved_document
-from healthprobe.domain.alert import GROUP_NOT_ANSWERING
+from healthprobe.domain.alarms.alert import GROUP_NOT_ANSWERING
 from healthprobe.testing.contracts.samples import alert_of
 
 NOW = datetime(2026, 11, 23, 17, 5, tzinfo=UTC)

@@ -10,8 +10,8 @@ from healthprobe.adapters.file import parse_records
 from healthprobe.adapters.file.markup import parse_markup
 from healthprobe.domain.endpoint import Endpoint
 from healthprobe.domain.labels import fault_of
-from healthprobe.domain.probe_parsing import parse_settings
-from healthprobe.domain.probe_settings import PLAIN
+from healthprobe.domain.probe.probe_parsing import parse_settings
+from healthprobe.domain.probe.probe_settings import PLAIN
 from healthprobe.domain.record import RuntimeRecord
 from healthprobe.domain.target import parse_target
 from healthprobe.ports import ConfigurationError

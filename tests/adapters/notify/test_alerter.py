@@ -16,7 +16,7 @@ from healthprobe.adapters.notify import NotifyAlerter, alerter
 from healthprobe.adapters.notify.sentence import sentence_of_open, sentence_of_resolved
 from healthprobe.adapters.notify.services import services_by_target
 from healthprobe.app.url_names import notification_name
-from healthprobe.domain.alert import ENGINE_NOT_ANSWERING, GROUP_NOT_ANSWERING, Alert, ResolvedAlert
+from healthprobe.domain.alarms.alert import ENGINE_NOT_ANSWERING, GROUP_NOT_ANSWERING, Alert, ResolvedAlert
 from healthprobe.ports import ConfigurationError, PublishError
 from healthprobe.testing.contracts.samples import ODD_GAME_IDS
 

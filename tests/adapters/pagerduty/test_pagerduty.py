@@ -18,7 +18,7 @@ from tests.servers.web import Answer, Script, in_turn, resetting, silent
 from healthprobe.adapters.pagerduty import PagerDutyAlerter
 from healthprobe.adapters.pagerduty.address import parse_service
 from healthprobe.adapters.pagerduty.documents import dedup_key, trigger
-from healthprobe.domain.alert import GROUP_NOT_ANSWERING, Alert, ResolvedAlert
+from healthprobe.domain.alarms.alert import GROUP_NOT_ANSWERING, Alert, ResolvedAlert
 from healthprobe.ports import ConfigurationError, PublishError
 from healthprobe.testing.contracts.samples import alert_of
 

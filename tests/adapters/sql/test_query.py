@@ -13,7 +13,7 @@ from tests.servers.postgres import PostgresServer
 
 from healthprobe.adapters.sql import SqlQuery, listing, postgres
 from healthprobe.domain.labels import fault_of
-from healthprobe.domain.probe_parsing import parse_settings
+from healthprobe.domain.probe.probe_parsing import parse_settings
 from healthprobe.domain.record import UNTIL_ENDED, RuntimeRecord
 from healthprobe.ports import ConfigurationError, StoreError
 

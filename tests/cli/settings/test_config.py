@@ -17,8 +17,8 @@ from typer.main import get_command
 from healthprobe.app.settings_file.options import NOT_IN_THE_FILE, file_options
 from healthprobe.app.settings_file.reading import ALERT_KEYS, OF_THE_RUN, read_settings_file
 from healthprobe.cli.main import application
-from healthprobe.domain.probe_parsing import settings_from
-from healthprobe.domain.probe_settings import ProbeSettings
+from healthprobe.domain.probe.probe_parsing import settings_from
+from healthprobe.domain.probe.probe_settings import ProbeSettings
 
 RUN: Any = get_command(application(["run"])).commands["run"]  # type: ignore[attr-defined]  # a group's
 OPTIONS = file_options(RUN)

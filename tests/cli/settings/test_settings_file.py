@@ -18,9 +18,9 @@ from healthprobe.app.settings_file.keys import line_of
 from healthprobe.app.settings_file.options import file_options, secret_of
 from healthprobe.app.settings_file.reading import SettingsFile, read_settings_file
 from healthprobe.cli.main import application
-from healthprobe.domain.alert import AlertRoute
+from healthprobe.domain.alarms.alert import AlertRoute
 from healthprobe.domain.policy import FlapRule
-from healthprobe.domain.probe_settings import Expectation, ProbeKind, ProbeSettings
+from healthprobe.domain.probe.probe_settings import Expectation, ProbeKind, ProbeSettings
 from healthprobe.ports import ConfigurationError
 
 RUN: Any = get_command(application(["run"])).commands["run"]  # type: ignore[attr-defined]  # a group's

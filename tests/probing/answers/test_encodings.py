@@ -16,10 +16,10 @@ from tests.probing.probes import assert_failed
 
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import HEALTHY, ProbeOutcome
-from healthprobe.domain.probe_parsing import settings_from
+from healthprobe.domain.probe.probe_parsing import settings_from
 from healthprobe.domain.target import ProbeTarget
+from healthprobe.probing.answers.response import BODY_LIMIT
 from healthprobe.probing.http import HTTPProber
-from healthprobe.probing.response import BODY_LIMIT
 
 CONTAINS = {"expect": {"body_contains": "größer ist bereit"}}
 EQUALS = {"expect": {"json_path": "state", "equals": "größer ist bereit"}}

@@ -17,7 +17,7 @@ from tests.probing.probes import probes, target_at
 
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed
-from healthprobe.domain.probe_parsing import settings_from
+from healthprobe.domain.probe.probe_parsing import settings_from
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.prober import ProberByKind

@@ -14,11 +14,11 @@ from tests.probing.probes import IMPATIENT, assert_failed, probes, timed
 
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind
-from healthprobe.domain.probe_parsing import settings_from
+from healthprobe.domain.probe.probe_parsing import settings_from
 from healthprobe.domain.target import ProbeTarget
+from healthprobe.probing.answers.leniency import ChunkReader
+from healthprobe.probing.answers.response import BodyReader
 from healthprobe.probing.http import HTTPProber
-from healthprobe.probing.leniency import ChunkReader
-from healthprobe.probing.response import BodyReader
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -18,11 +18,11 @@ from tests.probing.names.own_machine import ip, run_on_own_machine, skip_without
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.networks import Networks
 from healthprobe.domain.outcome import HEALTHY, Failed
-from healthprobe.domain.probe_parsing import settings_from
+from healthprobe.domain.probe.probe_parsing import settings_from
 from healthprobe.domain.target import ProbeTarget
+from healthprobe.probing.answers.redirect import RedirectRefused, redirected_path
 from healthprobe.probing.http import HTTPProber
 from healthprobe.probing.prober import ProberByKind
-from healthprobe.probing.redirect import RedirectRefused, redirected_path
 
 
 @contextmanager

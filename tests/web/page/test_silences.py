@@ -10,8 +10,8 @@ from tests.web.page.conftest import until_drawn, watch
 from tests.web.page.live_run import LiveRun
 from tests.web.page.test_looks import violations
 
+from healthprobe.domain.alarms.silence import SILENCES, Matcher, Silence
 from healthprobe.domain.outcome import HEALTHY
-from healthprobe.domain.silence import SILENCES, Matcher, Silence
 from healthprobe.testing.prober import UNAVAILABLE, ScriptedProber
 from healthprobe.testing.stage import game
 

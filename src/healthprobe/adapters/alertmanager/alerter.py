@@ -16,7 +16,7 @@ from healthprobe._util.safe_logging import Logger, SafeLogger
 from healthprobe.adapters.alertmanager.address import Alertmanagers, parse_alertmanagers
 from healthprobe.adapters.alertmanager.answers import refusal
 from healthprobe.adapters.alertmanager.documents import ended_by, firing_document, resolved_document
-from healthprobe.domain.alert import Alert, ResolvedAlert
+from healthprobe.domain.alarms.alert import Alert, ResolvedAlert
 from healthprobe.http_client.client import Client, first_bytes
 from healthprobe.http_client.errors import NoResponse, is_web_page, server_time
 from healthprobe.ports import ConfigurationError, PublishError

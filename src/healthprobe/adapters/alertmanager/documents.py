@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from healthprobe._util.text import shorten
-from healthprobe.domain.alert import Alert, ResolvedAlert, page_link
+from healthprobe.domain.alarms.alert import Alert, ResolvedAlert, page_link
 
 VALID_FOR = timedelta(days=1)
 """How long an alert goes on firing at an Alertmanager that hears no more of it.

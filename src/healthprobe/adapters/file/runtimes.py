@@ -8,7 +8,7 @@ from typing import Any
 from healthprobe.adapters.file.markup import line_of, parse_markup
 from healthprobe.adapters.file.yaml_builder import Malformed
 from healthprobe.domain.labels import parse_labels
-from healthprobe.domain.probe_parsing import InvalidSettings, parse_settings
+from healthprobe.domain.probe.probe_parsing import InvalidSettings, parse_settings
 from healthprobe.domain.record import (
     InvalidRecord,
     RuntimeRecord,

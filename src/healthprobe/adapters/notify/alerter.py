@@ -15,7 +15,7 @@ from healthprobe._util.text import counted
 from healthprobe._util.threads import run_in_daemon_thread
 from healthprobe.adapters.notify.sentence import is_back, sentence_of_open, sentence_of_resolved
 from healthprobe.adapters.notify.services import hidden, scheme_of, service_at, services_by_target
-from healthprobe.domain.alert import Alert, ResolvedAlert
+from healthprobe.domain.alarms.alert import Alert, ResolvedAlert
 from healthprobe.ports import PublishError
 
 _MOST_SENTENCES = 50

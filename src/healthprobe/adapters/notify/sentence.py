@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from healthprobe._util.duration import two_units
 from healthprobe._util.text import shorten
-from healthprobe.domain.alert import Alert, ResolvedAlert
-from healthprobe.domain.alerting import ANSWERS_AGAIN, OBSERVED_AGAIN
+from healthprobe.domain.alarms.alert import Alert, ResolvedAlert
+from healthprobe.domain.alarms.alerting import ANSWERS_AGAIN, OBSERVED_AGAIN
 from healthprobe.domain.outcome import sanitize_error
 
 _LONGEST_NAME = 100

@@ -11,7 +11,7 @@ import aiohttp
 from healthprobe._util.safe_logging import Logger, SafeLogger
 from healthprobe.adapters.pagerduty.address import Service, parse_service
 from healthprobe.adapters.pagerduty.documents import resolution, trigger
-from healthprobe.domain.alert import Alert, ResolvedAlert
+from healthprobe.domain.alarms.alert import Alert, ResolvedAlert
 from healthprobe.http_client.client import Client, first_bytes
 from healthprobe.http_client.errors import REDIRECTS, NoResponse, answer_text, first_line, is_web_page, pause_asked_for
 from healthprobe.ports import ConfigurationError, PublishError

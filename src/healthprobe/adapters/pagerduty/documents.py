@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from healthprobe._util.text import shorten
-from healthprobe.domain.alert import Alert, ResolvedAlert, page_link
+from healthprobe.domain.alarms.alert import Alert, ResolvedAlert, page_link
 
 _LONGEST_KEY = 255
 _LONGEST_SUMMARY = 1024

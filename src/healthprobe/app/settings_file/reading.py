@@ -13,9 +13,9 @@ from typing import Any
 
 from healthprobe._util.text import printable, shorten
 from healthprobe.app.settings_file.keys import line_of
-from healthprobe.domain.alert import SEVERITIES, AlertRoute
-from healthprobe.domain.probe_parsing import InvalidSettings, settings_from
-from healthprobe.domain.probe_settings import PLAIN, ProbeSettings
+from healthprobe.domain.alarms.alert import SEVERITIES, AlertRoute
+from healthprobe.domain.probe.probe_parsing import InvalidSettings, settings_from
+from healthprobe.domain.probe.probe_settings import PLAIN, ProbeSettings
 from healthprobe.http_client.secret import Secret
 from healthprobe.ports import ConfigurationError
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from healthprobe.domain.alert import GROUP_NOT_ANSWERING, Alert, ResolvedAlert
+from healthprobe.domain.alarms.alert import GROUP_NOT_ANSWERING, Alert, ResolvedAlert
 from healthprobe.ports import Alerter, PublishError, RepeatingAlerter
 from healthprobe.testing.contracts.samples import ODD_GAME_IDS, alert_of
 

@@ -12,7 +12,7 @@ import pytest
 
 from healthprobe.domain.endpoint import parse_endpoint
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, ProbeOutcome
-from healthprobe.domain.probe_settings import ProbeSettings
+from healthprobe.domain.probe.probe_settings import ProbeSettings
 from healthprobe.domain.target import ProbeTarget
 from healthprobe.ports import Prober
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from healthprobe.domain.alert import ENGINE_NOT_ANSWERING, Alert
+from healthprobe.domain.alarms.alert import ENGINE_NOT_ANSWERING, Alert
 from healthprobe.domain.event import HealthEvent, ProbeEndedDetails, ProbeFailedDetails, ProbeRecoveredDetails
 
 ODD_GAME_IDS = (

@@ -7,13 +7,13 @@ import re
 from urllib.parse import quote
 
 from healthprobe._util.text import shorten
-from healthprobe.domain.json_path import ValueNotFound, value_at
 from healthprobe.domain.outcome import HEALTHY, Failed, FailureKind, Healthy
-from healthprobe.domain.probe_settings import PLAIN, Expectation, JsonValue
+from healthprobe.domain.probe.json_path import ValueNotFound, value_at
+from healthprobe.domain.probe.probe_settings import PLAIN, Expectation, JsonValue
 from healthprobe.domain.target import ProbeTarget
-from healthprobe.probing.body_text import UndecodableBody, decompress, to_text
-from healthprobe.probing.response import BODY_LIMIT, BodyReader, HeadReader, ResponseReader
-from healthprobe.probing.response_cache import WHITESPACE, GameResponseCache, ResponseCache, ResponseTemplate
+from healthprobe.probing.answers.body_text import UndecodableBody, decompress, to_text
+from healthprobe.probing.answers.response import BODY_LIMIT, BodyReader, HeadReader, ResponseReader
+from healthprobe.probing.answers.response_cache import WHITESPACE, GameResponseCache, ResponseCache, ResponseTemplate
 
 _MAX_CHECKS = 10_000
 

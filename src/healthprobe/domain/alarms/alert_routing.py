@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from healthprobe.domain.alert import AlertRoute
+from healthprobe.domain.alarms.alert import AlertRoute
 
 
 def receivers(routes: Sequence[AlertRoute], labels_of_games: Iterable[Mapping[str, str]]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from types import MappingProxyType
 
-from healthprobe.domain.alert import (
+from healthprobe.domain.alarms.alert import (
     ENGINE_NOT_ANSWERING,
     ENGINE_NOT_OBSERVED,
     ENGINES_NOT_OBSERVED,

@@ -7,8 +7,8 @@ import re
 import httptools
 
 from healthprobe.domain.outcome import OK
+from healthprobe.probing.answers.leniency import ChunkReader, LenientHead
 from healthprobe.probing.errors import MalformedResponse
-from healthprobe.probing.leniency import ChunkReader, LenientHead
 
 HEAD_LIMIT = 64 * 1024
 """The longest response head in bytes, with all interim responses."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from healthprobe._util.duration import go_seconds
 from healthprobe._util.text import printable, shorten
-from healthprobe.domain.json_path import InvalidJsonPath, parse_json_path
-from healthprobe.domain.probe_settings import JsonValue, ProbeKind, StatusRange
+from healthprobe.domain.probe.json_path import InvalidJsonPath, parse_json_path
+from healthprobe.domain.probe.probe_settings import JsonValue, ProbeKind, StatusRange
 
 LONGEST_BODY_TEXT = 4096
 """The longest text to search in a body, in characters."""

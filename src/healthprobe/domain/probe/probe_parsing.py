@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from healthprobe.domain import probe_values as parse
-from healthprobe.domain.probe_settings import PLAIN, Expectation, ProbeKind, ProbeSettings, TlsSettings
+from healthprobe.domain.probe import probe_values as parse
+from healthprobe.domain.probe.probe_settings import PLAIN, Expectation, ProbeKind, ProbeSettings, TlsSettings
 
 _MOST_TICKS = 1000
 _MOST_IN_A_ROW = 1000
