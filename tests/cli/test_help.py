@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.live_engine import LiveEngine
 from tests.support.program import CommandLine
 from typer.main import get_command
 
@@ -47,6 +49,41 @@ def test_the_help_of_run_imports_nothing_that_a_run_needs() -> None:
     imported = imported_by("run", "--help")
     assert not imported & SLOW
     assert "healthprobe.cli.check" not in imported
+
+
+NOT_FOR_A_CHECK = {
+    "apprise", "asyncpg", "markdown_it", "nats", "opentelemetry", "prometheus_client", "psycopg", "pygments", "redis",
+    "rich", "sqlalchemy", "starlette", "structlog", "uvicorn", "yaml",
+}  # fmt: skip
+NOT_FOR_A_RUN = NOT_FOR_A_CHECK - {"sqlalchemy", "structlog", "yaml"}
+"""What a run does not import that writes JSON, listens nowhere, reads a file and has its log in SQLite."""
+
+OF_A_RUN = tuple(f"healthprobe.{room}" for room in ("adapters", "alarms", "status", "telemetry", "worker"))
+
+
+def test_a_check_that_writes_json_imports_nothing_for_a_terminal_and_nothing_of_a_run(engine: LiveEngine) -> None:
+    imported = imported_by("check", engine.endpoint)
+    assert not imported & NOT_FOR_A_CHECK
+    assert not {name for name in imported if name.startswith(OF_A_RUN)}
+
+
+def test_a_run_that_writes_json_imports_no_library_that_it_does_not_use(tmp_path: Path) -> None:
+    records = tmp_path / "engines.json"
+    record = {"game_id": "a", "current_container_id": "c", "engine_endpoint": "http://127.0.0.1:1", "status": "running"}
+    records.write_text(json.dumps([record]))
+    options = ("--interval=150ms", "--timeout=100ms", "--failures=1", f"--log=sqlite:{tmp_path / 'log.db'}")
+    command = [sys.executable, "-c", IMPORTED, "run", f"--records=file:{records}", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            assert running.stdout is not None
+            assert json.loads(running.stdout.readline())["event_type"] == "probe_failed"
+            running.terminate()
+            _, err = running.communicate(timeout=60)
+        finally:
+            running.kill()
+    imported = set(err.splitlines()[-1].split())
+    assert "structlog" in imported
+    assert not imported & NOT_FOR_A_RUN
 
 
 def panels_of(command: str) -> dict[str | None, list[str]]:

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from socket import gethostname
-
-from structlog.typing import FilteringBoundLogger
+from typing import TYPE_CHECKING
 
 from healthprobe._util.safe_logging import SafeLogger
 from healthprobe.alarms.alarms import Alarms
@@ -22,6 +21,9 @@ from healthprobe.app.urls import Adapters
 from healthprobe.domain.event import DEFAULT_SOURCE
 from healthprobe.ports import ConfigurationError, ContentError, DocumentLog, HealthEventLog, LogIdentity, Telemetry
 from healthprobe.worker.worker_status import WorkerStatus
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 
 async def alarms_of(

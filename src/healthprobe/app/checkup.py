@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import uvloop
-from structlog.typing import FilteringBoundLogger
 
 from healthprobe._util.text import counted, printable
 from healthprobe.app import plugins
@@ -30,6 +30,9 @@ from healthprobe.http_client.secret import Secret
 from healthprobe.ports import ConfigurationError, HealthprobeError, Reachable
 from healthprobe.status.counters import Counters
 from healthprobe.web.listeners import check_free
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 _PATIENCE = 10.0
 """Seconds for each question."""

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Protocol
-
-from rich.text import Text
-from structlog.typing import FilteringBoundLogger
+from typing import TYPE_CHECKING, Protocol
 
 from healthprobe._util.text import counted
 from healthprobe.app import terminal
@@ -15,6 +12,9 @@ from healthprobe.app.url_names import notification_name, publisher_name, shown
 from healthprobe.app.urls import EventFormat
 from healthprobe.status.counters import Counters
 from healthprobe.telemetry.logs import LogLevel, configure_logs
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 
 class RunConsole(Protocol):
@@ -94,6 +94,8 @@ class TerminalConsole:
         self._print(", ".join(parts) + ".")
 
     def _print(self, sentence: str) -> None:
+        from rich.text import Text
+
         self._console.print(Text(sentence, terminal.ASIDE))
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-
-from structlog.typing import FilteringBoundLogger
+from typing import TYPE_CHECKING
 
 from healthprobe._util.aio import COLLABORATOR_ERRORS, error_text, raise_if_cancelled
 from healthprobe.domain.alarms.gone import GONE, GoneIncident, gone_incidents
@@ -15,6 +14,9 @@ from healthprobe.domain.shard import shard_of
 from healthprobe.ports import DocumentLog, HealthEventLog
 from healthprobe.worker.config import utc_now
 from healthprobe.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 _PAGE = 1_000
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
-
-from structlog.typing import FilteringBoundLogger
+from typing import TYPE_CHECKING
 
 from healthprobe.ports import HealthprobeError, RetentionLog
 from healthprobe.worker.relay import events_behind
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 _LONGEST_PERIOD = 3600.0
 _SHORTEST_PERIOD = 1.0

@@ -11,10 +11,9 @@ import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import uvloop
-from structlog.typing import FilteringBoundLogger
 
 from healthprobe.adapters.systemd import Systemd
 from healthprobe.app.compose import Parts, composed
@@ -27,6 +26,9 @@ from healthprobe.domain.event import EventType
 from healthprobe.domain.record import RUNNING
 from healthprobe.ports import HealthprobeError
 from healthprobe.status.counters import Counters
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import Protocol
-
-from structlog.typing import FilteringBoundLogger
+from typing import TYPE_CHECKING, Protocol
 
 from healthprobe._util.aio import background_tasks
 from healthprobe._util.text import counted
@@ -16,6 +14,9 @@ from healthprobe.ports import PublishError
 from healthprobe.status.trouble import trouble_of
 from healthprobe.worker.config import WorkerConfig
 from healthprobe.worker.worker_status import WorkerStatus
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 _POLL = 0.05
 _STATUS_INTERVAL = 5.0

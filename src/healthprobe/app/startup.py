@@ -6,12 +6,13 @@ import asyncio
 import resource
 from collections.abc import Awaitable, Callable
 from random import random
-from typing import TypeVar
-
-from structlog.typing import FilteringBoundLogger
+from typing import TYPE_CHECKING, TypeVar
 
 from healthprobe.domain.schedule import backoff
 from healthprobe.ports import HealthprobeError
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 _LONGEST_WAIT = 5.0
 

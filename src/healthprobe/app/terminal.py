@@ -1,19 +1,23 @@
-"""Output for people in a terminal of 80 columns, in its own sixteen colours, and JSON lines for programs."""
+"""Output for people in a terminal of 80 columns, in its own sixteen colours, and JSON lines for programs.
+
+Rich is imported by what shows something to people: programs that read JSON do not pay for it.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from healthprobe._util.text import counted, printable
 from healthprobe.domain.event import EventType, HealthEvent, ProbeEndedDetails, ProbeFailedDetails
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 FAILED = "bold red"
 RECOVERED = "bold green"
@@ -46,6 +50,8 @@ def report(message: str) -> None:
 
 def console_for(*, stderr: bool = False) -> Console:
     """Returns a console on standard output or standard error. Its width follows the window; NO_COLOR is honoured."""
+    from rich.console import Console
+
     return Console(stderr=stderr, highlight=False, emoji=False, markup=False)
 
 
@@ -56,6 +62,8 @@ def print_line(console: Console, line: Text) -> None:
 
 def transition_text(event: HealthEvent, *, dated: bool = False) -> Text:
     """Returns a transition as one line, in local time."""
+    from rich.text import Text
+
     instant = event.occurred_at.astimezone()
     details = event.details
     if isinstance(details, ProbeFailedDetails):
@@ -76,6 +84,8 @@ def transition_text(event: HealthEvent, *, dated: bool = False) -> Text:
 
 def verdict_text(event_type: EventType) -> Text:
     """Returns the type of a transition as one coloured word, padded to the width of its column."""
+    from rich.text import Text
+
     word = event_type.value.removeprefix("probe_")
     style = _STYLES[event_type]
     return Text.assemble((word, style), " " * (_VERDICT_WIDTH - len(word) + 2))
@@ -99,6 +109,9 @@ def table(columns: Mapping[str, Mapping[str, Any]]) -> Table:
     A column is as wide as its widest cell. In a narrow window columns with FOLDS wrap, and columns with GIVES_WAY cut
     their cells.
     """
+    from rich import box
+    from rich.table import Table
+
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", border_style=ASIDE)
     for heading, options in columns.items():
         made.add_column(heading, **{"no_wrap": True, **options})
@@ -114,4 +127,6 @@ GIVES_WAY: Mapping[str, Any] = {"no_wrap": False}
 
 def cut_to_fit(text: str) -> Text:
     """Returns a cell that is cut with an ellipsis if its column is too narrow."""
+    from rich.text import Text
+
     return Text(printable(text), no_wrap=True, overflow="ellipsis")

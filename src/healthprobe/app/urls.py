@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import structlog
-from structlog.typing import FilteringBoundLogger
 
 from healthprobe.app import plugins
 from healthprobe.app.url_names import NOTIFY, notification_name, publisher_name, scheme_of, shown

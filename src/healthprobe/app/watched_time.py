@@ -6,14 +6,16 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 from uuid import uuid4
-
-from structlog.typing import FilteringBoundLogger
 
 from healthprobe._util.aio import COLLABORATOR_ERRORS, error_text, raise_if_cancelled
 from healthprobe.domain.watch import NOTHING, WATCH, WatchedTime, readable_times, together
 from healthprobe.ports import DocumentLog, HealthEventLog
 from healthprobe.worker.worker_status import WorkerStatus
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 WRITE_INTERVAL = 60.0
 """Seconds between two writes: the most that a crash loses."""

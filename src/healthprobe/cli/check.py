@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 import uvloop
-from rich.text import Text
 
 from healthprobe._util.duration import Duration, parse_duration
 from healthprobe._util.text import printable
@@ -25,14 +24,17 @@ from healthprobe.domain.target import parse_target
 from healthprobe.ports import Prober
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from healthprobe.probing.observer import Step
 
 
-_VERDICTS: Mapping[bool | None, Text] = {
-    True: Text("healthy", terminal.RECOVERED),
-    False: Text("failed", terminal.FAILED),
-    None: Text("inconclusive", terminal.UNCERTAIN),
+_VERDICTS: Mapping[bool | None, tuple[str, str]] = {
+    True: ("healthy", terminal.RECOVERED),
+    False: ("failed", terminal.FAILED),
+    None: ("inconclusive", terminal.UNCERTAIN),
 }
+"""The words of the verdicts, and their styles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,14 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
         for each in checks:
             terminal.write_json(asdict(each))
         return
+    from rich.text import Text
+
     shown = terminal.table(
         {"endpoint": terminal.FOLDS, "verdict": {}, "took": {"justify": "right"}, "why": terminal.FOLDS}
     )
     for each in checks:
         why, took = printable(each.last_error), f"{each.duration_ms:.1f} ms"
-        shown.add_row(each.endpoint, _VERDICTS[each.healthy], took, why)
+        shown.add_row(each.endpoint, Text(*_VERDICTS[each.healthy]), took, why)
     terminal.console_for().print(shown)
 
 
@@ -126,6 +130,9 @@ class _StepWriter:
     """Writes the steps of one check, each with its end and its duration."""
 
     def __init__(self) -> None:
+        from rich.text import Text
+
+        self._text = Text
         self._console = terminal.console_for(stderr=True)
         self._start = time.monotonic()
 
@@ -134,24 +141,22 @@ class _StepWriter:
         return time.monotonic() - self._start
 
     def begin(self, endpoint: str) -> None:
-        self._write(Text(printable(masked(endpoint)), "bold"))
+        self._write(self._text(printable(masked(endpoint)), "bold"))
 
     def write_step(self, step: Step) -> None:
         first, *others = step.lines
         lasted = "" if step.seconds is None else f"  in {_milliseconds(step.seconds)}"
-        self._step(step.name, Text.assemble(printable(first), (lasted, terminal.ASIDE)), others)
+        self._step(step.name, self._text.assemble(printable(first), (lasted, terminal.ASIDE)), others)
 
     def end(self, check: Check, outcome: ProbeOutcome) -> None:
-        verdict = _VERDICTS[check.healthy].copy()
-        if check.last_error:
-            verdict.append(f": {printable(check.last_error)}", "")
-        self._step("verdict", verdict, [_rule(check, outcome)])
+        why = f": {printable(check.last_error)}" if check.last_error else ""
+        self._step("verdict", self._text.assemble(_VERDICTS[check.healthy], why), [_rule(check, outcome)])
 
     def _step(self, name: str, first: Text, others: Sequence[str]) -> None:
         at = f"{_milliseconds(self.elapsed):>{_TIME_WIDTH}}"
-        self._write(Text.assemble((at, terminal.ASIDE), f"  {name:<{_NAME_WIDTH}}  ", first))
+        self._write(self._text.assemble((at, terminal.ASIDE), f"  {name:<{_NAME_WIDTH}}  ", first))
         for line in others:
-            self._write(Text(" " * (_TIME_WIDTH + _NAME_WIDTH + 4) + printable(line), terminal.ASIDE))
+            self._write(self._text(" " * (_TIME_WIDTH + _NAME_WIDTH + 4) + printable(line), terminal.ASIDE))
 
     def _write(self, line: Text) -> None:
         self._console.print(line, soft_wrap=True)

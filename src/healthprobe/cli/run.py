@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import typer
 
+from healthprobe._util.lean_imports import import_without
 from healthprobe._util.text import counted, printable
 from healthprobe.app.settings import (
     DEFAULT_ALERT_GROUP,
@@ -81,6 +82,7 @@ def run(
 
     Example: [b]healthprobe run --records file:engines.yaml --interval 10s[/b]
     """
+    import_without("structlog", "rich")  # 5 MB for the colours of tracebacks that are logged as plain text
     from healthprobe.app.console import run_console
     from healthprobe.app.run import run_service
 

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -16,7 +16,6 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.metrics_core import Metric as Family
-from structlog.typing import FilteringBoundLogger
 
 from healthprobe._util.safe_logging import RateLimitedWarning, SafeLogger
 from healthprobe._util.threads import run_in_daemon_thread
@@ -34,6 +33,9 @@ from healthprobe.telemetry.span_records import (
 )
 from healthprobe.telemetry.spans import SpanFactory
 from healthprobe.worker.config import WORKER_KEY
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 EXPORT_INTERVAL = 5.0
 """Seconds between two exports."""
