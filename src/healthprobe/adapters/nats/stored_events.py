@@ -232,7 +232,9 @@ async def _readable_from(
         for number, message in zip(list(sought), messages, strict=True):
             _, subject = sought.pop(number)
             if message is not None:
-                (event,) = await events_in(leader, streams, [message])
+                event = decode_event(message, streams)
+                if not isinstance(event, AlteredEvent) and is_doubtful(message, event):
+                    (event,) = await events_in(leader, streams, [message])
                 if isinstance(event, AlteredEvent):
                     sought[number] = (message.seq + 1, subject)
                 else:
