@@ -33,6 +33,7 @@ async def cursors_in(folder: Path) -> set[str]:
         await database.aclose()
 
 
+@pytest.mark.slow
 async def test_a_dead_target_waits_and_the_good_one_gets_each_sentence_once(
     program: Program, ntfy: Ntfy, tmp_path: Path
 ) -> None:

@@ -145,6 +145,7 @@ async def test_a_page_that_was_opened_before_a_kill_is_closed_after_the_restart_
     assert trigger["payload"]["custom_details"]["game_id"] == "game-7"
 
 
+@pytest.mark.slow
 async def test_a_silence_holds_back_the_alert_over_a_kill_and_no_event_and_its_end_raises_it(
     program: Program, engine: LiveEngine
 ) -> None:

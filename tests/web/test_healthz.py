@@ -115,6 +115,7 @@ async def test_without_a_token_the_words_of_the_log_are_for_this_machine_alone()
         assert "db.internal" not in answer.text
 
 
+@pytest.mark.slow
 async def test_healthz_says_that_nothing_is_known_of_most_games_and_to_readers_why() -> None:
     prohibited = Inconclusive("the prober's machine prohibits the connection", no_route=True)
     monitored = MonitoredWorker({"a": prohibited, "b": prohibited, "c": HEALTHY})

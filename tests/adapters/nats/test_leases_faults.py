@@ -227,6 +227,7 @@ async def test_a_server_that_pauses_or_dies_costs_shards_only_while_it_is_away(
         assert not any(member.task.done() for member in members)
 
 
+@pytest.mark.slow
 async def test_an_outage_leaves_no_subscriptions_behind(own_nats: NatsServer) -> None:
     async with Fleet(own_nats.url()) as fleet:
         member = await fleet.join("first", lease=LEASE)

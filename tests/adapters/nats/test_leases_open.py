@@ -184,6 +184,7 @@ async def test_a_lease_of_another_length_is_the_length_for_all(fleet: Fleet, str
     assert instances["config"]["max_age"] == 1_200_000_000
 
 
+@pytest.mark.slow
 async def test_leases_that_become_much_shorter_expire_once_at_most(fleet: Fleet) -> None:
     first = await fleet.join("first", lease=60.0)
     await until(lambda: len(first.shards) == 256, "it has everything")
@@ -237,6 +238,7 @@ async def test_an_outage_at_the_opening_may_be_retried(nats_server: NatsServer, 
         await stream.aclose()
 
 
+@pytest.mark.slow
 async def test_an_instance_far_from_jetstream_has_its_share(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     ask = JetStream.ask
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from tests.web.page.conftest import until_drawn, watch
 from tests.web.page.live_run import LiveRun
@@ -47,6 +48,7 @@ def test_games_that_the_log_cannot_hold_are_named_with_the_reason(browser: Brows
         page.close()
 
 
+@pytest.mark.slow
 def test_an_event_that_waits_too_long_for_the_log_is_trouble_with_its_cause(browser: Browser) -> None:
     prober = ScriptedProber(**{"chess-1": HEALTHY})
     with LiveRun(records=[game("chess-1")], prober=prober) as run:

@@ -99,6 +99,7 @@ def test_seven_tabs_follow_the_fleet_on_one_stream(context: BrowserContext, run:
     assert console_errors == []
 
 
+@pytest.mark.slow
 def test_the_tab_that_was_first_may_be_closed(context: BrowserContext, run: LiveRun) -> None:
     first, *others = opened(context, run, 3)
     first.close()
@@ -114,6 +115,7 @@ def test_the_tab_that_was_first_may_be_closed(context: BrowserContext, run: Live
     until_streams(run, 0)
 
 
+@pytest.mark.slow
 def test_all_tabs_are_back_after_a_restart_of_the_run(context: BrowserContext, run: LiveRun) -> None:
     pages = opened(context, run, TABS)
     run.stop_serving()
