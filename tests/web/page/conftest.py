@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from tests.web.page.live_run import LiveRun
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -56,7 +56,12 @@ def visit(browser: Browser, run: LiveRun) -> Iterator[Visit]:
 
 def watch(page: Page, console_errors: list[str]) -> None:
     """Collects the errors and warnings of the console of `page`, including violations of the content policy."""
-    page.on("console", lambda line: console_errors.append(line.text) if line.type in {"error", "warning"} else None)
+
+    def collect(line: ConsoleMessage) -> None:
+        if line.type in {"error", "warning"}:
+            console_errors.append(f"{line.text} ({line.location['url']})")
+
+    page.on("console", collect)
     page.on("pageerror", lambda error: console_errors.append(str(error)))
 
 

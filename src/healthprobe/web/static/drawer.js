@@ -62,8 +62,9 @@ export class Drawer {
     this.#daysReadAt = Date.now();
     try {
       const answer = await fetch(`api/availability?game=${encodeURIComponent(gameId)}`, { cache: "no-store" });
-      if (!answer.ok || gameId !== this.gameId) return;
-      this.#days = await answer.json();
+      const days = answer.ok ? await answer.json() : null;
+      if (days === null || gameId !== this.gameId) return; // meanwhile closed, or another game is open
+      this.#days = days;
       this.read();
     } catch {
       // The stream shows that the connection is lost; the next minute reads again.
