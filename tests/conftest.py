@@ -38,6 +38,14 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
     return LOOPS_OF_ROOM.get(room) or ON_UVLOOP
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves probers on the standard loop to the slow tests: the program runs on uvloop."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "[asyncio" in item.name:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def _logging_defaults() -> Iterator[None]:
     """Resets the logging that a test has configured."""
