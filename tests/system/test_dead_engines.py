@@ -95,6 +95,7 @@ async def test_a_run_whose_engines_are_all_dead_stays_up_and_reports_each_once_w
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 async def test_twice_as_many_engines_as_file_descriptors_are_probed_without_a_failure(runs: Runs) -> None:
     with FleetProcess({f"game-{number}": HEALTHY for number in range(400)}) as fleet:
         runs.watch(fleet.endpoints)

@@ -155,7 +155,7 @@ def test_memory_that_is_given_back_is_no_growth() -> None:
 def test_a_fault_planted_in_the_program_is_found_and_reported_with_exit_code_1(tmp_path: Path) -> None:
     script = tmp_path / "planted.py"
     script.write_text(
-        "from healthprobe.probing import response\n"
+        "from healthprobe.probing.answers import response\n"
         "response._PARSER_ERRORS = ()\n"
         "from fuzz.__main__ import main\n"
         "main()\n"

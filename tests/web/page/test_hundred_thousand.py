@@ -43,7 +43,7 @@ async ([each, seconds]) => {
     for (let number = 0; number < each; number += 1, at = (at + 7919) % count) {
       changed.push([at, (fleet.states[at] + 1) % 4]);
     }
-    grid.touch(fleet.apply({ version: fleet.version, added: [], removed: [], changed }));
+    grid.touch(fleet.apply({ version: fleet.version, added: [], removed: [], labels: [], changed }));
     await frame();
   }
   await frame();
