@@ -28,7 +28,8 @@ test: install ## the tests that a change needs, against the installed wheel; ARG
 	@$(PYTEST) $(or $(ARGS),$(PARALLEL) -m "not slow" tests/system tests)
 
 test-slow: install ## the tests that prove by volume: soak, fuzz, chaos, power loss, simulation, a hundred thousand games
-	@$(PYTEST) $(PARALLEL) -m "slow and not alone" tests/system tests
+	@$(PYTEST) $(PARALLEL) -m "slow and not alone" tests/probing
+	@$(PYTEST) $(PARALLEL) -m "slow and not alone" --ignore=tests/probing tests/system tests
 	@$(PYTEST) -m "slow and alone" tests/system
 
 lint: install ## ruff, mypy and the import contracts
